@@ -1,0 +1,53 @@
+# Everything from a fresh clone: `make train`, `make test`. Arguments: make train ARGS="--regime informed"
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv train evaluate test lint check format bench docs
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
+
+train: $(STAMP)  ## train PPO and compare it with the rule-based makers
+	$(BIN)/python train.py $(ARGS)
+
+evaluate: $(STAMP)  ## agents x regimes on paired seeds
+	$(BIN)/python evaluate.py $(ARGS)
+
+test: $(STAMP)  ## the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)  ## formatter, linter, types, who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## lint, then test
+
+format: $(STAMP)  ## let the formatter and the linter mend what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## throughput, side by side
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+docs: $(STAMP)  ## run the code that the README shows
+	$(BIN)/python -m pytest tests/test_readme.py $(ARGS)
+
+venv: $(STAMP)  ## the virtual environment with what is pinned, and nothing more
+
+# Made again only when what is wanted changes. An environment that is already there is kept; one
+# that could not be finished is not left behind to be mistaken for a good one.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || { \
+		command -v $(PYTHON) >/dev/null || { \
+			echo "$(PYTHON) was not found. mm_gym needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }; \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+			echo "$(PYTHON) is $$($(PYTHON) --version 2>&1). mm_gym needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }; \
+		$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }; \
+	}
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@

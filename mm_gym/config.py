@@ -1,0 +1,370 @@
+"""The configuration of a market: one frozen dataclass, a unit and a sentence per field, every field checked.
+
+`configure` is how the faces make one: it starts from a regime's figures (`mm_gym.regimes`) and lets keywords
+override them.
+"""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from mm_gym.core.layout import (
+    FEATURE_HALF_LIVES,
+    MARKET_ORDERS,
+    QUOTES_IN_FLIGHT,
+    RULES,
+    VOLATILITY_HALF_LIFE,
+    Makers,
+    RewardKind,
+)
+from mm_gym.regimes import REGIMES
+
+RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
+MakersName = Literal["anchored", "none"]
+InformedName = Literal["signal", "naive"]
+
+_LIMITS_OF_A_NUMBER = 1e12
+_SHORTEST_INTERVAL = 1e-6  # [s]
+
+
+class ConfigurationError(ValueError):
+    """A market that cannot be: the message says what came, what was wanted and what to write instead."""
+
+
+@dataclass(frozen=True)
+class MarketConfig:
+    """Everything that defines a market. Prices in ticks, time in seconds, sizes in lots, money in ticks x lots.
+
+    Raises:
+        ConfigurationError: if a field is out of its range or two fields contradict each other.
+    """
+
+    regime: str = "noise"
+    """Name of the order-flow regime whose figures are the defaults; see `mm_gym.regimes`."""
+
+    # The session
+    decision_interval: float = 1.0
+    """[s] Time between two decisions of the agent."""
+    session_steps: int = 1000
+    """Decisions in a session; the close settles the position after the last one."""
+    warm_up: float = 20.0
+    """[s] Time in which the book fills before the session starts, rounded to whole decision intervals."""
+    latency: float = 0.0
+    """[s] Time that new quotes take to reach the exchange; the old ones stay live meanwhile."""
+
+    # The efficient price and the signal
+    initial_price: float = 10_000.0
+    """[ticks] Efficient price at the start of the warm-up."""
+    tick_size: float = 0.01
+    """[currency] Value of one tick; nothing in the simulation depends on it."""
+    volatility: float = 0.6
+    """[ticks / sqrt(s)] Volatility of the efficient price that no signal predicts."""
+    signal_drift: float = 0.11
+    """[ticks / s] Drift of the efficient price per unit of the signal, which has unit variance."""
+    signal_half_life: float = 14.0
+    """[s] Half-life of the latent signal."""
+    value_interval: float = 0.5
+    """[s] Lattice on which the efficient price and the signal move, by exact transitions."""
+
+    # Takers
+    taker_rate: float = 1.0
+    """[1/s] Arrival rate of takers of all kinds."""
+    p_informed: float = 0.0
+    """Share of takers that are informed, in [0, 1]; in `mixed` the upper end of what an episode draws."""
+    informed_kind: InformedName = "signal"
+    """What informed takers are: `signal` (they act on the signal) or `naive` (only labelled so)."""
+    signal_threshold: float = 1.0
+    """[standard deviations] Informed takers stay away while the signal is no larger than this."""
+    informed_price_limit: bool = True
+    """Informed takers refuse prices beyond efficient price plus expected move; False: they take any."""
+    imbalance: float = 0.0
+    """Hidden side bias of uninformed takers in [0, 1]: the favoured side has (1 + imbalance) / 2 of them."""
+    imbalance_flip_rate: float = 0.005
+    """[1/s] Rate at which the favoured side flips."""
+    taker_tolerance: float = 3.0
+    """[ticks] Mean of the exponential distance beyond the mid that an uninformed taker accepts; may be `inf`."""
+    taker_size: float = 1.0
+    """[lots] Mean of the geometric size of an order to take, at least 1."""
+    naive_taker_size: float = 3.0
+    """[lots] The same for naive informed takers."""
+
+    # Background makers
+    makers: MakersName = "anchored"
+    """`anchored` to the efficient price, or `none`: the dealer market, whose mid is the efficient price."""
+    maker_rate: float = 2.2
+    """[1/s] Arrival rate of background orders on each side."""
+    maker_cancel_rate: float = 0.3
+    """[1/s] Cancellation rate of each background order."""
+    maker_depth: float = 3.0
+    """[ticks] Mean of the exponential depth of background orders behind the efficient price."""
+    maker_size: float = 1.0
+    """[lots] Mean of the geometric size of background orders, at least 1."""
+    sniping: bool = False
+    """Whether the agent's quotes are taken at once when the efficient price crosses them."""
+
+    # The agent
+    quote_size: int = 1
+    """[lots] Size of each quote."""
+    max_inventory: int = 50
+    """[lots] A side that could take the position beyond this is not quoted."""
+    max_offset: float = 10.0
+    """[ticks] Largest offset of a quote from the public mid: what an action of +1 means."""
+    maker_fee: float = 0.0
+    """[ticks] Fee for each lot the agent trades; negative for a rebate."""
+    close_out_cost: float = 1.0
+    """[ticks] Price of settling each lot held at the close."""
+    close_out_impact: float = 0.0
+    """[ticks / lot] Price of settling the squared inventory at the close."""
+
+    # The reward
+    reward: RewardName = "inventory_penalty"
+    """`pnl`, `inventory_penalty`, `dampened` (Spooner's asymmetric) or `cara`."""
+    inventory_penalty: float = 0.001
+    """[ticks / (lot s)] Running price of squared inventory in the objective."""
+    dampening: float = 0.5
+    """Share of inventory gains that the `dampened` reward takes away, in [0, 1]."""
+    risk_aversion: float = 0.001
+    """[1 / (ticks x lots)] Absolute risk aversion of the `cara` reward."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether each episode draws its own flow."""
+        return self.regime == "mixed"
+
+    @property
+    def session_length(self) -> float:
+        """[s] Length of a session."""
+        return self.session_steps * self.decision_interval
+
+    @property
+    def signal_decay_rate(self) -> float:
+        """[1/s] kappa = ln 2 / half-life."""
+        return math.log(2.0) / self.signal_half_life
+
+    @property
+    def edge_per_signal(self) -> float:
+        """[ticks] Expected move still to come, beta / kappa, per unit of the signal."""
+        return self.signal_drift / self.signal_decay_rate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return dataclasses.asdict(self)
+
+    def to_rules(self) -> np.ndarray[Any, Any]:
+        """The same in the form in which the kernels use it: an array of shape () of `layout.RULES`."""
+        return _to_rules(self)
+
+
+FIELD_NAMES = tuple(field.name for field in fields(MarketConfig))
+
+
+def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
+    """The configuration of a regime, with some fields overridden.
+
+    Args:
+        regime: a key of `mm_gym.REGIMES`.
+        **overrides: any field of `MarketConfig`.
+
+    Raises:
+        ConfigurationError: for an unknown regime or keyword (naming the nearest), or a value out of range.
+    """
+    if regime not in REGIMES:
+        raise ConfigurationError(
+            f"regime {regime!r} is unknown; {nearest(str(regime), REGIMES)} "
+            f"(regimes: {', '.join(REGIMES)})"
+        )
+    for name in overrides:
+        if name not in FIELD_NAMES:
+            raise ConfigurationError(
+                f"keyword {name!r} is no field of MarketConfig; {nearest(name, FIELD_NAMES)}"
+            )
+    return MarketConfig(**{"regime": regime, **REGIMES[regime], **overrides})
+
+
+def nearest(name: str, known: Any) -> str:
+    """A sentence's end that names what was probably meant."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if matches:
+        return f"did you mean {matches[0]!r}?"
+    return f"known are {', '.join(sorted(known))}"
+
+
+# Field: lowest and highest value, and whether the ends themselves are allowed.
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "decision_interval": (_SHORTEST_INTERVAL, 1e6, True),
+    "session_steps": (1, 10**9, True),
+    "warm_up": (0.0, 1e6, True),
+    "latency": (0.0, 1e6, True),
+    "initial_price": (-_LIMITS_OF_A_NUMBER, _LIMITS_OF_A_NUMBER, True),
+    "tick_size": (0.0, _LIMITS_OF_A_NUMBER, False),
+    "volatility": (0.0, 1e6, True),
+    "signal_drift": (0.0, 1e6, True),
+    "signal_half_life": (_SHORTEST_INTERVAL, _LIMITS_OF_A_NUMBER, True),
+    "value_interval": (_SHORTEST_INTERVAL, 1e6, True),
+    "taker_rate": (0.0, 1e6, True),
+    "p_informed": (0.0, 1.0, True),
+    "signal_threshold": (0.0, 100.0, True),
+    "imbalance": (0.0, 1.0, True),
+    "imbalance_flip_rate": (0.0, 1e6, True),
+    "taker_tolerance": (0.0, math.inf, True),
+    "taker_size": (1.0, 1e6, True),
+    "naive_taker_size": (1.0, 1e6, True),
+    "maker_rate": (0.0, 1e6, True),
+    "maker_cancel_rate": (0.0, 1e6, False),
+    "maker_depth": (0.0, 1e6, True),
+    "maker_size": (1.0, 1e6, True),
+    "quote_size": (1, 10**6, True),
+    "max_inventory": (1, 10**9, True),
+    "max_offset": (0.0, 1e6, False),
+    "maker_fee": (-1e6, 1e6, True),
+    "close_out_cost": (0.0, 1e6, True),
+    "close_out_impact": (0.0, 1e6, True),
+    "inventory_penalty": (0.0, 1e6, True),
+    "dampening": (0.0, 1.0, True),
+    "risk_aversion": (0.0, 1e6, False),
+}
+_CHOICES = {
+    "informed_kind": get_args(InformedName),
+    "makers": get_args(MakersName),
+    "reward": get_args(RewardName),
+}
+_WHOLE = {"session_steps", "quote_size", "max_inventory"}
+_SWITCHES = {"informed_price_limit", "sniping"}
+
+
+def _check(config: MarketConfig) -> None:
+    """Put every field into its type and check its range, then check what fields say together."""
+    if config.regime not in REGIMES:
+        raise ConfigurationError(
+            f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}"
+        )
+    for name, choices in _CHOICES.items():
+        value = getattr(config, name)
+        if value not in choices:
+            raise ConfigurationError(
+                f"{name}={value!r} is not offered; write one of {', '.join(map(repr, choices))}"
+            )
+    for name in _SWITCHES:
+        value = getattr(config, name)
+        if not isinstance(value, (bool, np.bool_)):
+            raise ConfigurationError(f"{name}={value!r} is not a switch; write True or False")
+        object.__setattr__(config, name, bool(value))
+    for name, (low, high, closed) in _RANGES.items():
+        object.__setattr__(config, name, _number(name, getattr(config, name), low, high, closed))
+    _check_together(config)
+
+
+def _number(name: str, value: Any, low: float, high: float, closed: bool) -> float | int:
+    whole = name in _WHOLE
+    kind = "a whole number" if whole else "a number"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        raise ConfigurationError(f"{name}={value!r} is not {kind}; write one, such as {name}={low:g}")
+    number = float(value)
+    inside = low <= number <= high if closed else low < number <= high
+    if not inside or (whole and number != int(number)):
+        bound = "from" if closed else "above"
+        raise ConfigurationError(
+            f"{name}={value!r} is out of range; write {kind} {bound} {low:g} to {high:g}"
+        )
+    return int(number) if whole else number
+
+
+def _check_together(config: MarketConfig) -> None:
+    if config.regime in ("noise", "imbalanced") and config.p_informed > 0.0:
+        raise ConfigurationError(
+            f"p_informed={config.p_informed:g} contradicts regime {config.regime!r}, which has no informed "
+            "takers; write regime='informed'"
+        )
+    if config.regime == "noise" and config.imbalance > 0.0:
+        raise ConfigurationError(
+            f"imbalance={config.imbalance:g} contradicts regime 'noise', which is symmetric; "
+            "write regime='imbalanced'"
+        )
+    if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
+        raise ConfigurationError(
+            f"latency={config.latency:g} s would have more than {QUOTES_IN_FLIGHT} quotes under way at decisions "
+            f"every {config.decision_interval:g} s; write a latency of at most "
+            f"{(QUOTES_IN_FLIGHT - 1) * config.decision_interval:g}"
+        )
+    resting = config.maker_rate / config.maker_cancel_rate
+    if config.makers == "anchored" and resting > MARKET_ORDERS / 4:
+        raise ConfigurationError(
+            f"maker_rate={config.maker_rate:g} with maker_cancel_rate={config.maker_cancel_rate:g} keeps about "
+            f"{resting:.0f} orders a side in a book with room for {MARKET_ORDERS // 2}; write a ratio of at most "
+            f"{MARKET_ORDERS // 4}"
+        )
+
+
+def _value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
+    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta s dt + sigma dW.
+
+    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2 / kappa,
+    Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
+    """
+    x = kappa * dt
+    decay = math.exp(-x)
+    lost = -math.expm1(-x)
+    signal_noise = math.sqrt(-math.expm1(-2.0 * x))
+    # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
+    variance = (
+        2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay
+    ) / kappa**2
+    shared = lost * lost / kappa / signal_noise
+    own = beta * beta * max(0.0, variance - shared * shared) + sigma * sigma * dt
+    return {
+        "signal_decay": decay,
+        "signal_noise": signal_noise,
+        "value_per_signal": beta * lost / kappa,
+        "value_signal_noise": beta * shared,
+        "value_own_noise": math.sqrt(own),
+    }
+
+
+def _log_miss(mean_size: float) -> float:
+    return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
+
+
+def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
+    rules = np.zeros((), dtype=RULES)
+    for name in cast(tuple[str, ...], RULES.names):
+        if name in FIELD_NAMES and name not in _CHOICES:
+            rules[name] = getattr(config, name)
+    for name, value in _value_coefficients(
+        config.signal_decay_rate, config.signal_drift, config.volatility, config.value_interval
+    ).items():
+        rules[name] = value
+    rules["warm_up_steps"] = round(config.warm_up / config.decision_interval)
+    rules["edge_per_signal"] = config.edge_per_signal
+    rules["naive"] = config.informed_kind == "naive"
+    rules["mixed"] = config.mixed
+    rules["makers"] = Makers[config.makers.upper()]
+    rules["reward"] = RewardKind[config.reward.upper()]
+    rules["taker_size_log_miss"] = _log_miss(config.taker_size)
+    rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
+    rules["maker_size_log_miss"] = _log_miss(config.maker_size)
+    _scale_features(config, rules)
+    return rules
+
+
+def _scale_features(config: MarketConfig, rules: np.ndarray[Any, Any]) -> None:
+    """Fixed scales that bring each feature to about one: its standard deviation in noise flow, where it is known."""
+    lots = config.taker_size
+    for index, half_life in enumerate(FEATURE_HALF_LIVES):
+        memory = half_life / math.log(2.0)
+        rules["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
+        arrivals = max(1.0, config.taker_rate * memory / 2.0)
+        rules["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
+        typical_move = config.volatility * math.sqrt(memory / 2.0)
+        rules["move_scale"][index] = 1.0 / max(1.0, typical_move)
+    middle = max(1.0, config.taker_rate * FEATURE_HALF_LIVES[1] / math.log(2.0))
+    rules["activity_scale"] = 1.0 / (lots * middle)
+    rules["queue_scale"] = 1.0 / (10.0 * config.maker_size)
+    rules["volatility_decay"] = 0.5 ** (config.decision_interval / VOLATILITY_HALF_LIFE)
+    rules["volatility_scale"] = 1.0 / max(config.volatility, 1e-9)

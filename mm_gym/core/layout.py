@@ -1,0 +1,316 @@
+"""What a market is: one NumPy record, and the names of everything in it.
+
+The whole state of one market (book, queues, clocks, account, features, random words) is one element of a
+structured array. Copying it is a checkpoint; equal records have equal futures. Prices are whole ticks in the
+book and float ticks elsewhere, times are seconds, sizes lots, money ticks x lots.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from mm_gym.core.random import WORDS_PER_STREAM
+
+# Sides. A taker who buys is on the bid side and trades with the asks.
+BID = 0
+ASK = 1
+
+# Owners of resting orders.
+PUBLIC = 0
+AGENT = 1
+
+NO_ORDER = -1
+
+# Room in one market's book. Background makers leave the last places to the agent (see `makers`).
+MARKET_LEVELS = 128
+MARKET_ORDERS = 256
+
+# Quotes under way to the exchange when latency exceeds the decision interval.
+QUOTES_IN_FLIGHT = 64
+
+FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)  # [s] of recent flow and of recent moves of the mid
+VOLATILITY_HALF_LIFE = 60.0  # [s]
+
+
+class Makers(IntEnum):
+    """The kinds of background liquidity."""
+
+    NONE = 0
+    ANCHORED = 1
+
+
+class TakerKind(IntEnum):
+    """Who took. The agent never sees it."""
+
+    NOISE = 0
+    NAIVE_INFORMED = 1
+    INFORMED = 2
+    SNIPER = 3
+
+
+class RewardKind(IntEnum):
+    """What the agent is paid for."""
+
+    PNL = 0
+    INVENTORY_PENALTY = 1
+    DAMPENED = 2
+    CARA = 3
+
+
+class Obs(IntEnum):
+    """Columns of the observation."""
+
+    INVENTORY = 0
+    SPREAD = 1
+    FLOW_FAST = 2
+    FLOW_MEDIUM = 3
+    FLOW_SLOW = 4
+    MID_MOVE_FAST = 5
+    MID_MOVE_MEDIUM = 6
+    MID_MOVE_SLOW = 7
+    BOOK_IMBALANCE = 8
+    ACTIVITY = 9
+    BID_OFFSET = 10
+    ASK_OFFSET = 11
+    BID_QUEUE_AHEAD = 12
+    ASK_QUEUE_AHEAD = 13
+    BID_SIZE = 14
+    ASK_SIZE = 15
+    VOLATILITY = 16
+    TIME_LEFT = 17
+
+
+OBSERVATION_NAMES = tuple(column.name.lower() for column in Obs)
+OBSERVATION_CLIP = 5.0
+
+# Lowest and highest value of each column, in the order of `Obs`.
+_SIGNED, _COUNT, _SHARE, _BALANCE = (
+    (-OBSERVATION_CLIP, OBSERVATION_CLIP),
+    (0.0, OBSERVATION_CLIP),
+    (0.0, 1.0),
+    (-1.0, 1.0),
+)
+OBSERVATION_BOUNDS = (
+    _BALANCE, _COUNT, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _BALANCE, _COUNT,
+    _SIGNED, _SIGNED, _COUNT, _COUNT, _SHARE, _SHARE, _COUNT, _SHARE,
+)  # fmt: skip
+
+
+class Outcome(IntEnum):
+    """Columns of what a step reports beside the observation."""
+
+    REWARD = 0
+    TERMINATED = 1
+    PNL = 2
+    CASH = 3
+    INVENTORY = 4
+    MID = 5
+    SPREAD = 6
+    EFFICIENT_PRICE = 7
+    SIGNAL = 8
+    FILLS = 9
+    REWARD_WEALTH = 10
+    REWARD_RISK = 11
+    REWARD_CLOSE_OUT = 12
+
+
+def _record(fields: list[tuple]) -> np.dtype:
+    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1.
+    return np.dtype((np.record, fields))
+
+
+def book_dtype(levels: int, orders: int) -> np.dtype:
+    """The record of a book with room for `levels` prices a side and `orders` resting orders."""
+    level = _record(
+        [
+            ("key", "i8"),  # price for bids, minus price for asks: the best has the largest key on both sides
+            ("size", "i8"),  # lots
+            ("head", "i4"),  # the oldest order
+            ("tail", "i4"),  # the youngest order
+        ]
+    )
+    order = _record(
+        [
+            ("key", "i8"),
+            ("size", "i8"),
+            ("order_id", "i8"),
+            ("older", "i4"),
+            ("younger", "i4"),
+            ("side", "i4"),
+            ("owner", "i4"),
+            ("place", "i8"),  # where in `live` this order stands
+        ]
+    )
+    fill = _record(
+        [("order_id", "i8"), ("price", "i8"), ("size", "i8"), ("slot", "i4"), ("owner", "i4")]
+    )
+    return _record(
+        [
+            ("n_levels", "i8", (2,)),
+            ("n_live", "i8"),
+            ("n_fills", "i8"),
+            ("n_events", "i8"),  # additions, reductions, cancellations and fills since the start
+            ("levels", level, (2, levels)),  # ascending key: the best level is the last one
+            ("orders", order, (orders,)),
+            ("live", "i4", (orders,)),  # slots in use, in no order, then slots that are free
+            ("fills", fill, (orders,)),  # of the latest match
+        ]
+    )
+
+
+BOOK = book_dtype(MARKET_LEVELS, MARKET_ORDERS)
+
+# The numbers that steer one market: its configuration, in the form in which the kernels use it.
+RULES = _record(
+    [
+        ("decision_interval", "f8"),
+        ("session_steps", "i8"),
+        ("warm_up_steps", "i8"),
+        ("latency", "f8"),
+        ("initial_price", "f8"),
+        ("value_interval", "f8"),
+        ("signal_decay", "f8"),
+        ("signal_noise", "f8"),
+        ("value_per_signal", "f8"),
+        ("value_signal_noise", "f8"),
+        ("value_own_noise", "f8"),
+        ("edge_per_signal", "f8"),
+        ("taker_rate", "f8"),
+        ("p_informed", "f8"),
+        ("naive", "i8"),
+        ("imbalance", "f8"),
+        ("imbalance_flip_rate", "f8"),
+        ("taker_tolerance", "f8"),
+        ("taker_size_log_miss", "f8"),
+        ("naive_size_log_miss", "f8"),
+        ("signal_threshold", "f8"),
+        ("informed_price_limit", "i8"),
+        ("mixed", "i8"),
+        ("makers", "i8"),
+        ("maker_rate", "f8"),
+        ("maker_cancel_rate", "f8"),
+        ("maker_depth", "f8"),
+        ("maker_size_log_miss", "f8"),
+        ("sniping", "i8"),
+        ("quote_size", "i8"),
+        ("max_inventory", "i8"),
+        ("max_offset", "f8"),
+        ("maker_fee", "f8"),
+        ("close_out_cost", "f8"),
+        ("close_out_impact", "f8"),
+        ("reward", "i8"),
+        ("inventory_penalty", "f8"),
+        ("dampening", "f8"),
+        ("risk_aversion", "f8"),
+        ("feature_decay", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("volatility_decay", "f8"),
+        ("volatility", "f8"),
+        ("flow_scale", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("move_scale", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("activity_scale", "f8"),
+        ("queue_scale", "f8"),
+        ("volatility_scale", "f8"),
+    ]
+)
+
+# Who trades in this episode; `mixed` draws it anew at each reset.
+FLOW = _record(
+    [
+        ("p_informed", "f8"),
+        ("imbalance", "f8"),
+        ("naive", "i8"),
+        ("bias", "f8"),  # +1 or -1: the side that an imbalance favours at present
+        ("last_arrival", "f8"),
+    ]
+)
+
+QUOTES = _record(
+    [
+        ("slot", "i8", (2,)),  # the agent's order on each side, or NO_ORDER
+        ("placed_at", "f8", (2,)),
+        ("lots_ahead_at_arrival", "i8", (2,)),
+        ("n_in_flight", "i8"),
+        ("arrival", "f8", (QUOTES_IN_FLIGHT,)),
+        ("price", "i8", (QUOTES_IN_FLIGHT, 2)),
+    ]
+)
+
+ACCOUNT = _record(
+    [
+        ("cash", "f8"),
+        ("inventory", "i8"),
+        ("mark", "f8"),  # the mid at which inventory PnL was last settled
+        ("spread_pnl", "f8"),
+        ("inventory_pnl", "f8"),
+        ("fees", "f8"),
+        ("close_out", "f8"),
+        ("n_fills", "i8"),
+        ("n_lots", "i8"),
+        ("wealth", "f8"),  # at the last decision
+        ("inventory_pnl_at_decision", "f8"),
+        ("n_fills_at_decision", "i8"),
+    ]
+)
+
+FEATURES = _record(
+    [
+        ("step_flow", "f8"),  # signed lots taken since the last decision
+        ("step_volume", "f8"),
+        ("flow", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("mean_mid", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("activity", "f8"),
+        ("variance", "f8"),
+        ("last_mid", "f8"),
+    ]
+)
+
+MARKET = _record(
+    [
+        ("time", "f8"),
+        ("start", "f8"),
+        ("steps", "i8"),
+        ("value_ticks", "i8"),
+        ("next_value", "f8"),
+        ("next_taker", "f8"),
+        ("next_maker", "f8"),
+        ("maker_clock", "f8"),
+        ("maker_hazard", "f8"),
+        ("maker_total_rate", "f8"),
+        ("efficient_price", "f8"),
+        ("signal", "f8"),
+        ("mid", "f8"),
+        ("n_fill_rows", "i8"),
+        ("n_path_rows", "i8"),
+        ("value_words", "u8", (WORDS_PER_STREAM,)),
+        ("taker_words", "u8", (WORDS_PER_STREAM,)),
+        ("maker_words", "u8", (WORDS_PER_STREAM,)),
+        ("flow", FLOW),
+        ("quotes", QUOTES),
+        ("account", ACCOUNT),
+        ("features", FEATURES),
+        ("rules", RULES),
+        ("book", BOOK),
+    ]
+)
+
+# What a recorder keeps of each of the agent's fills, for evaluation only.
+FILL_ROW = _record(
+    [
+        ("time", "f8"),
+        ("side", "i8"),  # of the agent's order
+        ("price", "f8"),
+        ("size", "i8"),
+        ("mid", "f8"),  # just before the taker arrived, without the agent's orders
+        ("efficient_price", "f8"),
+        ("signal", "f8"),
+        ("taker", "i8"),  # a TakerKind
+        ("lots_ahead_at_arrival", "i8"),
+        ("waited", "f8"),  # seconds since the order joined its queue
+        ("inventory", "i8"),  # after the fill
+    ]
+)
+
+# One row at each change of the public mid, of the efficient price or of the inventory.
+PATH_ROW = _record(
+    [("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")]
+)

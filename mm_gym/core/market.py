@@ -1,0 +1,214 @@
+"""How a market moves: one event at a time, one decision at a time, one market or many.
+
+A decision is: send quotes, let events happen until the next decision, mark the account, pay, observe. The many is
+a loop over the one. `step_many` and `reset_many` are the compiled entry points that the faces call.
+"""
+
+import math
+
+from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
+from mm_gym.core.book import SOUND, audit, clear
+from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
+from mm_gym.core.layout import Outcome
+from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
+from mm_gym.core.observe import observe, start_features, update_features
+from mm_gym.core.quotes import (
+    clear_quotes,
+    next_arrival,
+    public_mid,
+    public_spread,
+    receive_quotes,
+    send_quotes,
+)
+from mm_gym.core.random import SEED_WORDS, seed_stream
+from mm_gym.core.reward import close_out_part, risk_part, wealth_part
+from mm_gym.core.takers import snipe, start_takers, taker_event
+from mm_gym.core.value import advance_value, start_value
+
+
+@kernel
+def _value_event(market, fill_rows):
+    advance_value(market)
+    market.value_ticks += 1
+    market.next_value = market.start + market.value_ticks * market.rules.value_interval
+    pull_crossed(market)
+    if market.rules.sniping:
+        snipe(market, fill_rows)
+
+
+@kernel
+def _record_path(market, path_rows):
+    """Append a row if the mid, V or the inventory is not what the last row says."""
+    index = market.n_path_rows
+    mid = public_mid(market)
+    if 0 < index <= path_rows.shape[0]:
+        last = path_rows[index - 1]
+        if (
+            last.mid == mid
+            and last.efficient_price == market.efficient_price
+            and last.inventory == market.account.inventory
+        ):
+            return
+    market.n_path_rows = index + 1
+    if index >= path_rows.shape[0]:
+        return
+    row = path_rows[index]
+    row.time = market.time
+    row.mid = mid
+    row.efficient_price = market.efficient_price
+    row.inventory = market.account.inventory
+
+
+@kernel
+def next_event(market, end, fill_rows):
+    """Let the next event up to time `end` happen; False, with the clock at `end`, if there is none."""
+    arrival = next_arrival(market.quotes)
+    time = min(min(market.next_value, market.next_taker), min(market.next_maker, arrival))
+    if time > end:
+        market.time = end
+        return False
+    market.time = time
+    if time == market.next_maker:
+        maker_event(market)
+    elif time == market.next_value:
+        _value_event(market, fill_rows)
+    elif time == market.next_taker:
+        taker_event(market, fill_rows)
+    else:
+        receive_quotes(market)
+    reschedule_makers(market)
+    return True
+
+
+@kernel
+def run_until(market, end, fill_rows, path_rows):
+    """Let everything happen that happens up to and including time `end`."""
+    recording = path_rows.shape[0] > 0
+    while next_event(market, end, fill_rows):
+        if recording:
+            _record_path(market, path_rows)
+
+
+@kernel
+def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
+    """Start a session: seed the three streams, let the book fill without the agent, open the account."""
+    seed_stream(market.value_words, seed_words[:SEED_WORDS])
+    seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
+    seed_stream(market.maker_words, seed_words[2 * SEED_WORDS :])
+    rules = market.rules
+    market.start = -rules.warm_up_steps * rules.decision_interval
+    market.time = market.start
+    market.steps = 0
+    market.value_ticks = 0
+    market.next_value = market.start + rules.value_interval
+    market.n_fill_rows = 0
+    market.n_path_rows = 0
+    clear(market.book)
+    clear_quotes(market.quotes)
+    start_value(market)
+    market.mid = market.efficient_price
+    open_account(market.account, market.mid)
+    start_features(market)
+    start_takers(market)
+    start_makers(market)
+    for step in range(rules.warm_up_steps):
+        run_until(
+            market, (step + 1 - rules.warm_up_steps) * rules.decision_interval, fill_rows, path_rows[:0]
+        )
+        update_features(market)
+    open_account(market.account, public_mid(market))
+    if path_rows.shape[0] > 0:
+        _record_path(market, path_rows)
+    observe(market, observation)
+    _report(market, 0.0, 0.0, 0.0, False, outcome)
+
+
+@kernel
+def step_one(market, action, observation, outcome, fill_rows, path_rows):
+    """One decision: quote, live through the interval, mark, pay, observe."""
+    rules = market.rules
+    account = market.account
+    half_range = 0.5 * rules.max_offset
+    send_quotes(
+        market,
+        half_range * (1.0 + min(max(float(action[0]), -1.0), 1.0)),
+        half_range * (1.0 + min(max(float(action[1]), -1.0), 1.0)),
+    )
+    market.steps += 1
+    if path_rows.shape[0] > 0:
+        _record_path(market, path_rows)
+    run_until(market, market.steps * rules.decision_interval, fill_rows, path_rows)
+    update_features(market)
+
+    mark_to(account, market.mid)
+    wealth = marked_wealth(account)
+    paid_wealth = wealth_part(rules, account.wealth, wealth)
+    paid_risk = risk_part(
+        rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision
+    )
+    paid_close_out = 0.0
+    terminated = market.steps >= rules.session_steps
+    if terminated:
+        payment = close_position(account, rules.close_out_cost, rules.close_out_impact)
+        paid_close_out = close_out_part(rules, wealth, payment)
+    account.wealth = wealth
+    account.inventory_pnl_at_decision = account.inventory_pnl
+    observe(market, observation)
+    _report(market, paid_wealth, paid_risk, paid_close_out, terminated, outcome)
+    account.n_fills_at_decision = account.n_fills
+
+
+@kernel
+def _report(market, paid_wealth, paid_risk, paid_close_out, terminated, outcome):
+    account = market.account
+    outcome[Outcome.REWARD] = paid_wealth + paid_risk + paid_close_out
+    outcome[Outcome.TERMINATED] = 1.0 if terminated else 0.0
+    outcome[Outcome.PNL] = account.wealth - account.close_out
+    outcome[Outcome.CASH] = account.cash
+    outcome[Outcome.INVENTORY] = account.inventory
+    outcome[Outcome.MID] = market.mid
+    outcome[Outcome.SPREAD] = public_spread(market)
+    outcome[Outcome.EFFICIENT_PRICE] = market.efficient_price
+    outcome[Outcome.SIGNAL] = market.signal
+    outcome[Outcome.FILLS] = account.n_fills - account.n_fills_at_decision
+    outcome[Outcome.REWARD_WEALTH] = paid_wealth
+    outcome[Outcome.REWARD_RISK] = paid_risk
+    outcome[Outcome.REWARD_CLOSE_OUT] = paid_close_out
+
+
+def _compile_entry_points(fingerprint):
+    @entry_point
+    def reset_many(markets, chosen, seed_words, observations, outcomes, fill_rows, path_rows):
+        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row of nine for each of those."""
+        fingerprint  # noqa: B018  (in the closure, so that it is part of the cache key)
+        for index in range(chosen.shape[0]):
+            i = chosen[index]
+            reset_one(
+                markets[i], seed_words[index], observations[i], outcomes[i], fill_rows[i], path_rows[i]
+            )
+
+    @entry_point
+    def step_many(markets, actions, observations, outcomes, fill_rows, path_rows):
+        """Step every market once."""
+        fingerprint  # noqa: B018
+        for i in range(markets.shape[0]):
+            step_one(markets[i], actions[i], observations[i], outcomes[i], fill_rows[i], path_rows[i])
+
+    @entry_point
+    def audit_events(market, n_events, fill_rows):
+        """Let `n_events` events happen to the first market, with a full check of the book after each.
+
+        Returns the number of events that happened before the first fault, and the fault's code.
+        """
+        fingerprint  # noqa: B018
+        for done in range(n_events):
+            next_event(market[0], math.inf, fill_rows[0])
+            fault = audit(market[0].book)
+            if fault != SOUND:
+                return done, fault
+        return n_events, SOUND
+
+    return reset_many, step_many, audit_events
+
+
+reset_many, step_many, audit_events = _compile_entry_points(FINGERPRINT)

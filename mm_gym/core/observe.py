@@ -1,0 +1,85 @@
+"""What the agent sees: its position, its quotes, the public book and the tape. Never V, s, or who is informed.
+
+Columns are named by `layout.Obs`, scaled by fixed numbers that follow from the configuration and clipped to
+`layout.OBSERVATION_BOUNDS`, so that a policy needs no running normaliser. Features are updated at decisions.
+"""
+
+import math
+
+from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import ASK, BID, OBSERVATION_CLIP, Obs
+from mm_gym.core.quotes import (
+    public_mid,
+    public_spread,
+    quote_lots,
+    quote_offset,
+    quote_queue_ahead,
+    touch_lots,
+)
+
+
+@kernel
+def start_features(market):
+    """As if nothing had traded and the mid had always been here; volatility starts at its configured value."""
+    features = market.features
+    features.step_flow = 0.0
+    features.step_volume = 0.0
+    features.flow[:] = 0.0
+    features.mean_mid[:] = market.mid
+    features.activity = 0.0
+    features.variance = market.rules.volatility * market.rules.volatility
+    features.last_mid = market.mid
+
+
+@kernel
+def update_features(market):
+    """Fold the tape of one decision interval into the running features."""
+    rules = market.rules
+    features = market.features
+    mid = public_mid(market)
+    for index in range(features.flow.shape[0]):
+        decay = rules.feature_decay[index]
+        features.flow[index] = decay * features.flow[index] + features.step_flow
+        features.mean_mid[index] = decay * features.mean_mid[index] + (1.0 - decay) * mid
+    middle = rules.feature_decay[1]
+    features.activity = middle * features.activity + features.step_volume
+    move = mid - features.last_mid
+    features.variance += (1.0 - rules.volatility_decay) * (
+        move * move / rules.decision_interval - features.variance
+    )
+    features.last_mid = mid
+    features.step_flow = 0.0
+    features.step_volume = 0.0
+
+
+@kernel
+def _clip(value, low, high):
+    return min(max(value, low), high)
+
+
+@kernel
+def observe(market, row):
+    """Write one observation."""
+    rules = market.rules
+    features = market.features
+    clip = OBSERVATION_CLIP
+    row[Obs.INVENTORY] = market.account.inventory / rules.max_inventory
+    row[Obs.SPREAD] = _clip(public_spread(market) / rules.max_offset, 0.0, clip)
+    for index in range(features.flow.shape[0]):
+        flow = features.flow[index] * rules.flow_scale[index]
+        row[Obs.FLOW_FAST + index] = _clip(flow, -clip, clip)
+        move = (market.mid - features.mean_mid[index]) * rules.move_scale[index]
+        row[Obs.MID_MOVE_FAST + index] = _clip(move, -clip, clip)
+    bid_lots = touch_lots(market, BID)
+    ask_lots = touch_lots(market, ASK)
+    row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
+    row[Obs.ACTIVITY] = _clip(features.activity * rules.activity_scale, 0.0, clip)
+    for side in range(2):
+        offset = quote_offset(market, side) / rules.max_offset
+        row[Obs.BID_OFFSET + side] = _clip(offset, -clip, clip)
+        ahead = quote_queue_ahead(market, side) * rules.queue_scale
+        row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, clip)
+        row[Obs.BID_SIZE + side] = quote_lots(market, side) / rules.quote_size
+    volatility = math.sqrt(features.variance) * rules.volatility_scale
+    row[Obs.VOLATILITY] = _clip(volatility, 0.0, clip)
+    row[Obs.TIME_LEFT] = 1.0 - market.steps / rules.session_steps

@@ -1,0 +1,211 @@
+"""The agent's two quotes: ordinary orders in the book, with their queue places and their latency.
+
+Also the public touch and mid, which leave the agent's own orders out: a maker that could move the mid with its
+quotes could paint its own PnL.
+"""
+
+import math
+
+from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
+from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
+
+# A quote this close to a whole tick is on it. Actions are float32: without this, an offset of 1.5 that comes
+# as 1.50000012 would be rounded outwards by a whole tick.
+_ON_TICK = 1e-4  # [ticks]
+_NOWHERE = -(2**62)  # the key of an empty side: worse than any price
+
+
+@kernel
+def best_key(book, side):
+    """The key of the best level, the agent's orders included; worse than any price when the side is empty."""
+    n_levels = book.n_levels[side]
+    if n_levels == 0:
+        return _NOWHERE
+    return book.levels[side, n_levels - 1].key
+
+
+@kernel
+def public_level(market, side):
+    """Index of the best level that does not hold the agent's order alone; -1 if there is none."""
+    book = market.book
+    index = book.n_levels[side] - 1
+    own = market.quotes.slot[side]
+    if own != NO_ORDER and index >= 0:
+        level = book.levels[side, index]
+        if level.head == own and level.tail == own:
+            index -= 1
+    return index
+
+
+@kernel
+def public_mid(market):
+    """The midpoint of the public touch, without the agent's orders.
+
+    When a side is empty the last mid stands, moved no further than the touch that remains demands. In the dealer
+    market, where nobody else quotes, the mid is the efficient price.
+    """
+    if market.rules.makers == Makers.NONE:
+        market.mid = market.efficient_price
+        return market.mid
+    book = market.book
+    bid = public_level(market, BID)
+    ask = public_level(market, ASK)
+    if bid >= 0 and ask >= 0:
+        market.mid = 0.5 * (book.levels[BID, bid].key - book.levels[ASK, ask].key)
+    elif bid >= 0:
+        market.mid = max(market.mid, float(book.levels[BID, bid].key))
+    elif ask >= 0:
+        market.mid = min(market.mid, -float(book.levels[ASK, ask].key))
+    return market.mid
+
+
+@kernel
+def public_spread(market):
+    """Public best ask minus best bid; zero in the dealer market, twice `max_offset` when a side is empty."""
+    if market.rules.makers == Makers.NONE:
+        return 0.0
+    bid = public_level(market, BID)
+    ask = public_level(market, ASK)
+    if bid < 0 or ask < 0:
+        return 2.0 * market.rules.max_offset
+    return -float(market.book.levels[BID, bid].key + market.book.levels[ASK, ask].key)
+
+
+@kernel
+def clear_quotes(quotes):
+    """No orders in the book, none under way."""
+    for side in range(2):
+        quotes.slot[side] = NO_ORDER
+        quotes.placed_at[side] = 0.0
+        quotes.lots_ahead_at_arrival[side] = 0
+    quotes.n_in_flight = 0
+
+
+@kernel
+def send_quotes(market, bid_offset, ask_offset):
+    """Turn offsets from the public mid [ticks] into whole prices, and send them; they arrive after the latency."""
+    quotes = market.quotes
+    mid = public_mid(market)
+    bid = int(math.floor(mid - bid_offset + _ON_TICK))
+    ask = int(math.ceil(mid + ask_offset - _ON_TICK))
+    if bid >= ask:  # both at the mid: each steps back
+        bid -= 1
+        ask += 1
+    if market.rules.latency == 0.0:
+        _place(market, bid, ask)
+        return
+    last = quotes.n_in_flight
+    quotes.arrival[last] = market.time + market.rules.latency
+    quotes.price[last, BID] = bid
+    quotes.price[last, ASK] = ask
+    quotes.n_in_flight = last + 1
+
+
+@kernel
+def next_arrival(quotes):
+    """When the oldest quotes under way arrive; infinity if none are."""
+    if quotes.n_in_flight == 0:
+        return math.inf
+    return quotes.arrival[0]
+
+
+@kernel
+def receive_quotes(market):
+    """The oldest quotes under way arrive at the exchange."""
+    quotes = market.quotes
+    bid = quotes.price[0, BID]
+    ask = quotes.price[0, ASK]
+    quotes.n_in_flight -= 1
+    for later in range(quotes.n_in_flight):
+        quotes.arrival[later] = quotes.arrival[later + 1]
+        quotes.price[later, BID] = quotes.price[later + 1, BID]
+        quotes.price[later, ASK] = quotes.price[later + 1, ASK]
+    _place(market, bid, ask)
+
+
+@kernel
+def _place(market, bid, ask):
+    """Replace the agent's orders: post-only, keeping those whose price stands, none beyond `max_inventory`."""
+    book = market.book
+    inventory = market.account.inventory
+    # Pulled back from the public book only: the agent's own other order is about to move as well, and its new
+    # price is on the right side of this one.
+    public_ask = public_level(market, ASK)
+    if public_ask >= 0:
+        bid = min(bid, -book.levels[ASK, public_ask].key - 1)
+    public_bid = public_level(market, BID)
+    if public_bid >= 0:
+        ask = max(ask, book.levels[BID, public_bid].key + 1)
+    bid_size = min(market.rules.quote_size, market.rules.max_inventory - inventory)
+    ask_size = min(market.rules.quote_size, market.rules.max_inventory + inventory)
+    # Both old orders leave before either new one enters, so the two can never meet.
+    keep_bid = _withdraw_unless(market, BID, bid, bid_size)
+    keep_ask = _withdraw_unless(market, ASK, ask, ask_size)
+    if not keep_bid and bid_size > 0:
+        _enter(market, BID, bid, bid_size)
+    if not keep_ask and ask_size > 0:
+        _enter(market, ASK, ask, ask_size)
+
+
+@kernel
+def _withdraw_unless(market, side, price, size):
+    """Cancel the order on this side unless it already rests at the price and may stay; True if it stays.
+
+    An order that was partly filled stays with what is left of it: topping it up would cost its place.
+    """
+    slot = market.quotes.slot[side]
+    if slot == NO_ORDER:
+        return False
+    if size > 0 and market.book.orders[slot].key == price_key(side, price):
+        return True
+    cancel(market.book, slot)
+    market.quotes.slot[side] = NO_ORDER
+    return False
+
+
+@kernel
+def _enter(market, side, price, size):
+    slot = add(market.book, side, price, size, AGENT, 0)
+    market.quotes.slot[side] = slot
+    if slot != NO_ORDER:
+        market.quotes.placed_at[side] = market.time
+        market.quotes.lots_ahead_at_arrival[side] = lots_ahead(market.book, slot)
+
+
+@kernel
+def quote_offset(market, side):
+    """Distance of the resting quote from the public mid [ticks]; `max_offset` when none rests."""
+    slot = market.quotes.slot[side]
+    if slot == NO_ORDER:
+        return market.rules.max_offset
+    key = market.book.orders[slot].key
+    return market.mid - key if side == BID else -key - market.mid
+
+
+@kernel
+def quote_queue_ahead(market, side):
+    """Lots with priority over the agent's at its own price; zero when no quote rests."""
+    slot = market.quotes.slot[side]
+    return lots_ahead(market.book, slot) if slot != NO_ORDER else 0
+
+
+@kernel
+def quote_lots(market, side):
+    """Lots of the resting quote that are still unfilled."""
+    slot = market.quotes.slot[side]
+    return market.book.orders[slot].size if slot != NO_ORDER else 0
+
+
+@kernel
+def touch_lots(market, side):
+    """Lots of the public at the public touch."""
+    index = public_level(market, side)
+    if index < 0:
+        return 0
+    level = market.book.levels[side, index]
+    lots = level.size
+    slot = market.quotes.slot[side]
+    if slot != NO_ORDER and find_level(market.book, side, market.book.orders[slot].key) == index:
+        lots -= market.book.orders[slot].size
+    return lots

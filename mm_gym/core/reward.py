@@ -1,0 +1,45 @@
+"""What a step pays: named parts that sum to the reward.
+
+    wealth      change of marked wealth (for `CARA`, of its utility)
+    risk        minus the running price of holding inventory
+    close_out   minus what settling the position costs, at the close only
+"""
+
+import math
+
+from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import RewardKind
+
+
+@kernel
+def utility(wealth, risk_aversion):
+    """Constant absolute risk aversion, scaled so that small wealth counts one for one."""
+    return -math.expm1(-risk_aversion * wealth) / risk_aversion
+
+
+@kernel
+def wealth_part(rules, before, after):
+    """What the change of marked wealth is worth."""
+    if rules.reward == RewardKind.CARA:
+        return utility(after, rules.risk_aversion) - utility(before, rules.risk_aversion)
+    return after - before
+
+
+@kernel
+def risk_part(rules, inventory, inventory_gain):
+    """The running penalty: on squared inventory, or on gains from holding it (Spooner et al. 2018, eq. 5)."""
+    if rules.reward == RewardKind.INVENTORY_PENALTY:
+        return -rules.inventory_penalty * inventory * inventory * rules.decision_interval
+    if rules.reward == RewardKind.DAMPENED:
+        return -max(0.0, rules.dampening * inventory_gain)
+    return 0.0
+
+
+@kernel
+def close_out_part(rules, wealth, payment):
+    """What paying for the close takes away."""
+    if rules.reward == RewardKind.CARA:
+        return utility(wealth - payment, rules.risk_aversion) - utility(
+            wealth, rules.risk_aversion
+        )
+    return -payment

@@ -1,0 +1,156 @@
+"""Those who take liquidity: noise traders, informed ones, and ones who are only called informed.
+
+Takers arrive as a Poisson stream with a random stream of their own and a fixed number of draws for each
+arrival, so the same seed brings the same arrivals in every regime and whatever the agent does. All are
+immediate-or-cancel limit orders.
+
+What the agent's fills do to its account is settled here too, since only takers trade.
+"""
+
+import math
+
+from mm_gym.core.account import mark_to, settle_fill
+from mm_gym.core.book import match
+from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, TakerKind
+from mm_gym.core.quotes import public_mid
+from mm_gym.core.random import exponential, geometric_size, uniform
+
+_ANY_PRICE = 2**61  # [ticks] the limit of an order that has none
+_ALL_LOTS = 2**61
+
+
+@kernel
+def start_takers(market):
+    """Draw this episode's flow, the first side of the imbalance and the first arrival."""
+    rules = market.rules
+    flow = market.flow
+    words = market.taker_words
+    kind = int(4.0 * uniform(words))
+    informed_share = uniform(words)
+    imbalance_share = uniform(words)
+    flow.bias = 1.0 if uniform(words) < 0.5 else -1.0
+    flow.last_arrival = market.time
+    flow.p_informed = rules.p_informed
+    flow.imbalance = rules.imbalance
+    flow.naive = rules.naive
+    if rules.mixed:
+        # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper ends.
+        flow.p_informed = rules.p_informed * informed_share if kind >= 2 else 0.0
+        flow.imbalance = rules.imbalance * imbalance_share if kind == 1 else 0.0
+        flow.naive = 1 if kind == 2 else 0
+    _schedule_taker(market)
+
+
+@kernel
+def _schedule_taker(market):
+    gap = exponential(market.taker_words)
+    if market.rules.taker_rate > 0.0:
+        market.next_taker = market.time + gap / market.rules.taker_rate
+    else:
+        market.next_taker = math.inf
+
+
+@kernel
+def taker_event(market, fill_rows):
+    """One taker arrives, trades what its limit allows, and leaves."""
+    rules = market.rules
+    flow = market.flow
+    words = market.taker_words
+    flip_draw = uniform(words)
+    kind_draw = uniform(words)
+    side_draw = uniform(words)
+    tolerance = exponential(words) * rules.taker_tolerance
+    informed = kind_draw < flow.p_informed
+    naive = informed and flow.naive == 1
+    size = geometric_size(
+        words, rules.naive_size_log_miss if naive else rules.taker_size_log_miss
+    )
+    # The bias is a telegraph process; between two arrivals it has flipped with this probability.
+    since_last = market.time - flow.last_arrival
+    flow.last_arrival = market.time
+    if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * rules.imbalance_flip_rate * since_last):
+        flow.bias = -flow.bias
+    _schedule_taker(market)
+
+    if informed and not naive:
+        _informed_order(market, size, fill_rows)
+        return
+    buys = side_draw < 0.5 * (1.0 + flow.bias * flow.imbalance)
+    mid = public_mid(market)
+    limit = mid + tolerance if buys else mid - tolerance
+    kind = TakerKind.NAIVE_INFORMED if naive else TakerKind.NOISE
+    take(market, BID if buys else ASK, limit, size, kind, fill_rows)
+
+
+@kernel
+def _informed_order(market, size, fill_rows):
+    """Trade with the signal if it is strong enough, at no worse a price than the signal justifies."""
+    rules = market.rules
+    signal = market.signal
+    if abs(signal) <= rules.signal_threshold:
+        return
+    side = BID if signal > 0.0 else ASK
+    limit = market.efficient_price + rules.edge_per_signal * signal
+    if not rules.informed_price_limit:
+        limit = math.inf if side == BID else -math.inf
+    take(market, side, limit, size, TakerKind.INFORMED, fill_rows)
+
+
+@kernel
+def snipe(market, fill_rows):
+    """Take the agent's quotes that V has crossed (the switch `sniping`)."""
+    for side in range(2):
+        slot = market.quotes.slot[1 - side]
+        if slot != NO_ORDER:
+            key = market.book.orders[slot].key
+            if side == BID and market.efficient_price > -key:
+                take(market, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER, fill_rows)
+            elif side == ASK and market.efficient_price < key:
+                take(market, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER, fill_rows)
+
+
+@kernel
+def take(market, side, limit, size, kind, fill_rows):
+    """An immediate-or-cancel order: match it, settle the agent's part, and remember the flow."""
+    mid = public_mid(market)
+    if side == BID:
+        limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
+    else:
+        limit_price = int(math.ceil(max(limit, -float(_ANY_PRICE))))
+    book = market.book
+    match(book, side, limit_price, size)
+    lots = 0
+    for index in range(book.n_fills):
+        fill = book.fills[index]
+        lots += fill.size
+        if fill.owner == AGENT:
+            mark_to(market.account, mid)
+            settle_fill(market.account, 1 - side, fill.price, fill.size, market.rules.maker_fee)
+            if fill_rows.shape[0] > 0:
+                _record_fill(market, fill, 1 - side, mid, kind, fill_rows)
+            if book.orders[fill.slot].size == 0:
+                market.quotes.slot[1 - side] = NO_ORDER
+    market.features.step_flow += lots if side == BID else -lots
+    market.features.step_volume += lots
+
+
+@kernel
+def _record_fill(market, fill, agent_side, mid, kind, fill_rows):
+    """Keep the truth about one of the agent's fills; rows past the recorder's room are counted, not kept."""
+    index = market.n_fill_rows
+    market.n_fill_rows = index + 1
+    if index >= fill_rows.shape[0]:
+        return
+    row = fill_rows[index]
+    row.time = market.time
+    row.side = agent_side
+    row.price = fill.price
+    row.size = fill.size
+    row.mid = mid
+    row.efficient_price = market.efficient_price
+    row.signal = market.signal
+    row.taker = kind
+    row.lots_ahead_at_arrival = market.quotes.lots_ahead_at_arrival[agent_side]
+    row.waited = market.time - market.quotes.placed_at[agent_side]
+    row.inventory = market.account.inventory

@@ -1,0 +1,189 @@
+"""Gueant, Lehalle and Fernandez-Tapia (2013), Dealing with the inventory risk.
+
+The problem of Avellaneda and Stoikov solved exactly, with inventory between -Q and Q: a change of
+variables makes the Hamilton-Jacobi-Bellman equation linear, v'(t) = M v(t), v(T) = 1, and
+v(t) = exp(-M (T - t)) 1. Far from the end the depths become a constant plus a slope in inventory.
+
+Letters: q inventory, gamma `risk_aversion`, sigma `volatility`, k `fill_decay`, A `arrival_rate`,
+Q `max_inventory`, T - t `time_left`, delta^a and delta^b the depths from the mid. Units are free as
+long as they agree: with prices in ticks, time in seconds and sizes in lots, volatility is in ticks
+per root second, fill_decay per tick, arrival_rate per second, risk_aversion per tick and lot.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ._shared import (
+    Depths,
+    FloatArray,
+    check_count,
+    check_not_negative,
+    check_positive,
+    depths_from_value,
+    inventory_index,
+    log_exponential_action,
+    pick_column,
+)
+from .avellaneda_stoikov import fill_margin
+
+
+def asymptotic_constant_and_slope(
+    *, risk_aversion: float, volatility: float, fill_decay: float, arrival_rate: float
+) -> tuple[float, float]:
+    """Return the two numbers of the stationary closed form, both in price units (section 4).
+
+    constant = (1 / gamma) ln(1 + gamma / k)
+    slope = sqrt(sigma^2 gamma / (2 k A) (1 + gamma / k)^(1 + k / gamma)), per lot
+
+    Args:
+        risk_aversion: gamma, positive.
+        volatility: sigma, not negative.
+        fill_decay: k, positive.
+        arrival_rate: A, positive.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    check_positive(risk_aversion=risk_aversion)
+    fill_rate = _fill_rate(risk_aversion, fill_decay, arrival_rate)
+    check_not_negative(volatility=volatility)
+    # The paper's (1 + gamma / k)^(1 + k / gamma) / A is one over the fill rate.
+    slope = volatility * np.sqrt(risk_aversion / (2.0 * fill_decay * fill_rate))
+    return fill_margin(risk_aversion, fill_decay), float(slope)
+
+
+def asymptotic_depths(
+    inventory: npt.ArrayLike,
+    *,
+    risk_aversion: float,
+    volatility: float,
+    fill_decay: float,
+    arrival_rate: float,
+) -> Depths:
+    """Return the stationary closed-form depths, an approximation for a long time left (section 4).
+
+    delta^b = constant + (2 q + 1) / 2 slope,  delta^a = constant - (2 q - 1) / 2 slope
+
+    Args:
+        inventory: any shape [lots].
+        risk_aversion: gamma, positive.
+        volatility: sigma, not negative.
+        fill_decay: k, positive.
+        arrival_rate: A, positive.
+
+    Returns:
+        Depths(ask, bid), each of the shape of inventory [price].
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    constant, slope = asymptotic_constant_and_slope(
+        risk_aversion=risk_aversion,
+        volatility=volatility,
+        fill_decay=fill_decay,
+        arrival_rate=arrival_rate,
+    )
+    lots = np.asarray(inventory, dtype=np.float64)
+    return Depths(ask=constant - (lots - 0.5) * slope, bid=constant + (lots + 0.5) * slope)
+
+
+def optimal_depths(
+    inventory: npt.ArrayLike,
+    time_left: npt.ArrayLike,
+    *,
+    risk_aversion: float,
+    volatility: float,
+    fill_decay: float,
+    arrival_rate: float,
+    max_inventory: int = 50,
+) -> Depths:
+    """Return the exact optimal depths (theorem 1).
+
+    delta^b = (1 / k) ln(v_q / v_{q+1}) + constant,  delta^a = (1 / k) ln(v_q / v_{q-1}) + constant
+
+    Args:
+        inventory: whole lots, any shape.
+        time_left: any shape that broadcasts with inventory [time].
+        risk_aversion: gamma, positive.
+        volatility: sigma, not negative.
+        fill_decay: k, positive.
+        arrival_rate: A, positive.
+        max_inventory: Q. The side that would pass it is not quoted: its depth is inf.
+
+    Returns:
+        Depths(ask, bid), each of the broadcast shape [price].
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    log_v = _log_v(time_left, risk_aversion, volatility, fill_decay, arrival_rate, max_inventory)
+    return depths_from_value(
+        log_v / fill_decay,
+        fill_margin(risk_aversion, fill_decay),
+        inventory_index(inventory, max_inventory),
+    )
+
+
+def certainty_equivalent(
+    inventory: npt.ArrayLike,
+    time_left: npt.ArrayLike,
+    *,
+    risk_aversion: float,
+    volatility: float,
+    fill_decay: float,
+    arrival_rate: float,
+    max_inventory: int = 50,
+) -> FloatArray:
+    """Return the sure profit that is worth as much as the right to go on quoting until the end.
+
+    u = -exp(-gamma (x + q s)) v_q(t)^(-gamma / k), so on top of cash x and inventory q s at the mid
+    it is (1 / k) ln v_q(t).
+
+    Args:
+        inventory: whole lots, any shape.
+        time_left: any shape that broadcasts with inventory [time].
+        risk_aversion: gamma, positive.
+        volatility: sigma, not negative.
+        fill_decay: k, positive.
+        arrival_rate: A, positive.
+        max_inventory: Q. The default is wide enough to be no bound at all in the paper's example.
+
+    Returns:
+        The broadcast shape [price x lots].
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    log_v = _log_v(time_left, risk_aversion, volatility, fill_decay, arrival_rate, max_inventory)
+    return pick_column(log_v, inventory_index(inventory, max_inventory)) / fill_decay
+
+
+def _fill_rate(risk_aversion: float, fill_decay: float, arrival_rate: float) -> float:
+    """Return the paper's eta = A (1 + gamma / k)^-(1 + k / gamma), which tends to A / e."""
+    check_positive(risk_aversion=risk_aversion, fill_decay=fill_decay, arrival_rate=arrival_rate)
+    power = 1.0 + fill_decay / risk_aversion
+    return float(arrival_rate * np.exp(-power * np.log1p(risk_aversion / fill_decay)))
+
+
+def _log_v(
+    time_left: npt.ArrayLike,
+    risk_aversion: float,
+    volatility: float,
+    fill_decay: float,
+    arrival_rate: float,
+    max_inventory: int,
+) -> FloatArray:
+    """Return ln v, shape time_left.shape + [2 Q + 1].
+
+    M has alpha q^2 on its diagonal, alpha = k gamma sigma^2 / 2, and -eta beside it.
+    """
+    check_not_negative(time_left=time_left, volatility=volatility)
+    check_count(max_inventory=max_inventory)
+    fill_rate = _fill_rate(risk_aversion, fill_decay, arrival_rate)
+    lots = np.arange(-max_inventory, max_inventory + 1.0)
+    risk = 0.5 * fill_decay * risk_aversion * volatility**2
+    beside = np.eye(len(lots), k=1) + np.eye(len(lots), k=-1)
+    generator = fill_rate * beside - np.diag(risk * lots**2)
+    return log_exponential_action(generator, np.zeros(len(lots)), time_left)

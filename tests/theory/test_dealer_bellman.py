@@ -1,0 +1,313 @@
+"""The discrete dealer environment: every policy of a tiny one, simulation, and its limits."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from mm_gym.theory import cartea_jaimungal
+from mm_gym.theory.dealer_bellman import (
+    DealerProblem,
+    best_constant_policy,
+    policy_value,
+    solve,
+)
+
+# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps.
+STANDARD = DealerProblem(
+    buy_rate=10.0,
+    sell_rate=10.0,
+    fill_decay=1.0,
+    running_penalty=0.5,
+    terminal_penalty=0.001,
+    decision_interval=0.01,
+    steps=100,
+)
+SMALL = DealerProblem(
+    buy_rate=6.0,
+    sell_rate=2.5,
+    fill_decay=0.8,
+    running_penalty=0.3,
+    terminal_penalty=0.1,
+    decision_interval=0.2,
+    steps=6,
+    max_inventory=3,
+    close_out_cost=0.4,
+)
+MODELS = list(itertools.product(["event_driven", "single_arrival"], ["end", "start"]))
+
+
+def variant(problem: DealerProblem, fill_model: Any, penalty_timing: Any) -> DealerProblem:
+    return replace(problem, fill_model=fill_model, penalty_timing=penalty_timing)
+
+
+# ----------------------------------------------------------------------------------- ground truth
+
+
+def test_the_ground_truth_is_one_arrival_per_interval_and_the_penalty_after_the_fills() -> None:
+    # ladder, bound 20: single_arrival end 6.073865 <- the figure, start 6.086214;
+    #                   event_driven   end 6.277794,               start 6.290443
+    values = [solve(variant(STANDARD, *model)).start_value for model in MODELS]
+    assert values == pytest.approx([6.277794, 6.290443, 6.073865, 6.086214], abs=1e-6)
+    assert round(values[2], 5) == 6.07387
+
+
+def test_the_ground_truth_needs_a_bound_of_nine_lots_or_more() -> None:
+    problem = variant(STANDARD, "single_arrival", "end")
+    by_bound = [solve(replace(problem, max_inventory=bound)).start_value for bound in (5, 8, 9, 30)]
+    # ladder: 5 -> 6.07320, 8 -> 6.0738648, 9 -> 6.0738651, 30 -> 6.0738652
+    assert by_bound[0] == pytest.approx(6.07320, abs=1e-5)
+    assert round(by_bound[1], 5) == 6.07386
+    assert [round(value, 5) for value in by_bound[2:]] == [6.07387, 6.07387]
+
+
+# ------------------------------------------------------------------------------- exact, otherwise
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+def test_no_policy_of_a_tiny_session_beats_the_bellman_value(fill_model: Any, penalty_timing: Any) -> None:
+    problem = variant(replace(SMALL, steps=2, max_inventory=1), fill_model, penalty_timing)
+    grid = [0.0, 0.7, 1.5]
+
+    def worth(step: int, lots: int, policy: dict[tuple[int, int], tuple[float, float]]) -> float:
+        """The model told once more, by recursion over what may happen."""
+        if step == problem.steps:
+            return -problem.terminal_penalty * lots**2 - problem.close_out_cost * abs(lots)
+        total, running = 0.0, problem.running_penalty * problem.decision_interval
+        ask, bid = policy[step, lots]
+        chances = []
+        for depth, rate, allowed in ((ask, 6.0, lots > -1), (bid, 2.5, lots < 1)):
+            accepts = np.exp(-problem.fill_decay * depth)
+            chances.append(
+                0.0
+                if not allowed
+                else 1 - np.exp(-rate * accepts * 0.2)
+                if fill_model == "event_driven"
+                else (1 - np.exp(-rate * 0.2)) * accepts
+            )
+        for sold, bought in itertools.product([0, 1], [0, 1]):
+            chance = (chances[0] if sold else 1 - chances[0]) * (chances[1] if bought else 1 - chances[1])
+            if chance > 0:
+                after = lots + bought - sold
+                charged = after if penalty_timing == "end" else lots
+                total += chance * (sold * ask + bought * bid - running * charged**2 + worth(step + 1, after, policy))
+        return total
+
+    pairs = list(itertools.product(grid, grid))
+    best = -np.inf
+    # A policy names a pair for flat now, and for each inventory at the second decision.
+    for now, *later in itertools.product(pairs, repeat=4):
+        policy = {(0, 0): now}
+        policy |= {(1, lots): pair for lots, pair in zip((-1, 0, 1), later, strict=True)}
+        best = max(best, worth(0, 0, policy))
+    solution = solve(problem, grid)
+    assert solution.start_value == pytest.approx(best, abs=1e-12)
+    # Where a side is not quoted the depth is inf; here any number does, since it cannot be filled.
+    chosen = np.nan_to_num(np.stack([solution.ask_depths, solution.bid_depths]), posinf=0.0)
+    policy = {
+        (step, lots): (chosen[0, step, 1 + lots], chosen[1, step, 1 + lots]) for step in (0, 1) for lots in (-1, 0, 1)
+    }
+    assert worth(0, 0, policy) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+def test_the_optimal_policy_earns_its_value_in_a_simulation(fill_model: Any, penalty_timing: Any) -> None:
+    problem = variant(SMALL, fill_model, penalty_timing)
+    solution = solve(problem)
+    random, paths, bound = np.random.default_rng(42), 40_000, problem.max_inventory
+    lots, objective = np.zeros(paths, dtype=np.int64), np.zeros(paths)
+    for step in range(problem.steps):
+        before = lots.copy()
+        for sign, depths, rate in (
+            (-1, solution.ask_depths, problem.buy_rate),
+            (1, solution.bid_depths, problem.sell_rate),
+        ):
+            depth = depths[step, before + bound]
+            takers = random.poisson(rate * problem.decision_interval, paths)
+            if fill_model == "single_arrival":
+                takers = np.minimum(takers, 1)
+            # The keenest of n exponential tolerances: the order fills if it reaches the depth.
+            keenest = np.max(
+                np.where(
+                    np.arange(12) < takers[:, None],
+                    random.exponential(1 / problem.fill_decay, (paths, 12)),
+                    -1.0,
+                ),
+                axis=1,
+            )
+            filled = keenest > depth
+            objective[filled] += depth[filled]
+            lots[filled] += sign
+        charged = lots if penalty_timing == "end" else before
+        objective -= problem.running_penalty * problem.decision_interval * charged**2
+    assert np.max(np.abs(lots)) <= bound
+    objective -= problem.terminal_penalty * lots**2 + problem.close_out_cost * np.abs(lots)
+    assert abs(objective.mean() - solution.start_value) < 4 * objective.std() / np.sqrt(paths)
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+@pytest.mark.parametrize("bounds", [(0.0, np.inf), (0.3, 1.6)])
+def test_free_depths_maximise_the_one_step_value_in_both_sides_together(
+    fill_model: Any, penalty_timing: Any, bounds: tuple[float, float]
+) -> None:
+    problem = variant(SMALL, fill_model, penalty_timing)
+    problem = replace(problem, min_depth=bounds[0], max_depth=bounds[1])
+    solution = solve(problem)
+    last = replace(problem, steps=1)  # the last decision of the session, by itself
+    for column in range(len(solution.inventories)):
+
+        def loss(pair: Any, column: int = column) -> float:
+            return -float(policy_value(last, pair[0], pair[1])[0, column])
+
+        starts = itertools.product([0.4, 1.5], repeat=2)
+        box = [(bounds[0], min(bounds[1], 20.0))] * 2
+        found = min(
+            (minimize(loss, start, bounds=box, method="L-BFGS-B") for start in starts),
+            key=lambda result: float(result.fun),
+        )
+        assert solution.values[-2, column] == pytest.approx(-found.fun, abs=1e-8)
+        assert solution.values[-2, column] >= -found.fun - 1e-12
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+def test_no_change_of_the_optimal_depths_helps(fill_model: Any, penalty_timing: Any) -> None:
+    problem = variant(SMALL, fill_model, penalty_timing)
+    solution = solve(problem)
+    ask, bid = solution.ask_depths, solution.bid_depths
+    same = policy_value(problem, ask, bid)
+    np.testing.assert_allclose(same, solution.values, atol=1e-12)
+
+    random = np.random.default_rng(3)
+    nudges = random.normal(0.0, 0.2, (2, 300, *ask.shape))
+    nudged = policy_value(problem, np.maximum(ask + nudges[0], 0), np.maximum(bid + nudges[1], 0))
+    assert nudged.shape == (300, 7, 7)
+    assert np.all(nudged <= solution.values + 1e-12)
+    assert np.all(nudged[:, 0] < solution.values[0] - 1e-4)
+
+
+def test_a_finer_grid_of_depths_comes_nearer_to_free_depths_from_below() -> None:
+    problem = replace(STANDARD, max_inventory=8)
+    free = solve(problem).start_value
+    missing = [free - solve(problem, np.arange(0.0, 6.0, tick)).start_value for tick in (1.0, 0.5, 0.125)]
+    assert missing[0] > missing[1] > missing[2] > 0
+    assert missing[2] < 0.01
+
+
+@pytest.mark.parametrize("fill_model", ["event_driven", "single_arrival"])
+@pytest.mark.parametrize("rates", [(10.0, 10.0), (14.0, 6.0)])
+def test_ever_shorter_intervals_lead_to_continuous_time(fill_model: Any, rates: tuple[float, float]) -> None:
+    # Three lots at most, so that the closed form wants no depth below zero either.
+    parameters = {
+        "buy_rate": rates[0],
+        "sell_rate": rates[1],
+        "fill_decay": 1.0,
+        "running_penalty": 0.02,
+        "terminal_penalty": 0.001,
+        "max_inventory": 3,
+    }
+    limit = cartea_jaimungal.value(0, 1.0, **parameters)
+    closed_form = cartea_jaimungal.optimal_depths(np.arange(-3, 4), 1.0, **parameters)
+    assert min(closed_form.ask.min(), closed_form.bid.min()) > 0
+    coarse, fine = (
+        limit
+        - solve(
+            DealerProblem(steps=steps, decision_interval=1.0 / steps, fill_model=fill_model, **parameters)
+        ).start_value
+        for steps in (500, 1000)
+    )
+    assert 0 < fine < 0.05
+    assert coarse / fine == pytest.approx(2.0, abs=0.05)
+
+
+# --------------------------------------------------------------------------------- constant policy
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+def test_the_best_constant_pair_is_the_best_of_a_fine_grid(fill_model: Any, penalty_timing: Any) -> None:
+    problem = variant(SMALL, fill_model, penalty_timing)
+    free = best_constant_policy(problem)
+    grid = np.arange(0.0, 8.0, 0.1)
+    on_grid = best_constant_policy(problem, grid)
+    every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, 3]
+    assert on_grid.value == pytest.approx(every_pair.max(), abs=1e-12)
+    assert 0 <= free.value - on_grid.value < 2e-3
+    assert abs(free.ask_depth - on_grid.ask_depth) < 0.1
+    assert abs(free.bid_depth - on_grid.bid_depth) < 0.1
+
+    equal = best_constant_policy(problem, symmetric=True)
+    diagonal = policy_value(problem, grid[:, None, None], grid[:, None, None])[:, 0, 3]
+    assert equal.ask_depth == equal.bid_depth
+    assert 0 <= equal.value - diagonal.max() < 2e-3
+    assert best_constant_policy(problem, grid, symmetric=True).value == pytest.approx(diagonal.max(), abs=1e-12)
+    # Uneven arrivals: depths of one's own for each side are worth something.
+    assert equal.value < free.value - 1e-3 < solve(problem).start_value
+
+
+def test_in_short_intervals_the_best_constant_depth_is_the_closed_form() -> None:
+    # 140, 1.5, 0.5, 0.001, 1: 47.126 in continuous time, and nearer with each halving of dt.
+    missing = []
+    for steps in (250, 500):
+        problem = replace(
+            STANDARD,
+            buy_rate=140.0,
+            sell_rate=140.0,
+            fill_decay=1.5,
+            decision_interval=1.0 / steps,
+            steps=steps,
+            max_inventory=50,
+        )
+        missing.append(47.12598 - best_constant_policy(problem, symmetric=True).value)
+    assert missing[1] == pytest.approx(missing[0] / 2, rel=0.1)
+    assert missing[1] < 1.0
+
+
+def test_the_bounds_on_depth_hold_for_every_answer() -> None:
+    problem = replace(STANDARD, min_depth=0.5, max_depth=1.0, steps=20)
+    solution = solve(problem)
+    for depths in (solution.ask_depths[:, 1:], solution.bid_depths[:, :-1]):
+        assert depths.min() == 0.5
+        assert depths.max() == 1.0
+    best = best_constant_policy(problem)
+    assert (best.ask_depth, best.bid_depth) == pytest.approx((1.0, 1.0), abs=1e-6)
+    fixed = best_constant_policy(replace(problem, min_depth=1.0))
+    assert fixed.ask_depth == fixed.bid_depth == 1.0
+    assert fixed.value == pytest.approx(best.value, abs=1e-6)
+
+
+def test_the_side_at_the_bound_is_not_quoted() -> None:
+    solution = solve(replace(STANDARD, max_inventory=2))
+    assert np.all(solution.ask_depths[:, 0] == np.inf)
+    assert np.all(solution.bid_depths[:, -1] == np.inf)
+    assert np.all(np.isfinite(solution.ask_depths[:, 1:]))
+    np.testing.assert_allclose(solution.ask_depths, solution.bid_depths[:, ::-1])
+
+
+def test_a_maker_who_quotes_nothing_only_pays_for_what_it_holds() -> None:
+    values = policy_value(SMALL, np.inf, np.inf)
+    lots = SMALL.inventories
+    session = SMALL.steps * SMALL.decision_interval
+    expected = -(SMALL.running_penalty * session + SMALL.terminal_penalty) * lots**2
+    np.testing.assert_allclose(values[0], expected - SMALL.close_out_cost * np.abs(lots))
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def test_what_is_out_of_range_is_named() -> None:
+    with pytest.raises(ValueError, match=r"sell_rate came as 0.0; .* above 0"):
+        replace(STANDARD, sell_rate=0.0)
+    with pytest.raises(ValueError, match=r"min_depth came as -1.0"):
+        replace(STANDARD, min_depth=-1.0)
+    with pytest.raises(ValueError, match=r"max_depth came as 0.5; at least min_depth = 1.0"):
+        replace(STANDARD, min_depth=1.0, max_depth=0.5)
+    with pytest.raises(ValueError, match=r"penalty_timing came as 'middle'; one of"):
+        variant(STANDARD, "event_driven", "middle")
+    with pytest.raises(ValueError, match=r"at least one depth between 2.0 and inf"):
+        solve(replace(STANDARD, min_depth=2.0), [0.0, 1.0])
+    with pytest.raises(ValueError, match=r"came with shapes \(3,\) and \(\); .* \(100, 41\)"):
+        policy_value(STANDARD, np.zeros(3), 0.0)
