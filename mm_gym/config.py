@@ -177,14 +177,11 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
     """
     if regime not in REGIMES:
         raise ConfigurationError(
-            f"regime {regime!r} is unknown; {nearest(str(regime), REGIMES)} "
-            f"(regimes: {', '.join(REGIMES)})"
+            f"regime {regime!r} is unknown; {nearest(str(regime), REGIMES)} (regimes: {', '.join(REGIMES)})"
         )
     for name in overrides:
         if name not in FIELD_NAMES:
-            raise ConfigurationError(
-                f"keyword {name!r} is no field of MarketConfig; {nearest(name, FIELD_NAMES)}"
-            )
+            raise ConfigurationError(f"keyword {name!r} is no field of MarketConfig; {nearest(name, FIELD_NAMES)}")
     return MarketConfig(**{"regime": regime, **REGIMES[regime], **overrides})
 
 
@@ -242,15 +239,11 @@ _SWITCHES = {"informed_price_limit", "sniping"}
 def _check(config: MarketConfig) -> None:
     """Put every field into its type and check its range, then check what fields say together."""
     if config.regime not in REGIMES:
-        raise ConfigurationError(
-            f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}"
-        )
+        raise ConfigurationError(f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}")
     for name, choices in _CHOICES.items():
         value = getattr(config, name)
         if value not in choices:
-            raise ConfigurationError(
-                f"{name}={value!r} is not offered; write one of {', '.join(map(repr, choices))}"
-            )
+            raise ConfigurationError(f"{name}={value!r} is not offered; write one of {', '.join(map(repr, choices))}")
     for name in _SWITCHES:
         value = getattr(config, name)
         if not isinstance(value, (bool, np.bool_)):
@@ -270,9 +263,7 @@ def _number(name: str, value: Any, low: float, high: float, closed: bool) -> flo
     inside = low <= number <= high if closed else low < number <= high
     if not inside or (whole and number != int(number)):
         bound = "from" if closed else "above"
-        raise ConfigurationError(
-            f"{name}={value!r} is out of range; write {kind} {bound} {low:g} to {high:g}"
-        )
+        raise ConfigurationError(f"{name}={value!r} is out of range; write {kind} {bound} {low:g} to {high:g}")
     return int(number) if whole else number
 
 
@@ -284,8 +275,7 @@ def _check_together(config: MarketConfig) -> None:
         )
     if config.regime == "noise" and config.imbalance > 0.0:
         raise ConfigurationError(
-            f"imbalance={config.imbalance:g} contradicts regime 'noise', which is symmetric; "
-            "write regime='imbalanced'"
+            f"imbalance={config.imbalance:g} contradicts regime 'noise', which is symmetric; write regime='imbalanced'"
         )
     if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
         raise ConfigurationError(
@@ -313,9 +303,7 @@ def _value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> d
     lost = -math.expm1(-x)
     signal_noise = math.sqrt(-math.expm1(-2.0 * x))
     # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
-    variance = (
-        2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay
-    ) / kappa**2
+    variance = (2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay) / kappa**2
     shared = lost * lost / kappa / signal_noise
     own = beta * beta * max(0.0, variance - shared * shared) + sigma * sigma * dt
     return {

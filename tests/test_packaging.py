@@ -36,9 +36,7 @@ def metadata(wheel: Path) -> Message:
 
 def run(code: str, cwd: Path) -> str:
     """What a new interpreter prints that finds packages in `cwd` before any other place."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,9 +69,7 @@ def test_a_plain_install_asks_for_four_packages_and_for_nothing_that_learns_or_d
     assert {"train", "evaluate"} <= set(metadata.get_all("Provides-Extra", []))
 
 
-def test_what_is_in_the_wheel_imports_with_nothing_of_the_repository_beside_it(
-    wheel: Path, tmp_path: Path
-) -> None:
+def test_what_is_in_the_wheel_imports_with_nothing_of_the_repository_beside_it(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = "import mm_gym, sys; print(mm_gym.__file__); print('agents' in sys.modules)"

@@ -76,7 +76,7 @@ def _copy_level(levels, side, source, target):
 
 
 @kernel
-def add(book, side, price, size, owner, order_id):
+def add(book, side, price, size, owner):
     """Rest an order at the back of its queue; its slot, or NO_ORDER if the pool or the levels are full.
 
     The caller has made sure that the price does not cross the other side.
@@ -109,7 +109,6 @@ def add(book, side, price, size, owner, order_id):
     order = book.orders[slot]
     order.key = key
     order.size = size
-    order.order_id = order_id
     order.older = older
     order.younger = NO_ORDER
     order.side = side
@@ -184,7 +183,6 @@ def match(book, side, limit_price, size):
         order = book.orders[slot]
         traded = min(size, order.size)
         fill = book.fills[book.n_fills]
-        fill.order_id = order.order_id
         fill.owner = order.owner
         fill.slot = slot
         fill.price = price_key(other, order.key)

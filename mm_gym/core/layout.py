@@ -6,6 +6,7 @@ book and float ticks elsewhere, times are seconds, sizes lots, money ticks x lot
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -114,12 +115,12 @@ class Outcome(IntEnum):
     REWARD_CLOSE_OUT = 12
 
 
-def _record(fields: list[tuple]) -> np.dtype:
+def _record(fields: list[Any]) -> np.dtype[Any]:
     # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1.
     return np.dtype((np.record, fields))
 
 
-def book_dtype(levels: int, orders: int) -> np.dtype:
+def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
     """The record of a book with room for `levels` prices a side and `orders` resting orders."""
     level = _record(
         [
@@ -133,7 +134,6 @@ def book_dtype(levels: int, orders: int) -> np.dtype:
         [
             ("key", "i8"),
             ("size", "i8"),
-            ("order_id", "i8"),
             ("older", "i4"),
             ("younger", "i4"),
             ("side", "i4"),
@@ -141,9 +141,7 @@ def book_dtype(levels: int, orders: int) -> np.dtype:
             ("place", "i8"),  # where in `live` this order stands
         ]
     )
-    fill = _record(
-        [("order_id", "i8"), ("price", "i8"), ("size", "i8"), ("slot", "i4"), ("owner", "i4")]
-    )
+    fill = _record([("price", "i8"), ("size", "i8"), ("slot", "i4"), ("owner", "i4")])
     return _record(
         [
             ("n_levels", "i8", (2,)),
@@ -311,6 +309,4 @@ FILL_ROW = _record(
 )
 
 # One row at each change of the public mid, of the efficient price or of the inventory.
-PATH_ROW = _record(
-    [("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")]
-)
+PATH_ROW = _record([("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")])

@@ -40,9 +40,7 @@ def reschedule_makers(market):
     market.maker_hazard -= market.maker_total_rate * (market.time - market.maker_clock)
     market.maker_clock = market.time
     # The agent's orders are counted too, and a cancellation that falls on one does nothing.
-    market.maker_total_rate = (
-        2.0 * rules.maker_rate + market.book.n_live * rules.maker_cancel_rate
-    )
+    market.maker_total_rate = 2.0 * rules.maker_rate + market.book.n_live * rules.maker_cancel_rate
     if market.maker_total_rate > 0.0:
         market.next_maker = market.time + max(0.0, market.maker_hazard) / market.maker_total_rate
     else:
@@ -80,7 +78,7 @@ def _place_order(market, side):
         book.n_live < book.orders.shape[0] - _RESERVED_ORDERS
         and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
     ):
-        add(book, side, price_key(side, key), size, PUBLIC, 0)
+        add(book, side, price_key(side, key), size, PUBLIC)
 
 
 @kernel

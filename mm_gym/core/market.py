@@ -1,14 +1,12 @@
-"""How a market moves: one event at a time, one decision at a time, one market or many.
+"""How one market moves: one event at a time, one decision at a time.
 
-A decision is: send quotes, let events happen until the next decision, mark the account, pay, observe. The many is
-a loop over the one. `step_many` and `reset_many` are the compiled entry points that the faces call.
+A decision is: send quotes, let events happen until the next decision, mark the account, pay, observe. A rule is
+written here once, for one market; `entry_points` loops over many.
 """
 
-import math
-
 from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
-from mm_gym.core.book import SOUND, audit, clear
-from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
+from mm_gym.core.book import clear
+from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
@@ -112,9 +110,7 @@ def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
     start_takers(market)
     start_makers(market)
     for step in range(rules.warm_up_steps):
-        run_until(
-            market, (step + 1 - rules.warm_up_steps) * rules.decision_interval, fill_rows, path_rows[:0]
-        )
+        run_until(market, (step + 1 - rules.warm_up_steps) * rules.decision_interval, fill_rows, path_rows[:0])
         update_features(market)
     open_account(market.account, public_mid(market))
     if path_rows.shape[0] > 0:
@@ -143,9 +139,7 @@ def step_one(market, action, observation, outcome, fill_rows, path_rows):
     mark_to(account, market.mid)
     wealth = marked_wealth(account)
     paid_wealth = wealth_part(rules, account.wealth, wealth)
-    paid_risk = risk_part(
-        rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision
-    )
+    paid_risk = risk_part(rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision)
     paid_close_out = 0.0
     terminated = market.steps >= rules.session_steps
     if terminated:
@@ -174,41 +168,3 @@ def _report(market, paid_wealth, paid_risk, paid_close_out, terminated, outcome)
     outcome[Outcome.REWARD_WEALTH] = paid_wealth
     outcome[Outcome.REWARD_RISK] = paid_risk
     outcome[Outcome.REWARD_CLOSE_OUT] = paid_close_out
-
-
-def _compile_entry_points(fingerprint):
-    @entry_point
-    def reset_many(markets, chosen, seed_words, observations, outcomes, fill_rows, path_rows):
-        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row of nine for each of those."""
-        fingerprint  # noqa: B018  (in the closure, so that it is part of the cache key)
-        for index in range(chosen.shape[0]):
-            i = chosen[index]
-            reset_one(
-                markets[i], seed_words[index], observations[i], outcomes[i], fill_rows[i], path_rows[i]
-            )
-
-    @entry_point
-    def step_many(markets, actions, observations, outcomes, fill_rows, path_rows):
-        """Step every market once."""
-        fingerprint  # noqa: B018
-        for i in range(markets.shape[0]):
-            step_one(markets[i], actions[i], observations[i], outcomes[i], fill_rows[i], path_rows[i])
-
-    @entry_point
-    def audit_events(market, n_events, fill_rows):
-        """Let `n_events` events happen to the first market, with a full check of the book after each.
-
-        Returns the number of events that happened before the first fault, and the fault's code.
-        """
-        fingerprint  # noqa: B018
-        for done in range(n_events):
-            next_event(market[0], math.inf, fill_rows[0])
-            fault = audit(market[0].book)
-            if fault != SOUND:
-                return done, fault
-        return n_events, SOUND
-
-    return reset_many, step_many, audit_events
-
-
-reset_many, step_many, audit_events = _compile_entry_points(FINGERPRINT)

@@ -44,9 +44,7 @@ def update_features(market):
     middle = rules.feature_decay[1]
     features.activity = middle * features.activity + features.step_volume
     move = mid - features.last_mid
-    features.variance += (1.0 - rules.volatility_decay) * (
-        move * move / rules.decision_interval - features.variance
-    )
+    features.variance += (1.0 - rules.volatility_decay) * (move * move / rules.decision_interval - features.variance)
     features.last_mid = mid
     features.step_flow = 0.0
     features.step_volume = 0.0

@@ -166,7 +166,7 @@ def _withdraw_unless(market, side, price, size):
 
 @kernel
 def _enter(market, side, price, size):
-    slot = add(market.book, side, price, size, AGENT, 0)
+    slot = add(market.book, side, price, size, AGENT)
     market.quotes.slot[side] = slot
     if slot != NO_ORDER:
         market.quotes.placed_at[side] = market.time

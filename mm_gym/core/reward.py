@@ -1,8 +1,8 @@
 """What a step pays: named parts that sum to the reward.
 
-    wealth      change of marked wealth (for `CARA`, of its utility)
-    risk        minus the running price of holding inventory
-    close_out   minus what settling the position costs, at the close only
+wealth      change of marked wealth (for `CARA`, of its utility)
+risk        minus the running price of holding inventory
+close_out   minus what settling the position costs, at the close only
 """
 
 import math
@@ -39,7 +39,5 @@ def risk_part(rules, inventory, inventory_gain):
 def close_out_part(rules, wealth, payment):
     """What paying for the close takes away."""
     if rules.reward == RewardKind.CARA:
-        return utility(wealth - payment, rules.risk_aversion) - utility(
-            wealth, rules.risk_aversion
-        )
+        return utility(wealth - payment, rules.risk_aversion) - utility(wealth, rules.risk_aversion)
     return -payment

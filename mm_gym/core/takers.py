@@ -63,9 +63,7 @@ def taker_event(market, fill_rows):
     tolerance = exponential(words) * rules.taker_tolerance
     informed = kind_draw < flow.p_informed
     naive = informed and flow.naive == 1
-    size = geometric_size(
-        words, rules.naive_size_log_miss if naive else rules.taker_size_log_miss
-    )
+    size = geometric_size(words, rules.naive_size_log_miss if naive else rules.taker_size_log_miss)
     # The bias is a telegraph process; between two arrivals it has flipped with this probability.
     since_last = market.time - flow.last_arrival
     flow.last_arrival = market.time

@@ -114,19 +114,28 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
     positive = generator + shift * np.eye(len(generator))
     norm = max(1e-300, float(np.max(positive.sum(axis=1))))
 
-    rows = np.empty((len(unique_times), len(log_start)))
+    size = len(log_start)
+    rows = np.empty((len(unique_times), size))
     log_vector, reached = np.asarray(log_start, dtype=np.float64), 0.0
+    log_kernel, kernel_time = np.empty((size, size)), np.nan
     for row, time in enumerate(unique_times):
-        # Pieces this short keep exp(-shift * piece) far above the smallest number there is.
+        # Pieces this short keep exp(-shift * piece) far above the smallest number there is. Where they are many, it is
+        # cheaper to square the kernel than to apply it.
         pieces = int(np.ceil((time - reached) * norm / 32.0))
-        if pieces:
-            piece = (time - reached) / pieces
-            with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
-                log_kernel = np.log(_positive_exponential(positive * piece)) - shift * piece
-            for _ in range(pieces):
-                log_vector = logsumexp(log_kernel + log_vector, axis=1)
+        squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / (2 * size)))))
+        pieces = int(np.ceil(pieces / 2**squarings))
+        for piece in range(pieces):
+            # Times that are evenly spaced, but for rounding, share one kernel.
+            if piece == 0 and not np.isclose((time - reached) / pieces, kernel_time, rtol=1e-11, atol=0.0):
+                kernel_time = (time - reached) / pieces
+                shortest = kernel_time / 2**squarings
+                with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
+                    log_kernel = np.log(_positive_exponential(positive * shortest)) - shift * shortest
+                for _ in range(squarings):
+                    log_kernel = np.stack([logsumexp(line[:, None] + log_kernel, axis=0) for line in log_kernel])
+            log_vector = logsumexp(log_kernel + log_vector, axis=1)
         rows[row], reached = log_vector, time
-    return rows[place].reshape(*times.shape, len(log_start))
+    return rows[place].reshape(*times.shape, size)
 
 
 def _positive_exponential(matrix: FloatArray) -> FloatArray:

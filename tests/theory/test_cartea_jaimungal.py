@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.optimize import minimize_scalar
 
@@ -134,6 +136,32 @@ def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_small
     bound_at_120 = paper.optimal_depths(np.arange(80, 96), 1.0, max_inventory=120, **parameters)
     np.testing.assert_allclose(bound_at_100.ask, bound_at_120.ask, rtol=1e-9)
     assert np.all(np.diff(bound_at_100.ask) < 0)
+
+
+@pytest.mark.parametrize("parameters", OTHERS[:3])
+def test_a_long_session_solves_the_equation_too(parameters: dict[str, float]) -> None:
+    # The equation for h itself, marched by an ordinary solver; the library squares its kernel here.
+    bound, times = 10, np.array([40.0, 200.0])
+    lots = np.arange(-bound, bound + 1)
+    kappa = parameters["fill_decay"]
+
+    def slope(_: float, h: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        change = -parameters["running_penalty"] * lots**2.0
+        change[1:] += parameters["buy_rate"] / (np.e * kappa) * np.exp(kappa * (h[:-1] - h[1:]))
+        change[:-1] += parameters["sell_rate"] / (np.e * kappa) * np.exp(kappa * (h[1:] - h[:-1]))
+        return change
+
+    start = -parameters["terminal_penalty"] * lots**2.0
+    marched = solve_ivp(slope, (0.0, 200.0), start, "LSODA", times, lband=1, uband=1, rtol=1e-10, atol=1e-10)
+    value = paper.value(lots, times[:, None], max_inventory=bound, **parameters)
+    np.testing.assert_allclose(value, marched.y.T, rtol=1e-7)
+
+
+def test_many_times_at_once_are_the_times_one_by_one() -> None:
+    times = np.linspace(0.0, 1.0, 101)[::-1]
+    table = paper.value(2, times, max_inventory=10, **OTHERS[1])
+    one_by_one = [float(paper.value(2, time, max_inventory=10, **OTHERS[1])) for time in times]
+    np.testing.assert_allclose(table, one_by_one, rtol=1e-11)
 
 
 def test_at_the_end_only_the_final_penalty_is_left() -> None:

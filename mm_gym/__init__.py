@@ -1,0 +1,37 @@
+"""Market making with Gymnasium: a limit order book in which the information content of order flow is a dial.
+
+import gymnasium, mm_gym
+env = gymnasium.make("MarketMaking-v0", regime="informed", p_informed=0.3)
+"""
+
+import gymnasium
+
+from mm_gym.config import ConfigurationError, MarketConfig, configure
+from mm_gym.core.layout import OBSERVATION_NAMES
+from mm_gym.env import MarketMakingEnv
+from mm_gym.order_book import LimitOrderBook, OrderBookError
+from mm_gym.regimes import REGIMES
+from mm_gym.vector_env import MarketMakingVectorEnv
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "OBSERVATION_NAMES",
+    "REGIMES",
+    "ConfigurationError",
+    "LimitOrderBook",
+    "MarketConfig",
+    "MarketMakingEnv",
+    "MarketMakingVectorEnv",
+    "OrderBookError",
+    "configure",
+]
+
+ENVIRONMENT_ID = "MarketMaking-v0"
+
+if ENVIRONMENT_ID not in gymnasium.registry:
+    gymnasium.register(
+        id=ENVIRONMENT_ID,
+        entry_point="mm_gym.env:MarketMakingEnv",
+        vector_entry_point="mm_gym.vector_env:MarketMakingVectorEnv",
+    )

@@ -1,0 +1,153 @@
+"""One market as a Gymnasium environment."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+
+from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.config import configure
+from mm_gym.core.layout import Outcome
+from mm_gym.markets import INFO_COLUMNS, Markets, Snapshot, observation_space
+from mm_gym.render import check_render_mode, ladder
+
+_FIRST = np.zeros(1, dtype=np.int64)
+
+
+class MarketMakingEnv(gymnasium.Env[npt.NDArray[np.float32], Any]):
+    """A market maker quotes both sides of a limit order book with price-time priority.
+
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid, linear onto [0, `max_offset`] ticks.
+    `action="spread_skew"`: half-spread and skew (a positive skew moves both quotes up), likewise scaled.
+    `action="discrete"`: `Discrete(64)`, eight offsets a side (`mm_gym.actions.DISCRETE_OFFSETS`).
+    Quotes are rounded away from the mid to whole ticks and are post-only. A quote whose price does not change keeps its
+    place in the queue.
+
+    ## Observation space
+    `Box(float32)`, scaled by fixed numbers and clipped; the columns, named in `mm_gym.OBSERVATION_NAMES`, are
+
+    | column | meaning | low | high |
+    |---|---|---|---|
+    | inventory | inventory / max_inventory | -1 | 1 |
+    | spread | public spread / max_offset | 0 | 5 |
+    | flow_fast | signed lots taken, half-life 2 s, in standard deviations of noise flow | -5 | 5 |
+    | flow_medium | the same, 10 s | -5 | 5 |
+    | flow_slow | the same, 50 s | -5 | 5 |
+    | mid_move_fast | mid minus its running mean, half-life 2 s, scaled by the volatility | -5 | 5 |
+    | mid_move_medium | the same, 10 s | -5 | 5 |
+    | mid_move_slow | the same, 50 s | -5 | 5 |
+    | book_imbalance | (bid - ask) / (bid + ask) lots at the public touch | -1 | 1 |
+    | activity | lots taken, half-life 10 s, relative to the arrival rate | 0 | 5 |
+    | bid_offset | distance of the resting bid from the mid / max_offset; 1 when none rests | -5 | 5 |
+    | ask_offset | the same for the ask | -5 | 5 |
+    | bid_queue_ahead | lots before the resting bid in its queue / 10 | 0 | 5 |
+    | ask_queue_ahead | the same for the ask | 0 | 5 |
+    | bid_size | unfilled lots of the resting bid / quote_size | 0 | 1 |
+    | ask_size | the same for the ask | 0 | 1 |
+    | volatility | realised volatility of the mid, half-life 60 s / configured volatility | 0 | 5 |
+    | time_left | share of the session that is left | 0 | 1 |
+
+    ## Rewards
+    Change of marked wealth, minus `inventory_penalty * inventory**2 * decision_interval`, minus the close-out at the
+    end, in ticks x lots. Inventory is marked to the public mid, without the agent's own orders. Other choices of
+    `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara` (change of exponential utility). The parts
+    are in `info` as `reward_wealth`, `reward_risk` and `reward_close_out`, and sum to the reward.
+
+    ## Info
+    `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in the last step) and the reward's parts; and the truth, for
+    evaluation only: `efficient_price` and `signal`.
+
+    ## Starting state
+    Flat, in a book that background makers have filled for `warm_up` seconds.
+
+    ## Episode end
+    `terminated` after `session_steps` decisions: the position is settled at the close. Never `truncated`, but by a
+    `TimeLimit` put on from outside.
+
+    ## Arguments
+    Args:
+        regime: name of the order flow, a key of `mm_gym.REGIMES`.
+        action: `offsets` (default), `spread_skew` or `discrete`.
+        record: room for this many fills, and ten times as many changes of mid, price or inventory, to be recorded in
+            each session for `recorded()`; 0 records nothing.
+        render_mode: None or `ansi`, which draws the ladder with the agent's own orders.
+        **fields: any field of `mm_gym.MarketConfig`.
+
+    Raises:
+        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+
+    ## Version history
+    - v0: first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
+
+    def __init__(
+        self,
+        regime: str = "noise",
+        *,
+        action: str = "offsets",
+        record: int = 0,
+        render_mode: str | None = None,
+        **fields: Any,
+    ) -> None:
+        self.config = configure(regime, **fields)
+        self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
+        self.observation_space = observation_space()
+        self._dialect = check_dialect(action)
+        self.action_space = action_space(self._dialect)
+        self._markets = Markets(self.config, 1, record, 10 * record)
+        self._needs_reset = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+        """Start a new session. Equal seeds start equal sessions; without one, the next in this generator's sequence."""
+        super().reset(seed=seed)
+        observations, outcomes = self._markets.empty_results()
+        self._markets.reset(_FIRST, [self.np_random], observations, outcomes)
+        self._needs_reset = False
+        return observations[0], _info(outcomes[0].tolist())
+
+    def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Quote, and live through one decision interval.
+
+        Raises:
+            ResetNeeded: if no session is under way.
+            ValueError: if the action has a wrong shape or is not finite.
+        """
+        if self._needs_reset:
+            raise ResetNeeded(
+                "step() came, but no session is under way: none was started, or it has closed; call reset()"
+            )
+        observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
+        outcome = outcomes[0].tolist()
+        self._needs_reset = outcome[Outcome.TERMINATED] > 0.0
+        return observations[0], outcome[Outcome.REWARD], self._needs_reset, False, _info(outcome)
+
+    def render(self) -> str | None:
+        """The ladder as text, with `render_mode="ansi"`; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        return ladder(self._markets.records[0])
+
+    def snapshot(self) -> Snapshot:
+        """A checkpoint: the market and the generator that seeds later sessions."""
+        return self._markets.snapshot({"np_random": self.np_random, "needs_reset": self._needs_reset})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a checkpoint of this environment or of one made with the same arguments.
+
+        Raises:
+            TypeError, ValueError: if it is no such checkpoint.
+        """
+        face = self._markets.restore(snapshot)
+        self.np_random = face["np_random"]
+        self._needs_reset = face["needs_reset"]
+
+
+def _info(outcome: list[float]) -> dict[str, Any]:
+    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}

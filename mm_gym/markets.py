@@ -1,0 +1,118 @@
+"""Some markets of one configuration: the records, their seeding, and the calls into the compiled core.
+
+Both environments stand on this, the single one with one market and the batch with many, so what they do to a
+market is the same by construction. Nothing here knows about Gymnasium's episodes.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from mm_gym.config import MarketConfig
+from mm_gym.core import entry_points
+from mm_gym.core.layout import FILL_ROW, MARKET, OBSERVATION_BOUNDS, PATH_ROW, Obs, Outcome
+from mm_gym.core.random import SEED_WORDS
+
+_STREAMS = 3
+
+INFO_COLUMNS: dict[str, tuple[Outcome, type]] = {
+    "pnl": (Outcome.PNL, float),
+    "cash": (Outcome.CASH, float),
+    "inventory": (Outcome.INVENTORY, int),
+    "mid": (Outcome.MID, float),
+    "spread": (Outcome.SPREAD, float),
+    "efficient_price": (Outcome.EFFICIENT_PRICE, float),
+    "signal": (Outcome.SIGNAL, float),
+    "fills": (Outcome.FILLS, int),
+    "reward_wealth": (Outcome.REWARD_WEALTH, float),
+    "reward_risk": (Outcome.REWARD_RISK, float),
+    "reward_close_out": (Outcome.REWARD_CLOSE_OUT, float),
+}
+"""What `info` holds: the column of the core's report and the Python type."""
+
+
+def observation_space() -> spaces.Box:
+    """The space of one market's observation; columns as in `OBSERVATION_NAMES`."""
+    low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
+    return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint of an environment: its markets' records and what the face remembers beside them."""
+
+    records: npt.NDArray[Any]
+    face: dict[str, Any]
+
+
+class Markets:
+    """`n` markets of one configuration.
+
+    Args:
+        config: of every market.
+        n: how many.
+        fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a market and
+            session; 0 records nothing.
+    """
+
+    def __init__(self, config: MarketConfig, n: int, fill_rows: int = 0, path_rows: int = 0) -> None:
+        self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
+        self.records["rules"] = config.to_rules()
+        self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
+        self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""
+        n = len(self.records)
+        return np.empty((n, len(Obs)), np.float32), np.empty((n, len(Outcome)), np.float64)
+
+    def reset(
+        self,
+        chosen: npt.NDArray[np.int64],
+        generators: Sequence[np.random.Generator],
+        observations: npt.NDArray[np.float32],
+        outcomes: npt.NDArray[np.float64],
+    ) -> None:
+        """Start a session in the chosen markets, seeding the three streams of market i from `generators[i]`."""
+        words = np.empty((len(chosen), _STREAMS * SEED_WORDS), np.uint64)
+        for row, market in zip(words, chosen, strict=True):
+            row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
+        entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.fill_rows, self.path_rows)
+
+    def step(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and outcomes, a row each."""
+        observations, outcomes = self.empty_results()
+        entry_points.step_many(self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
+        return observations, outcomes
+
+    def snapshot(self, face: dict[str, Any]) -> Snapshot:
+        """A copy of the records, and a deep copy of what the face wants to keep."""
+        return Snapshot(self.records.copy(), copy.deepcopy(face))
+
+    def restore(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Put the records back as they were; returns a copy of what the face kept.
+
+        Raises:
+            TypeError: if it is no snapshot.
+            ValueError: if it is one of other markets.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned")
+        if snapshot.records.shape != self.records.shape or (
+            snapshot.records["rules"].tobytes() != self.records["rules"].tobytes()
+        ):
+            raise ValueError(
+                f"the snapshot holds {len(snapshot.records)} market(s) of its own configuration, this environment has "
+                f"{len(self.records)} of another or the same; restore it into an environment made with the same "
+                "arguments"
+            )
+        self.records[...] = snapshot.records
+        return copy.deepcopy(snapshot.face)

@@ -1,0 +1,239 @@
+"""A limit order book for people: the core's own compiled book over a larger record.
+
+It calls the functions that the environments' markets call, so what exchange data prove of one they prove of the
+other. Here ids and prices may be any integers an exchange sends, input is checked, and the record grows.
+"""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from mm_gym.core import entry_points
+from mm_gym.core.layout import ASK, BID, NO_ORDER, book_dtype
+
+Side = Literal["bid", "ask"]
+Fill = tuple[int, int, int]
+
+_SIDES = {"bid": BID, "ask": ASK}
+_LEVELS, _ORDERS = 1024, 16_384
+_GROWTH = 8
+_LARGEST_PRICE = 2**60
+_LARGEST_SIZE = 2**60
+
+
+class OrderBookError(ValueError):
+    """An order that cannot be: the message says what came, what was wanted and what to write instead."""
+
+
+class LimitOrderBook:
+    """A book with price-time priority. Prices are whole numbers of any unit, sizes whole numbers of lots.
+
+    `side` is `"bid"` (buying) or `"ask"` (selling), for market orders too. A fill is `(resting_order_id, price, size)`;
+    fills come in the order in which they happen. An order that is refused changes nothing.
+
+    >>> book = LimitOrderBook()
+    >>> book.submit("ask", 101, 5, order_id=1)
+    (1, [])
+    >>> book.submit("bid", 102, 7, order_id=2)
+    (2, [(1, 101, 5)])
+    >>> book.levels("bid", 3)
+    [(102, 2)]
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
+        self._next_id = 1
+        self._allocate(_LEVELS, _ORDERS)
+
+    def __len__(self) -> int:
+        """Number of resting orders."""
+        return len(self._slots)
+
+    def __contains__(self, order_id: int) -> bool:
+        """Whether an order with this id rests in the book."""
+        return order_id in self._slots
+
+    def submit(self, side: Side, price: int, size: int, order_id: int | None = None) -> tuple[int, list[Fill]]:
+        """A limit order: trades what it can at its price or better, and rests with what is left.
+
+        Returns:
+            The order's id (the next free one if none is given) and its fills.
+
+        Raises:
+            OrderBookError: for an unknown side, a price or size that is not a whole number or out of range, or an id
+                that rests already.
+        """
+        number = _side(side)
+        price = _whole("price", price, -_LARGEST_PRICE, _LARGEST_PRICE)
+        size = _whole("size", size, 1, _LARGEST_SIZE)
+        order_id = self._new_id(order_id)
+        left = int(entry_points.book_match(self._books, number, price, size))
+        fills = self._collect()
+        if left > 0:
+            slot = int(entry_points.book_add(self._books, number, price, left))
+            if slot == NO_ORDER:
+                self._grow()
+                slot = int(entry_points.book_add(self._books, number, price, left))
+            self._slots[order_id] = slot
+            self._ids[slot] = order_id
+        return order_id, fills
+
+    def market(self, side: Side, size: int) -> list[Fill]:
+        """A market order: trades at any price until it is filled or the other side is empty; nothing rests.
+
+        Raises:
+            OrderBookError: for an unknown side or a size that is not a positive whole number.
+        """
+        number = _side(side)
+        any_price = _LARGEST_PRICE if number == BID else -_LARGEST_PRICE
+        entry_points.book_match(self._books, number, any_price, _whole("size", size, 1, _LARGEST_SIZE))
+        return self._collect()
+
+    def reduce(self, order_id: int, size: int) -> None:
+        """Take lots out of a resting order, which keeps its place; taking all of them removes it.
+
+        Raises:
+            OrderBookError: if no such order rests, or it has fewer lots.
+        """
+        slot = self._slot(order_id)
+        resting = int(self._books[0]["orders"][slot]["size"])
+        if size == resting:
+            return self.cancel(order_id)
+        if _whole("size", size, 1, _LARGEST_SIZE) > resting:
+            raise OrderBookError(
+                f"order {order_id} has {resting} lots left, {size} cannot be taken out; write cancel({order_id}) to "
+                "remove it"
+            )
+        entry_points.book_reduce(self._books, slot, size)
+
+    def cancel(self, order_id: int) -> None:
+        """Remove a resting order.
+
+        Raises:
+            OrderBookError: if no such order rests.
+        """
+        slot = self._slot(order_id)
+        entry_points.book_cancel(self._books, slot)
+        self._forget(slot)
+
+    @property
+    def best_bid(self) -> int | None:
+        """Highest price anybody is bidding; None when nobody is."""
+        best = self.levels("bid", 1)
+        return best[0][0] if best else None
+
+    @property
+    def best_ask(self) -> int | None:
+        """Lowest price anybody is asking; None when nobody is."""
+        best = self.levels("ask", 1)
+        return best[0][0] if best else None
+
+    def levels(self, side: Side, n: int | None = None) -> list[tuple[int, int]]:
+        """The `n` best levels (all of them without `n`) as (price, total size), best first.
+
+        Raises:
+            OrderBookError: for an unknown side or a negative `n`.
+        """
+        number = _side(side)
+        n_levels = int(self._books[0]["n_levels"][number])
+        shown = n_levels if n is None else min(n_levels, _whole("n", n, 0, _LARGEST_SIZE))
+        levels = self._books[0]["levels"][number, n_levels - shown : n_levels][::-1]
+        sign = 1 if number == BID else -1
+        return [(sign * key, size) for key, size in zip(levels["key"].tolist(), levels["size"].tolist(), strict=True)]
+
+    def queue(self, side: Side, price: int) -> list[tuple[int, int]]:
+        """The orders at a price as (order_id, size), oldest first; empty when nobody quotes it.
+
+        Raises:
+            OrderBookError: for an unknown side or a price that is not a whole number.
+        """
+        number = _side(side)
+        price = _whole("price", price, -_LARGEST_PRICE, _LARGEST_PRICE)
+        key = price if number == BID else -price
+        book = self._books[0]
+        levels = book["levels"][number, : int(book["n_levels"][number])]
+        index = int(np.searchsorted(levels["key"], key))
+        queue: list[tuple[int, int]] = []
+        if index == len(levels) or levels[index]["key"] != key:
+            return queue
+        slot = int(levels[index]["head"])
+        while slot != NO_ORDER:
+            order = book["orders"][slot]
+            queue.append((self._ids[slot], int(order["size"])))
+            slot = int(order["younger"])
+        return queue
+
+    def audit(self) -> bool:
+        """Whether every invariant of the record holds: what a test of the book asks after each operation."""
+        return bool(entry_points.book_audit(self._books) == 0)
+
+    def _allocate(self, levels: int, orders: int) -> None:
+        self._capacity = (levels, orders)
+        self._books: np.ndarray[Any, Any] = np.zeros(1, dtype=book_dtype(levels, orders))
+        entry_points.book_clear(self._books)
+
+    def _grow(self) -> None:
+        """Move into a larger record, every queue in its order."""
+        resting = [
+            (side, price, size, order_id)
+            for side in get_args(Side)
+            for price, _ in self.levels(side)
+            for order_id, size in self.queue(side, price)
+        ]
+        self._allocate(self._capacity[0] * _GROWTH, self._capacity[1] * _GROWTH)
+        self._slots.clear()
+        self._ids.clear()
+        for side, price, size, order_id in resting:
+            slot = int(entry_points.book_add(self._books, _SIDES[side], price, size))
+            self._slots[order_id] = slot
+            self._ids[slot] = order_id
+
+    def _collect(self) -> list[Fill]:
+        """The latest match's fills; orders that it exhausted are forgotten."""
+        book = self._books[0]
+        fills = []
+        for price, size, slot, _owner in book["fills"][: int(book["n_fills"])].tolist():
+            fills.append((self._ids[slot], price, size))
+            if int(book["orders"][slot]["size"]) == 0:
+                self._forget(slot)
+        return fills
+
+    def _forget(self, slot: int) -> None:
+        del self._slots[self._ids.pop(slot)]
+
+    def _new_id(self, order_id: int | None) -> int:
+        if order_id is None:
+            while self._next_id in self._slots:
+                self._next_id += 1
+            order_id = self._next_id
+            self._next_id += 1
+            return order_id
+        if isinstance(order_id, bool) or not isinstance(order_id, (int, np.integer)):
+            raise OrderBookError(f"order_id={order_id!r} came, a whole number was wanted; leave it out to be given one")
+        if order_id in self._slots:
+            raise OrderBookError(f"order_id={order_id} rests in the book already; write another, or cancel that one")
+        return int(order_id)
+
+    def _slot(self, order_id: int) -> int:
+        slot = self._slots.get(order_id)
+        if slot is None:
+            raise OrderBookError(
+                f"no order {order_id!r} rests in the book (it was filled, cancelled or never entered); "
+                "ask `order_id in book` first"
+            )
+        return slot
+
+
+def _side(side: str) -> int:
+    if side not in _SIDES:
+        raise OrderBookError(f"side={side!r} came; write 'bid' to buy or 'ask' to sell")
+    return _SIDES[side]
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise OrderBookError(f"{name}={value!r} came, a whole number was wanted; round it first, to ticks or lots")
+    if not low <= value <= high:
+        raise OrderBookError(f"{name}={value} is out of range; write a whole number from {low} to {high}")
+    return int(value)

@@ -1,0 +1,218 @@
+"""Many markets as one Gymnasium vector environment, stepped by one call into the compiled core."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.config import ConfigurationError, configure
+from mm_gym.core.layout import Outcome
+from mm_gym.markets import INFO_COLUMNS, Markets, Snapshot, observation_space
+from mm_gym.render import check_render_mode, ladder
+
+_Observations = npt.NDArray[np.float32]
+
+
+class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
+    """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
+
+    Equal, bit for bit, to `SyncVectorEnv` over single environments: market i of `reset(seed=n)` is the single
+    environment's with seed n + i.
+
+    Args:
+        num_envs: number of markets.
+        regime, action, record, render_mode, **fields: as of `MarketMakingEnv`.
+        autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
+            `NextStep` (default), `SameStep` or `Disabled`.
+        max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
+
+    Raises:
+        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4, "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        regime: str = "noise",
+        *,
+        action: str = "offsets",
+        record: int = 0,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        **fields: Any,
+    ) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
+            raise ConfigurationError(f"num_envs={num_envs!r} came, a number of markets was wanted; write 1 or more")
+        self.num_envs = int(num_envs)
+        self.config = configure(regime, **fields)
+        self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.max_episode_steps = max_episode_steps
+        self._dialect = check_dialect(action)
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space(self._dialect)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._markets = Markets(self.config, self.num_envs, record, 10 * record)
+        self._generators: list[np.random.Generator] = []
+        self._observations = self._markets.empty_results()[0]
+        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[_Observations, dict[str, Any]]:
+        """Start new sessions: in every market, or in those of `options["reset_mask"]` (booleans, one a market).
+
+        Args:
+            seed: of market 0, the next of market 1 and so on; or one per market; or None to go on.
+
+        Raises:
+            ValueError: for a wrong number of seeds or a wrong mask.
+        """
+        mask = self._reset_mask(options)
+        self._seed(seed, mask)
+        observations, outcomes = self._markets.empty_results()
+        observations[:] = self._observations
+        self._start(mask, observations, outcomes)
+        self._ended[mask] = False
+        return observations, _infos(outcomes, mask)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[_Observations, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+        """One decision in every market.
+
+        Raises:
+            ResetNeeded: before the first reset, and with autoreset disabled when a session has ended.
+            ValueError: if the actions have a wrong shape or are not finite.
+        """
+        if not self._generators:
+            raise ResetNeeded("step() came before the markets were started; call reset()")
+        restarted = self._ended
+        if self.autoreset_mode == AutoresetMode.DISABLED and restarted.any():
+            raise ResetNeeded(
+                f"the sessions of markets {np.flatnonzero(restarted).tolist()} have ended; start new ones with "
+                'reset(options={"reset_mask": mask})'
+            )
+        observations, outcomes = self._markets.step(to_offsets(self._dialect, actions, self.num_envs))
+        infos: dict[str, Any] = {}
+        if restarted.any():  # NEXT_STEP: these markets' actions are ignored
+            self._start(restarted, observations, outcomes)
+        rewards = outcomes[:, Outcome.REWARD].copy()
+        terminations = outcomes[:, Outcome.TERMINATED] > 0.0
+        truncations = self._out_of_time(terminations)
+        ended = terminations | truncations
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
+            infos.update(_final_infos(observations, outcomes, ended))
+            self._start(ended, observations, outcomes)
+            ended = np.zeros_like(ended)
+        self._ended = ended
+        infos.update(_infos(outcomes, np.ones(self.num_envs, np.bool_)))
+        self._observations = observations
+        return observations.copy(), rewards, terminations, truncations, infos
+
+    def render(self) -> tuple[str, ...] | None:
+        """A ladder for each market, with `render_mode="ansi"`."""
+        if self.render_mode is None:
+            return None
+        return tuple(ladder(record) for record in self._markets.records)
+
+    def snapshot(self) -> Snapshot:
+        """A checkpoint: the markets and the generators that seed later sessions."""
+        return self._markets.snapshot(
+            {"generators": self._generators, "observations": self._observations, "ended": self._ended}
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a checkpoint of this environment or of one made with the same arguments.
+
+        Raises:
+            TypeError, ValueError: if it is no such checkpoint.
+        """
+        face = self._markets.restore(snapshot)
+        self._generators = face["generators"]
+        self._observations = face["observations"]
+        self._ended = face["ended"]
+
+    def _start(self, mask: npt.NDArray[np.bool_], observations: _Observations, outcomes: npt.NDArray[Any]) -> None:
+        self._markets.reset(np.flatnonzero(mask), self._generators, observations, outcomes)
+
+    def _out_of_time(self, terminations: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        if self.max_episode_steps is None:
+            return np.zeros(self.num_envs, dtype=np.bool_)
+        out: npt.NDArray[np.bool_] = self._markets.records["steps"] >= self.max_episode_steps
+        return out
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: npt.NDArray[np.bool_]) -> None:
+        if seed is None or isinstance(seed, (int, np.integer)):
+            seeds = [None if seed is None else int(seed) + market for market in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+            if len(seeds) != self.num_envs:
+                raise ValueError(
+                    f"{len(seeds)} seeds came for {self.num_envs} markets; write one for each, or just one"
+                )
+        generators = list(self._generators)
+        if not generators:
+            generators = [seeding.np_random(None)[0] for _ in seeds]
+        for market in np.flatnonzero(mask):
+            if seeds[market] is not None:
+                generators[market] = seeding.np_random(seeds[market])[0]
+        self._generators = generators
+
+    def _reset_mask(self, options: dict[str, Any] | None) -> npt.NDArray[np.bool_]:
+        if options is None or "reset_mask" not in options:
+            return np.ones(self.num_envs, dtype=np.bool_)
+        mask = options["reset_mask"]
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ValueError(
+                f"reset_mask={mask!r} came, a NumPy array of {self.num_envs} booleans was wanted; write for each "
+                "market whether it is to be reset"
+            )
+        if not mask.any():
+            raise ValueError("reset_mask names no market; set at least one to True")
+        if not self._generators and not mask.all():
+            raise ResetNeeded("reset_mask came before the markets were started; call reset() without it first")
+        return mask.copy()
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    for known in AutoresetMode:
+        if mode in (known, known.value, known.name):
+            return known
+    offered = ", ".join(repr(known.value) for known in AutoresetMode)
+    raise ConfigurationError(f"autoreset_mode={mode!r} is not offered; write one of {offered}")
+
+
+def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have it."""
+    columns = np.where(mask, outcomes.T, 0.0)
+    infos: dict[str, Any] = {}
+    for name, (column, kind) in INFO_COLUMNS.items():
+        infos[name] = columns[column].astype(kind)
+        infos["_" + name] = mask.copy()
+    return infos
+
+
+def _final_infos(
+    observations: _Observations, outcomes: npt.NDArray[Any], ended: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    final_observations = np.full(len(ended), None, dtype=object)
+    for market in np.flatnonzero(ended):
+        final_observations[market] = observations[market].copy()
+    return {
+        "final_obs": final_observations,
+        "_final_obs": ended.copy(),
+        "final_info": _infos(outcomes, ended),
+        "_final_info": ended.copy(),
+    }
