@@ -1,0 +1,66 @@
+"""Market makers behind one interface: a registry by name, and run folders of trained ones.
+
+    agent = make_agent("inventory_skew", config, half_spread=2.0)
+    agent = make_agent("runs/mixed", config)
+    actions, state = agent.predict(observations)
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.avellaneda_stoikov import AvellanedaStoikovAgent
+from agents.base import QuotingAgent
+from agents.fixed_spread import FixedSpreadAgent
+from agents.inventory_skew import InventorySkewAgent
+from agents.random import RandomAgent
+from mm_gym import MarketConfig
+from mm_gym.config import nearest
+
+RULES: dict[str, type[QuotingAgent]] = {
+    rule.name: rule for rule in (RandomAgent, FixedSpreadAgent, InventorySkewAgent, AvellanedaStoikovAgent)
+}
+"""The rule-based makers by name."""
+
+
+class Agent(Protocol):
+    """Anything with stable-baselines3's `predict`."""
+
+    def predict(
+        self,
+        observation: npt.NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[npt.NDArray[np.float32], Any]: ...
+
+
+class AgentError(ValueError):
+    """An agent that cannot be made: the message says what came, what was wanted and what to write instead."""
+
+
+def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
+    """A market maker for markets of this configuration.
+
+    Args:
+        name: of a rule in `RULES`, or the path of a run folder that `train.py` wrote.
+        config: of the markets it will quote in.
+        **parameters: of the rule.
+
+    Raises:
+        AgentError: for an unknown name, parameter, or a run folder that cannot be read.
+    """
+    if name in RULES:
+        known = [key for key in inspect.signature(RULES[name].__init__).parameters if key not in ("self", "config")]
+        for key in parameters:
+            if key not in known:
+                raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+        return RULES[name](config, **parameters)
+    if Path(name).is_dir():
+        from agents import ppo  # torch is loaded only for those who use it
+
+        return ppo.load(Path(name), config)
+    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, RULES)} (rules: {', '.join(RULES)})")

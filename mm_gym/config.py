@@ -63,9 +63,9 @@ class MarketConfig:
     """[currency] Value of one tick; nothing in the simulation depends on it."""
     volatility: float = 0.6
     """[ticks / sqrt(s)] Volatility of the efficient price that no signal predicts."""
-    signal_drift: float = 0.11
+    signal_drift: float = 0.085
     """[ticks / s] Drift of the efficient price per unit of the signal, which has unit variance."""
-    signal_half_life: float = 14.0
+    signal_half_life: float = 20.0
     """[s] Half-life of the latent signal."""
     value_interval: float = 0.5
     """[s] Lattice on which the efficient price and the signal move, by exact transitions."""

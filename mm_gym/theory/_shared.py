@@ -124,15 +124,15 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
         pieces = int(np.ceil((time - reached) * norm / 32.0))
         squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / (2 * size)))))
         pieces = int(np.ceil(pieces / 2**squarings))
-        for piece in range(pieces):
-            # Times that are evenly spaced, but for rounding, share one kernel.
-            if piece == 0 and not np.isclose((time - reached) / pieces, kernel_time, rtol=1e-11, atol=0.0):
-                kernel_time = (time - reached) / pieces
-                shortest = kernel_time / 2**squarings
-                with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
-                    log_kernel = np.log(_positive_exponential(positive * shortest)) - shift * shortest
-                for _ in range(squarings):
-                    log_kernel = np.stack([logsumexp(line[:, None] + log_kernel, axis=0) for line in log_kernel])
+        # Times that are evenly spaced, but for rounding, share one kernel.
+        if pieces and not np.isclose((time - reached) / pieces, kernel_time, rtol=1e-11, atol=0.0):
+            kernel_time = (time - reached) / pieces
+            shortest = kernel_time / 2**squarings
+            with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
+                log_kernel = np.log(_positive_exponential(positive * shortest)) - shift * shortest
+            for _ in range(squarings):
+                log_kernel = np.stack([logsumexp(line[:, None] + log_kernel, axis=0) for line in log_kernel])
+        for _ in range(pieces):
             log_vector = logsumexp(log_kernel + log_vector, axis=1)
         rows[row], reached = log_vector, time
     return rows[place].reshape(*times.shape, size)

@@ -175,6 +175,15 @@ def test_free_depths_maximise_the_one_step_value_in_both_sides_together(
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+def test_on_a_grid_the_pair_is_the_best_of_every_pair(fill_model: Any, penalty_timing: Any) -> None:
+    # Busy enough that both sides often fill in one interval, so that neither can be chosen alone.
+    problem = replace(variant(SMALL, fill_model, penalty_timing), steps=1, decision_interval=1.0)
+    grid = np.arange(0.0, 4.0, 0.05)
+    every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, :]
+    np.testing.assert_allclose(solve(problem, grid).values[0], every_pair.max(axis=(0, 1)), atol=1e-12)
+
+
+@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
 def test_no_change_of_the_optimal_depths_helps(fill_model: Any, penalty_timing: Any) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
     solution = solve(problem)

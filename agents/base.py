@@ -1,0 +1,55 @@
+"""What a market maker is here: something that turns observations into quotes, through one verb, `predict`."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym import MarketConfig
+from mm_gym.core.layout import Obs
+
+Observations = npt.NDArray[np.float32]
+Ticks = npt.NDArray[np.float64]
+
+
+class QuotingAgent(ABC):
+    """A rule that quotes. It is told the market's configuration, as a maker knows its own limits and clock.
+
+    Agents speak stable-baselines3's `predict`, batched, so that its tools work on all of them.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, config: MarketConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
+        """Bid and ask offset from the public mid [ticks], each of shape (n,), for observations of shape (n, columns)."""
+
+    def predict(
+        self,
+        observation: Observations,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[npt.NDArray[np.float32], Any]:
+        """Actions of shape (n, 2) in [-1, 1], or (2,) for a single observation, and the state, which rules do not have."""
+        observations = np.atleast_2d(observation)
+        actions = to_actions(self.config, *self.offsets(observations))
+        return (actions[0] if np.ndim(observation) == 1 else actions), state
+
+    def inventory(self, observations: Observations) -> Ticks:
+        """[lots] The inventory that the observations say."""
+        return np.rint(observations[:, Obs.INVENTORY].astype(np.float64) * self.config.max_inventory)
+
+    def time_left(self, observations: Observations) -> Ticks:
+        """[s] The time to the close that the observations say."""
+        return observations[:, Obs.TIME_LEFT].astype(np.float64) * self.config.session_length
+
+
+def to_actions(config: MarketConfig, bid_offset: Ticks, ask_offset: Ticks) -> npt.NDArray[np.float32]:
+    """Offsets in ticks as the environment's actions: those beyond [0, max_offset] go to the nearer end."""
+    offsets = np.stack(np.broadcast_arrays(bid_offset, ask_offset), axis=-1)
+    return np.clip(2.0 * offsets / config.max_offset - 1.0, -1.0, 1.0).astype(np.float32)

@@ -1,0 +1,202 @@
+"""Let an agent quote through whole sessions, and keep the records of what happened.
+
+Session i has seed `seed + i`, whatever the agent: agents are compared on the same prices and the same arrivals
+(common random numbers).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import seeding
+
+from mm_gym.config import MarketConfig
+from mm_gym.core.layout import FILL_ROW, Outcome
+from mm_gym.markets import Markets
+
+HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
+SESSIONS_AT_ONCE = 64
+_PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
+_FIRST_ROOM = 1.2  # rows of the recorder per expected event; too little is found out and mended
+
+
+class Predicts(Protocol):
+    """Stable-baselines3's `predict`, batched."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Any, Any]: ...
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """What one agent did in n sessions of one configuration. Money in ticks x lots, prices in ticks.
+
+    Arrays of shape (n,) have a figure per session, those of shape (f,) one per fill, those of shape (f, h) one per
+    fill and horizon (NaN where the horizon passes the close), those of shape (n, p) one per session and point in time.
+    """
+
+    config: MarketConfig
+    horizons: tuple[float, ...]
+    final_pnl: npt.NDArray[np.float64]
+    objective: npt.NDArray[np.float64]
+    spread_pnl: npt.NDArray[np.float64]
+    inventory_pnl: npt.NDArray[np.float64]
+    fees: npt.NDArray[np.float64]
+    close_out: npt.NDArray[np.float64]
+    n_fills: npt.NDArray[np.int64]
+    mean_abs_inventory: npt.NDArray[np.float64]
+    max_abs_inventory: npt.NDArray[np.int64]
+    fills: npt.NDArray[Any]
+    """Rows of `layout.FILL_ROW`, shape (f,), session by session."""
+    fill_session: npt.NDArray[np.int64]
+    """The session of each fill, shape (f,)."""
+    later_mid: npt.NDArray[np.float64]
+    """The public mid a horizon after each fill, shape (f, h)."""
+    later_value: npt.NDArray[np.float64]
+    """The efficient price a horizon after each fill, shape (f, h)."""
+    path_times: npt.NDArray[np.float64]
+    """[s] Shape (p,)."""
+    pnl_path: npt.NDArray[np.float64]
+    inventory_path: npt.NDArray[np.float64]
+    mid_path: npt.NDArray[np.float64]
+    value_path: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.final_pnl)
+
+
+def run_sessions(
+    make_agent: Callable[[MarketConfig], Predicts],
+    config: MarketConfig,
+    episodes: int = 256,
+    seed: int = 0,
+    horizons: tuple[float, ...] = HORIZONS,
+    on_batch: Callable[[int], None] | None = None,
+) -> Sessions:
+    """Run sessions with seeds `seed` to `seed + episodes - 1`.
+
+    Args:
+        make_agent: makes a fresh agent, one per batch of `SESSIONS_AT_ONCE` sessions.
+        config: of the market.
+        episodes: number of sessions.
+        seed: of the first.
+        horizons: [s] at which prices after each fill are looked up.
+        on_batch: called with the number of sessions done after each batch, to show progress.
+
+    Raises:
+        ValueError: for a number of episodes below 1 or a negative seed.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more")
+    if seed < 0:
+        raise ValueError(f"seed={seed} came; write a whole number from 0 up")
+    batches = []
+    for first in range(0, episodes, SESSIONS_AT_ONCE):
+        seeds = range(seed + first, seed + min(first + SESSIONS_AT_ONCE, episodes))
+        batches.append(_run_batch(make_agent, config, seeds, horizons))
+        if on_batch is not None:
+            on_batch(len(seeds))
+    return concatenate(batches)
+
+
+def concatenate(batches: list[Sessions]) -> Sessions:
+    """Put batches of sessions of one configuration together, in order."""
+    joined: dict[str, Any] = {}
+    first_session = np.cumsum([0] + [len(batch) for batch in batches])
+    for field in fields(Sessions):
+        parts = [getattr(batch, field.name) for batch in batches]
+        if field.name in ("config", "horizons", "path_times"):
+            joined[field.name] = parts[0]
+        elif field.name == "fill_session":
+            joined[field.name] = np.concatenate([part + start for part, start in zip(parts, first_session, strict=False)])
+        else:
+            joined[field.name] = np.concatenate(parts)
+    return Sessions(**joined)
+
+
+def _run_batch(
+    make_agent: Callable[[MarketConfig], Predicts], config: MarketConfig, seeds: range, horizons: tuple[float, ...]
+) -> Sessions:
+    """One batch; if the recorder's room was too small, once more with room for what was counted."""
+    makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
+    events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
+    fill_room, path_room = 256, int(_FIRST_ROOM * events) + 256
+    while True:
+        markets = Markets(config, len(seeds), fill_room, path_room)
+        walk = _walk(make_agent(config), markets, config, seeds)
+        most_fills = int(markets.records["n_fill_rows"].max())
+        most_path = int(markets.records["n_path_rows"].max())
+        if most_fills <= fill_room and most_path <= path_room:
+            return _collect(markets, config, horizons, walk)
+        fill_room, path_room = max(fill_room, most_fills), max(path_room, most_path)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """What is noted at decisions, a row each: shape (steps + 1, n)."""
+
+    pnl: npt.NDArray[np.float64]
+    inventory: npt.NDArray[np.float64]
+    mid: npt.NDArray[np.float64]
+    value: npt.NDArray[np.float64]
+
+
+def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: range) -> _Walk:
+    n = len(markets)
+    observations, outcomes = markets.empty_results()
+    markets.reset(np.arange(n), [seeding.np_random(seed)[0] for seed in seeds], observations, outcomes)
+    noted = np.empty((4, config.session_steps + 1, n))
+    columns = [Outcome.PNL, Outcome.INVENTORY, Outcome.MID, Outcome.EFFICIENT_PRICE]
+    noted[:, 0] = outcomes[:, columns].T
+    state = None
+    starts = np.ones(n, dtype=np.bool_)
+    for step in range(1, config.session_steps + 1):
+        actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        observations, outcomes = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
+        noted[:, step] = outcomes[:, columns].T
+        starts[:] = False
+    return _Walk(*noted)
+
+
+def _collect(markets: Markets, config: MarketConfig, horizons: tuple[float, ...], walk: _Walk) -> Sessions:
+    account = markets.records["account"]
+    n_fills = markets.records["n_fill_rows"].copy()
+    squares = (walk.inventory[1:] ** 2).sum(axis=0)
+    points = np.unique(np.linspace(0, config.session_steps, _PATH_POINTS).astype(int))
+    fills, later_mid, later_value = [], [], []
+    for session in range(len(markets)):
+        rows = markets.fill_rows[session, : n_fills[session]]
+        path = markets.path_rows[session, : markets.records["n_path_rows"][session]]
+        later = rows["time"][:, None] + np.asarray(horizons)
+        # The last row not after that time: what held then.
+        found = np.searchsorted(path["time"], later, side="right") - 1
+        within = later <= config.session_length
+        later_mid.append(np.where(within, path["mid"][found], np.nan))
+        later_value.append(np.where(within, path["efficient_price"][found], np.nan))
+        fills.append(rows.copy())
+    empty = np.empty(0, dtype=FILL_ROW)
+    return Sessions(
+        config=config,
+        horizons=tuple(horizons),
+        final_pnl=walk.pnl[-1].copy(),
+        objective=walk.pnl[-1] - config.inventory_penalty * config.decision_interval * squares,
+        spread_pnl=account["spread_pnl"].copy(),
+        inventory_pnl=account["inventory_pnl"].copy(),
+        fees=account["fees"].copy(),
+        close_out=account["close_out"].copy(),
+        n_fills=n_fills,
+        mean_abs_inventory=np.abs(walk.inventory[1:]).mean(axis=0),
+        max_abs_inventory=np.abs(walk.inventory).max(axis=0).astype(np.int64),
+        fills=np.concatenate([empty, *fills]),
+        fill_session=np.repeat(np.arange(len(markets)), n_fills),
+        later_mid=np.concatenate(later_mid),
+        later_value=np.concatenate(later_value),
+        path_times=points * config.decision_interval,
+        pnl_path=walk.pnl[points].T.copy(),
+        inventory_path=walk.inventory[points].T.copy(),
+        mid_path=walk.mid[points].T.copy(),
+        value_path=walk.value[points].T.copy(),
+    )

@@ -1,0 +1,86 @@
+"""The summary: one row per agent and market, with the columns that people and programs read."""
+
+from typing import Any
+
+from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
+from mm_gym.evaluation.rollout import HORIZONS, Sessions
+from mm_gym.evaluation.statistics import mean, mean_over_fills
+
+_PARTS = ("spread_pnl", "inventory_pnl", "fees", "close_out")
+
+
+def horizon_name(horizon: float) -> str:
+    """How a horizon [s] is written in a column's name: 50 for 50.0, 0.5 for 0.5."""
+    return f"{horizon:g}"
+
+
+def _measure_columns(prefix: str) -> list[str]:
+    return [
+        f"{prefix}{measure}_{horizon_name(horizon)}"
+        for horizon in HORIZONS
+        for measure in ("markout", "adverse_move", "adverse_fill_ratio")
+    ]
+
+
+COLUMNS = (
+    "agent",
+    "regime",
+    "p_informed",
+    "episodes",
+    "final_pnl",
+    "final_pnl_low",
+    "final_pnl_high",
+    "objective",
+    "objective_low",
+    "objective_high",
+    *_PARTS,
+    "fills",
+    "mean_abs_inventory",
+    "max_abs_inventory",
+    "effective_half_spread",
+    *_measure_columns(""),
+    *_measure_columns("value_"),
+    "value_effective_half_spread",
+)
+"""Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks, intervals 95 %."""
+
+
+def summarise(agent: str, sessions: Sessions) -> dict[str, Any]:
+    """The row of one agent in one market: plain values, NaN where nothing was filled."""
+    pnl, objective = mean(sessions.final_pnl), mean(sessions.objective)
+    row: dict[str, Any] = {
+        "agent": agent,
+        "regime": sessions.config.regime,
+        "p_informed": sessions.config.p_informed,
+        "episodes": len(sessions),
+        "final_pnl": pnl.value,
+        "final_pnl_low": pnl.low,
+        "final_pnl_high": pnl.high,
+        "objective": objective.value,
+        "objective_low": objective.low,
+        "objective_high": objective.high,
+        **{part: float(getattr(sessions, part).mean()) for part in _PARTS},
+        "fills": float(sessions.n_fills.mean()),
+        "mean_abs_inventory": float(sessions.mean_abs_inventory.mean()),
+        "max_abs_inventory": int(sessions.max_abs_inventory.max()),
+    }
+    mid, value = against_mid(sessions), against_value(sessions)
+    row["effective_half_spread"] = _fill_mean(sessions, mid.effective_half_spread)
+    row.update(_fill_row(sessions, mid, ""))
+    row.update(_fill_row(sessions, value, "value_"))
+    row["value_effective_half_spread"] = _fill_mean(sessions, value.effective_half_spread)
+    return row
+
+
+def _fill_mean(sessions: Sessions, measure: Any) -> float:
+    return mean_over_fills(measure, sessions.fill_session, len(sessions)).value
+
+
+def _fill_row(sessions: Sessions, measures: FillMeasures, prefix: str) -> dict[str, float]:
+    row = {}
+    for column, horizon in enumerate(sessions.horizons):
+        name = horizon_name(horizon)
+        row[f"{prefix}markout_{name}"] = _fill_mean(sessions, measures.markout[:, column])
+        row[f"{prefix}adverse_move_{name}"] = _fill_mean(sessions, measures.adverse_move[:, column])
+        row[f"{prefix}adverse_fill_ratio_{name}"] = _fill_mean(sessions, measures.adverse_fill[:, column])
+    return row

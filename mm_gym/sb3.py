@@ -1,0 +1,165 @@
+"""The batch in stable-baselines3's dialect: `MarketMakingVecEnv`, which its algorithms take as they are.
+
+Stable-baselines3 wants a list of info dictionaries each step. Filling all of them would cost more than the
+markets themselves, so only a market whose session has ended says anything; the others hand over empty ones.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Never
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+
+from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.config import ConfigurationError, configure
+from mm_gym.core.layout import Outcome
+from mm_gym.markets import INFO_COLUMNS, Markets, observation_space
+
+SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
+"""What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
+inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
+
+
+class MarketMakingVecEnv(VecEnv):
+    """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
+
+    Equal, bit for bit, to stable-baselines3's `DummyVecEnv` over `Monitor`ed single environments: observations,
+    rewards, ends, and at an end the info with `terminal_observation` and `episode` (and `SESSION_FIGURES` in the
+    latter). Infos of markets whose session goes on are empty.
+
+    Args:
+        num_envs: number of markets.
+        regime, action, **fields: as of `MarketMakingEnv`.
+
+    Raises:
+        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+    """
+
+    def __init__(self, num_envs: int, regime: str = "noise", *, action: str = "offsets", **fields: Any) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
+            raise ConfigurationError(f"num_envs={num_envs!r} came, a number of markets was wanted; write 1 or more")
+        self.config = configure(regime, **fields)
+        self.render_mode = None
+        self._dialect = check_dialect(action)
+        self._markets = Markets(self.config, int(num_envs))
+        self._generators: list[np.random.Generator] = []
+        self._returns = np.zeros(num_envs)
+        self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
+        self._started_at = time.time()
+        super().__init__(int(num_envs), observation_space(), action_space(self._dialect))
+
+    def reset(self) -> npt.NDArray[np.float32]:
+        """Start a session in every market, with the seeds of the last `seed()`, or else the next of its generator."""
+        if not self._generators:
+            self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
+        for market, seed in enumerate(self._seeds):
+            if seed is not None:
+                self._generators[market] = seeding.np_random(seed)[0]
+        self._reset_seeds()
+        self._reset_options()
+        observations, outcomes = self._markets.empty_results()
+        self._start(np.arange(self.num_envs), observations, outcomes)
+        return observations
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """Take the actions, of shape (num_envs, 2); `step_wait` acts on them.
+
+        Raises:
+            ResetNeeded: before the first reset.
+            ValueError: if the actions have a wrong shape or are not finite.
+        """
+        if not self._generators:
+            raise ResetNeeded("step() came before the markets were started; call reset()")
+        self._offsets = to_offsets(self._dialect, actions, self.num_envs)
+
+    def step_wait(
+        self,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
+        """One decision in every market; one whose session ends starts the next at once."""
+        observations, outcomes = self._markets.step(self._offsets)
+        rewards = outcomes[:, Outcome.REWARD]
+        self._returns += rewards
+        self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
+        paid = rewards.astype(np.float32)
+        ended = outcomes[:, Outcome.TERMINATED] > 0.0
+        # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if ended.any():
+            chosen = np.flatnonzero(ended)
+            for market in chosen:
+                infos[market] = self._last_info(market, observations[market], outcomes[market])
+            self._start(chosen, observations, outcomes)
+        return observations, paid, ended, infos
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
+        """An attribute that all markets share, such as `config`, once for each market asked for.
+
+        Raises:
+            AttributeError: if there is none of that name.
+        """
+        value = getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None) -> Never:
+        """Refused: what the markets share was settled when they were made."""
+        raise AttributeError(
+            f"set_attr({attr_name!r}, {value!r}) came, but the markets of a batch share one configuration, which does "
+            "not change; make another MarketMakingVecEnv"
+        )
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: int | Iterable[int] | None = None, **method_kwargs: Any
+    ) -> Never:
+        """Refused: a market of a batch is a record and has no methods."""
+        raise AttributeError(
+            f"env_method({method_name!r}) came, but the markets of a batch are records without methods; make "
+            "gymnasium.make('MarketMaking-v0') environments in a DummyVecEnv to call them one by one"
+        )
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
+        """True for `Monitor`, whose figures stand in the infos, so that nobody measures sessions twice."""
+        return [issubclass(Monitor, wrapper_class) for _ in self._get_indices(indices)]
+
+    def _start(
+        self, chosen: npt.NDArray[Any], observations: npt.NDArray[np.float32], outcomes: npt.NDArray[np.float64]
+    ) -> None:
+        self._markets.reset(chosen, self._generators, observations, outcomes)
+        self._returns[chosen] = 0.0
+        self._lots_held[chosen] = 0.0
+        for market in chosen:
+            self.reset_infos[market] = _info(outcomes[market])
+
+    def _last_info(
+        self, market: np.intp, observation: npt.NDArray[np.float32], outcome: npt.NDArray[np.float64]
+    ) -> dict[str, Any]:
+        record = self._markets.records[market]
+        account = record["account"]
+        decisions = int(record["steps"])
+        info = _info(outcome)
+        info["TimeLimit.truncated"] = False  # the close settles the position: nothing is left to bootstrap
+        info["terminal_observation"] = observation.copy()
+        info["episode"] = {
+            "r": round(float(self._returns[market]), 6),
+            "l": decisions,
+            "t": round(time.time() - self._started_at, 6),
+            "pnl": float(outcome[Outcome.PNL]),
+            "spread_pnl": float(account["spread_pnl"]),
+            "inventory_pnl": float(account["inventory_pnl"]),
+            "fees": float(account["fees"]),
+            "close_out": float(account["close_out"]),
+            "fills": int(account["n_fills"]),
+            "mean_abs_inventory": float(self._lots_held[market]) / decisions,
+        }
+        return info
+
+
+def _info(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
+    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}
