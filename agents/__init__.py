@@ -1,8 +1,8 @@
 """Market makers behind one interface: a registry by name, and run folders of trained ones.
 
-    agent = make_agent("inventory_skew", config, half_spread=2.0)
-    agent = make_agent("runs/mixed", config)
-    actions, state = agent.predict(observations)
+agent = make_agent("inventory_skew", config, half_spread=2.0)
+agent = make_agent("runs/mixed", config)
+actions, state = agent.predict(observations)
 """
 
 import inspect
@@ -42,6 +42,25 @@ class AgentError(ValueError):
     """An agent that cannot be made: the message says what came, what was wanted and what to write instead."""
 
 
+def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
+    """Split `name:parameter=value:parameter=value` into the name and its parameters, which are numbers.
+
+    Raises:
+        AgentError: for a parameter without a number.
+    """
+    name, *settings = text.strip().split(":")
+    parameters: dict[str, Any] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        try:
+            parameters[key.strip()] = float(value)
+        except ValueError:
+            raise AgentError(
+                f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
+            ) from None
+    return name, parameters
+
+
 def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
     """A market maker for markets of this configuration.
 
@@ -60,7 +79,7 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
                 raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
         return RULES[name](config, **parameters)
     if Path(name).is_dir():
-        from agents import ppo  # torch is loaded only for those who use it
+        from agents.ppo import load  # torch is loaded only for those who use it
 
-        return ppo.load(Path(name), config)
-    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, RULES)} (rules: {', '.join(RULES)})")
+        return load(Path(name), config)
+    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, RULES)}")

@@ -26,7 +26,7 @@ class QuotingAgent(ABC):
 
     @abstractmethod
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
-        """Bid and ask offset from the public mid [ticks], each of shape (n,), for observations of shape (n, columns)."""
+        """Bid and ask offset from the public mid [ticks], shape (n,) each, for observations of shape (n, columns)."""
 
     def predict(
         self,
@@ -35,7 +35,7 @@ class QuotingAgent(ABC):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """Actions of shape (n, 2) in [-1, 1], or (2,) for a single observation, and the state, which rules do not have."""
+        """Actions of shape (n, 2) in [-1, 1], or (2,) for one observation, and the state, which rules do not have."""
         observations = np.atleast_2d(observation)
         actions = to_actions(self.config, *self.offsets(observations))
         return (actions[0] if np.ndim(observation) == 1 else actions), state

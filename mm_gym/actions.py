@@ -67,7 +67,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
         half_spread = 0.5 * (1.0 + np.clip(offsets[:, 0], -1.0, 1.0))
         skew = np.clip(offsets[:, 1], -1.0, 1.0)
         both = np.stack([half_spread - skew, half_spread + skew], axis=1)
-        offsets = 2.0 * np.clip(both, 0.0, 1.0) - 1.0
+        offsets = np.clip(2.0 * both - 1.0, -1.0, 1.0).astype(np.float32)
     return np.ascontiguousarray(offsets)
 
 

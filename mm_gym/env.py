@@ -16,7 +16,7 @@ from mm_gym.render import check_render_mode, ladder
 _FIRST = np.zeros(1, dtype=np.int64)
 
 
-class MarketMakingEnv(gymnasium.Env[npt.NDArray[np.float32], Any]):
+class MarketMakingEnv(gymnasium.Env[Any, Any]):
     """A market maker quotes both sides of a limit order book with price-time priority.
 
     ## Action space

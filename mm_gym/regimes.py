@@ -26,3 +26,9 @@ REGIMES: dict[str, dict[str, Any]] = {
         "close_out_cost": 0.0,
     },
 }
+
+
+def with_informed(regime: str, p_informed: float | None) -> dict[str, Any]:
+    """`p_informed` as a keyword of `configure`, where it is given and the regime has informed takers."""
+    has_informed = regime not in ("noise", "imbalanced")
+    return {"p_informed": p_informed} if p_informed is not None and has_informed else {}

@@ -4,13 +4,14 @@ Session i has seed `seed + i`, whatever the agent: agents are compared on the sa
 (common random numbers).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import seeding
+from joblib import Parallel, delayed
 
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
@@ -68,23 +69,49 @@ class Sessions:
         return len(self.final_pnl)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One agent in one market: a cell of an evaluation."""
+
+    agent: str
+    """Its name in tables."""
+    make_agent: Callable[[MarketConfig], Predicts]
+    """Makes a fresh one; has to pickle when sessions fan out over processes."""
+    config: MarketConfig
+
+
 def run_sessions(
     make_agent: Callable[[MarketConfig], Predicts],
     config: MarketConfig,
     episodes: int = 256,
     seed: int = 0,
     horizons: tuple[float, ...] = HORIZONS,
-    on_batch: Callable[[int], None] | None = None,
 ) -> Sessions:
-    """Run sessions with seeds `seed` to `seed + episodes - 1`.
+    """Run one agent through sessions with seeds `seed` to `seed + episodes - 1`; see `run_cells`."""
+    return run_cells([Cell("", make_agent, config)], episodes, seed, horizons=horizons)[0]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    episodes: int = 256,
+    seed: int = 0,
+    jobs: int | None = None,
+    horizons: tuple[float, ...] = HORIZONS,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[Sessions]:
+    """Run each cell through sessions with seeds `seed` to `seed + episodes - 1`.
 
     Args:
-        make_agent: makes a fresh agent, one per batch of `SESSIONS_AT_ONCE` sessions.
-        config: of the market.
-        episodes: number of sessions.
-        seed: of the first.
+        cells: agents in markets.
+        episodes: number of sessions of each.
+        seed: of the first session.
+        jobs: processes to fan out over; None leaves it to `joblib.parallel_config`, so that a user can choose the ray
+            or dask backend, and is one process without it.
         horizons: [s] at which prices after each fill are looked up.
         on_batch: called with the number of sessions done after each batch, to show progress.
+
+    Returns:
+        The sessions of each cell, in order. They do not depend on `jobs`.
 
     Raises:
         ValueError: for a number of episodes below 1 or a negative seed.
@@ -93,13 +120,19 @@ def run_sessions(
         raise ValueError(f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more")
     if seed < 0:
         raise ValueError(f"seed={seed} came; write a whole number from 0 up")
-    batches = []
-    for first in range(0, episodes, SESSIONS_AT_ONCE):
-        seeds = range(seed + first, seed + min(first + SESSIONS_AT_ONCE, episodes))
-        batches.append(_run_batch(make_agent, config, seeds, horizons))
+    batches = [
+        range(seed + first, seed + min(first + SESSIONS_AT_ONCE, episodes))
+        for first in range(0, episodes, SESSIONS_AT_ONCE)
+    ]
+    done = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_run_batch)(cell.make_agent, cell.config, seeds, horizons) for cell in cells for seeds in batches
+    )
+    collected: list[list[Sessions]] = [[] for _ in cells]
+    for index, sessions in enumerate(done):
+        collected[index // len(batches)].append(sessions)
         if on_batch is not None:
-            on_batch(len(seeds))
-    return concatenate(batches)
+            on_batch(len(sessions))
+    return [concatenate(parts) for parts in collected]
 
 
 def concatenate(batches: list[Sessions]) -> Sessions:
@@ -111,7 +144,9 @@ def concatenate(batches: list[Sessions]) -> Sessions:
         if field.name in ("config", "horizons", "path_times"):
             joined[field.name] = parts[0]
         elif field.name == "fill_session":
-            joined[field.name] = np.concatenate([part + start for part, start in zip(parts, first_session, strict=False)])
+            joined[field.name] = np.concatenate(
+                [part + start for part, start in zip(parts, first_session, strict=False)]
+            )
         else:
             joined[field.name] = np.concatenate(parts)
     return Sessions(**joined)

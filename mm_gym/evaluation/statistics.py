@@ -56,9 +56,7 @@ def _resampled_counts(n_sessions: int) -> npt.NDArray[np.float64]:
     return np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)
 
 
-def mean_over_fills(
-    measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
-) -> Estimate:
+def mean_over_fills(measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int) -> Estimate:
     """The mean of one figure per fill, shape (f,); NaN figures (a horizon past the close) are left out.
 
     The interval resamples sessions with all their fills.

@@ -1,6 +1,11 @@
 """The summary: one row per agent and market, with the columns that people and programs read."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
+
+from rich.console import Group
+from rich.table import Table
 
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
 from mm_gym.evaluation.rollout import HORIZONS, Sessions
@@ -84,3 +89,36 @@ def _fill_row(sessions: Sessions, measures: FillMeasures, prefix: str) -> dict[s
         row[f"{prefix}adverse_move_{name}"] = _fill_mean(sessions, measures.adverse_move[:, column])
         row[f"{prefix}adverse_fill_ratio_{name}"] = _fill_mean(sessions, measures.adverse_fill[:, column])
     return row
+
+
+_TEXT_COLUMNS = {"agent": 20, "PnL": 7, "95 %": 12, "objective": 9, "fills": 5, "|q|": 4, "markout": 7, "adverse": 7}
+
+
+def text_table(rows: Sequence[dict[str, Any]]) -> Group:
+    """The columns that fit a terminal of 80, market by market: what was earned, how surely, what followed the fills."""
+    parts: list[str | Table] = []
+    for market, members in itertools.groupby(rows, _market_title):
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+        for header, width in _TEXT_COLUMNS.items():
+            left = header == "agent"
+            table.add_column(header, width=width, justify="left" if left else "right", overflow="fold")
+        for row in members:
+            table.add_row(
+                row["agent"],
+                f"{row['final_pnl']:.1f}",
+                f"{row['final_pnl_low']:.0f} to {row['final_pnl_high']:.0f}",
+                f"{row['objective']:.1f}",
+                f"{row['fills']:.0f}",
+                f"{row['mean_abs_inventory']:.1f}",
+                f"{row['markout_50']:.2f}",
+                f"{row['value_adverse_move_50']:.2f}",
+            )
+        parts += [f"[bold]{market}[/bold]", table]
+    return Group(*parts)
+
+
+def _market_title(row: dict[str, Any]) -> str:
+    """The regime, its informed share, and any field that a sweep added to the row."""
+    settings = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
+    settings |= {key: value for key, value in row.items() if key not in COLUMNS}
+    return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])

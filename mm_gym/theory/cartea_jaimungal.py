@@ -43,11 +43,11 @@ def value(
     fill_decay: float,
     running_penalty: float,
     terminal_penalty: float,
-    max_inventory: int = 100,
+    max_inventory: int = 60,
 ) -> FloatArray:
     """Return h(t, q), the best expected objective still to come on top of the marked wealth.
 
-    The published figures belong to a market without a bound on inventory. The default of 100 lots
+    The published figures belong to a market without a bound on inventory. The default of 60 lots
     is no bound in all of them: the hardest, lambda 140, kappa 1.5, phi 0.01, has the same ten
     digits from 50 on, while 30 gives 68.25582 and 10 gives 67.97 for 68.25583476.
 
@@ -88,7 +88,7 @@ def optimal_depths(
     fill_decay: float,
     running_penalty: float,
     terminal_penalty: float,
-    max_inventory: int = 100,
+    max_inventory: int = 60,
 ) -> Depths:
     """Return the optimal depths from the mid.
 
