@@ -18,6 +18,7 @@ from mm_gym.core.layout import (
     QUOTES_IN_FLIGHT,
     RULES,
     VOLATILITY_HALF_LIFE,
+    InformedKind,
     Makers,
     RewardKind,
 )
@@ -25,7 +26,7 @@ from mm_gym.regimes import REGIMES
 
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
 MakersName = Literal["anchored", "none"]
-InformedName = Literal["signal", "naive"]
+InformedName = Literal["signal", "naive", "decoy"]
 
 _LIMITS_OF_A_NUMBER = 1e12
 _SHORTEST_INTERVAL = 1e-6  # [s]
@@ -76,7 +77,8 @@ class MarketConfig:
     p_informed: float = 0.0
     """Share of takers that are informed, in [0, 1]; in `mixed` the upper end of what an episode draws."""
     informed_kind: InformedName = "signal"
-    """What informed takers are: `signal` (they act on the signal) or `naive` (only labelled so)."""
+    """What informed takers are: `signal` (they act on the signal), `naive` (only labelled so) or `decoy` (they act in
+    just the same way on a second signal of the same law that predicts nothing)."""
     signal_threshold: float = 1.0
     """[standard deviations] Informed takers stay away while the signal is no larger than this."""
     informed_price_limit: bool = True
@@ -330,7 +332,7 @@ def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
         rules[name] = value
     rules["warm_up_steps"] = round(config.warm_up / config.decision_interval)
     rules["edge_per_signal"] = config.edge_per_signal
-    rules["naive"] = config.informed_kind == "naive"
+    rules["informed_kind"] = InformedKind[config.informed_kind.upper()]
     rules["mixed"] = config.mixed
     rules["makers"] = Makers[config.makers.upper()]
     rules["reward"] = RewardKind[config.reward.upper()]

@@ -15,10 +15,8 @@ from gymnasium import spaces
 
 from mm_gym.config import MarketConfig
 from mm_gym.core import entry_points
-from mm_gym.core.layout import FILL_ROW, MARKET, OBSERVATION_BOUNDS, PATH_ROW, Obs, Outcome
+from mm_gym.core.layout import FILL_ROW, MARKET, OBSERVATION_BOUNDS, PATH_ROW, STREAMS, Obs, Outcome
 from mm_gym.core.random import SEED_WORDS
-
-_STREAMS = 3
 
 INFO_COLUMNS: dict[str, tuple[Outcome, type]] = {
     "pnl": (Outcome.PNL, float),
@@ -81,8 +79,8 @@ class Markets:
         observations: npt.NDArray[np.float32],
         outcomes: npt.NDArray[np.float64],
     ) -> None:
-        """Start a session in the chosen markets, seeding the three streams of market i from `generators[i]`."""
-        words = np.empty((len(chosen), _STREAMS * SEED_WORDS), np.uint64)
+        """Start a session in the chosen markets, seeding the streams of market i from `generators[i]`."""
+        words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
         entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.fill_rows, self.path_rows)

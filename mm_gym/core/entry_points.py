@@ -4,18 +4,16 @@ Arrays in, arrays out, no checks: the faces have checked. A market or book is pa
 where there is one, since Numba takes an array many times faster than a record.
 """
 
-import math
-
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
 from mm_gym.core.kernel import FINGERPRINT, entry_point
 from mm_gym.core.layout import PUBLIC
-from mm_gym.core.market import next_event, reset_one, step_one
+from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
 
 
 def _market_entry_points(fingerprint):
     @entry_point
     def reset_many(markets, chosen, seed_words, observations, outcomes, fill_rows, path_rows):
-        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row of nine for each of those."""
+        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row for each of those."""
         fingerprint  # noqa: B018  (named, so that it is in the closure and thereby in the cache's key)
         for index in range(chosen.shape[0]):
             i = chosen[index]
@@ -36,7 +34,7 @@ def _market_entry_points(fingerprint):
         """
         fingerprint  # noqa: B018
         for done in range(n_events):
-            next_event(markets[0], math.inf, fill_rows[0])
+            let_happen(markets[0], next_event_time(markets[0]), fill_rows[0])
             fault = audit(markets[0].book)
             if fault != SOUND:
                 return done, fault

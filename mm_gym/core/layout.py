@@ -46,7 +46,16 @@ class TakerKind(IntEnum):
     NOISE = 0
     NAIVE_INFORMED = 1
     INFORMED = 2
-    SNIPER = 3
+    DECOY_INFORMED = 3
+    SNIPER = 4
+
+
+class InformedKind(IntEnum):
+    """What those takers are who are called informed."""
+
+    SIGNAL = 0
+    NAIVE = 1
+    DECOY = 2
 
 
 class RewardKind(IntEnum):
@@ -156,6 +165,9 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
     )
 
 
+# Random streams of a market: value, takers, makers and decoy.
+STREAMS = 4
+
 BOOK = book_dtype(MARKET_LEVELS, MARKET_ORDERS)
 
 # The numbers that steer one market: its configuration, in the form in which the kernels use it.
@@ -175,7 +187,7 @@ RULES = _record(
         ("edge_per_signal", "f8"),
         ("taker_rate", "f8"),
         ("p_informed", "f8"),
-        ("naive", "i8"),
+        ("informed_kind", "i8"),
         ("imbalance", "f8"),
         ("imbalance_flip_rate", "f8"),
         ("taker_tolerance", "f8"),
@@ -216,7 +228,7 @@ FLOW = _record(
     [
         ("p_informed", "f8"),
         ("imbalance", "f8"),
-        ("naive", "i8"),
+        ("informed_kind", "i8"),
         ("bias", "f8"),  # +1 or -1: the side that an imbalance favours at present
         ("last_arrival", "f8"),
     ]
@@ -227,6 +239,8 @@ QUOTES = _record(
         ("slot", "i8", (2,)),  # the agent's order on each side, or NO_ORDER
         ("placed_at", "f8", (2,)),
         ("lots_ahead_at_arrival", "i8", (2,)),
+        ("entered_lots", "i8"),  # of all orders so far
+        ("time_at_touch", "f8", (2,)),  # [s] with no better price in the book; kept while recording
         ("n_in_flight", "i8"),
         ("arrival", "f8", (QUOTES_IN_FLIGHT,)),
         ("price", "i8", (QUOTES_IN_FLIGHT, 2)),
@@ -276,12 +290,14 @@ MARKET = _record(
         ("maker_total_rate", "f8"),
         ("efficient_price", "f8"),
         ("signal", "f8"),
+        ("decoy", "f8"),  # a signal of the same law that predicts nothing
         ("mid", "f8"),
         ("n_fill_rows", "i8"),
         ("n_path_rows", "i8"),
         ("value_words", "u8", (WORDS_PER_STREAM,)),
         ("taker_words", "u8", (WORDS_PER_STREAM,)),
         ("maker_words", "u8", (WORDS_PER_STREAM,)),
+        ("decoy_words", "u8", (WORDS_PER_STREAM,)),
         ("flow", FLOW),
         ("quotes", QUOTES),
         ("account", ACCOUNT),

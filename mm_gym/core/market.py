@@ -7,7 +7,7 @@ written here once, for one market; `entry_points` loops over many.
 from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
 from mm_gym.core.book import clear
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import Outcome
+from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
@@ -17,16 +17,19 @@ from mm_gym.core.quotes import (
     public_spread,
     receive_quotes,
     send_quotes,
+    spend_time_at_touch,
 )
 from mm_gym.core.random import SEED_WORDS, seed_stream
 from mm_gym.core.reward import close_out_part, risk_part, wealth_part
 from mm_gym.core.takers import snipe, start_takers, taker_event
-from mm_gym.core.value import advance_value, start_value
+from mm_gym.core.value import advance_decoy, advance_value, start_value
 
 
 @kernel
 def _value_event(market, fill_rows):
     advance_value(market)
+    if market.flow.informed_kind == InformedKind.DECOY:
+        advance_decoy(market)
     market.value_ticks += 1
     market.next_value = market.start + market.value_ticks * market.rules.value_interval
     pull_crossed(market)
@@ -58,13 +61,17 @@ def _record_path(market, path_rows):
 
 
 @kernel
-def next_event(market, end, fill_rows):
-    """Let the next event up to time `end` happen; False, with the clock at `end`, if there is none."""
-    arrival = next_arrival(market.quotes)
-    time = min(min(market.next_value, market.next_taker), min(market.next_maker, arrival))
-    if time > end:
-        market.time = end
-        return False
+def next_event_time(market):
+    """When the next event is due, whatever it is."""
+    return min(
+        min(market.next_value, market.next_taker),
+        min(market.next_maker, next_arrival(market.quotes)),
+    )
+
+
+@kernel
+def let_happen(market, time, fill_rows):
+    """Move the clock to `time` and let the event that is due then happen."""
     market.time = time
     if time == market.next_maker:
         maker_event(market)
@@ -75,24 +82,31 @@ def next_event(market, end, fill_rows):
     else:
         receive_quotes(market)
     reschedule_makers(market)
-    return True
 
 
 @kernel
 def run_until(market, end, fill_rows, path_rows):
     """Let everything happen that happens up to and including time `end`."""
     recording = path_rows.shape[0] > 0
-    while next_event(market, end, fill_rows):
+    while True:
+        time = next_event_time(market)
+        if recording:
+            spend_time_at_touch(market, min(time, end) - market.time)
+        if time > end:
+            market.time = end
+            return
+        let_happen(market, time, fill_rows)
         if recording:
             _record_path(market, path_rows)
 
 
 @kernel
 def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
-    """Start a session: seed the three streams, let the book fill without the agent, open the account."""
+    """Start a session: seed the four streams, let the book fill without the agent, open the account."""
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
-    seed_stream(market.maker_words, seed_words[2 * SEED_WORDS :])
+    seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
+    seed_stream(market.decoy_words, seed_words[3 * SEED_WORDS :])
     rules = market.rules
     market.start = -rules.warm_up_steps * rules.decision_interval
     market.time = market.start

@@ -79,6 +79,8 @@ def clear_quotes(quotes):
         quotes.slot[side] = NO_ORDER
         quotes.placed_at[side] = 0.0
         quotes.lots_ahead_at_arrival[side] = 0
+        quotes.time_at_touch[side] = 0.0
+    quotes.entered_lots = 0
     quotes.n_in_flight = 0
 
 
@@ -169,8 +171,18 @@ def _enter(market, side, price, size):
     slot = add(market.book, side, price, size, AGENT)
     market.quotes.slot[side] = slot
     if slot != NO_ORDER:
+        market.quotes.entered_lots += size
         market.quotes.placed_at[side] = market.time
         market.quotes.lots_ahead_at_arrival[side] = lots_ahead(market.book, slot)
+
+
+@kernel
+def spend_time_at_touch(market, seconds):
+    """Count time that passed with the book as it is, for each side on which nobody quotes better than the agent."""
+    for side in range(2):
+        slot = market.quotes.slot[side]
+        if slot != NO_ORDER and market.book.orders[slot].key == best_key(market.book, side):
+            market.quotes.time_at_touch[side] += seconds
 
 
 @kernel

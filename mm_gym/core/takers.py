@@ -12,7 +12,7 @@ import math
 from mm_gym.core.account import mark_to, settle_fill
 from mm_gym.core.book import match
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, TakerKind
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, InformedKind, TakerKind
 from mm_gym.core.quotes import public_mid
 from mm_gym.core.random import exponential, geometric_size, uniform
 
@@ -33,12 +33,12 @@ def start_takers(market):
     flow.last_arrival = market.time
     flow.p_informed = rules.p_informed
     flow.imbalance = rules.imbalance
-    flow.naive = rules.naive
+    flow.informed_kind = rules.informed_kind
     if rules.mixed:
         # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper ends.
         flow.p_informed = rules.p_informed * informed_share if kind >= 2 else 0.0
         flow.imbalance = rules.imbalance * imbalance_share if kind == 1 else 0.0
-        flow.naive = 1 if kind == 2 else 0
+        flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
     _schedule_taker(market)
 
 
@@ -62,7 +62,7 @@ def taker_event(market, fill_rows):
     side_draw = uniform(words)
     tolerance = exponential(words) * rules.taker_tolerance
     informed = kind_draw < flow.p_informed
-    naive = informed and flow.naive == 1
+    naive = informed and flow.informed_kind == InformedKind.NAIVE
     size = geometric_size(words, rules.naive_size_log_miss if naive else rules.taker_size_log_miss)
     # The bias is a telegraph process; between two arrivals it has flipped with this probability.
     since_last = market.time - flow.last_arrival
@@ -83,16 +83,21 @@ def taker_event(market, fill_rows):
 
 @kernel
 def _informed_order(market, size, fill_rows):
-    """Trade with the signal if it is strong enough, at no worse a price than the signal justifies."""
+    """Trade with the signal if it is strong enough, at no worse a price than the signal justifies.
+
+    Those who are deceived act on the decoy in just the same way.
+    """
     rules = market.rules
-    signal = market.signal
+    deceived = market.flow.informed_kind == InformedKind.DECOY
+    signal = market.decoy if deceived else market.signal
+    kind = TakerKind.DECOY_INFORMED if deceived else TakerKind.INFORMED
     if abs(signal) <= rules.signal_threshold:
         return
     side = BID if signal > 0.0 else ASK
     limit = market.efficient_price + rules.edge_per_signal * signal
     if not rules.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
-    take(market, side, limit, size, TakerKind.INFORMED, fill_rows)
+    take(market, side, limit, size, kind, fill_rows)
 
 
 @kernel

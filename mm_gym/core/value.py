@@ -17,6 +17,7 @@ def start_value(market):
     """Put V at the configured price and draw s from its stationary law."""
     market.efficient_price = market.rules.initial_price
     market.signal, _ = normal_pair(market.value_words)
+    market.decoy, _ = normal_pair(market.decoy_words)
 
 
 @kernel
@@ -30,3 +31,11 @@ def advance_value(market):
         + rules.value_own_noise * own_shock
     )
     market.signal = rules.signal_decay * market.signal + rules.signal_noise * signal_shock
+
+
+@kernel
+def advance_decoy(market):
+    """Move the decoy by one lattice interval: the signal's law, from a stream that V knows nothing of."""
+    rules = market.rules
+    shock, _ = normal_pair(market.decoy_words)
+    market.decoy = rules.signal_decay * market.decoy + rules.signal_noise * shock

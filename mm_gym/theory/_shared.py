@@ -102,7 +102,7 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
 
     Args:
         generator: shape [n, n], per unit of time.
-        log_start: shape [n].
+        log_start: shape [n], spread over 3,000 at most: one piece cannot reach farther down than exp(-700).
         times: any shape, not negative.
 
     Returns:

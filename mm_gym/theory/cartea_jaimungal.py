@@ -201,6 +201,12 @@ def _value_table(
     check_positive(buy_rate=buy_rate, sell_rate=sell_rate, fill_decay=fill_decay)
     check_not_negative(time_left=time_left, running_penalty=running_penalty, terminal_penalty=terminal_penalty)
     check_count(max_inventory=max_inventory)
+    steepness = terminal_penalty * fill_decay * max_inventory**2
+    if steepness > 3000:  # beyond it the chance of selling everything at once matters and underflows
+        raise ValueError(
+            f"terminal_penalty * fill_decay * max_inventory^2 came as {steepness!r}; at most 3000 is wanted, beyond it "
+            f"the numbers underflow: write for example max_inventory={int((3000 / steepness) ** 0.5 * max_inventory)}."
+        )
     lots = np.arange(-max_inventory, max_inventory + 1.0)
     generator = (
         np.eye(len(lots), k=-1) * buy_rate / np.e

@@ -62,8 +62,8 @@ def test_uneven_flow_has_the_depths_of_the_ground_truth() -> None:
 
 def test_the_published_figures_belong_to_a_market_without_a_bound() -> None:
     hardest = market(140.0, 140.0, 1.5, 0.01)
-    values = [float(paper.value(0, 1.0, max_inventory=bound, **hardest)) for bound in (10, 30, 50, 100)]
-    # ladder: 10 -> 67.9703, 30 -> 68.255822, 50 -> 68.25583476, 100 -> the same
+    values = [float(paper.value(0, 1.0, max_inventory=bound, **hardest)) for bound in (10, 30, 50, 80)]
+    # ladder: 10 -> 67.9703, 30 -> 68.255822, 50 -> 68.25583476, 80 -> the same
     assert np.all(np.diff(values[:3]) > 0)
     assert values[0] == pytest.approx(67.9703, abs=1e-4)
     assert abs(values[1] - values[3]) > 1e-5
@@ -127,15 +127,17 @@ def test_the_value_is_the_plain_matrix_exponential_where_that_is_exact(
     np.testing.assert_allclose(value, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_smaller() -> None:
-    # A plain matrix exponential returns rounding noise here: omega(95) / omega(0) = exp(-360).
-    parameters = market(10.0, 10.0, 1.0, 0.5)
-    far, flat = paper.value([95, 0], 1.0, **parameters)
+@pytest.mark.parametrize("time_left", [0.001, 1.0])
+def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_smaller(time_left: float) -> None:
+    # A plain matrix exponential returns rounding noise here: omega(75) is below exp(-300) omega(0).
+    parameters = market(10.0, 10.0, 1.0, 0.5, 0.1)
+    far, flat = paper.value([75, 0], time_left, max_inventory=80, **parameters)
     assert far - flat < -300.0
-    bound_at_100 = paper.optimal_depths(np.arange(80, 96), 1.0, **parameters)
-    bound_at_120 = paper.optimal_depths(np.arange(80, 96), 1.0, max_inventory=120, **parameters)
-    np.testing.assert_allclose(bound_at_100.ask, bound_at_120.ask, rtol=1e-9)
-    assert np.all(np.diff(bound_at_100.ask) < 0)
+    lots = np.arange(60, 76)
+    bound_at_80 = paper.optimal_depths(lots, time_left, max_inventory=80, **parameters)
+    bound_at_100 = paper.optimal_depths(lots, time_left, max_inventory=100, **parameters)
+    np.testing.assert_allclose(bound_at_80.ask, bound_at_100.ask, rtol=1e-9)
+    assert np.all(np.diff(bound_at_80.ask) < 0)
 
 
 @pytest.mark.parametrize("parameters", OTHERS[:3])
@@ -239,7 +241,9 @@ def test_what_is_out_of_range_is_named() -> None:
         paper.value(0, 1.0, **{**good, "buy_rate": -1.0})
     with pytest.raises(ValueError, match=r"running_penalty came as -0.5"):
         paper.optimal_depths(0, 1.0, **{**good, "running_penalty": -0.5})
-    with pytest.raises(ValueError, match=r"inventory came as \[0, 101\]"):
-        paper.value([0, 101], 1.0, **good)
+    with pytest.raises(ValueError, match=r"inventory came as \[0, 61\]"):
+        paper.value([0, 61], 1.0, **good)
+    with pytest.raises(ValueError, match=r"came as 3600.0; at most 3000 .* max_inventory=54"):
+        paper.value(0, 1.0, **{**good, "terminal_penalty": 1.0})
     with pytest.raises(ValueError, match=r"time_left came as nan"):
         paper.constant_depths_value(1.0, 1.0, np.nan, **good)
