@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from agents.adaptive_spread import AdaptiveSpreadAgent
 from agents.avellaneda_stoikov import AvellanedaStoikovAgent
 from agents.base import QuotingAgent
 from agents.fixed_spread import FixedSpreadAgent
@@ -21,7 +22,8 @@ from mm_gym import MarketConfig
 from mm_gym.config import nearest
 
 RULES: dict[str, type[QuotingAgent]] = {
-    rule.name: rule for rule in (RandomAgent, FixedSpreadAgent, InventorySkewAgent, AvellanedaStoikovAgent)
+    rule.name: rule
+    for rule in (RandomAgent, FixedSpreadAgent, InventorySkewAgent, AdaptiveSpreadAgent, AvellanedaStoikovAgent)
 }
 """The rule-based makers by name."""
 

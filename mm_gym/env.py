@@ -10,7 +10,7 @@ from gymnasium.error import ResetNeeded
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import configure
 from mm_gym.core.layout import Outcome
-from mm_gym.markets import INFO_COLUMNS, Markets, Snapshot, observation_space
+from mm_gym.markets import INFO_COLUMNS, PATH_ROWS_PER_FILL, Markets, Recorded, Snapshot, observation_space
 from mm_gym.render import check_render_mode, ladder
 
 _FIRST = np.zeros(1, dtype=np.int64)
@@ -99,7 +99,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self.observation_space = observation_space()
         self._dialect = check_dialect(action)
         self.action_space = action_space(self._dialect)
-        self._markets = Markets(self.config, 1, record, 10 * record)
+        self._markets = Markets(self.config, 1, record, PATH_ROWS_PER_FILL * record)
         self._needs_reset = True
 
     def reset(
@@ -133,6 +133,14 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         if self.render_mode is None:
             return None
         return ladder(self._markets.records[0])
+
+    def recorded(self) -> Recorded:
+        """What was recorded of the current session so far: its fills and its path, with the truth about them.
+
+        Raises:
+            ValueError: if the environment was made without `record`, or its room was too small.
+        """
+        return self._markets.recorded(0)
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the market and the generator that seeds later sessions."""

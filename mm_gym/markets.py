@@ -7,7 +7,7 @@ market is the same by construction. Nothing here knows about Gymnasium's episode
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,21 @@ class Snapshot:
 
     records: npt.NDArray[Any]
     face: dict[str, Any]
+
+
+PATH_ROWS_PER_FILL = 10
+"""Room for changes of mid, price or inventory that an environment keeps for each fill it keeps room for."""
+
+
+class Recorded(NamedTuple):
+    """The truth about one session, for evaluation only; never shown to an agent."""
+
+    fills: npt.NDArray[Any]
+    """A row of `layout.FILL_ROW` for each of the agent's fills: time, side (0 its bid, 1 its ask), price, size, mid and
+    efficient price just before, the signal, the taker's kind (`layout.TakerKind`), the lots ahead when the order joined
+    its queue, the seconds it waited, and the inventory after."""
+    path: npt.NDArray[Any]
+    """A row of `layout.PATH_ROW` at each change of the public mid, the efficient price or the inventory."""
 
 
 class Markets:
@@ -90,6 +105,25 @@ class Markets:
         observations, outcomes = self.empty_results()
         entry_points.step_many(self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
         return observations, outcomes
+
+    def recorded(self, market: int) -> Recorded:
+        """What was recorded of a market's current session, as copies.
+
+        Raises:
+            ValueError: if nothing is recorded, or the recorder was full before the session ended.
+        """
+        if self.path_rows.shape[1] == 0:
+            raise ValueError(
+                "nothing is recorded; make the environment with record=1000, the number of fills to keep room for"
+            )
+        n_fills, n_path = int(self.records["n_fill_rows"][market]), int(self.records["n_path_rows"][market])
+        if n_fills > self.fill_rows.shape[1] or n_path > self.path_rows.shape[1]:
+            raise ValueError(
+                f"the session has {n_fills} fills and {n_path} changes, the recorder has room for "
+                f"{self.fill_rows.shape[1]} and {self.path_rows.shape[1]}; make the environment with "
+                f"record={max(n_fills, -(-n_path // PATH_ROWS_PER_FILL))} or more"
+            )
+        return Recorded(self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy())
 
     def snapshot(self, face: dict[str, Any]) -> Snapshot:
         """A copy of the records, and a deep copy of what the face wants to keep."""

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import ConfigurationError, configure
 from mm_gym.core.layout import Outcome
-from mm_gym.markets import INFO_COLUMNS, Markets, Snapshot, observation_space
+from mm_gym.markets import INFO_COLUMNS, PATH_ROWS_PER_FILL, Markets, Recorded, Snapshot, observation_space
 from mm_gym.render import check_render_mode, ladder
 
 _Observations = npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self.single_action_space = action_space(self._dialect)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._markets = Markets(self.config, self.num_envs, record, 10 * record)
+        self._markets = Markets(self.config, self.num_envs, record, PATH_ROWS_PER_FILL * record)
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
@@ -126,6 +126,14 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         if self.render_mode is None:
             return None
         return tuple(ladder(record) for record in self._markets.records)
+
+    def recorded(self) -> list[Recorded]:
+        """What was recorded of each market's current session; with `SAME_STEP` an ended one is already gone.
+
+        Raises:
+            ValueError: if the environment was made without `record`, or its room was too small.
+        """
+        return [self._markets.recorded(market) for market in range(self.num_envs)]
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the markets and the generators that seed later sessions."""

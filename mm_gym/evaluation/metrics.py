@@ -8,6 +8,9 @@ With D = +1 for a taker's buy and -1 for a sell, p the fill's price, m_t the pub
     adverse fill             1 if the adverse move is positive, 1/2 for a tie, else 0
 
 Each is given against the mid and, with the efficient price V in place of m, against the truth.
+
+And what the position did: since a fill of size n changes the inventory by -D n for good, the session's inventory PnL is
+the sum over its fills of -D n (m_T - m_t), T the close. So it can be split by who took.
 """
 
 from dataclasses import dataclass
@@ -15,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.core.layout import ASK
+from mm_gym.core.layout import ASK, TakerKind
 from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import Estimate, of_sums
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,87 @@ def _measure(sessions: Sessions, before: npt.NDArray[np.float64], later: npt.NDA
         markout=effective[:, None] - adverse,
         adverse_fill=np.where(np.isnan(adverse), np.nan, 0.5 * (1.0 + np.sign(adverse))),
     )
+
+
+INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
+"""Those who know something. Naive and deceived takers trade like them and do not."""
+
+
+def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
+    """What each fill's change of the inventory made until the close, shape (f,) [ticks x lots].
+
+    Summed over a session's fills this is its inventory PnL.
+    """
+    later = sessions.final_mid[sessions.fill_session] - sessions.fills["mid"]
+    return -taker_direction(sessions) * sessions.fills["size"] * later
+
+
+def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums over the fills of each session, shape (n,)."""
+    return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions))
+
+
+def with_informed_takers(sessions: Sessions) -> npt.NDArray[np.bool_]:
+    """Whether each fill was with a taker who knows something, shape (f,)."""
+    return np.isin(sessions.fills["taker"], INFORMED_TAKERS)
+
+
+def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
+    """Inventory at the close, valued at the mid over its average cost; shape (n,) [ticks x lots].
+
+    The average cost is that of the lots held: adding to a position averages it, reducing leaves it, crossing through
+    zero starts it anew.
+    """
+    unrealised = np.zeros(len(sessions))
+    for session in range(len(sessions)):
+        rows = sessions.fills[sessions.fill_session == session]
+        inventory, cost = 0.0, 0.0
+        for side, price, size in zip(rows["side"].tolist(), rows["price"].tolist(), rows["size"].tolist(), strict=True):
+            signed = -size if side == ASK else size
+            if inventory * signed >= 0.0:
+                cost = (cost * abs(inventory) + price * size) / (abs(inventory) + size)
+            elif size > abs(inventory):
+                cost = price
+            inventory += signed
+        unrealised[session] = inventory * (sessions.final_mid[session] - cost)
+    return unrealised
+
+
+def inventory_half_life(sessions: Sessions) -> Estimate:
+    """[s] Time in which half of an inventory is worked off: ln 2 / -ln rho, rho the autocorrelation about zero from one
+    decision to the next. Infinite where inventory does not come back."""
+    before, after = sessions.inventory[:, :-1], sessions.inventory[:, 1:]
+    interval = sessions.config.decision_interval
+
+    def half_life(lagged: npt.NDArray[np.float64], squared: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rho = np.clip(lagged / squared, 0.0, 1.0)
+            return np.asarray(np.log(2.0) / -np.log(rho) * interval)
+
+    return of_sums([(before * after).sum(axis=1), (before**2).sum(axis=1)], half_life)
+
+
+def sharpe(sessions: Sessions) -> float:
+    """Mean of the final PnL over its standard deviation, per session; NaN where it does not vary."""
+    spread = float(sessions.final_pnl.std(ddof=1)) if len(sessions) > 1 else 0.0
+    return float(sessions.final_pnl.mean()) / spread if spread > 0.0 else float("nan")
+
+
+def sign_autocorrelation(sessions: Sessions, lag: int) -> Estimate:
+    """Autocorrelation of the sign of takers' net flow between decisions, about zero, at a lag in decisions."""
+    signs = np.sign(sessions.net_flow)
+    return of_sums(
+        [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)], lambda a, b: a / b
+    )
+
+
+def direction_correlation(sessions: Sessions, horizon_index: int) -> Estimate:
+    """Correlation between the side that takers took from the agent and the efficient price's later move."""
+    direction = taker_direction(sessions)
+    move = sessions.later_value[:, horizon_index] - sessions.fills["efficient_price"]
+    kept = ~np.isnan(move)
+    sums: list[npt.NDArray[np.float64]] = [
+        np.bincount(sessions.fill_session[kept], weights=weights[kept], minlength=len(sessions)).astype(np.float64)
+        for weights in (direction * move, move**2, np.ones_like(move))
+    ]
+    return of_sums(sums, lambda products, squares, count: products / np.sqrt(squares * count))

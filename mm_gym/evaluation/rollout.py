@@ -1,7 +1,7 @@
 """Let an agent quote through whole sessions, and keep the records of what happened.
 
-Session i has seed `seed + i`, whatever the agent: agents are compared on the same prices and the same arrivals
-(common random numbers).
+The seeds of the sessions follow from one seed, whatever the agent: agents are compared on the same prices and the
+same arrivals (common random numbers). Different seeds share no session.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ from mm_gym.markets import Markets
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
 _PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
+_MIDDLE = 1  # the half-life that flow and activity share
 _FIRST_ROOM = 1.2  # rows of the recorder per expected event; too little is found out and mended
 
 
@@ -41,6 +42,8 @@ class Sessions:
 
     config: MarketConfig
     horizons: tuple[float, ...]
+    seeds: npt.NDArray[np.int64]
+    """Session i is `reset(seed=seeds[i])`."""
     final_pnl: npt.NDArray[np.float64]
     objective: npt.NDArray[np.float64]
     spread_pnl: npt.NDArray[np.float64]
@@ -48,8 +51,16 @@ class Sessions:
     fees: npt.NDArray[np.float64]
     close_out: npt.NDArray[np.float64]
     n_fills: npt.NDArray[np.int64]
+    final_mid: npt.NDArray[np.float64]
+    mean_inventory: npt.NDArray[np.float64]
     mean_abs_inventory: npt.NDArray[np.float64]
     max_abs_inventory: npt.NDArray[np.int64]
+    quoted_spread: npt.NDArray[np.float64]
+    """[ticks] Mean distance of the ask the agent asked for from its bid."""
+    share_at_touch: npt.NDArray[np.float64]
+    """Share of time in which nobody quoted better than the agent, mean of both sides."""
+    fill_ratio: npt.NDArray[np.float64]
+    """Lots traded / lots of all orders entered."""
     fills: npt.NDArray[Any]
     """Rows of `layout.FILL_ROW`, shape (f,), session by session."""
     fill_session: npt.NDArray[np.int64]
@@ -60,6 +71,12 @@ class Sessions:
     """The efficient price a horizon after each fill, shape (f, h)."""
     path_times: npt.NDArray[np.float64]
     """[s] Shape (p,)."""
+    net_flow: npt.NDArray[np.float64]
+    """[lots] Bought minus sold by takers, from anybody, between decisions; shape (n, steps)."""
+    volume: npt.NDArray[np.float64]
+    """[lots] Taken between decisions; shape (n, steps)."""
+    inventory: npt.NDArray[np.float64]
+    """[lots] After each decision interval; shape (n, steps)."""
     pnl_path: npt.NDArray[np.float64]
     inventory_path: npt.NDArray[np.float64]
     mid_path: npt.NDArray[np.float64]
@@ -87,7 +104,7 @@ def run_sessions(
     seed: int = 0,
     horizons: tuple[float, ...] = HORIZONS,
 ) -> Sessions:
-    """Run one agent through sessions with seeds `seed` to `seed + episodes - 1`; see `run_cells`."""
+    """Run one agent through sessions; see `run_cells`."""
     return run_cells([Cell("", make_agent, config)], episodes, seed, horizons=horizons)[0]
 
 
@@ -99,12 +116,12 @@ def run_cells(
     horizons: tuple[float, ...] = HORIZONS,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Sessions]:
-    """Run each cell through sessions with seeds `seed` to `seed + episodes - 1`.
+    """Run each cell through the same sessions, those of `session_seeds(seed, episodes)`.
 
     Args:
         cells: agents in markets.
         episodes: number of sessions of each.
-        seed: of the first session.
+        seed: of the whole evaluation.
         jobs: processes to fan out over; None leaves it to `joblib.parallel_config`, so that a user can choose the ray
             or dask backend, and is one process without it.
         horizons: [s] at which prices after each fill are looked up.
@@ -120,12 +137,10 @@ def run_cells(
         raise ValueError(f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more")
     if seed < 0:
         raise ValueError(f"seed={seed} came; write a whole number from 0 up")
-    batches = [
-        range(seed + first, seed + min(first + SESSIONS_AT_ONCE, episodes))
-        for first in range(0, episodes, SESSIONS_AT_ONCE)
-    ]
+    seeds = session_seeds(seed, episodes)
+    batches = [seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)]
     done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_run_batch)(cell.make_agent, cell.config, seeds, horizons) for cell in cells for seeds in batches
+        delayed(_run_batch)(cell.make_agent, cell.config, batch, horizons) for cell in cells for batch in batches
     )
     collected: list[list[Sessions]] = [[] for _ in cells]
     for index, sessions in enumerate(done):
@@ -133,6 +148,11 @@ def run_cells(
         if on_batch is not None:
             on_batch(len(sessions))
     return [concatenate(parts) for parts in collected]
+
+
+def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:
+    """The seeds of an evaluation's sessions: the first `episodes` of a sequence of their own for each seed."""
+    return np.random.SeedSequence(seed).generate_state(episodes).astype(np.int64)
 
 
 def concatenate(batches: list[Sessions]) -> Sessions:
@@ -153,7 +173,10 @@ def concatenate(batches: list[Sessions]) -> Sessions:
 
 
 def _run_batch(
-    make_agent: Callable[[MarketConfig], Predicts], config: MarketConfig, seeds: range, horizons: tuple[float, ...]
+    make_agent: Callable[[MarketConfig], Predicts],
+    config: MarketConfig,
+    seeds: npt.NDArray[np.int64],
+    horizons: tuple[float, ...],
 ) -> Sessions:
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
     makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
@@ -165,39 +188,58 @@ def _run_batch(
         most_fills = int(markets.records["n_fill_rows"].max())
         most_path = int(markets.records["n_path_rows"].max())
         if most_fills <= fill_room and most_path <= path_room:
-            return _collect(markets, config, horizons, walk)
+            return _collect(markets, config, seeds, horizons, walk)
         fill_room, path_room = max(fill_room, most_fills), max(path_room, most_path)
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """What is noted at decisions, a row each: shape (steps + 1, n)."""
+    """What is noted at decisions, a row each: shape (steps + 1, n), and (steps, n) for what lies between them."""
 
     pnl: npt.NDArray[np.float64]
     inventory: npt.NDArray[np.float64]
     mid: npt.NDArray[np.float64]
     value: npt.NDArray[np.float64]
+    quoted_spread: npt.NDArray[np.float64]
+    net_flow: npt.NDArray[np.float64]
+    volume: npt.NDArray[np.float64]
 
 
-def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: range) -> _Walk:
-    n = len(markets)
+def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64]) -> _Walk:
+    n, steps = len(markets), config.session_steps
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(n), [seeding.np_random(seed)[0] for seed in seeds], observations, outcomes)
-    noted = np.empty((4, config.session_steps + 1, n))
+    markets.reset(np.arange(n), [seeding.np_random(int(seed))[0] for seed in seeds], observations, outcomes)
     columns = [Outcome.PNL, Outcome.INVENTORY, Outcome.MID, Outcome.EFFICIENT_PRICE]
+    noted = np.empty((len(columns), steps + 1, n))
     noted[:, 0] = outcomes[:, columns].T
+    between = np.empty((3, steps, n))
     state = None
     starts = np.ones(n, dtype=np.bool_)
-    for step in range(1, config.session_steps + 1):
+    for step in range(steps):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        before = _tape(markets)
         observations, outcomes = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
-        noted[:, step] = outcomes[:, columns].T
+        noted[:, step + 1] = outcomes[:, columns].T
+        between[0, step] = 0.5 * config.max_offset * (2.0 + np.clip(actions, -1.0, 1.0).sum(axis=1))
+        between[1:, step] = np.rint(_tape(markets) - before * _tape_decay(markets))
         starts[:] = False
-    return _Walk(*noted)
+    return _Walk(*noted, *between)
 
 
-def _collect(markets: Markets, config: MarketConfig, horizons: tuple[float, ...], walk: _Walk) -> Sessions:
-    account = markets.records["account"]
+def _tape(markets: Markets) -> npt.NDArray[np.float64]:
+    """The running net flow and volume from which an interval's own are the innovation; shape (2, n)."""
+    features = markets.records["features"]
+    return np.stack([features["flow"][:, _MIDDLE], features["activity"]])
+
+
+def _tape_decay(markets: Markets) -> float:
+    return float(markets.records["rules"]["feature_decay"][0, _MIDDLE])
+
+
+def _collect(
+    markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64], horizons: tuple[float, ...], walk: _Walk
+) -> Sessions:
+    account, quotes = markets.records["account"], markets.records["quotes"]
     n_fills = markets.records["n_fill_rows"].copy()
     squares = (walk.inventory[1:] ** 2).sum(axis=0)
     points = np.unique(np.linspace(0, config.session_steps, _PATH_POINTS).astype(int))
@@ -216,6 +258,7 @@ def _collect(markets: Markets, config: MarketConfig, horizons: tuple[float, ...]
     return Sessions(
         config=config,
         horizons=tuple(horizons),
+        seeds=seeds,
         final_pnl=walk.pnl[-1].copy(),
         objective=walk.pnl[-1] - config.inventory_penalty * config.decision_interval * squares,
         spread_pnl=account["spread_pnl"].copy(),
@@ -223,13 +266,21 @@ def _collect(markets: Markets, config: MarketConfig, horizons: tuple[float, ...]
         fees=account["fees"].copy(),
         close_out=account["close_out"].copy(),
         n_fills=n_fills,
+        final_mid=walk.mid[-1].copy(),
+        mean_inventory=walk.inventory[1:].mean(axis=0),
         mean_abs_inventory=np.abs(walk.inventory[1:]).mean(axis=0),
         max_abs_inventory=np.abs(walk.inventory).max(axis=0).astype(np.int64),
+        quoted_spread=walk.quoted_spread.mean(axis=0),
+        share_at_touch=quotes["time_at_touch"].mean(axis=1) / config.session_length,
+        fill_ratio=account["n_lots"] / np.maximum(1, quotes["entered_lots"]),
         fills=np.concatenate([empty, *fills]),
         fill_session=np.repeat(np.arange(len(markets)), n_fills),
         later_mid=np.concatenate(later_mid),
         later_value=np.concatenate(later_value),
         path_times=points * config.decision_interval,
+        net_flow=walk.net_flow.T.copy(),
+        volume=walk.volume.T.copy(),
+        inventory=walk.inventory[1:].T.copy(),
         pnl_path=walk.pnl[points].T.copy(),
         inventory_path=walk.inventory[points].T.copy(),
         mid_path=walk.mid[points].T.copy(),

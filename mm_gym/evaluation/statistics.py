@@ -4,6 +4,7 @@ Sessions are independent; the fills of one are not. So a mean over fills is a ra
 sessions are what is resampled.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,11 +50,33 @@ def difference(values: npt.NDArray[np.float64], reference: npt.NDArray[np.float6
     return mean(np.asarray(values, dtype=np.float64) - np.asarray(reference, dtype=np.float64))
 
 
-@lru_cache(maxsize=8)
-def _resampled_counts(n_sessions: int) -> npt.NDArray[np.float64]:
-    """How often each session is in each resample, shape (resamples, n)."""
-    shares = np.full(n_sessions, 1.0 / n_sessions)
-    return np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)
+def of_sums(
+    columns: Sequence[npt.NDArray[np.float64]], function: Callable[..., npt.NDArray[np.float64] | float]
+) -> Estimate:
+    """A function of sums over sessions, such as a ratio, a difference of ratios or a correlation.
+
+    Args:
+        columns: figures per session, shape (n,) each; those of two agents on the same sessions are resampled together,
+            so that their difference is paired.
+        function: of the sums, one argument a column; has to work on arrays as well.
+    """
+    table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = float(function(*table.sum(axis=0)))
+        if len(table) < 2:
+            return Estimate(centre, np.nan, np.nan)
+        resampled = np.asarray(function(*(_resampled_counts(len(table)) @ table).T))
+    resampled = resampled[np.isfinite(resampled)]
+    if not len(resampled) or not np.isfinite(centre):
+        return Estimate(np.nan, np.nan, np.nan)
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    low, high = np.percentile(resampled, [tail, 100.0 - tail])
+    return Estimate(centre, float(low), float(high))
+
+
+def ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> Estimate:
+    """The ratio of two sums over sessions, shape (n,) each."""
+    return of_sums([numerator, denominator], lambda a, b: a / b)
 
 
 def mean_over_fills(measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int) -> Estimate:
@@ -61,17 +84,21 @@ def mean_over_fills(measure: npt.NDArray[np.float64], fill_session: npt.NDArray[
 
     The interval resamples sessions with all their fills.
     """
+    return ratio(*fill_sums(measure, fill_session, n_sessions))
+
+
+def fill_sums(
+    measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sum and number of a figure per fill in each session, shape (n,) each, NaN figures left out."""
     kept = ~np.isnan(measure)
-    if not kept.any():
-        return Estimate(np.nan, np.nan, np.nan)
     sums = np.bincount(fill_session[kept], weights=measure[kept], minlength=n_sessions)
     counts = np.bincount(fill_session[kept], minlength=n_sessions).astype(np.float64)
-    centre = float(sums.sum() / counts.sum())
-    if n_sessions < 2:
-        return Estimate(centre, np.nan, np.nan)
-    drawn = _resampled_counts(n_sessions)
-    totals = drawn @ counts
-    ratios = (drawn @ sums)[totals > 0] / totals[totals > 0]
-    tail = 50.0 * (1.0 - CONFIDENCE)
-    low, high = np.percentile(ratios, [tail, 100.0 - tail])
-    return Estimate(centre, float(low), float(high))
+    return sums, counts
+
+
+@lru_cache(maxsize=8)
+def _resampled_counts(n_sessions: int) -> npt.NDArray[np.float64]:
+    """How often each session is in each resample, shape (resamples, n)."""
+    shares = np.full(n_sessions, 1.0 / n_sessions)
+    return np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)

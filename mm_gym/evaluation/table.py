@@ -7,7 +7,15 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
+from mm_gym.evaluation.metrics import (
+    FillMeasures,
+    against_mid,
+    against_value,
+    inventory_half_life,
+    inventory_pnl_of_fills,
+    sharpe,
+    with_informed_takers,
+)
 from mm_gym.evaluation.rollout import HORIZONS, Sessions
 from mm_gym.evaluation.statistics import mean, mean_over_fills
 
@@ -46,6 +54,14 @@ COLUMNS = (
     *_measure_columns(""),
     *_measure_columns("value_"),
     "value_effective_half_spread",
+    "inventory_pnl_informed",
+    "inventory_pnl_noise",
+    "mean_inventory",
+    "inventory_half_life",
+    "sharpe",
+    "quoted_spread",
+    "share_at_touch",
+    "fill_ratio",
 )
 """Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks, intervals 95 %."""
 
@@ -74,6 +90,14 @@ def summarise(agent: str, sessions: Sessions) -> dict[str, Any]:
     row.update(_fill_row(sessions, mid, ""))
     row.update(_fill_row(sessions, value, "value_"))
     row["value_effective_half_spread"] = _fill_mean(sessions, value.effective_half_spread)
+    of_fills, informed = inventory_pnl_of_fills(sessions), with_informed_takers(sessions)
+    row["inventory_pnl_informed"] = float(of_fills[informed].sum() / len(sessions))
+    row["inventory_pnl_noise"] = float(of_fills[~informed].sum() / len(sessions))
+    row["mean_inventory"] = float(sessions.mean_inventory.mean())
+    row["inventory_half_life"] = inventory_half_life(sessions).value
+    row["sharpe"] = sharpe(sessions)
+    for name in ("quoted_spread", "share_at_touch", "fill_ratio"):
+        row[name] = float(getattr(sessions, name).mean())
     return row
 
 
