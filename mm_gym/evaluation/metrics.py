@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from mm_gym.core.layout import ASK, TakerKind
 from mm_gym.evaluation.rollout import Sessions
-from mm_gym.evaluation.statistics import Estimate, of_sums
+from mm_gym.evaluation.statistics import Estimate, fill_sums, of_sums
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
 
 def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Sums over the fills of each session, shape (n,)."""
-    return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions))
+    return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions)).astype(np.float64)
 
 
 def with_informed_takers(sessions: Sessions) -> npt.NDArray[np.bool_]:
     """Whether each fill was with a taker who knows something, shape (f,)."""
-    return np.isin(sessions.fills["taker"], INFORMED_TAKERS)
+    return np.asarray(np.isin(sessions.fills["taker"], INFORMED_TAKERS))
 
 
 def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
@@ -102,6 +102,23 @@ def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
             inventory += signed
         unrealised[session] = inventory * (sessions.final_mid[session] - cost)
     return unrealised
+
+
+def difference_over_fills(
+    sessions: Sessions,
+    measure: npt.NDArray[np.float64],
+    reference: Sessions,
+    reference_measure: npt.NDArray[np.float64],
+) -> Estimate:
+    """Mean of a figure per fill, shape (f,), less that over the fills of another agent or market on the same sessions.
+
+    Paired: a resample draws the same sessions for both.
+    """
+    sums = [
+        *fill_sums(measure, sessions.fill_session, len(sessions)),
+        *fill_sums(reference_measure, reference.fill_session, len(reference)),
+    ]
+    return of_sums(sums, lambda a, n, b, m: a / n - b / m)
 
 
 def inventory_half_life(sessions: Sessions) -> Estimate:

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mm_gym.config import MarketConfig, configure
+from mm_gym.evaluation.metrics import against_value
 from mm_gym.evaluation.rollout import Cell, Predicts, Sessions, run_cells
 from mm_gym.evaluation.statistics import Estimate
 
@@ -92,6 +96,11 @@ def rests_on(*sessions: Sessions) -> str:
     """How much data stands behind a figure."""
     fills = sum(len(result.fills) for result in sessions)
     return f"{len(sessions[0])} sessions, {fills:,} fills"
+
+
+def adverse_move_50(sessions: Sessions) -> npt.NDArray[np.float64]:
+    """[ticks] The adverse move against the efficient price 50 s after each fill, shape (f,)."""
+    return against_value(sessions).adverse_move[:, sessions.horizons.index(50.0)]
 
 
 def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Claim:

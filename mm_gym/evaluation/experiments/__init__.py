@@ -1,0 +1,29 @@
+"""The post-mortem's experiments, by name, one per file. Each ends in claims; each has a twin with the effect removed.
+
+finding = EXPERIMENTS["informed"](Laboratory(name_agent))
+"""
+
+from collections.abc import Callable
+
+from mm_gym.evaluation.experiments import (
+    identical_prices,
+    imbalanced,
+    information_matched,
+    informed,
+    latency,
+    naive_informed,
+    noise,
+)
+from mm_gym.evaluation.experiments.laboratory import Claim, Finding, Laboratory
+
+EXPERIMENTS: dict[str, Callable[[Laboratory], Finding]] = {
+    "noise": noise.run,
+    "imbalanced": imbalanced.run,
+    "naive_informed": naive_informed.run,
+    "informed": informed.run,
+    "information_matched": information_matched.run,
+    "identical_prices": identical_prices.run,
+    "latency": latency.run,
+}
+
+__all__ = ["EXPERIMENTS", "Claim", "Finding", "Laboratory"]

@@ -1,0 +1,70 @@
+"""Persistent imbalance without information: inventory drifts and stays bounded, PnL stays positive.
+
+Twin: no imbalance.
+"""
+
+from mm_gym.evaluation.experiments.laboratory import (
+    Finding,
+    Laboratory,
+    above,
+    adverse_move_50,
+    below,
+    market,
+    rests_on,
+    within,
+)
+from mm_gym.evaluation.metrics import against_mid, difference_over_fills
+from mm_gym.evaluation.statistics import difference, mean
+
+QUESTION = "Persistent imbalance without information: is it harmless?"
+AGENT = "inventory_skew"
+ADAPTIVE = "adaptive_spread"
+
+
+def run(laboratory: Laboratory) -> Finding:
+    noise, imbalanced = market("noise"), market("imbalanced")
+    if not laboratory.effect:
+        imbalanced = market("imbalanced", imbalance=0.0)
+    plan = {
+        "noise": (AGENT, noise),
+        "imbalanced": (AGENT, imbalanced),
+        "noise, adaptive": (ADAPTIVE, noise),
+        "imbalanced, adaptive": (ADAPTIVE, imbalanced),
+    }
+    sessions = laboratory.run(plan)
+    calm, pressed = sessions["noise"], sessions["imbalanced"]
+    data = rests_on(calm, pressed)
+    effective = float(against_mid(pressed).effective_half_spread.mean())
+    claims = [
+        above("The maker still earns", mean(pressed.final_pnl), 0.0, "ticks x lots", data),
+        above(
+            "Inventory drifts further than under noise",
+            difference(pressed.mean_abs_inventory, calm.mean_abs_inventory),
+            0.0,
+            "lots",
+            data,
+        ),
+        below(
+            "Yet it stays bounded: its largest size is below half of what is allowed",
+            mean(pressed.max_abs_inventory.astype(float)),
+            0.5 * imbalanced.max_inventory,
+            "lots",
+            data,
+        ),
+        above(
+            "An adaptive maker's spread widens",
+            difference(sessions["imbalanced, adaptive"].quoted_spread, sessions["noise, adaptive"].quoted_spread),
+            0.05,
+            "ticks",
+            rests_on(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
+        ),
+        within(
+            "No adverse move beyond that of noise (50 s, against the efficient price; a tenth of the half-spread)",
+            difference_over_fills(pressed, adverse_move_50(pressed), calm, adverse_move_50(calm)),
+            0.1 * effective,
+            "ticks",
+            data,
+        ),
+    ]
+    agents = {label: agent for label, (agent, _) in plan.items()}
+    return Finding("imbalanced", QUESTION, claims, sessions, agents, effect=laboratory.effect)

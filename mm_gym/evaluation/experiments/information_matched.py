@@ -1,0 +1,117 @@
+"""The control: two markets with the same flow, of which only one is informed.
+
+In the second, takers act in just the same way on a decoy, a second signal of the same law that predicts nothing. The
+limit on the price that informed takers pay is taken off in both, so that every order trades in both. The audit proves
+that volume, imbalance and sign autocorrelation match before the results are shown.
+
+Twin: the signal predicts nothing either.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mm_gym.evaluation.experiments.laboratory import (
+    Claim,
+    Finding,
+    Laboratory,
+    above,
+    adverse_move_50,
+    below,
+    market,
+    rests_on,
+    within,
+)
+from mm_gym.evaluation.metrics import against_mid, difference_over_fills
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import Estimate, difference, mean_over_fills, of_sums
+
+QUESTION = "Same volume, same imbalance, same sign autocorrelation: does it matter that one flow is informed?"
+AGENT = "inventory_skew"
+P_INFORMED = 0.6
+_LAGS = (1, 5, 20, 50)  # [decisions]
+
+
+def run(laboratory: Laboratory) -> Finding:
+    fields = {"p_informed": P_INFORMED, "informed_price_limit": False}
+    if not laboratory.effect:
+        fields["signal_drift"] = 0.0
+    plan = {
+        "informed": (AGENT, market("informed", **fields)),
+        "decoy": (AGENT, market("informed", informed_kind="decoy", **fields)),
+    }
+    sessions = laboratory.run(plan)
+    informed, decoy = sessions["informed"], sessions["decoy"]
+    data = rests_on(informed, decoy)
+    effective = float(against_mid(decoy).effective_half_spread.mean())
+    claims = [
+        below(
+            "The informed flow costs the maker, the same flow without information does not: difference of PnL",
+            difference(informed.final_pnl, decoy.final_pnl),
+            0.0,
+            "ticks x lots",
+            data,
+        ),
+        above(
+            "The 50 s adverse move is larger",
+            difference_over_fills(informed, adverse_move_50(informed), decoy, adverse_move_50(decoy)),
+            0.0,
+            "ticks",
+            data,
+        ),
+        within(
+            "There is none after the matched flow (a tenth of the half-spread)",
+            mean_over_fills(adverse_move_50(decoy), decoy.fill_session, len(decoy)),
+            0.1 * effective,
+            "ticks",
+            rests_on(decoy),
+        ),
+    ]
+    return Finding(
+        "information_matched",
+        QUESTION,
+        claims,
+        sessions,
+        dict.fromkeys(plan, AGENT),
+        audit=_audit(informed, decoy, data),
+        effect=laboratory.effect,
+    )
+
+
+def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Claim]:
+    """Volume, imbalance and sign autocorrelation of the two flows, as differences that have to be negligible."""
+    volume = of_sums([informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0)
+    imbalance = difference(_imbalance(informed), _imbalance(decoy))
+    claims = [
+        within("Same volume (relative difference)", volume, 0.05, "", data),
+        within("Same imbalance, net over gross per minute (difference)", imbalance, 0.05, "", data),
+    ]
+    claims += [
+        within(
+            f"Same sign autocorrelation at lag {lag} s (difference)",
+            _sign_difference(informed, decoy, lag),
+            0.05,
+            "",
+            data,
+        )
+        for lag in _LAGS
+    ]
+    return claims
+
+
+def _imbalance(sessions: Sessions) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Mean of |net| / gross over blocks of a minute, per session."""
+    block = max(1, round(60.0 / sessions.config.decision_interval))
+    n_blocks = max(1, sessions.volume.shape[1] // block)
+    shape = (len(sessions), n_blocks, -1)
+    net = sessions.net_flow[:, : n_blocks * block].reshape(shape).sum(axis=2)
+    gross = sessions.volume[:, : n_blocks * block].reshape(shape).sum(axis=2)
+    return np.asarray((np.abs(net) / np.maximum(gross, 1.0)).mean(axis=1))
+
+
+def _sign_difference(informed: Sessions, decoy: Sessions, lag: int) -> Estimate:
+    sums: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+    for sessions in (informed, decoy):
+        signs = np.sign(sessions.net_flow)
+        sums += [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)]
+    return of_sums(sums, lambda a, n, b, m: a / n - b / m)

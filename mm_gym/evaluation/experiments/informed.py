@@ -1,0 +1,93 @@
+"""Informed traders who act on the signal: the toxicity sweep over their share.
+
+Twin: the signal predicts nothing (`signal_drift=0`).
+"""
+
+from mm_gym.evaluation.experiments.laboratory import (
+    Claim,
+    Finding,
+    Laboratory,
+    above,
+    adverse_move_50,
+    below,
+    market,
+    rests_on,
+)
+from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, difference_over_fills
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import difference, fill_sums, mean, mean_over_fills, of_sums
+
+QUESTION = "Takers who act on the signal: what does a rising share of them do to a maker?"
+AGENT = "inventory_skew"
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_HORIZON = 50.0
+
+
+def run(laboratory: Laboratory) -> Finding:
+    fields = {} if laboratory.effect else {"signal_drift": 0.0}
+    plan = {f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields)) for share in SHARES}
+    sessions = laboratory.run(plan)
+    sweep = list(sessions.values())
+    column = sweep[0].horizons.index(_HORIZON)
+    toxic = sweep[-1]
+    markout = mean_over_fills(against_mid(toxic).markout[:, column], toxic.fill_session, len(toxic))
+    claims = [
+        above(
+            "Without informed takers the maker earns", mean(sweep[0].final_pnl), 0.0, "ticks x lots", rests_on(sweep[0])
+        ),
+        below("With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", rests_on(toxic)),
+        below("Its 50 s markout is negative then", markout, 0.0, "ticks", rests_on(toxic)),
+        *_steps(sweep, column),
+        _acceleration(sweep, column),
+    ]
+    notes = [_about_total_pnl(sweep)]
+    return Finding(
+        "informed", QUESTION, claims, sessions, dict.fromkeys(plan, AGENT), notes=notes, effect=laboratory.effect
+    )
+
+
+def _steps(sweep: list[Sessions], column: int) -> list[Claim]:
+    """From each share to the next: PnL falls, the adverse move and the adverse fill ratio grow."""
+    claims = []
+    for low, high, before, after in zip(SHARES, SHARES[1:], sweep, sweep[1:], strict=False):
+        step, data = f"from p = {low:g} to {high:g}", rests_on(before, after)
+        pnl = difference(after.final_pnl, before.final_pnl)
+        claims.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
+        moves = difference_over_fills(after, adverse_move_50(after), before, adverse_move_50(before))
+        claims.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
+        less, more = (against_value(sessions).adverse_fill[:, column] for sessions in (before, after))
+        ratios = difference_over_fills(after, more, before, less)
+        claims.append(above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", data))
+    return claims
+
+
+def _acceleration(sweep: list[Sessions], column: int) -> Claim:
+    """The fall of the markout per fill over the upper two steps against that over the lower two."""
+    chosen = [sweep[0], sweep[2], sweep[-3], sweep[-1]]
+    measured: list[FillMeasures] = [against_value(sessions) for sessions in chosen]
+    sums = [
+        part
+        for sessions, measures in zip(chosen, measured, strict=True)
+        for part in fill_sums(measures.markout[:, column], sessions.fill_session, len(sessions))
+    ]
+    bend = of_sums(sums, lambda a, i, b, j, c, k, d, m: (c / k - d / m) - (a / i - b / j))
+    return above(
+        "The loss per fill grows faster than linearly (fall over p = 0.6 to 1 less that over 0 to 0.4)",
+        bend,
+        0.0,
+        "ticks",
+        rests_on(*chosen),
+    )
+
+
+def _about_total_pnl(sweep: list[Sessions]) -> str:
+    """What total PnL does, said as measured."""
+    pnl = [result.final_pnl.mean() for result in sweep]
+    fills = [result.n_fills.mean() for result in sweep]
+    bend = difference((sweep[0].final_pnl - sweep[2].final_pnl), (sweep[-3].final_pnl - sweep[-1].final_pnl))
+    shape = "about linearly" if bend.low < 0.0 < bend.high else ("ever faster" if bend.high < 0.0 else "ever slower")
+    return (
+        f"Total PnL goes from {pnl[0]:.0f} to {pnl[-1]:.0f} ticks x lots and falls {shape}, while fills go from "
+        f"{fills[0]:.0f} to {fills[-1]:.0f} a session: informed takers stay away while the signal is weak and refuse bad "
+        "prices. So what a rising share does is to be read per fill, not per session."
+    )
