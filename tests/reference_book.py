@@ -37,13 +37,13 @@ class ReferenceBook:
         return min(self.queues["ask"], default=None)
 
     def submit(self, side: Side, price: int, size: int, order_id: int | None = None) -> tuple[int, list[Fill]]:
+        if order_id in self.where or size < 1:
+            raise ValueError(order_id, size)
         if order_id is None:
             while self.next_id in self.where:
                 self.next_id += 1
             order_id = self.next_id
             self.next_id += 1
-        if order_id in self.where or size < 1:
-            raise ValueError(order_id, size)
         fills, left = self._trade(side, price, size)
         if left > 0:
             self.queues[side].setdefault(price, []).append([order_id, left])

@@ -70,7 +70,7 @@ def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
     Summed over a session's fills this is its inventory PnL.
     """
     later = sessions.final_mid[sessions.fill_session] - sessions.fills["mid"]
-    return -taker_direction(sessions) * sessions.fills["size"] * later
+    return np.asarray(-taker_direction(sessions) * sessions.fills["size"] * later)
 
 
 def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -5,8 +5,8 @@ sessions are what is resampled.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,15 @@ _RESAMPLES = 2000
 _SEED = 20080402  # any fixed number: equal data give equal intervals
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A figure and its 95 percent interval; NaN where there is nothing to estimate it from."""
 
     value: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 def mean(values: npt.NDArray[np.float64]) -> Estimate:
@@ -93,8 +95,8 @@ def fill_sums(
     """Sum and number of a figure per fill in each session, shape (n,) each, NaN figures left out."""
     kept = ~np.isnan(measure)
     sums = np.bincount(fill_session[kept], weights=measure[kept], minlength=n_sessions)
-    counts = np.bincount(fill_session[kept], minlength=n_sessions).astype(np.float64)
-    return sums, counts
+    counts = np.bincount(fill_session[kept], minlength=n_sessions)
+    return sums.astype(np.float64), counts.astype(np.float64)
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
+from mm_gym.evaluation.experiments.laboratory import Finding
 from mm_gym.evaluation.metrics import (
     FillMeasures,
     against_mid,
@@ -17,7 +19,7 @@ from mm_gym.evaluation.metrics import (
     with_informed_takers,
 )
 from mm_gym.evaluation.rollout import HORIZONS, Sessions
-from mm_gym.evaluation.statistics import mean, mean_over_fills
+from mm_gym.evaluation.statistics import difference, mean, mean_over_fills
 
 _PARTS = ("spread_pnl", "inventory_pnl", "fees", "close_out")
 
@@ -62,12 +64,17 @@ COLUMNS = (
     "quoted_spread",
     "share_at_touch",
     "fill_ratio",
+    "fills_rested_on",
 )
 """Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks, intervals 95 %."""
 
 
-def summarise(agent: str, sessions: Sessions) -> dict[str, Any]:
-    """The row of one agent in one market: plain values, NaN where nothing was filled."""
+def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None) -> dict[str, Any]:
+    """The row of one agent in one market: plain values, NaN where nothing was filled.
+
+    With the sessions of a reference agent in the same market, the row ends with the paired differences of PnL and
+    objective from it (`*_vs_reference`), with their intervals.
+    """
     pnl, objective = mean(sessions.final_pnl), mean(sessions.objective)
     row: dict[str, Any] = {
         "agent": agent,
@@ -98,6 +105,11 @@ def summarise(agent: str, sessions: Sessions) -> dict[str, Any]:
     row["sharpe"] = sharpe(sessions)
     for name in ("quoted_spread", "share_at_touch", "fill_ratio"):
         row[name] = float(getattr(sessions, name).mean())
+    row["fills_rested_on"] = len(sessions.fills)
+    if reference is not None:
+        for name in ("final_pnl", "objective"):
+            gap = difference(getattr(sessions, name), getattr(reference, name))
+            row |= {f"{name}_vs_reference{end}": value for end, value in zip(("", "_low", "_high"), gap, strict=True)}
     return row
 
 
@@ -128,7 +140,7 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
             table.add_column(header, width=width, justify="left" if left else "right", overflow="fold")
         for row in members:
             table.add_row(
-                row["agent"],
+                escape(row["agent"]),
                 f"{row['final_pnl']:.1f}",
                 f"{row['final_pnl_low']:.0f} to {row['final_pnl_high']:.0f}",
                 f"{row['objective']:.1f}",
@@ -144,5 +156,22 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
 def _market_title(row: dict[str, Any]) -> str:
     """The regime, its informed share, and any field that a sweep added to the row."""
     settings = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
-    settings |= {key: value for key, value in row.items() if key not in COLUMNS}
+    settings |= {key: value for key, value in row.items() if key not in COLUMNS and "_vs_reference" not in key}
     return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])
+
+
+def claims_table(finding: Finding) -> Group:
+    """An experiment's claims for a terminal of 80: whether each holds, and the figure it rests on."""
+    verdict = "every claim holds" if finding.holds else "does not hold"
+    twin = "" if finding.effect else " (twin: the effect removed)"
+    parts: list[str | Table] = [f"[bold]{finding.name}[/bold]{twin}: {finding.question} [bold]{verdict}[/bold]"]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for header, width in (("", 5), ("claim", 44), ("figure [95 %]", 26)):
+        table.add_column(header, width=width, overflow="fold")
+    for claim in finding.audit + finding.claims:
+        table.add_row(
+            "[green]holds[/green]" if claim.holds else "[red]no[/red]",
+            escape(claim.sentence),
+            escape(f"{claim.estimate} {claim.unit}".strip()),
+        )
+    return Group(*parts, table, *(escape(note) for note in finding.notes), "")

@@ -88,6 +88,6 @@ def _about_total_pnl(sweep: list[Sessions]) -> str:
     shape = "about linearly" if bend.low < 0.0 < bend.high else ("ever faster" if bend.high < 0.0 else "ever slower")
     return (
         f"Total PnL goes from {pnl[0]:.0f} to {pnl[-1]:.0f} ticks x lots and falls {shape}, while fills go from "
-        f"{fills[0]:.0f} to {fills[-1]:.0f} a session: informed takers stay away while the signal is weak and refuse bad "
-        "prices. So what a rising share does is to be read per fill, not per session."
+        f"{fills[0]:.0f} to {fills[-1]:.0f} a session: informed takers stay away while the signal is weak and refuse "
+        "bad prices. So what a rising share does is to be read per fill, not per session."
     )

@@ -4,6 +4,7 @@ A claim holds when its whole 95 percent interval lies where it should. "No diffe
 interval has to lie inside a stated tolerance, so too little data cannot make it hold.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +52,26 @@ class Finding:
     notes: list[str] = field(default_factory=list)
     effect: bool = True
     """False for the twin, in which what causes the effect was taken out."""
+
+    def plain_claims(self) -> list[dict[str, Any]]:
+        """The claims as JSON holds them; a figure that is missing is null."""
+        return [
+            {
+                "experiment": self.name,
+                "twin": not self.effect,
+                "audit": claim in self.audit,
+                "claim": claim.sentence,
+                "holds": claim.holds,
+                **{
+                    key: value if math.isfinite(value) else None
+                    for key, value in zip(("value", "low", "high"), claim.estimate, strict=True)
+                },
+                "unit": claim.unit,
+                "wanted": claim.wanted,
+                "rests_on": claim.rests_on,
+            }
+            for claim in self.audit + self.claims
+        ]
 
     @property
     def holds(self) -> bool:

@@ -1,0 +1,43 @@
+"""What several tests share: a market's book, read out of its record order by order."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
+
+
+class Resting(NamedTuple):
+    """A resting order."""
+
+    lots: int
+    own: bool  # the agent's
+    slot: int
+
+
+Queues = dict[int, list[Resting]]
+
+
+def _read_queues(record: Any, side: str) -> Queues:
+    """Price -> orders, oldest first. Read from the pool of orders alone; the book's levels are not looked at."""
+    number, sign = (BID, 1) if side == "bid" else (ASK, -1)
+    book = record["book"]
+    orders = book["orders"].tolist()
+    names = book["orders"].dtype.names
+    pool = {slot: dict(zip(names, orders[slot], strict=True)) for slot in book["live"][: book["n_live"]].tolist()}
+    queues: Queues = {}
+    for slot, order in pool.items():
+        if order["side"] != number or order["older"] != NO_ORDER:
+            continue
+        queue = queues[sign * order["key"]] = []
+        while slot != NO_ORDER:
+            queue.append(Resting(pool[slot]["size"], pool[slot]["owner"] == AGENT, slot))
+            slot = pool[slot]["younger"]
+    return queues
+
+
+@pytest.fixture(scope="session")
+def read_queues() -> Callable[[Any, str], Queues]:
+    """A function of a market's record and a side, "bid" or "ask"."""
+    return _read_queues

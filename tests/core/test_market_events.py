@@ -1,0 +1,173 @@
+"""The market's own events, a full check of the book after each: nothing may corrupt it or loop for ever.
+
+Books empty, prices wander and pools fill here. Each test also shows that what it is about did happen.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mm_gym import REGIMES
+from mm_gym.core import entry_points
+from mm_gym.core.book import SOUND
+from mm_gym.core.layout import BID, MARKET_LEVELS, MARKET_ORDERS, QUOTES_IN_FLIGHT, Outcome
+from mm_gym.markets import Markets
+from tests.core.laboratory import offsets, start, started, step
+
+
+def assert_sound_events(markets: Markets, n: int) -> None:
+    """Let `n` events happen to the first market, with an audit after each."""
+    assert entry_points.audit_events(markets.records, n, markets.fill_rows) == (n, SOUND)
+
+
+def assert_sound_books(markets: Markets) -> None:
+    """Audit the books as they are now."""
+    for i in range(len(markets)):
+        assert entry_points.book_audit(np.ascontiguousarray(markets.records["book"][i : i + 1])) == SOUND
+
+
+def test_a_million_events_of_the_default_market_leave_the_book_sound_after_each() -> None:
+    markets = started()
+    before = int(markets.records["book"]["n_events"][0])
+    assert_sound_events(markets, 1_000_000)
+    # Takers who find nobody and cancellations that fall on nobody change no order; most events do.
+    assert int(markets.records["book"]["n_events"][0]) - before > 800_000
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_hundred_thousand_events_of_each_regime_leave_the_book_sound_after_each(regime: str) -> None:
+    assert_sound_events(started(regime=regime, seed=1), 100_000)
+
+
+# -------------------------------------------------------------------------------------- under stress
+
+
+def _is_empty(book: Any) -> bool:
+    return bool((book["n_levels"] == 0).any())
+
+
+def _has_wandered(book: Any) -> bool:
+    return abs(int(book["levels"][BID, max(0, book["n_levels"][BID] - 1)]["key"]) - 10_000) > 10_000
+
+
+def _is_full(book: Any) -> bool:
+    return bool(book["n_live"] >= MARKET_ORDERS - 2)
+
+
+def _has_no_level_left(book: Any) -> bool:
+    return bool((book["n_levels"] >= MARKET_LEVELS - 1).any())
+
+
+def _is_large(book: Any) -> bool:
+    return bool(book["n_live"] > MARKET_ORDERS / 3)
+
+
+def _is_deep(book: Any) -> bool:
+    return bool(book["levels"]["size"].max() > 100_000)
+
+
+MANY_MAKERS = {"maker_rate": 32.0, "maker_cancel_rate": 0.5}  # the largest ratio that the configuration allows
+
+STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]] = {
+    # The configuration, what the record is told beyond what the configuration allows, and what must be seen.
+    "takers empty the book": ({"taker_rate": 1_000.0, "taker_tolerance": np.inf}, {}, _is_empty),
+    "large takers empty the book": ({"taker_size": 1e6, "maker_size": 1e3}, {}, _is_empty),
+    "nobody makes": ({"maker_rate": 0.0}, {}, _is_empty),
+    "prices wander": ({"volatility": 3_000.0}, {}, _has_wandered),
+    "prices drift": ({"signal_drift": 1_000.0, "signal_half_life": 1_000.0}, {}, _has_wandered),
+    "as many makers as are allowed": (MANY_MAKERS, {}, _is_large),
+    "orders fill the pool": ({**MANY_MAKERS, "taker_rate": 0.1}, {"maker_cancel_rate": 1e-9}, _is_full),
+    "levels fill a side": (
+        {**MANY_MAKERS, "maker_depth": 1e5, "taker_rate": 0.1, "volatility": 0.0, "signal_drift": 0.0},
+        {"maker_cancel_rate": 1e-9},
+        _has_no_level_left,
+    ),
+    "sizes are large": ({"maker_size": 1e5, "taker_size": 1e5}, {}, _is_deep),
+    "no depth at all": ({"maker_depth": 0.0, "value_interval": 0.01}, {}, _is_empty),
+    "a lattice far finer than the flow": ({"value_interval": 1e-3, "volatility": 50.0}, {}, _is_empty),
+}
+
+
+@pytest.mark.parametrize("name", STRESSES)
+def test_a_stressed_market_stays_sound(name: str) -> None:
+    fields, rules, stress = STRESSES[name]
+    markets = started(seed=2, regime="informed", **fields)
+    for rule, value in rules.items():
+        markets.records["rules"][rule] = value
+    seen = 0
+    for _ in range(1_000):
+        assert_sound_events(markets, 200)
+        seen += stress(markets.records["book"][0])
+    assert seen > 10
+
+
+# ------------------------------------------------------------------------------------ with the agent
+
+AGENTS: dict[str, dict[str, Any]] = {
+    "at once": {},
+    "with less latency than an interval": {"latency": 0.4},
+    "with more latency than an interval": {"latency": 7.3},
+    "with as much latency as there may be": {"latency": (QUOTES_IN_FLIGHT - 1) * 1.0},
+    "in odd intervals": {"decision_interval": 0.1, "latency": 0.3},
+    "sniped": {"sniping": True, "volatility": 5.0, "latency": 1.5},
+    "in large orders": {"quote_size": 50, "taker_size": 20.0, "max_inventory": 120},
+    "at the edge of its inventory": {"max_inventory": 1, "taker_rate": 5.0},
+    "as a dealer": {"regime": "dealer", "latency": 2.5, "sniping": True},
+    "nearly alone": {"maker_rate": 0.01, "taker_rate": 3.0},
+    "among as many makers as are allowed": {**MANY_MAKERS, "latency": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_book_is_sound_after_each_decision_of_an_agent_that_quotes(name: str) -> None:
+    # Short intervals leave an event or so between two audits; the offsets reach from the mid to far behind.
+    fields = {"regime": "informed", "decision_interval": 0.5, **AGENTS[name]}
+    if fields.get("latency", 0.0) > 30.0:
+        fields["decision_interval"] = 1.0
+    markets = started(16, seed=3, **fields)
+    random = np.random.default_rng(0)
+    orders_of_agent = 0
+    for _ in range(1_000):
+        actions = np.clip(random.normal(-0.6, 0.4, (len(markets), 2)), -1.0, 1.0)
+        markets.step(actions.astype(np.float32))
+        assert_sound_books(markets)
+        orders_of_agent += int((markets.records["quotes"]["slot"] >= 0).sum())
+    assert orders_of_agent > 1_000
+    assert (markets.records["account"]["n_fills"] > 0).all()
+
+
+@pytest.mark.parametrize("name", ["at once", "sniped", "in large orders", "nearly alone"])
+def test_the_book_is_sound_after_each_event_that_meets_the_agents_quotes(name: str) -> None:
+    markets = started(**{"regime": "informed", **AGENTS[name], "latency": 0.0})
+    fills = 0
+    for seed in range(300):
+        start(markets, seed)
+        before = int(step(markets, bid=seed % 3, ask=seed % 5)[0, Outcome.FILLS])
+        assert_sound_events(markets, 1_000)
+        fills += int(markets.records["account"]["n_fills"][0]) - before
+    assert fills > 100
+
+
+def test_quotes_under_way_are_never_more_than_there_is_room_for() -> None:
+    markets = started(16, latency=(QUOTES_IN_FLIGHT - 1) * 0.1, decision_interval=0.1)
+    most = 0
+    for _ in range(500):
+        step(markets)
+        most = max(most, int(markets.records["quotes"]["n_in_flight"].max()))
+    # At such a latency a quote arrives with the clock at a decision, where rounding lets it in or not.
+    assert QUOTES_IN_FLIGHT - 1 <= most <= QUOTES_IN_FLIGHT
+
+
+def test_equal_records_have_equal_futures() -> None:
+    markets = started(4, regime="informed", latency=1.5, sniping=True)
+    for _ in range(50):
+        step(markets)
+    checkpoint = markets.records.copy()
+    first = [step(markets) for _ in range(100)]
+    end = markets.records.tobytes()
+    markets.records[...] = checkpoint
+    np.testing.assert_array_equal(first, [step(markets) for _ in range(100)])
+    assert markets.records.tobytes() == end
+    assert offsets(markets, 2.0, 2.0).dtype == np.float32

@@ -1,0 +1,225 @@
+"""Cash and lots are conserved, PnL splits exactly, and nobody is paid for moving the mark."""
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from mm_gym.core.layout import BID, TakerKind
+
+REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
+ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
+SAME_PRICES = ("noise", "imbalanced", "naive_informed", "informed")
+
+
+# ------------------------------------------------------------------------------- conservation, identity
+
+
+def recorded_session(regime: str, seed: int, **fields: Any) -> tuple[list[dict[str, Any]], Any, Any, Any]:
+    """Infos from reset on, the account at the end, and the recorded fills and path, of 500 random decisions.
+
+    Fees and costs are binary fractions of a tick, so that sums of them are exact in floating point.
+    """
+    env = gymnasium.make(
+        "MarketMaking-v0",
+        **{
+            "regime": regime, "session_steps": 500, "record": 5000, "taker_rate": 3.0, "taker_size": 2.0,
+            "quote_size": 3, "max_inventory": 20, "maker_fee": 0.375, "close_out_cost": 1.5, "close_out_impact": 0.125,
+            **fields,
+        },
+    ).unwrapped  # fmt: skip
+    generator = np.random.default_rng(seed)
+    infos = [env.reset(seed=seed)[1]]
+    for _ in range(500):
+        infos.append(env.step(generator.uniform(-1.0, -0.5, 2).astype(np.float32))[4])
+    market = env._markets.records[0]
+    fills = env._markets.fill_rows[0][: market["n_fill_rows"]]
+    path = env._markets.path_rows[0][: market["n_path_rows"]]
+    assert 100 < len(fills) < 5000
+    assert len(path) < 50_000
+    return infos, market["account"].copy(), fills, path
+
+
+def exactly(regime: str) -> Any:
+    """Mids are half ticks, and sums of them exact, but in the dealer market, where the mid is any number."""
+    return {"abs": 0.0, "rel": 0.0} if regime != "dealer" else {"abs": 1e-6, "rel": 1e-12}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(regime: str, seed: int) -> None:
+    infos, account, fills, _ = recorded_session(regime, seed)
+    direction = np.where(fills["side"] == BID, 1, -1)
+    lots = direction * fills["size"]
+    fee = 0.375 * fills["size"]
+    within = exactly(regime)
+    assert account["cash"] == pytest.approx(-math.fsum(lots * fills["price"]) - math.fsum(fee), **within)
+    assert account["inventory"] == lots.sum()
+    assert account["fees"] == pytest.approx(fee.sum(), **within)
+    assert account["spread_pnl"] == pytest.approx(math.fsum(lots * (fills["mid"] - fills["price"])), **within)
+    assert (account["n_fills"], account["n_lots"]) == (len(fills), fills["size"].sum())
+    np.testing.assert_array_equal(fills["inventory"], np.cumsum(lots))
+    # And after every decision, with the fills up to then.
+    done = np.searchsorted(fills["time"], np.arange(501), side="right")
+    assert [info["fills"] for info in infos] == np.diff(done, prepend=0).tolist()
+    for info, n in zip(infos, done, strict=True):
+        assert info["inventory"] == lots[:n].sum()
+        assert info["cash"] == pytest.approx(-math.fsum(lots[:n] * fills["price"][:n]) - math.fsum(fee[:n]), **within)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_fills_and_inventory_pnl_agree_with_the_recorded_path(regime: str, seed: int) -> None:
+    """The path has a row for each change, so what a fill says of the moment before it stands in the row before."""
+    infos, account, fills, path = recorded_session(regime, seed)
+    before = np.searchsorted(path["time"], fills["time"], side="left") - 1
+    np.testing.assert_array_equal(fills["mid"], path["mid"][before])
+    np.testing.assert_array_equal(fills["efficient_price"], path["efficient_price"][before])
+    # A move of the mid is earned by what is held after it: fills settle at the mid before them.
+    moves = math.fsum(np.diff(path["mid"]) * path["inventory"][1:])
+    assert account["inventory_pnl"] == pytest.approx(moves, **exactly(regime))
+    at_decisions = np.searchsorted(path["time"], np.arange(501), side="right") - 1
+    for name in ("mid", "efficient_price", "inventory"):
+        np.testing.assert_array_equal([info[name] for info in infos], path[name][at_decisions])
+
+
+@pytest.mark.parametrize("fields", [{}, {"latency": 1.5, "sniping": True}, {"maker_fee": -0.25}], ids=str)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(regime: str, fields: Any) -> None:
+    infos, account, fills, _ = recorded_session(regime, 2, **fields)
+    lots = abs(int(account["inventory"]))
+    assert lots > 0
+    assert account["close_out"] == 1.5 * lots + 0.125 * lots**2
+    parts = account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
+    assert infos[-1]["pnl"] == pytest.approx(parts, **exactly(regime))
+    wealth = infos[-1]["cash"] + infos[-1]["inventory"] * infos[-1]["mid"]
+    assert infos[-1]["pnl"] == pytest.approx(wealth - account["close_out"], **exactly(regime))
+    assert np.sign(account["fees"]) == np.sign(fields.get("maker_fee", 0.375))
+    if fields.get("sniping"):
+        assert (fills["taker"] == TakerKind.SNIPER).sum() > 3
+
+
+# --------------------------------------------------------------------------------------- many sessions
+
+
+class Sessions:
+    """What 256 sessions of 1,000 decisions end with, under a policy of the step and the inventories."""
+
+    def __init__(self, regime: str, policy: Any, n: int = 256, steps: int = 1000, **fields: Any) -> None:
+        env = gymnasium.make_vec(
+            "MarketMaking-v0", num_envs=n, regime=regime, session_steps=steps, autoreset_mode="Disabled", **fields
+        )
+        _, infos = env.reset(seed=0)
+        actions = np.empty((n, 2), np.float32)
+        for step in range(steps):
+            bid, ask = policy(step, infos["inventory"])
+            actions[:, 0] = bid
+            actions[:, 1] = ask
+            *_, infos = env.step(actions)
+        account = env.unwrapped._markets.records["account"]
+        self.pnl, self.inventory = infos["pnl"], infos["inventory"]
+        self.fills, self.spread_pnl = account["n_fills"].copy(), account["spread_pnl"].copy()
+        self.marking = self.inventory * (infos["mid"] - infos["efficient_price"])
+        """What marking at the public mid instead of the efficient price adds."""
+
+
+def mean_and_error(sample: np.ndarray) -> tuple[float, float]:
+    """Mean and its standard error."""
+    return float(sample.mean()), float(sample.std(ddof=1) / math.sqrt(len(sample)))
+
+
+@pytest.mark.parametrize("regime", ANCHORED)
+def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
+    """Less than a tenth, within three standard errors, of the spread that a quote at a tenth of the offset captures.
+
+    Measured: 0.3 to 2.5 fills a session and PnL of 2 to 20 ticks, standard error 1 to 2, against 240 to 350 fills
+    and 215 to 330 ticks of spread.
+    """
+    far = Sessions(regime, lambda step, inventory: (1.0, 1.0))
+    near = Sessions(regime, lambda step, inventory: (-0.8, -0.8), n=32)
+    mean, error = mean_and_error(far.pnl)
+    assert abs(mean) + 3.0 * error < 0.1 * near.spread_pnl.mean()
+    assert far.fills.mean() < 0.02 * near.fills.mean()
+
+
+def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_form() -> None:
+    """Nobody else quotes there, so those few who would pay 10 ticks do: lambda = rate / 2 * exp(-10 / tolerance) a side.
+
+    Each quote is for one lot and renewed every second, so a second has a fill with probability 1 - exp(-lambda).
+    """
+    sessions = Sessions("dealer", lambda step, inventory: (1.0, 1.0), volatility=0.0, max_inventory=1000)
+    expected = 2 * 1000 * -math.expm1(-0.5 * math.exp(-10.0 / 3.0))
+    mean, error = mean_and_error(sessions.fills)
+    assert abs(mean - expected) < 3.0 * error
+    assert error < 0.02 * expected
+    # With the price standing still, each earns its ten ticks.
+    np.testing.assert_allclose(sessions.pnl, 10.0 * sessions.fills)
+
+
+DEGENERATE = {
+    "zero offsets": lambda step, inventory: (-1.0, -1.0),
+    "alternating": lambda step, inventory: (-1.0, 1.0) if step % 2 else (1.0, -1.0),
+    "bids only": lambda step, inventory: (-1.0, 1.0),
+    "asks only": lambda step, inventory: (1.0, -1.0),
+    "with the position": lambda step, inventory: (
+        np.where(inventory > 0, -1.0, 1.0),
+        np.where(inventory < 0, -1.0, 1.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["zero offsets", "alternating", "bids only", "asks only"])
+@pytest.mark.parametrize("regime", ANCHORED)
+def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) -> None:
+    """Marked at the public mid they end with what they have at the efficient price, within three standard errors."""
+    sessions = Sessions(regime, DEGENERATE[name])
+    mean, error = mean_and_error(sessions.marking)
+    assert abs(mean) < 3.0 * error
+    assert sessions.fills.mean() > 45.0
+
+
+def late_push(step: int, inventory: np.ndarray) -> tuple[Any, Any]:
+    """Quote both sides, and for the last fifty decisions only the one that pushes the mid the position's way."""
+    return (-0.7, -0.7) if step < 950 else DEGENERATE["with the position"](step, inventory)
+
+
+@pytest.mark.parametrize("policy", [late_push, DEGENERATE["bids only"]], ids=["late push", "bids only, no bound"])
+@pytest.mark.parametrize("regime", ["noise", "informed"])
+def test_pushing_the_mid_at_the_close_gains_less_than_the_close_costs(regime: str, policy: Any) -> None:
+    """A quote at the mid turns away orders of others, so it does move the public mid, as it would at an exchange.
+
+    Measured: a quarter of a tick for each lot held, standard error 0.07. Settling costs a tick.
+    """
+    sessions = Sessions(regime, policy, max_inventory=100_000)
+    held = np.abs(sessions.inventory)
+    gain_per_lot = sessions.marking.sum() / held.sum()
+    error = np.std(sessions.marking - gain_per_lot * held, ddof=1) / held.mean() / math.sqrt(len(held))
+    assert gain_per_lot + 3.0 * error < 1.0
+    assert error < 0.1
+
+
+# -------------------------------------------------------------------------------------- one price path
+
+
+def price_path(regime: str, action: np.ndarray, **fields: Any) -> np.ndarray:
+    """Efficient price and signal after each decision: shape [4 seeds, 301, 2]."""
+    paths = []
+    for seed in range(4):
+        env = gymnasium.make("MarketMaking-v0", regime=regime, **fields)
+        infos = [env.reset(seed=seed)[1]]
+        infos += [env.step(action)[4] for _ in range(300)]
+        paths.append([(info["efficient_price"], info["signal"]) for info in infos])
+    return np.array(paths)
+
+
+def test_the_same_seed_has_the_same_price_path_in_all_regimes_and_whatever_the_agent_does() -> None:
+    near, far = np.full(2, -0.9, np.float32), np.ones(2, np.float32)
+    path = price_path("noise", near)
+    for regime in SAME_PRICES:
+        np.testing.assert_array_equal(price_path(regime, near), path)
+        np.testing.assert_array_equal(price_path(regime, far), path)
+    np.testing.assert_array_equal(price_path("informed", near, p_informed=1.0, taker_rate=5.0, latency=0.5), path)
+    assert len(np.unique(path[:, -1, 0])) == 4
+    assert np.ptp(path[:, :, 0]) > 10.0

@@ -1,0 +1,321 @@
+"""A configuration that cannot be is refused in a sentence; one that can be is the same wherever it is held."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from mm_gym import REGIMES, ConfigurationError, MarketConfig, configure
+
+FIELDS = {field.name: field for field in dataclasses.fields(MarketConfig)}
+
+# What no market can have. Beside these, every number is tried with things that are not numbers.
+OUT_OF_RANGE: dict[str, list[float]] = {
+    "decision_interval": [0.0, -1.0],
+    "session_steps": [0, -1, 1.5],
+    "warm_up": [-1.0],
+    "latency": [-0.1],
+    "initial_price": [1e13, -1e13],
+    "tick_size": [0.0, -0.01],
+    "volatility": [-0.1],
+    "signal_drift": [-0.1],
+    "signal_half_life": [0.0, -14.0],
+    "value_interval": [0.0, -0.5],
+    "taker_rate": [-1.0],
+    "p_informed": [-0.01, 1.01],
+    "signal_threshold": [-1.0],
+    "imbalance": [-0.01, 1.01],
+    "imbalance_flip_rate": [-1.0],
+    "taker_tolerance": [-1.0],
+    "taker_size": [0.99, 0.0],
+    "naive_taker_size": [0.99, 0.0],
+    "maker_rate": [-1.0],
+    "maker_cancel_rate": [0.0, -1.0],
+    "maker_depth": [-1.0],
+    "maker_size": [0.99, 0.0],
+    "quote_size": [0, -1, 1.5],
+    "max_inventory": [0, -1, 1.5],
+    "max_offset": [0.0, -1.0],
+    "maker_fee": [1e7, -1e7],
+    "close_out_cost": [-1.0],
+    "close_out_impact": [-1.0],
+    "inventory_penalty": [-1.0],
+    "dampening": [-0.1, 1.1],
+    "risk_aversion": [0.0, -1.0],
+}
+CHOICES = {
+    "informed_kind": ["signal", "naive", "decoy"],
+    "makers": ["anchored", "none"],
+    "reward": ["pnl", "inventory_penalty", "dampened", "cara"],
+}
+SWITCHES = ["informed_price_limit", "sniping"]
+# One not-a-number of each kind that people pass: text, nothing, a flag, a list, an array, a complex number.
+NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
+
+# Contract, DESIGN section 5: used by name elsewhere.
+USED_BY_NAME = [
+    "p_informed", "imbalance", "latency", "decision_interval", "session_steps", "inventory_penalty", "max_inventory",
+    "taker_rate", "volatility", "signal_half_life", "signal_drift", "signal_threshold", "tick_size", "quote_size",
+    "max_offset",
+]  # fmt: skip
+
+
+def refusal(**fields: Any) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        MarketConfig(**fields)
+    return str(raised.value)
+
+
+# ------------------------------------------------------------------------------------ single fields
+
+
+def test_the_tables_of_this_file_leave_no_field_out() -> None:
+    assert {"regime", *OUT_OF_RANGE, *CHOICES, *SWITCHES} == set(FIELDS)
+    assert set(USED_BY_NAME) <= set(FIELDS)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in OUT_OF_RANGE for value in OUT_OF_RANGE[name]])
+def test_a_number_out_of_range_is_refused_with_what_came_and_what_to_write(name: str, value: float) -> None:
+    assert re.fullmatch(
+        rf"{name}={re.escape(repr(value))} is out of range; write a (whole )?number (from|above) \S+ to \S+",
+        refusal(**{name: value}),
+    )
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_nan_and_infinity_are_out_of_range(name: str) -> None:
+    assert "out of range" in refusal(**{name: math.nan})
+    assert "out of range" in refusal(**{name: -math.inf})
+    if name != "taker_tolerance":  # an infinite tolerance is a market order
+        assert "out of range" in refusal(**{name: math.inf})
+
+
+def test_an_infinite_tolerance_is_a_market_order() -> None:
+    assert MarketConfig(taker_tolerance=math.inf).taker_tolerance == math.inf
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_what_is_not_a_number_is_refused_and_what_is_suggested_is_taken(name: str) -> None:
+    for value in NOT_NUMBERS:
+        message = refusal(**{name: value})
+        assert message.startswith(f"{name}={value!r} is not a ")
+        suggestion = re.search(rf"write one, such as {name}=(\S+)$", message)
+        assert suggestion is not None
+        MarketConfig(**{name: float(suggestion[1])})
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_the_ends_of_the_range_that_is_told_are_as_it_is_told(name: str) -> None:
+    told = re.search(r"write a (?:whole )?number (from|above) (\S+) to (\S+)$", refusal(**{name: math.nan}))
+    assert told is not None
+    for end in told[2], told[3]:
+        fields: dict[str, Any] = {name: float(end)}
+        # Company that some ends need, so that no two fields contradict each other.
+        if name == "p_informed":
+            fields["regime"] = "informed"
+        if name == "imbalance":
+            fields["regime"] = "imbalanced"
+        if name == "latency":
+            fields["decision_interval"] = 1e6
+        if name in ("maker_rate", "maker_cancel_rate"):
+            fields["makers"] = "none"
+        if told[1] == "above" and end == told[2]:
+            assert "out of range" in refusal(**fields)
+        else:
+            assert getattr(MarketConfig(**fields), name) == float(end)
+
+
+def test_a_number_too_long_for_a_float_is_out_of_range() -> None:
+    assert "out of range" in refusal(session_steps=10**400)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_that_is_not_offered_is_refused_with_those_that_are(name: str) -> None:
+    for value in ("sharpe", "", None, 1, ["pnl"]):
+        message = refusal(**{name: value})
+        assert message.startswith(f"{name}={value!r} is not offered; write one of ")
+        assert re.findall(r"'(\w+)'", message.split("write")[1]) == CHOICES[name]
+    for value in CHOICES[name]:
+        assert getattr(MarketConfig(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_is_true_or_false(name: str) -> None:
+    for value in (0, 1, "yes", None, 1.0):
+        assert refusal(**{name: value}) == f"{name}={value!r} is not a switch; write True or False"
+    assert getattr(MarketConfig(**{name: np.True_}), name) is True
+
+
+def test_numbers_from_numpy_become_pythons_own() -> None:
+    config = configure("informed", session_steps=np.int64(7), p_informed=np.float32(0.25), latency=np.int8(1))
+    assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
+    for name, value in config.to_dict().items():
+        assert type(value) in (int, float, bool, str), name
+    assert MarketConfig(session_steps=7.0).session_steps == 7  # type: ignore[arg-type]
+    assert type(MarketConfig(session_steps=7.0).session_steps) is int  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------- names and companions
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("p_inform", "p_informed"),
+        ("volatilty", "volatility"),
+        ("sesion_steps", "session_steps"),
+        ("max_inv", "max_inventory"),
+        ("taker_rates", "taker_rate"),
+        ("Latency", "latency"),
+    ],
+)
+def test_an_unknown_keyword_is_refused_and_the_nearest_is_named(typo: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"keyword '{typo}' is no field.*did you mean '{meant}'\?"):
+        configure("informed", **{typo: 0.5})
+
+
+def test_a_keyword_near_to_nothing_is_refused_with_all_that_are_known() -> None:
+    with pytest.raises(ConfigurationError, match="keyword 'zzz' is no field") as raised:
+        configure(zzz=1)
+    assert all(name in str(raised.value) for name in FIELDS)
+
+
+@pytest.mark.parametrize("regime", ["nois", "Informed", "", "zzz", None, 3, ["noise"]])
+def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> None:
+    for make in configure, MarketConfig:
+        with pytest.raises(ConfigurationError, match=re.escape(f"regime {regime!r} is unknown")) as raised:
+            make(regime=regime)
+        assert "did you mean" in str(raised.value) or all(name in str(raised.value) for name in REGIMES)
+
+
+@pytest.mark.parametrize(
+    ("regime", "fields", "message"),
+    [
+        ("noise", {"p_informed": 0.3}, r"p_informed=0.3 contradicts regime 'noise'.*write regime='informed'"),
+        ("imbalanced", {"p_informed": 0.3}, r"p_informed=0.3 contradicts regime 'imbalanced'.*write regime='informed'"),
+        ("noise", {"imbalance": 0.4}, r"imbalance=0.4 contradicts regime 'noise'.*write regime='imbalanced'"),
+        ("noise", {"latency": 64.0}, r"latency=64 s would have more than 64 quotes.*write a latency of at most 63$"),
+        ("noise", {"latency": 1.0, "decision_interval": 0.01}, r"latency=1 s .* at most 0.63$"),
+        ("noise", {"maker_rate": 30.0}, r"maker_rate=30 with maker_cancel_rate=0.3 .* 100 .* a ratio of at most 64$"),
+        ("noise", {"maker_cancel_rate": 0.01}, r"maker_rate=2.2 with maker_cancel_rate=0.01 .* a ratio of at most 64$"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(regime: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        configure(regime, **fields)
+
+
+def test_what_the_contradictions_say_to_write_is_taken() -> None:
+    configure("noise", latency=63.0)
+    configure("noise", latency=0.63, decision_interval=0.01)
+    configure("noise", maker_rate=6.4, maker_cancel_rate=0.1)
+    configure("informed", p_informed=0.3)
+    configure("imbalanced", imbalance=0.4)
+
+
+# ------------------------------------------------------------------------------------------- regimes
+
+
+def test_the_regimes_of_the_contract_are_there() -> None:
+    assert {"noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed"} <= set(REGIMES)
+
+
+def test_the_price_process_is_the_same_in_all_regimes_that_are_compared() -> None:
+    """Only then does what differs come from who sees the signal."""
+    price = ["volatility", "signal_drift", "signal_half_life", "value_interval", "initial_price", "decision_interval"]
+    compared = ("noise", "imbalanced", "naive_informed", "informed", "mixed")
+    assert len({tuple(getattr(configure(regime), name) for name in price) for regime in compared}) == 1
+    assert configure("noise").signal_drift > 0.0
+
+
+def test_keywords_override_a_regimes_figures_and_leave_those_figures_alone() -> None:
+    assert configure("informed", p_informed=0.9).p_informed == 0.9
+    assert configure("informed").p_informed == REGIMES["informed"]["p_informed"]
+    assert configure("dealer", signal_drift=0.2).makers == "none"
+
+
+# ------------------------------------------------------------------------------- the thing itself
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_configuration_survives_its_dictionary_and_json(regime: str) -> None:
+    config = configure(regime, taker_tolerance=math.inf, sniping=True, max_inventory=7)
+    assert MarketConfig(**config.to_dict()) == config
+    assert MarketConfig(**json.loads(json.dumps(config.to_dict()))) == config
+    assert hash(MarketConfig(**config.to_dict())) == hash(config)
+    assert MarketConfig(**{**config.to_dict(), "max_inventory": 8}) != config
+
+
+def test_a_configuration_is_frozen() -> None:
+    config = configure()
+    for name in FIELDS:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(config, name, getattr(config, name))
+
+
+def test_the_environments_show_the_configuration_that_they_run() -> None:
+    keywords = {"regime": "informed", "p_informed": 0.7, "session_steps": 12}
+    expected = configure(**keywords)  # type: ignore[arg-type]
+    assert gymnasium.make("MarketMaking-v0", **keywords).unwrapped.config == expected
+    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords).unwrapped.config == expected
+
+
+def test_every_field_has_a_sentence_and_every_number_a_unit_or_a_range() -> None:
+    source = ast.parse(Path(inspect.getfile(MarketConfig)).read_text())
+    (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef) and node.name == "MarketConfig")
+    sentences: dict[str, str] = {}
+    for field, text in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            assert isinstance(text, ast.Expr), field.target.id
+            assert isinstance(text.value, ast.Constant), field.target.id
+            sentences[field.target.id] = str(text.value.value)
+    assert list(sentences) == list(FIELDS)
+    for name, sentence in sentences.items():
+        assert sentence.endswith("."), name
+        assert len(sentence.split()) >= 4, name
+        if name in OUT_OF_RANGE and name != "session_steps":  # a count of decisions
+            assert re.match(r"\[.+\] ", sentence) or "in [0, 1]" in sentence, name
+
+
+# ------------------------------------------------------------------------------------ derived values
+
+
+def test_derived_values_have_their_closed_forms() -> None:
+    config = configure(decision_interval=0.25, session_steps=40, signal_half_life=7.0, signal_drift=0.3)
+    assert config.session_length == 10.0
+    # After one half-life, half of the signal is left.
+    assert math.exp(-config.signal_decay_rate * 7.0) == pytest.approx(0.5)
+    # The move still to come is the integral of beta * exp(-kappa t).
+    times = np.linspace(0.0, 400.0, 400_001)
+    drift = 0.3 * 0.5 ** (times / 7.0)
+    assert config.edge_per_signal == pytest.approx(np.trapezoid(drift, times), rel=1e-6)
+    assert [configure(regime).mixed for regime in ("mixed", "noise")] == [True, False]
+
+
+@pytest.mark.parametrize("interval", [1e-5, 1e-3, 0.019, 0.021, 0.5, 10.0, 300.0])
+@pytest.mark.parametrize("drift", [0.0, 0.11, 2.0])
+def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(interval: float, drift: float) -> None:
+    """Mean and covariance of (s, V) after one interval, against Van Loan's matrix exponential (1978)."""
+    config = configure(value_interval=interval, signal_drift=drift)
+    rules = config.to_rules()
+    kappa, sigma = config.signal_decay_rate, config.volatility
+    linear = np.array([[-kappa, 0.0], [drift, 0.0]])
+    noise = np.diag([2.0 * kappa, sigma**2])
+    block = expm(np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval)
+    transition = block[2:, 2:].T
+    covariance = transition @ block[:2, 2:]
+
+    mixing = np.array([[rules["signal_noise"], 0.0], [rules["value_signal_noise"], rules["value_own_noise"]]])
+    moved = [[rules["signal_decay"], 0.0], [rules["value_per_signal"], 1.0]]
+    np.testing.assert_allclose(moved, transition, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(mixing @ mixing.T, covariance, rtol=1e-6, atol=1e-14)

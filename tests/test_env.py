@@ -1,0 +1,397 @@
+"""One market as Gymnasium wants it: judged by Gymnasium's own checker, by the docstring and by arithmetic."""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+import mm_gym
+from mm_gym import MarketMakingEnv
+
+ROOT = Path(__file__).resolve().parent.parent
+REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
+DIALECTS = ("offsets", "spread_skew", "discrete")
+INFO_TYPES = {
+    "pnl": float,
+    "cash": float,
+    "inventory": int,
+    "mid": float,
+    "spread": float,
+    "efficient_price": float,
+    "signal": float,
+    "fills": int,
+    "reward_wealth": float,
+    "reward_risk": float,
+    "reward_close_out": float,
+}
+
+
+def quote_near(generator: np.random.Generator) -> np.ndarray:
+    """A random action with offsets of 0 to 3 of the default 10 ticks, so that there are fills."""
+    return generator.uniform(-1.0, -0.4, 2).astype(np.float32)
+
+
+def play(env: Any, steps: int, seed: int | None = 0) -> list[dict[str, Any]]:
+    """The infos of a session, from reset on, under random actions near the mid."""
+    generator = np.random.default_rng(99)
+    infos = [env.reset(seed=seed)[1]]
+    for _ in range(steps):
+        *_, info = env.step(quote_near(generator))
+        infos.append(info)
+    return infos
+
+
+# --------------------------------------------------------------------------- Gymnasium's judgement
+
+
+@pytest.mark.parametrize("render_mode", [None, *MarketMakingEnv.metadata["render_modes"]])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_check_env_passes_without_a_warning(regime: str, dialect: str, render_mode: str | None) -> None:
+    made = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, render_mode=render_mode)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(made.unwrapped)
+        # It is the wrapped one that users have; that it is wrapped is all the checker may remark on.
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        check_env(made)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(regime: str, dialect: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, session_steps=50)
+        env.action_space.seed(5)
+        for seed in range(4):
+            observation, _ = env.reset(seed=seed)
+            ended = False
+            while not ended:
+                assert observation in env.observation_space
+                observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+                assert type(reward) is float
+                assert type(terminated) is bool
+                assert type(truncated) is bool
+                ended = terminated or truncated
+
+
+def test_an_unknown_regime_or_keyword_reaches_the_user_of_make_as_a_sentence() -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match=r"regime 'nois' is unknown; did you mean 'noise'\?"):
+        gymnasium.make("MarketMaking-v0", regime="nois")
+    with pytest.raises(mm_gym.ConfigurationError, match=r"keyword 'p_inform'.*did you mean 'p_informed'\?"):
+        gymnasium.make("MarketMaking-v0", p_inform=0.3)
+
+
+@pytest.mark.parametrize("record", [-1, 1.5, "all", True])
+def test_a_wrong_room_for_records_is_refused_in_a_sentence(record: Any) -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match=f"record={record!r}.*write"):
+        gymnasium.make("MarketMaking-v0", record=record)
+
+
+# --------------------------------------------------------------------------------- what it promises
+
+
+def test_the_table_in_the_docstring_is_the_observation_space() -> None:
+    assert MarketMakingEnv.__doc__ is not None
+    section = MarketMakingEnv.__doc__.split("## Observation space")[1].split("##")[0]
+    rows = re.findall(r"^ *\| ([a-z_]+) \| .+ \| (\S+) \| (\S+) \|$", section, re.MULTILINE)
+    rows = [row for row in rows if row[0] != "column"]
+    space = gymnasium.make("MarketMaking-v0").observation_space
+    assert isinstance(space, gymnasium.spaces.Box)
+    assert tuple(name for name, _, _ in rows) == mm_gym.OBSERVATION_NAMES
+    np.testing.assert_array_equal(np.array([float(low) for _, low, _ in rows], np.float32), space.low)
+    np.testing.assert_array_equal(np.array([float(high) for _, _, high in rows], np.float32), space.high)
+    assert space.dtype == np.float32
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_info_has_every_key_of_the_contract_in_plain_python_types(regime: str) -> None:
+    for info in play(gymnasium.make("MarketMaking-v0", regime=regime), 20):
+        assert {key: type(value) for key, value in info.items()} == INFO_TYPES
+        assert json.loads(json.dumps(info)) == info
+
+
+@pytest.mark.parametrize("session_steps", [1, 2, 37])
+def test_a_session_is_terminated_after_session_steps_decisions_and_never_truncated(session_steps: int) -> None:
+    env = gymnasium.make("MarketMaking-v0", session_steps=session_steps)
+    for seed in range(3):
+        env.reset(seed=seed)
+        ends = [env.step(env.action_space.sample())[2:4] for _ in range(session_steps)]
+        assert ends == [(False, False)] * (session_steps - 1) + [(True, False)]
+
+
+def test_a_time_limit_put_on_from_outside_truncates() -> None:
+    env = gymnasium.make("MarketMaking-v0", session_steps=10, max_episode_steps=7)
+    env.reset(seed=0)
+    steps = [env.step(env.action_space.sample()) for _ in range(7)]
+    assert [step[2:4] for step in steps] == [(False, False)] * 6 + [(False, True)]
+    # The market does not know of the limit: time is left, and nothing is closed out.
+    assert steps[-1][0][mm_gym.OBSERVATION_NAMES.index("time_left")] == np.float32(0.3)
+    assert steps[-1][4]["reward_close_out"] == 0.0
+
+
+def test_a_step_outside_a_session_is_refused_in_a_sentence() -> None:
+    env = gymnasium.make("MarketMaking-v0", session_steps=2).unwrapped
+    quote = np.zeros(2, np.float32)
+    with pytest.raises(ResetNeeded, match=r"no session is under way.*call reset\(\)"):
+        env.step(quote)
+    env.reset(seed=0)
+    env.step(quote)
+    env.step(quote)
+    for _ in range(2):
+        with pytest.raises(ResetNeeded, match=r"no session is under way.*call reset\(\)"):
+            env.step(quote)
+    env.reset()
+    env.step(quote)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [[0.0], [0.0, 0.0, 0.0], 0.0, [[0.0, 0.0]], [math.nan, 0.0], [0.0, math.inf], None, "wide"],
+)
+def test_an_action_of_a_wrong_shape_or_number_is_refused_and_changes_nothing(action: Any) -> None:
+    env = gymnasium.make("MarketMaking-v0").unwrapped
+    env.reset(seed=0)
+    before = env._markets.records.tobytes()
+    with pytest.raises(ValueError, match=r"came|finite") as raised:
+        env.step(action)
+    assert "wanted" in str(raised.value)
+    assert env._markets.records.tobytes() == before
+
+
+# ------------------------------------------------------------------------------------------ rewards
+
+
+def wealth_of(info: dict[str, Any]) -> float:
+    return float(info["cash"] + info["inventory"] * info["mid"])
+
+
+def close_out_of(info: dict[str, Any]) -> float:
+    """With close_out_cost=1 and close_out_impact=0.25."""
+    lots = abs(info["inventory"])
+    return 1.0 * lots + 0.25 * lots * lots
+
+
+def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, Any]], list[float], Any]:
+    """Infos from reset on, rewards, and the environment of one session of 200 decisions every half second."""
+    env = gymnasium.make(
+        "MarketMaking-v0", regime=regime, reward=reward, session_steps=200, decision_interval=0.5,
+        taker_rate=4.0, close_out_cost=1.0, close_out_impact=0.25, maker_fee=0.125, record=2000, **fields,
+    ).unwrapped  # fmt: skip
+    generator = np.random.default_rng(1)
+    infos, rewards = [env.reset(seed=3)[1]], []
+    for _ in range(200):
+        _, reward_paid, _, _, info = env.step(quote_near(generator))
+        infos.append(info)
+        rewards.append(reward_paid)
+    assert sum(info["fills"] for info in infos) > 30
+    assert infos[-1]["inventory"] != 0
+    return infos, rewards, env
+
+
+@pytest.mark.parametrize("regime", ["informed", "dealer"])
+@pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened", "cara"])
+def test_the_reward_is_the_sum_of_its_parts(reward: str, regime: str) -> None:
+    infos, rewards, _ = session_of(reward, regime)
+    for info, paid in zip(infos[1:], rewards, strict=True):
+        assert paid == pytest.approx(
+            math.fsum(info["reward_" + part] for part in ("wealth", "risk", "close_out")), abs=1e-9
+        )
+    assert [info["reward_close_out"] for info in infos[:-1]] == [0.0] * 200
+    assert infos[-1]["reward_close_out"] < 0.0
+
+
+@pytest.mark.parametrize("regime", ["informed", "dealer"])
+@pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened"])
+def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the_position(
+    reward: str, regime: str
+) -> None:
+    infos, rewards, _ = session_of(reward, regime)
+    for before, after in itertools.pairwise(infos):
+        assert after["reward_wealth"] == pytest.approx(wealth_of(after) - wealth_of(before), abs=1e-6)
+    assert infos[-1]["reward_close_out"] == -close_out_of(infos[-1])
+    assert [info["pnl"] for info in infos[:-1]] == pytest.approx([wealth_of(info) for info in infos[:-1]], abs=1e-6)
+    assert infos[-1]["pnl"] == pytest.approx(wealth_of(infos[-1]) - close_out_of(infos[-1]), abs=1e-6)
+    if reward == "pnl":
+        assert sum(rewards) == pytest.approx(infos[-1]["pnl"], abs=1e-6)
+
+
+def test_the_inventory_penalty_is_on_squared_lots_and_seconds() -> None:
+    infos, _, _ = session_of("inventory_penalty", "informed", inventory_penalty=0.02)
+    for info in infos[1:]:
+        assert info["reward_risk"] == pytest.approx(-0.02 * info["inventory"] ** 2 * 0.5)
+
+
+def test_the_pnl_reward_has_no_running_price() -> None:
+    infos, _, _ = session_of("pnl", "informed")
+    assert {info["reward_risk"] for info in infos} == {0.0}
+
+
+def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_loss() -> None:
+    """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory * mid move)."""
+    infos, _, env = session_of("dampened", "informed", dampening=0.7)
+    market = env._markets.records[0]
+    path = env._markets.path_rows[0][: market["n_path_rows"]]
+    # A row says what holds from its time on, so a move of the mid is earned by the row's own inventory:
+    # a fill settles at the mid before it.
+    gains = np.diff(path["mid"]) * path["inventory"][1:]
+    step = np.ceil(path["time"][1:] / 0.5).astype(int)
+    gained = np.bincount(step, weights=gains, minlength=201)[1:]
+    expected = -np.maximum(0.0, 0.7 * gained)
+    np.testing.assert_allclose([info["reward_risk"] for info in infos[1:]], expected, atol=1e-9)
+    assert (expected < 0.0).any()
+    assert (gained < 0.0).any()
+
+
+def test_the_cara_reward_is_the_change_of_exponential_utility() -> None:
+    infos, rewards, _ = session_of("cara", "informed", risk_aversion=0.01)
+
+    def utility(wealth: float) -> float:
+        return (1.0 - math.exp(-0.01 * wealth)) / 0.01
+
+    for before, after in itertools.pairwise(infos):
+        assert after["reward_wealth"] == pytest.approx(utility(wealth_of(after)) - utility(wealth_of(before)), abs=1e-8)
+    final = wealth_of(infos[-1])
+    assert infos[-1]["reward_close_out"] == pytest.approx(
+        utility(final - close_out_of(infos[-1])) - utility(final), abs=1e-8
+    )
+    assert sum(rewards) == pytest.approx(utility(infos[-1]["pnl"]), abs=1e-8)
+
+
+# -------------------------------------------------------------------------------------------- seeds
+
+RUN_AND_DIGEST = """
+import hashlib, gymnasium, numpy as np
+env = gymnasium.make("mm_gym:MarketMaking-v0", regime={regime!r}, session_steps=60)
+generator, digest = np.random.default_rng(11), hashlib.sha256()
+observation, info = env.reset(seed={seed})
+for step in range(150):
+    observation, reward, terminated, truncated, info = env.step(generator.uniform(-1, 1, 2).astype(np.float32))
+    digest.update(observation.tobytes() + repr((reward, terminated, truncated, info)).encode())
+    if terminated:
+        env.reset()
+print(digest.hexdigest())
+"""
+
+
+def test_equal_seeds_give_equal_runs_in_different_processes() -> None:
+    """Through two ends of a session, in processes that import mm_gym only by the name given to `make`."""
+
+    def digest_of(regime: str, seed: int, hash_seed: str) -> str:
+        code = RUN_AND_DIGEST.format(regime=regime, seed=seed)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = digest_of("mixed", 0, "1")
+    assert len(first.strip()) == hashlib.sha256().digest_size * 2
+    assert digest_of("mixed", 0, "2") == first
+    assert digest_of("mixed", 1, "1") != first
+
+
+def test_seed_zero_is_a_seed_like_any_other() -> None:
+    env, other = gymnasium.make("MarketMaking-v0"), gymnasium.make("MarketMaking-v0")
+    zero = play(env, 50, seed=0)
+    assert play(env, 50, seed=0) == zero
+    assert play(other, 50, seed=0) == zero
+    assert play(other, 50, seed=1) != zero
+    # Without a seed, the generator goes on: to another session, and to the same one after the same seed.
+    play(env, 1, seed=0)
+    following = play(env, 50, seed=None)
+    assert following != zero
+    play(other, 1, seed=0)
+    assert play(other, 50, seed=None) == following
+    # Nor is it the seed of those who give none.
+    assert play(gymnasium.make("MarketMaking-v0"), 50, seed=None) != zero
+    fresh = [play(gymnasium.make("MarketMaking-v0"), 50, seed=None) for _ in range(2)]
+    assert fresh[0] != fresh[1]
+
+
+def test_the_random_streams_of_a_market_are_different_ones() -> None:
+    env = gymnasium.make("MarketMaking-v0").unwrapped
+    names = [name for name in env._markets.records.dtype.names if name.endswith("_words")]
+    assert {"value_words", "taker_words", "maker_words"} <= set(names)
+    streams = set()
+    for seed in range(4):
+        env.reset(seed=seed)
+        # Of four words the last is a counter.
+        streams |= {tuple(env._markets.records[0][name][:3].tolist()) for name in names}
+    assert len(streams) == 4 * len(names)
+
+
+# ----------------------------------------------------------------------------------- what is hidden
+
+
+def freeze(market: Any) -> None:
+    """Let nothing happen any more of itself: only the agent acts."""
+    for clock in ("next_value", "next_taker", "next_maker"):
+        market[clock] = math.inf
+
+
+@pytest.mark.parametrize("regime", ["noise", "informed", "mixed"])
+def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> None:
+    """Same book, same tape, same position: other V, other s, other flow, and not one observation differs."""
+    env = gymnasium.make("MarketMaking-v0", regime=regime).unwrapped
+    generator = np.random.default_rng(8)
+    env.reset(seed=0)
+    for _ in range(100):
+        env.step(quote_near(generator))
+    market = env._markets.records[0]
+    freeze(market)
+    checkpoint = env.snapshot()
+    quote = quote_near(generator)
+
+    plain, _, _, _, truth = env.step(quote)
+    env.restore(checkpoint)
+    market["efficient_price"] += 25.0
+    market["signal"] = -3.0
+    market["decoy"] = 3.0
+    market["flow"]["p_informed"] = 0.99
+    market["flow"]["imbalance"] = 0.99
+    market["flow"]["informed_kind"] = 1 - market["flow"]["informed_kind"]
+    market["flow"]["bias"] = -market["flow"]["bias"]
+    hidden, _, _, _, lie = env.step(quote)
+
+    assert lie["efficient_price"] == truth["efficient_price"] + 25.0
+    assert lie["signal"] == -3.0
+    np.testing.assert_array_equal(hidden, plain)
+    # The same experiment on what is not hidden does show.
+    env.restore(checkpoint)
+    market["account"]["inventory"] += 1
+    market["features"]["flow"] += 1.0
+    seen = env.step(quote)[0]
+    changed = {name for name, a, b in zip(mm_gym.OBSERVATION_NAMES, seen, plain, strict=True) if a != b}
+    assert changed == {"inventory", "flow_fast", "flow_medium", "flow_slow"}
+
+
+def test_in_the_dealer_market_the_signal_is_hidden_though_the_mid_is_the_efficient_price() -> None:
+    env = gymnasium.make("MarketMaking-v0", regime="dealer", signal_drift=0.11).unwrapped
+    env.reset(seed=0)
+    market = env._markets.records[0]
+    freeze(market)
+    checkpoint = env.snapshot()
+    quote = np.array([-0.7, -0.7], np.float32)
+    plain = env.step(quote)[0]
+    env.restore(checkpoint)
+    market["signal"] = -3.0
+    np.testing.assert_array_equal(env.step(quote)[0], plain)

@@ -1,0 +1,469 @@
+"""The limit order book, held against ladders drawn by hand and against the slow, obvious `ReferenceBook`.
+
+In the ladders the bids stand left and the asks right, an order is `id:size`, and the oldest stands first.
+"""
+
+import copy
+import doctest
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+import mm_gym.order_book
+from mm_gym import LimitOrderBook
+from mm_gym.order_book import OrderBookError
+from tests.reference_book import ReferenceBook
+
+SIDES = ("bid", "ask")
+
+
+def a_small_book() -> LimitOrderBook:
+    #   bids          price   asks
+    #                 103     5:10
+    #                 102     3:2  4:4
+    #   2:3           100
+    #   1:5  6:1       99
+    book = LimitOrderBook()
+    book.submit("bid", 99, 5, order_id=1)
+    book.submit("bid", 100, 3, order_id=2)
+    book.submit("ask", 102, 2, order_id=3)
+    book.submit("ask", 102, 4, order_id=4)
+    book.submit("ask", 103, 10, order_id=5)
+    book.submit("bid", 99, 1, order_id=6)
+    return book
+
+
+def everything(book: LimitOrderBook | ReferenceBook) -> dict[str, Any]:
+    """All that can be asked of a book."""
+    return {
+        "best": (book.best_bid, book.best_ask),
+        "orders": len(book),
+        **{f"{side} levels": book.levels(side) for side in SIDES},
+        **{(side, price): book.queue(side, price) for side in SIDES for price, _ in book.levels(side)},
+    }
+
+
+# --------------------------------------------------------------------------------- by example
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    results = doctest.testmod(mm_gym.order_book)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_an_empty_book_has_nothing_to_show() -> None:
+    book = LimitOrderBook()
+    assert everything(book) == {"best": (None, None), "orders": 0, "bid levels": [], "ask levels": []}
+    assert book.queue("bid", 100) == []
+    assert book.market("bid", 5) == []
+    assert len(book) == 0
+
+
+def test_levels_stand_best_first_and_queues_oldest_first() -> None:
+    book = a_small_book()
+    assert (book.best_bid, book.best_ask) == (100, 102)
+    assert book.levels("bid") == [(100, 3), (99, 6)]
+    assert book.levels("ask") == [(102, 6), (103, 10)]
+    assert book.levels("ask", 1) == [(102, 6)]
+    assert book.levels("ask", 0) == []
+    assert book.levels("ask", 9) == [(102, 6), (103, 10)]
+    assert book.queue("bid", 99) == [(1, 5), (6, 1)]
+    assert book.queue("ask", 102) == [(3, 2), (4, 4)]
+    assert book.queue("ask", 99) == []
+    assert len(book) == 6
+    assert 6 in book
+    assert 7 not in book
+
+
+def test_a_market_order_takes_the_best_price_and_the_oldest_order_first() -> None:
+    book = a_small_book()
+    #   102     3:2  4:4   <- buys 7: all of 3, all of 4, and one of 5
+    #   103     5:10
+    assert book.market("bid", 7) == [(3, 102, 2), (4, 102, 4), (5, 103, 1)]
+    assert book.levels("ask") == [(103, 9)]
+    assert book.levels("bid") == [(100, 3), (99, 6)]
+    assert 3 not in book
+    assert 5 in book
+
+
+def test_a_market_sell_order_says_ask_and_takes_the_bids() -> None:
+    book = a_small_book()
+    assert book.market("ask", 6) == [(2, 100, 3), (1, 99, 3)]
+    assert book.queue("bid", 99) == [(1, 2), (6, 1)]
+
+
+def test_what_a_market_order_finds_no_counterpart_for_does_not_rest() -> None:
+    book = a_small_book()
+    assert sum(size for _, _, size in book.market("bid", 1000)) == 16
+    assert book.best_ask is None
+    assert book.levels("bid") == [(100, 3), (99, 6)]
+    assert book.audit()
+
+
+def test_a_limit_order_trades_up_to_its_price_and_rests_with_what_is_left() -> None:
+    book = a_small_book()
+    #   bids          price   asks                       bids          price   asks
+    #                 103     5:10                                     103     5:10
+    #                 102     3:2  4:4    buy 9 at 102   7:3           102
+    #   2:3           100                      ->        2:3           100
+    assert book.submit("bid", 102, 9, order_id=7) == (7, [(3, 102, 2), (4, 102, 4)])
+    assert book.queue("bid", 102) == [(7, 3)]
+    assert (book.best_bid, book.best_ask) == (102, 103)
+    assert book.audit()
+
+
+def test_a_limit_order_that_is_filled_at_once_never_rests_and_frees_its_id() -> None:
+    book = a_small_book()
+    assert book.submit("ask", 99, 4, order_id=7) == (7, [(2, 100, 3), (1, 99, 1)])
+    assert 7 not in book
+    assert book.submit("ask", 105, 1, order_id=7) == (7, [])
+
+
+def test_fills_are_at_the_resting_orders_price() -> None:
+    book = a_small_book()
+    assert book.submit("ask", 1, 1, order_id=7)[1] == [(2, 100, 1)]
+
+
+def test_an_order_that_is_partly_filled_keeps_its_place() -> None:
+    book = a_small_book()
+    book.market("bid", 1)
+    book.submit("ask", 102, 8, order_id=7)
+    assert book.queue("ask", 102) == [(3, 1), (4, 4), (7, 8)]
+
+
+def test_reducing_keeps_the_place_and_entering_anew_loses_it() -> None:
+    book = a_small_book()
+    book.reduce(1, 4)
+    assert book.queue("bid", 99) == [(1, 1), (6, 1)]
+    book.cancel(1)
+    book.submit("bid", 99, 1, order_id=1)
+    assert book.queue("bid", 99) == [(6, 1), (1, 1)]
+
+
+def test_reducing_by_all_lots_removes_the_order() -> None:
+    book = a_small_book()
+    book.reduce(2, 3)
+    assert 2 not in book
+    assert book.best_bid == 99
+
+
+@pytest.mark.parametrize("cancelled, left", [(1, [(2, 1), (3, 1)]), (2, [(1, 1), (3, 1)]), (3, [(1, 1), (2, 1)])])
+def test_cancelling_closes_the_gap_in_the_queue(cancelled: int, left: list[tuple[int, int]]) -> None:
+    book = LimitOrderBook()
+    for order_id in (1, 2, 3):
+        book.submit("ask", 7, 1, order_id=order_id)
+    book.cancel(cancelled)
+    assert book.queue("ask", 7) == left
+    assert book.market("bid", 3) == [(order_id, 7, 1) for order_id, _ in left]
+
+
+def test_ids_are_given_out_and_pass_over_those_that_rest() -> None:
+    book = LimitOrderBook()
+    book.submit("bid", 10, 1, order_id=2)
+    assert [book.submit("bid", 10, 1)[0] for _ in range(3)] == [1, 3, 4]
+
+
+def test_a_book_can_be_copied_and_pickled_and_the_copies_go_their_own_ways() -> None:
+    book = a_small_book()
+    before = everything(book)
+    for twin in (copy.deepcopy(book), pickle.loads(pickle.dumps(book))):
+        assert everything(twin) == before
+        assert twin.market("bid", 7) == [(3, 102, 2), (4, 102, 4), (5, 103, 1)]
+        assert twin.audit()
+        assert everything(book) == before
+
+
+# -------------------------------------------------------------------------- any ids, any prices
+
+
+@pytest.mark.parametrize("order_id", [0, -1, -(2**63) - 1, 2**63, 2**200, np.int64(-5), np.uint64(2**64 - 1)])
+def test_any_whole_number_is_an_id(order_id: int) -> None:
+    book = LimitOrderBook()
+    assert book.submit("bid", 10, 4, order_id=order_id) == (order_id, [])
+    book.reduce(order_id, 1)
+    assert book.queue("bid", 10) == [(int(order_id), 3)]
+    assert book.market("ask", 1) == [(int(order_id), 10, 1)]
+    book.cancel(order_id)
+    assert order_id not in book
+
+
+def test_prices_may_be_negative_huge_and_far_apart() -> None:
+    #   bids      price      asks
+    #             2**60      5:1
+    #             2**60-1    4:1
+    #   3:1       0
+    #   2:1       -1
+    #   1:1       -2**60
+    book = LimitOrderBook()
+    for order_id, (side, price) in enumerate(
+        [("bid", -(2**60)), ("bid", -1), ("bid", 0), ("ask", 2**60 - 1), ("ask", 2**60)], start=1
+    ):
+        assert book.submit(side, price, 1, order_id) == (order_id, [])
+    assert book.levels("bid") == [(0, 1), (-1, 1), (-(2**60), 1)]
+    assert book.levels("ask") == [(2**60 - 1, 1), (2**60, 1)]
+    assert book.market("bid", 9) == [(4, 2**60 - 1, 1), (5, 2**60, 1)]
+    assert book.market("ask", 9) == [(3, 0, 1), (2, -1, 1), (1, -(2**60), 1)]
+
+
+def test_numpy_integers_are_whole_numbers_too() -> None:
+    book = LimitOrderBook()
+    book.submit("bid", np.int32(10), np.int8(3), np.int16(4))
+    assert book.market("ask", np.uint8(1)) == [(4, 10, 1)]
+    book.reduce(np.int64(4), np.int64(1))
+    assert book.levels("bid", np.int64(1)) == [(10, 1)]
+
+
+def test_levels_sizes_add_up_without_overflow_at_the_largest_size() -> None:
+    largest = mm_gym.order_book._LARGEST_SIZE
+    book, reference = LimitOrderBook(), ReferenceBook()
+    for order_id in range(20):
+        for either in (book, reference):
+            either.submit("bid", 10, largest, order_id)
+    assert book.levels("bid") == reference.levels("bid")
+    assert book.market("ask", largest) == reference.market("ask", largest)
+    assert everything(book) == everything(reference)
+
+
+# ------------------------------------------------------------------------------------- refusals
+
+REFUSALS: list[tuple[str, tuple[Any, ...], str]] = [
+    ("submit", ("buy", 10, 1), r"side='buy' came; write 'bid' to buy or 'ask' to sell"),
+    ("submit", (0, 10, 1), r"side=0 came"),
+    ("submit", ("bid", 10.0, 1), r"price=10\.0 came, a whole number was wanted"),
+    ("submit", ("bid", float("nan"), 1), r"price=nan came, a whole number was wanted"),
+    ("submit", ("bid", "10", 1), r"price='10' came, a whole number was wanted"),
+    ("submit", ("bid", True, 1), r"price=True came, a whole number was wanted"),
+    ("submit", ("bid", None, 1), r"price=None came, a whole number was wanted"),
+    ("submit", ("bid", 2**60 + 1, 1), r"price=1152921504606846977 is out of range; write a whole number from"),
+    ("submit", ("bid", -(2**80), 1), r"price=-1208925819614629174706176 is out of range"),
+    ("submit", ("bid", 10, 0), r"size=0 is out of range; write a whole number from 1"),
+    ("submit", ("bid", 10, -1), r"size=-1 is out of range"),
+    ("submit", ("bid", 10, 2**64), r"size=18446744073709551616 is out of range"),
+    ("submit", ("bid", 10, 1.0), r"size=1\.0 came, a whole number was wanted"),
+    ("submit", ("bid", 104, 1, 1), r"order_id=1 rests in the book already; write another, or cancel that one"),
+    ("submit", ("bid", 10, 1, 1.5), r"order_id=1\.5 came, a whole number was wanted; leave it out to be given one"),
+    ("submit", ("bid", 10, 1, "7"), r"order_id='7' came"),
+    ("submit", ("bid", 10, 1, False), r"order_id=False came"),
+    ("market", ("Bid", 1), r"side='Bid' came"),
+    ("market", ("bid", 0), r"size=0 is out of range"),
+    ("market", ("bid", 1.5), r"size=1\.5 came"),
+    ("reduce", (7, 1), r"no order 7 rests in the book"),
+    ("reduce", (1, 6), r"order 1 has 5 lots left, 6 cannot be taken out; write cancel\(1\)"),
+    ("reduce", (1, 0), r"size=0 is out of range"),
+    ("reduce", (1, -1), r"size=-1 is out of range"),
+    ("reduce", (1, 2.0), r"size=2\.0 came"),
+    ("reduce", (1, 5.0), r"size=5\.0 came"),  # as many as rest, yet no whole number
+    ("reduce", (6, True), r"size=True came"),
+    ("cancel", (7,), r"no order 7 rests in the book \(it was filled, cancelled or never entered\)"),
+    ("cancel", ("1",), r"no order '1' rests"),
+    ("cancel", (None,), r"no order None rests"),
+    ("levels", ("both",), r"side='both' came"),
+    ("levels", ("bid", -1), r"n=-1 is out of range; write a whole number from 0"),
+    ("levels", ("bid", 1.0), r"n=1\.0 came"),
+    ("queue", (None, 99), r"side=None came"),
+    ("queue", ("bid", 99.0), r"price=99\.0 came"),
+]
+
+
+@pytest.mark.parametrize("method, arguments, sentence", REFUSALS)
+def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(
+    method: str, arguments: tuple[Any, ...], sentence: str
+) -> None:
+    book = a_small_book()
+    before = everything(book)
+    with pytest.raises(OrderBookError, match=sentence):
+        getattr(book, method)(*arguments)
+    assert everything(book) == before
+    assert book.audit()
+    assert book.submit("bid", 1, 1)[0] == 7  # nor is an id used up
+
+
+@pytest.mark.parametrize("gone", ["filled", "cancelled", "reduced away"])
+def test_an_order_that_has_gone_is_unknown(gone: str) -> None:
+    book = a_small_book()
+    {"filled": lambda: book.market("ask", 3), "cancelled": lambda: book.cancel(2)}.get(
+        gone, lambda: book.reduce(2, 3)
+    )()
+    with pytest.raises(OrderBookError, match="no order 2 rests"):
+        book.cancel(2)
+    with pytest.raises(OrderBookError, match="no order 2 rests"):
+        book.reduce(2, 1)
+
+
+def test_a_refusal_is_a_value_error() -> None:
+    assert issubclass(OrderBookError, ValueError)
+
+
+# --------------------------------------------------------------------- growth past the first record
+
+
+@pytest.mark.parametrize("filled", ["levels", "orders"])
+def test_a_book_that_is_full_grows_and_every_queue_keeps_its_order(filled: str) -> None:
+    levels, orders = LimitOrderBook()._capacity
+    many = levels + 10 if filled == "levels" else orders + 10
+    different_prices = many if filled == "levels" else 50
+    book, reference = LimitOrderBook(), ReferenceBook()
+    price = np.random.default_rng(0).permutation(many) % different_prices
+    for order_id in range(many):
+        for either in (book, reference):
+            either.submit("ask", int(price[order_id]), 1 + order_id % 7, order_id)
+    assert book._capacity > (levels, orders)
+    assert everything(book) == everything(reference)
+    for order_id in range(0, many, 3):
+        book.cancel(order_id)
+        reference.cancel(order_id)
+    assert book.market("bid", 3 * many) == reference.market("bid", 3 * many)
+    assert everything(book) == everything(reference)
+    assert book.audit()
+
+
+# --------------------------------------------------------------------------- against the reference
+
+
+class BothBooks(RuleBasedStateMachine):
+    """Hypothesis looks for the shortest sequence of orders that the two books answer differently."""
+
+    ids = st.integers(-3, 8)
+    prices = st.one_of(st.integers(-3, 3), st.sampled_from([-(2**60), 2**60]))
+    sizes = st.integers(-1, 9)
+    sides = st.sampled_from(SIDES)
+
+    @initialize()
+    def start(self) -> None:
+        self.book, self.reference = LimitOrderBook(), ReferenceBook()
+
+    def both(self, method: str, *arguments: Any) -> None:
+        try:
+            expected = getattr(self.reference, method)(*arguments)
+        except ValueError:
+            with pytest.raises(OrderBookError):
+                getattr(self.book, method)(*arguments)
+        else:
+            assert getattr(self.book, method)(*arguments) == expected
+
+    @rule(side=sides, price=prices, size=sizes, order_id=st.none() | ids)
+    def submit(self, side: str, price: int, size: int, order_id: int | None) -> None:
+        self.both("submit", side, price, size, order_id)
+
+    @rule(side=sides, size=sizes)
+    def market(self, side: str, size: int) -> None:
+        self.both("market", side, size)
+
+    @rule(order_id=ids, size=sizes)
+    def reduce(self, order_id: int, size: int) -> None:
+        self.both("reduce", order_id, size)
+
+    @rule(order_id=ids)
+    def cancel(self, order_id: int) -> None:
+        self.both("cancel", order_id)
+
+    @invariant()
+    def they_are_equal(self) -> None:
+        assert everything(self.book) == everything(self.reference)
+        assert self.book.audit()
+
+
+TestBothBooks = BothBooks.TestCase
+TestBothBooks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
+
+
+def random_operations(seed: int, n: int, typical_depth: float, wander: float, centre: int) -> Iterator[tuple[Any, ...]]:
+    """Draws for `n` operations: a kind in [0, 1), side, price, size and which of the ids.
+
+    Limit orders stand at an exponential depth behind a centre that wanders, or, one in four, beyond it.
+    """
+    random = np.random.default_rng(seed)
+    sides = random.integers(0, 2, n)
+    depths = random.exponential(typical_depth, n) * random.choice([1.0, 1.0, 1.0, -1.0], n)
+    centres = np.cumsum(random.normal(0.0, wander, n)).round().astype(np.int64) + centre
+    prices = centres + (np.where(sides == 0, -1, 1) * depths).round().astype(np.int64)
+    return zip(
+        random.random(n).tolist(),
+        [SIDES[side] for side in sides],
+        prices.tolist(),
+        random.geometric(0.2, n).tolist(),
+        random.integers(0, 400, n).tolist(),
+        strict=True,
+    )
+
+
+MARKET_SHAPES = {
+    "deep queues at a few prices": {"typical_depth": 1.5, "wander": 0.01, "centre": 0},
+    "a market like the environment's": {"typical_depth": 4.0, "wander": 0.1, "centre": 10_000},
+    "an order at nearly every price, all below zero": {"typical_depth": 500.0, "wander": 5.0, "centre": -(10**9)},
+    "prices as far apart as they may be": {"typical_depth": 2.0**54, "wander": 2.0**45, "centre": 0},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed, shape", list(enumerate(MARKET_SHAPES)))
+def test_a_quarter_of_a_million_random_operations_agree_with_the_reference(seed: int, shape: str) -> None:
+    n, compared_after_each, compared_every = 250_000, 2_000, 500
+    book, reference = LimitOrderBook(), ReferenceBook()
+    ids = np.random.default_rng([seed, 1]).integers(-(2**63), 2**63, 400).tolist()
+    ids = [3 * order_id for order_id in ids]  # beyond 64 bits, too
+    counts = dict.fromkeys(("resting", "crossing", "market", "reduce", "cancel"), 0)
+
+    for done, (kind, side, price, size, index) in enumerate(random_operations(seed, n, **MARKET_SHAPES[shape])):
+        order_id = ids[index]
+        if kind < 0.06:
+            operation = "market"
+            assert book.market(side, size) == reference.market(side, size)
+        elif order_id not in reference:
+            order_id_and_fills = reference.submit(side, price, size, order_id)
+            operation = "crossing" if order_id_and_fills[1] else "resting"
+            assert book.submit(side, price, size, order_id) == order_id_and_fills
+        elif kind < 0.6:
+            operation = "reduce"
+            size = min(size, reference.size_of(order_id))
+            book.reduce(order_id, size)
+            reference.reduce(order_id, size)
+        else:
+            operation = "cancel"
+            book.cancel(order_id)
+            reference.cancel(order_id)
+        counts[operation] += 1
+        if done < compared_after_each or done % compared_every == 0:
+            assert everything(book) == everything(reference), f"after operation {done}, {operation}"
+            assert book.audit()
+
+    assert everything(book) == everything(reference)
+    assert book.audit()
+    assert sum(counts.values()) == n
+    assert min(counts.values()) > n // 50, counts
+
+
+def test_lots_are_conserved() -> None:
+    # Each lot that came in rests, was traded against another one, or was taken out again.
+    book = LimitOrderBook()
+    random = np.random.default_rng(5)
+    came, taken_out, traded = 0, 0, 0
+    for _ in range(5_000):
+        side = SIDES[random.integers(2)]
+        size = int(random.integers(1, 30))
+        draw = random.random()
+        if draw < 0.6:
+            _, fills = book.submit(side, int(random.integers(90, 111)), size)
+            came += size
+        elif draw < 0.8:
+            fills = book.market(side, size)
+            came += sum(lots for _, _, lots in fills)
+        else:
+            fills = []
+            best = book.best_bid if side == "bid" else book.best_ask
+            if best is not None:
+                order_id, resting = book.queue(side, best)[-1]
+                size = min(size, resting)
+                book.reduce(order_id, size)
+                taken_out += size
+        traded += sum(lots for _, _, lots in fills)
+    resting = sum(lots for side in SIDES for _, lots in book.levels(side))
+    assert min(came, taken_out, traded, resting) > 0
+    assert came == resting + 2 * traded + taken_out

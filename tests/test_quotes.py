@@ -1,0 +1,367 @@
+"""The agent's quotes are ordinary orders: held against a plain recomputation from the book before each decision."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import mm_gym
+from mm_gym.core.layout import BID, NO_ORDER
+
+REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
+ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
+SIDES = ("bid", "ask")
+ReadQueues = Callable[[Any, str], Any]
+
+
+def started(seed: int = 0, **keywords: Any) -> Any:
+    env = gymnasium.make("MarketMaking-v0", **{"session_steps": 100_000, "record": 20_000, **keywords}).unwrapped
+    env.reset(seed=seed)
+    return env
+
+
+def to_action(env: Any, bid_offset: float, ask_offset: float) -> np.ndarray:
+    """Offsets in ticks as a policy would say them: as float32 numbers from -1 to 1."""
+    return np.array([bid_offset, ask_offset], np.float32) / np.float32(0.5 * env.config.max_offset) - np.float32(1.0)
+
+
+@dataclass(frozen=True)
+class Book:
+    """What a decision meets, read from the record: prices by side, the agent's orders left out or apart."""
+
+    public: dict[str, dict[int, int]]  # side -> price -> lots
+    own: dict[str, tuple[int, Any] | None]  # side -> (price, order)
+
+    @property
+    def best(self) -> dict[str, int | None]:
+        """The public touch."""
+        return {
+            "bid": max(self.public["bid"], default=None),
+            "ask": min(self.public["ask"], default=None),
+        }
+
+
+def read_book(env: Any, read_queues: ReadQueues) -> Book:
+    public: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
+    own: dict[str, Any] = {"bid": None, "ask": None}
+    for side in SIDES:
+        for price, queue in read_queues(env._markets.records[0], side).items():
+            for order in queue:
+                if order.own:
+                    assert own[side] is None, "two orders of the agent's on one side"
+                    own[side] = (price, order)
+                else:
+                    public[side][price] = public[side].get(price, 0) + order.lots
+    return Book(public, own)
+
+
+def expected_prices(book: Book, mid: float, offsets: tuple[float, float]) -> dict[str, int]:
+    """Whole ticks away from the mid, apart from each other, and behind the public's other side.
+
+    In the dealer market the mid is any number; what is within 1e-4 of a tick is on it.
+    """
+    bid, ask = math.floor(mid - offsets[0] + 1e-4), math.ceil(mid + offsets[1] - 1e-4)
+    if bid == ask:
+        bid, ask = bid - 1, ask + 1
+    if book.best["ask"] is not None:
+        bid = min(bid, book.best["ask"] - 1)
+    if book.best["bid"] is not None:
+        ask = max(ask, book.best["bid"] + 1)
+    return {"bid": bid, "ask": ask}
+
+
+def half_tick_offsets(env: Any, seed: int, steps: int, largest: float) -> Iterator[tuple[float, float]]:
+    """Random offsets on half ticks, each repeated a few times so that prices stand still now and then."""
+    generator = np.random.default_rng(seed)
+    offsets = (0.0, 0.0)
+    for step in range(steps):
+        if step % 3 == 0:
+            bid, ask = generator.integers(0, int(2 * min(largest, env.config.max_offset)) + 1, 2) / 2
+            offsets = (float(bid), float(ask))
+        yield offsets
+
+
+# ----------------------------------------------------------------- placement, queue places, remainders
+
+
+@pytest.mark.parametrize("quote_size", [1, 4])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: int, read_queues: ReadQueues) -> None:
+    """Prices, sizes, queue places and what stays: recomputed from the book that each decision met."""
+    env = started(
+        regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5, maker_depth=2.0
+    )
+    market = env._markets.records[0]
+    quotes = market["quotes"]
+    kept_in_queue = entered_behind = partial_kept = not_quoted = 0
+    for step, offsets in enumerate(half_tick_offsets(env, seed=1, steps=800, largest=4.0)):
+        book, mid, inventory = read_book(env, read_queues), float(market["mid"]), int(market["account"]["inventory"])
+        placed_at, rows_before = quotes["placed_at"].copy(), int(market["n_fill_rows"])
+        env.step(to_action(env, *offsets))
+
+        after = read_book(env, read_queues)
+        fills = env._markets.fill_rows[0][rows_before : market["n_fill_rows"]]
+        prices = expected_prices(book, mid, offsets)
+        room = {"bid": 6 - inventory, "ask": 6 + inventory}
+        for number, side in enumerate(SIDES):
+            price, old, new = prices[side], book.own[side], after.own[side]
+            taken = fills[fills["side"] == number]
+            lots = min(quote_size, room[side])
+            if lots == 0:
+                assert new is None
+                assert len(taken) == 0
+                not_quoted += 1
+                continue
+            if old is not None and old[0] == price:
+                # It stays where it is, with what is left of it.
+                lots = old[1].lots
+                assert quotes["placed_at"][number] == placed_at[number]
+                if new is not None:
+                    assert new[1].slot == old[1].slot
+                kept_in_queue += 1
+                partial_kept += lots < min(quote_size, room[side])
+            else:
+                # It joins the back of its new queue, at the time of the decision.
+                ahead = book.public[side].get(price, 0)
+                assert quotes["placed_at"][number] == float(step)
+                assert quotes["lots_ahead_at_arrival"][number] == ahead
+                entered_behind += ahead > 0
+            assert all(taken["price"] == price)
+            left = lots - int(taken["size"].sum())
+            assert (new[1].lots if new else 0) == left
+            if new is not None:
+                assert new[0] == price
+    assert kept_in_queue > 100
+    assert not_quoted > 20
+    assert entered_behind > 100 or regime == "dealer"
+    assert partial_kept > 20 or quote_size == 1
+
+
+def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read_queues: ReadQueues) -> None:
+    """A bid held at 9,998 ticks, where others come and go before and behind it, in a market around 10,000."""
+    env = started(volatility=0.0, signal_drift=0.0, maker_size=2.0, max_inventory=10_000)
+    market = env._markets.records[0]
+    column = mm_gym.OBSERVATION_NAMES.index("bid_queue_ahead")
+    entered, before, behind = -1.0, 0, 0
+    shrank = grew = 0
+    for _ in range(1500):
+        observation = env.step(to_action(env, market["mid"] - 9998.0, 8.0))[0]
+        queue = read_queues(market, "bid").get(9998, [])
+        place = next((index for index, order in enumerate(queue) if order.own), None)
+        if place is None:
+            continue
+        ahead, after = (sum(order.lots for order in part) for part in (queue[:place], queue[place + 1 :]))
+        assert observation[column] == np.float32(min(5.0, ahead / 20.0))  # in ten orders of the mean size
+        if market["quotes"]["placed_at"][BID] == entered:
+            assert ahead <= before
+            shrank += ahead < before
+            grew += after > behind
+        entered, before, behind = float(market["quotes"]["placed_at"][BID]), ahead, after
+    assert shrank > 50
+    assert grew > 50
+
+
+# --------------------------------------------------------------------------------- post-only, bounds
+
+
+@pytest.mark.parametrize(
+    "policy",
+    {
+        "zero offsets": lambda step: (0.0, 0.0),
+        "alternating": lambda step: (0.0, 9.0) if step % 2 else (9.0, 0.0),
+        "one side only": lambda step: (0.0, 10.0),
+        "leaping": lambda step: (float(step * 7 % 11), float(step * 4 % 11)),
+    }.items(),
+    ids=lambda item: item[0],
+)
+@pytest.mark.parametrize("latency", [0.0, 0.7])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_quotes_cross_neither_the_book_nor_each_other(
+    regime: str, latency: float, policy: Any, read_queues: ReadQueues
+) -> None:
+    """Whatever is asked for, and with a narrow book: depth 0.3 ticks behind the efficient price."""
+    env = started(regime=regime, latency=latency, maker_depth=0.3, quote_size=2)
+    n_fills = 0
+    for step in range(150):
+        *_, info = env.step(to_action(env, *policy[1](step)))
+        book = {side: read_queues(env._markets.records[0], side) for side in SIDES}
+        if book["bid"] and book["ask"]:
+            assert max(book["bid"]) < min(book["ask"])
+        n_fills += info["fills"]
+    # All fills are at the agent's own price, as the resting side: takers came to it.
+    assert n_fills == env._markets.records[0]["n_fill_rows"] > 0
+
+
+@pytest.mark.parametrize("quote_size", [1, 2, 5])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_position_never_passes_its_bound_and_reaches_it(regime: str, quote_size: int) -> None:
+    """Also between decisions, and where the bound is no multiple of the size."""
+    env = started(regime=regime, quote_size=quote_size, max_inventory=3, taker_rate=5.0, taker_size=2.0)
+    generator = np.random.default_rng(3)
+    for step in range(600):
+        side = (step // 40) % 2  # a while on each side, to get to both bounds
+        offsets = (0.5, 6.0) if side else (6.0, 0.5)
+        *_, info = env.step(to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2))
+        assert abs(info["inventory"]) <= 3
+    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    assert len(rows) > 100
+    assert (rows["inventory"].min(), rows["inventory"].max()) == (-3, 3)
+
+
+def test_a_side_at_the_bound_is_not_quoted_until_the_decision_after_it_came_off() -> None:
+    env = started(regime="dealer", max_inventory=2, taker_rate=3.0)
+    names = mm_gym.OBSERVATION_NAMES
+    at_bound = 0
+    for _ in range(400):
+        inventory, rows = int(env._markets.records[0]["account"]["inventory"]), env._markets.records[0]["n_fill_rows"]
+        observation, *_ = env.step(to_action(env, 1.0, 1.0))
+        fills = env._markets.fill_rows[0][rows : env._markets.records[0]["n_fill_rows"]]
+        for number, side in enumerate(SIDES):
+            if inventory == (2, -2)[number]:
+                at_bound += 1
+                assert not (fills["side"] == number).any()
+                assert observation[names.index(f"{side}_size")] == 0.0
+                assert observation[names.index(f"{side}_offset")] == 1.0
+    assert at_bound > 50
+
+
+# -------------------------------------------------------------------------------------- the public mid
+
+
+@pytest.mark.parametrize("fields", [{}, {"maker_rate": 0.25, "quote_size": 3}], ids=["default", "sparse"])
+@pytest.mark.parametrize("regime", ANCHORED)
+def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
+    regime: str, fields: dict[str, Any], read_queues: ReadQueues
+) -> None:
+    env = started(regime=regime, **fields)
+    column = mm_gym.OBSERVATION_NAMES.index("book_imbalance")
+    alone = half_empty = inside = 0
+    for offsets in half_tick_offsets(env, seed=5, steps=1000, largest=3.0):
+        observation, *_, info = env.step(to_action(env, *offsets))
+        book = read_book(env, read_queues)
+        bid, ask = book.best["bid"], book.best["ask"]
+        if bid is not None and ask is not None:
+            assert info["mid"] == (bid + ask) / 2
+            assert info["spread"] == ask - bid
+        else:
+            half_empty += 1
+            # The last mid stands, moved no further than the touch that is left.
+            assert bid is None or info["mid"] >= bid
+            assert ask is None or info["mid"] <= ask
+            assert info["spread"] == 2 * env.config.max_offset
+        lots = [0 if best is None else book.public[side][best] for side, best in book.best.items()]
+        assert observation[column] == np.float32((lots[0] - lots[1]) / max(1, sum(lots)))
+        for side in SIDES:
+            own, best = book.own[side], book.best[side]
+            alone += own is not None and own[0] not in book.public[side]
+            inside += own is not None and best is not None and (own[0] > best if side == "bid" else own[0] < best)
+    # It matters: the agent was inside the public touch, and alone at its price, again and again.
+    assert inside > 200
+    assert alone > 200
+    assert half_empty > 20 or not fields
+
+
+def test_in_the_dealer_market_the_mid_is_the_efficient_price() -> None:
+    env = started(regime="dealer")
+    for _ in range(50):
+        *_, info = env.step(np.array([-0.9, -0.8], np.float32))
+        assert info["mid"] == info["efficient_price"]
+        assert info["spread"] == 0.0
+
+
+# ------------------------------------------------------------------------------------------- rounding
+
+
+@pytest.mark.parametrize("initial_price", [10_000.0, 10_000.5])
+@pytest.mark.parametrize("max_offset", [2.5, 3.3, 7.0, 10.0, 100.0])
+def test_offsets_said_as_float32_land_on_their_ticks(
+    max_offset: float, initial_price: float, read_queues: ReadQueues
+) -> None:
+    """In a market that stands still. 1.5 ticks are -0.7 of 10, which float32 makes 1.5000001."""
+    env = started(regime="dealer", initial_price=initial_price, max_offset=max_offset, volatility=0.0, taker_rate=0.0)
+    for half_ticks in range(1, int(2 * max_offset) + 1):
+        offset = half_ticks / 2
+        env.step(to_action(env, offset, offset))
+        book = read_book(env, read_queues)
+        assert book.own["bid"] is not None
+        assert book.own["ask"] is not None
+        assert book.own["bid"][0] == math.floor(initial_price - offset)
+        assert book.own["ask"][0] == math.ceil(initial_price + offset)
+
+
+def test_the_largest_action_quotes_at_the_largest_offset(read_queues: ReadQueues) -> None:
+    env = started(max_offset=7.5)
+    for _ in range(100):
+        mid = env._markets.records[0]["mid"]
+        env.step(np.ones(2, np.float32))
+        book = read_book(env, read_queues)
+        for side, expected in (("bid", math.floor(mid - 7.5)), ("ask", math.ceil(mid + 7.5))):
+            assert book.own[side] is None or book.own[side][0] == expected
+
+
+# -------------------------------------------------------------------------------------------- latency
+
+
+@pytest.mark.parametrize("latency", [0.25, 0.999, 1.0, 2.5, 63.0])
+def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(latency: float) -> None:
+    """Quotes of decision k, made at time k, rule from k + latency to k + 1 + latency. The mid stands at 10,000.
+
+    Takers come at all times and take any price, so that every moment is looked at.
+    """
+    env = started(
+        regime="dealer", latency=latency, volatility=0.0, taker_rate=20.0, taker_tolerance=math.inf,
+        max_inventory=10**6, max_offset=64.0,
+    )  # fmt: skip
+    # Each decision's own offsets, other than the previous one's on both sides.
+    offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
+    for pair in offsets:
+        env.step(to_action(env, *pair))
+    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    decision = np.floor(rows["time"] - latency).astype(int)
+    assert decision.min() >= 0
+    expected = [
+        10_000 - offsets[k][0] if side == BID else 10_000 + offsets[k][1]
+        for k, side in zip(decision, rows["side"], strict=True)
+    ]
+    np.testing.assert_array_equal(rows["price"], expected)
+    # How long each had waited says when it arrived.
+    np.testing.assert_allclose(rows["time"] - rows["waited"], decision + latency, atol=1e-9)
+    # With takers every twentieth of a second, nearly every quote of every decision that arrived is hit.
+    assert len(rows) > 0.95 * 2 * (300 - latency)
+
+
+def test_without_latency_quotes_rule_from_their_decision_on() -> None:
+    env = started(
+        regime="dealer", volatility=0.0, taker_rate=20.0, taker_tolerance=math.inf, max_inventory=10**6, max_offset=64.0
+    )
+    offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
+    for pair in offsets:
+        env.step(to_action(env, *pair))
+    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    expected = [
+        10_000 - offsets[k][0] if side == BID else 10_000 + offsets[k][1]
+        for k, side in zip(np.floor(rows["time"]).astype(int), rows["side"], strict=True)
+    ]
+    np.testing.assert_array_equal(rows["price"], expected)
+
+
+def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_arrive(
+    read_queues: ReadQueues,
+) -> None:
+    env = started(regime="dealer", latency=2.5, volatility=0.0, taker_rate=0.0)
+    market = env._markets.records[0]
+    column = mm_gym.OBSERVATION_NAMES.index("bid_offset")
+    seen = []
+    for step in range(8):
+        observation, *_ = env.step(to_action(env, 1.0 + step, 1.0 + step))
+        seen.append(round(float(observation[column]) * 10.0, 5))
+        own = read_book(env, read_queues).own["bid"]
+        assert (own is None) == (market["quotes"]["slot"][BID] == NO_ORDER)
+        assert 10.0 if own is None else 10_000 - own[0] == seen[-1]
+        assert market["quotes"]["n_in_flight"] == min(step + 1, 2)
+    # Nothing rests before 2.5 s (the column says 1, that is max_offset); from then on the quotes of 2.5 s ago.
+    assert seen == [10.0, 10.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

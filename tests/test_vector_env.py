@@ -1,0 +1,333 @@
+"""The batch is the single: judged, bit for bit, by Gymnasium's SyncVectorEnv over single environments."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+import mm_gym
+from mm_gym import MarketMakingVectorEnv
+
+REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
+MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
+N = 16
+
+
+def assert_same(batch: Any, single: Any, where: str) -> None:
+    """Equal in type, keys, shape, dtype and every bit; `where` names what differs."""
+    assert type(batch) is type(single), f"{where}: {type(batch)} and {type(single)}"
+    if isinstance(batch, dict):
+        assert batch.keys() == single.keys(), f"{where}: {sorted(batch)} and {sorted(single)}"
+        for key in batch:
+            assert_same(batch[key], single[key], f"{where}[{key!r}]")
+    elif isinstance(batch, tuple):
+        assert len(batch) == len(single), where
+        for index, (one, other) in enumerate(zip(batch, single, strict=True)):
+            assert_same(one, other, f"{where}[{index}]")
+    elif isinstance(batch, np.ndarray) and batch.dtype == object:
+        assert_same(tuple(batch), tuple(single), where)
+    elif isinstance(batch, np.ndarray):
+        assert (batch.shape, batch.dtype) == (single.shape, single.dtype), where
+        markets = np.unique(np.argwhere(batch != single)[:, 0]).tolist()
+        same = batch.tobytes() == single.tobytes()
+        assert same, f"{where}: markets {markets} differ"
+    else:
+        assert batch == single, f"{where}: {batch!r} and {single!r}"
+
+
+def pair(mode: AutoresetMode, **keywords: Any) -> tuple[Any, SyncVectorEnv]:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, autoreset_mode=mode, **keywords)
+    makers = [lambda: gymnasium.make("MarketMaking-v0", **keywords)] * N
+    return batch, SyncVectorEnv(makers, autoreset_mode=mode)
+
+
+def reset_both(batch: Any, single: Any, where: str, seed: Any = None, mask: Any = None) -> None:
+    # Gymnasium takes the mask out of the options it is given, so each has its own.
+    options = [None if mask is None else {"reset_mask": mask.copy()} for _ in range(2)]
+    assert_same(batch.reset(seed=seed, options=options[0]), single.reset(seed=seed, options=options[1]), where)
+
+
+def masks() -> Iterator[np.ndarray]:
+    """Some of the markets, none of them always."""
+    generator = np.random.default_rng(4)
+    while True:
+        mask = generator.random(N) < 0.3
+        if mask.any():
+            yield mask
+
+
+def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int:
+    """Play both, through ends and through resets of some markets in mid-session; the number of ends seen."""
+    some = masks()
+    batch.action_space.seed(7)
+    reset_both(batch, single, "the first reset", seed=seed)
+    ends = 0
+    disabled = batch.metadata["autoreset_mode"] == AutoresetMode.DISABLED
+    for step in range(steps):
+        actions = batch.action_space.sample()
+        results = batch.step(actions)
+        assert_same(results, single.step(actions), f"step {step}")
+        ended = results[2] | results[3]
+        ends += int(ended.sum())
+        if disabled and ended.any():
+            reset_both(batch, single, f"the reset after step {step}", mask=ended)
+        # From here on the markets' sessions end at different times.
+        if step in (3, 10, 11, 25):
+            reset_both(batch, single, f"the partial reset after step {step}", mask=next(some))
+        if step == 17:
+            seeds = [None if market % 3 else 100 + market for market in range(N)]
+            reset_both(batch, single, f"the seeded reset after step {step}", seed=seeds, mask=next(some))
+    return ends
+
+
+# ------------------------------------------------------------------------------------ equality
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_batch_equals_the_singles_through_episode_ends(regime: str, mode: AutoresetMode) -> None:
+    batch, single = pair(mode, regime=regime, session_steps=9)
+    assert assert_equal_runs(batch, single, 45) >= 3 * N
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dialect", ["spread_skew", "discrete"])
+def test_the_batch_equals_the_singles_in_every_action_dialect(dialect: str, mode: AutoresetMode) -> None:
+    batch, single = pair(mode, regime="mixed", action=dialect, session_steps=9)
+    assert assert_equal_runs(batch, single, 30) >= N
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("max_episode_steps", [1, 4, 9, 20])
+def test_the_batch_equals_the_singles_under_a_time_limit(max_episode_steps: int, mode: AutoresetMode) -> None:
+    """Shorter than the session, as long, and longer."""
+    batch, single = pair(mode, regime="informed", session_steps=9, max_episode_steps=max_episode_steps)
+    assert assert_equal_runs(batch, single, 30) >= N
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(mode: AutoresetMode) -> None:
+    batch, single = pair(
+        mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1, close_out_impact=0.5, quote_size=3,
+        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened",
+    )  # fmt: skip
+    assert_equal_runs(batch, single, 70)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_markets_reset_one_after_the_other_keep_their_own_first_observation(mode: AutoresetMode) -> None:
+    """With no step between two resets, the second one's untouched rows are what the first one gave."""
+    batch, single = pair(mode, session_steps=9)
+    some = masks()
+    reset_both(batch, single, "the first reset", seed=3)
+    for number in range(4):
+        reset_both(batch, single, f"partial reset {number} after reset", mask=next(some))
+    actions = batch.action_space.sample()
+    assert_same(batch.step(actions), single.step(actions), "a step")
+    for number in range(4):
+        reset_both(batch, single, f"partial reset {number} after a step", mask=next(some))
+
+
+@pytest.mark.parametrize("seed", [0, 5, list(range(40, 40 + N))])
+def test_market_i_is_the_single_environment_of_its_own_seed(seed: Any) -> None:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="informed")
+    observations, infos = batch.reset(seed=seed)
+    for market in range(N):
+        single = gymnasium.make("MarketMaking-v0", regime="informed")
+        observation, info = single.reset(seed=seed + market if isinstance(seed, int) else seed[market])
+        np.testing.assert_array_equal(observations[market], observation)
+        assert {key: infos[key][market].item() for key in info} == info
+
+
+def test_markets_without_a_seed_differ_from_one_another_and_from_the_next_ones() -> None:
+    firsts = []
+    for _ in range(2):
+        batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N)
+        firsts += [row.tobytes() for row in batch.reset()[0]]
+        firsts += [row.tobytes() for row in batch.reset()[0]]
+    assert len(set(firsts)) == 4 * N
+
+
+def test_the_ladders_of_the_batch_are_those_of_the_singles() -> None:
+    batch, single = pair(AutoresetMode.NEXT_STEP, render_mode="ansi")
+    reset_both(batch, single, "reset", seed=0)
+    for _ in range(5):
+        actions = batch.action_space.sample()
+        batch.step(actions)
+        single.step(actions)
+    assert batch.render() == single.render()
+    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).render() is None
+
+
+def test_spaces_and_metadata_are_those_of_the_singles() -> None:
+    for mode, dialect in itertools.product(MODES, ("offsets", "discrete")):
+        batch, single = pair(mode, action=dialect)
+        for name in ("single_observation_space", "single_action_space", "observation_space", "action_space"):
+            assert getattr(batch, name) == getattr(single, name)
+        assert batch.metadata == single.metadata
+        assert batch.num_envs == single.num_envs
+    assert batch.unwrapped.config == single.envs[0].unwrapped.config
+    # The class's own metadata is nobody's to change.
+    assert MarketMakingVectorEnv.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    assert gymnasium.make_vec("mm_gym:MarketMaking-v0", num_envs=2).metadata["autoreset_mode"].value == "NextStep"
+
+
+def test_gymnasiums_own_episode_statistics_agree_with_the_market() -> None:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", regime="dealer")
+    batch = gymnasium.wrappers.vector.RecordEpisodeStatistics(batch)
+    batch.reset(seed=0)
+    for _ in range(12):
+        *_, infos = batch.step(np.full((N, 2), -0.9, np.float32))
+    np.testing.assert_array_equal(infos["episode"]["l"], np.full(N, 12))
+    np.testing.assert_allclose(infos["episode"]["r"], infos["pnl"], atol=1e-5)
+    assert np.abs(infos["pnl"]).max() > 1.0
+
+
+# -------------------------------------------------------------------------------------- memory
+
+
+def arrays_in(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, np.ndarray):
+        yield value
+        value = tuple(value) if value.dtype == object else ()
+    if isinstance(value, tuple):
+        for item in value:
+            yield from arrays_in(item)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_different_calls_return_shares_no_memory(mode: AutoresetMode) -> None:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=4, session_steps=3, autoreset_mode=mode)
+    some = np.array([True, False, True, False])
+    calls = [batch.reset(seed=0), batch.reset(options={"reset_mask": some}), batch.reset()]
+    for _ in range(2 if mode == AutoresetMode.DISABLED else 5):
+        calls.append(batch.step(batch.action_space.sample()))
+    calls.append(batch.reset(options={"reset_mask": some}))
+    for one, other in itertools.combinations([list(arrays_in(call)) for call in calls], 2):
+        for a, b in itertools.product(one, other):
+            assert not np.shares_memory(a, b)
+    # Nor with the mask that was passed in.
+    assert not any(np.shares_memory(some, array) for call in calls for array in arrays_in(call))
+    np.testing.assert_array_equal(some, [True, False, True, False])
+
+
+def test_writing_into_an_observation_changes_no_later_one() -> None:
+    some = np.array([True, False, False, True])
+
+    def run(spoil: bool) -> list[np.ndarray]:
+        batch = gymnasium.make_vec("MarketMaking-v0", num_envs=4)
+        seen = [batch.reset(seed=0)[0]]
+        for _ in range(3):
+            observations = batch.step(np.full((4, 2), -0.7, np.float32))[0]
+            seen.append(observations.copy())
+            if spoil:
+                observations[:] = np.nan
+        return [*seen[1:], batch.reset(options={"reset_mask": some})[0]]
+
+    for plain, spoilt in zip(run(False), run(True), strict=True):
+        np.testing.assert_array_equal(plain, spoilt)
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+
+def started(num_envs: int = 3, **keywords: Any) -> Any:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=num_envs, **keywords)
+    batch.reset(seed=0)
+    return batch
+
+
+@pytest.mark.parametrize("shape", [(2,), (3,), (3, 1), (2, 2), (4, 2), (3, 2, 1), (1, 3, 2)])
+def test_actions_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
+    batch = started()
+    before = batch.unwrapped._markets.records.tobytes()
+    with pytest.raises(ValueError, match=re.escape(f"actions of shape {shape} came") + r".*\(3, 2\) was wanted; write"):
+        batch.step(np.zeros(shape, np.float32))
+    assert batch.unwrapped._markets.records.tobytes() == before
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_an_action_that_is_not_finite_is_refused_and_its_market_named(number: float) -> None:
+    batch = started()
+    actions = np.zeros((3, 2), np.float32)
+    actions[1, 0] = number
+    before = batch.unwrapped._markets.records.tobytes()
+    with pytest.raises(ValueError, match=r"action of market 1 is .* finite numbers in \[-1, 1\] were wanted"):
+        batch.step(actions)
+    assert batch.unwrapped._markets.records.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    "mask", [[True, False, True], np.array([1, 0, 1]), np.array([True, False]), np.array([[True, False, True]]), True]
+)
+def test_a_wrong_mask_is_refused(mask: Any) -> None:
+    with pytest.raises(ValueError, match=r"reset_mask=.* came, a NumPy array of 3 booleans was wanted; write"):
+        started().reset(options={"reset_mask": mask})
+
+
+def test_a_mask_of_nobody_or_before_the_start_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"names no market; set at least one"):
+        started().reset(options={"reset_mask": np.zeros(3, np.bool_)})
+    fresh = gymnasium.make_vec("MarketMaking-v0", num_envs=3)
+    with pytest.raises(ResetNeeded, match=r"before the markets were started; call reset\(\)"):
+        fresh.reset(options={"reset_mask": np.array([True, False, False])})
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 2], [1, 2, 3, 4], np.arange(2)])
+def test_a_wrong_number_of_seeds_is_refused(seeds: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{len(seeds)} seeds came for 3 markets; write one for each, or just one"):
+        started().reset(seed=seeds)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_step_before_the_first_reset_is_refused(mode: AutoresetMode) -> None:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=2, autoreset_mode=mode)
+    with pytest.raises(ResetNeeded, match=r"call reset\(\)"):
+        batch.step(np.zeros((2, 2), np.float32))
+
+
+def test_without_autoreset_a_step_after_an_end_is_refused_and_names_the_markets() -> None:
+    batch = started(session_steps=2, autoreset_mode="Disabled")
+    quotes = np.zeros((3, 2), np.float32)
+    batch.step(quotes)
+    batch.reset(options={"reset_mask": np.array([False, True, False])})
+    batch.step(quotes)
+    for _ in range(2):
+        with pytest.raises(ResetNeeded, match=r"sessions of markets \[0, 2\] have ended.*reset_mask"):
+            batch.step(quotes)
+    batch.reset(options={"reset_mask": np.array([True, False, True])})
+    batch.step(quotes)
+
+
+@pytest.mark.parametrize("num_envs", [0, -1, 1.5, "two", None, True])
+def test_a_wrong_number_of_markets_is_refused(num_envs: Any) -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match=rf"num_envs={num_envs!r} came.*write 1 or more"):
+        MarketMakingVectorEnv(num_envs=num_envs)
+
+
+@pytest.mark.parametrize("mode", ["nextstep", "always", None, 1])
+def test_an_unknown_autoreset_mode_is_refused(mode: Any) -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match=r"is not offered; write one of 'NextStep', 'SameStep', 'Dis"):
+        MarketMakingVectorEnv(autoreset_mode=mode)
+
+
+@pytest.mark.parametrize("limit", [0, -5, 2.5, "ten", True])
+def test_a_wrong_time_limit_is_refused(limit: Any) -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match=rf"max_episode_steps={limit!r}.*write"):
+        MarketMakingVectorEnv(max_episode_steps=limit)
+
+
+def test_a_time_limit_of_minus_one_means_none_as_it_does_in_make() -> None:
+    batch = started(session_steps=4, max_episode_steps=-1)
+    ends = [batch.step(np.zeros((3, 2), np.float32))[2:4] for _ in range(4)]
+    assert [(terminated.all(), truncated.any()) for terminated, truncated in ends] == [(False, False)] * 3 + [
+        (True, False)
+    ]
