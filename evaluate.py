@@ -10,21 +10,17 @@ import functools
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
+from mm_gym.evaluation.policy_map import map_policy
+from mm_gym.evaluation.report import write_report
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from agents import make_agent, parse_agent
-from mm_gym import MarketConfig, configure
-from mm_gym.config import ConfigurationError, nearest
-from mm_gym.evaluation import artefacts, report
-from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
-from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.rollout import Cell, Predicts, run_cells
-from mm_gym.evaluation.table import claims_table, summarise, text_table
-from mm_gym.regimes import with_informed
+from agents import Agent, make_agent, parse_agent
+from mm_gym.evaluation import artefacts, plans
+from mm_gym.evaluation.experiments import Laboratory
+from mm_gym.evaluation.table import claims_table, text_table
 
 
 @dataclass(frozen=True)
@@ -64,26 +60,26 @@ def main(arguments: Arguments) -> Path:
     console = Console()
     out = arguments.out or artefacts.fresh_folder(Path("results"), arguments.experiment or "evaluation")
     artefacts.check_free(out, arguments.overwrite)
-    run = _experiments if arguments.experiment else _grid
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bar:
-        rows, entries, findings = run(arguments, bar)
-    policies = {agent: map_policy(_name_agent(agent)(config), config) for agent, config in _policies(entries).items()}
+        results = _run(arguments, bar)
     about = {
         "arguments": {
-            key: str(value) if isinstance(value, Path) else value for key, value in asdict(arguments).items()
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()
         },
         "versions": artefacts.package_versions(),
-        "claims": [claim for finding in findings for claim in finding.plain_claims()],
-        "configurations": {entry.label: entry.sessions.config.to_dict() for entry in entries},
+        "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
+        "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
     }
+    first_markets = {entry.agent: entry.sessions.config for entry in reversed(results.entries)}
+    policies = {name: map_policy(_name_agent(name)(config), config) for name, config in first_markets.items()}
     command = " ".join(["python", *sys.argv])
     with artefacts.results_folder(out, arguments.overwrite) as folder:
-        artefacts.write_summary(folder, rows, about)
-        report.write_report(folder, out.name, entries, findings, rows, policies, command, about)
-    for finding in findings:
+        artefacts.write_summary(folder, results.rows, about)
+        write_report(folder, out.name, results.entries, results.findings, results.rows, policies, command, about)
+    for finding in results.findings:
         console.print(claims_table(finding))
-    if not findings:
-        console.print(text_table(rows))
+    if not results.findings:
+        console.print(text_table(results.rows))
         console.print(
             "PnL and objective in ticks x lots a session, |q| the mean absolute inventory,\n"
             "markout (against the mid) and adverse move (against V) 50 s after a fill."
@@ -92,89 +88,42 @@ def main(arguments: Arguments) -> Path:
     return out
 
 
-Ran = tuple[list[dict[str, Any]], list[report.Entry], list[Finding]]
-
-
-def _grid(arguments: Arguments, bar: Progress) -> Ran:
-    """Agents x regimes, or a sweep."""
-    texts = [text.strip() for text in arguments.agents.split(",")]
-    if arguments.reference is not None and arguments.reference not in texts:
-        raise ConfigurationError(
-            f"--reference {arguments.reference!r} is not among --agents; {nearest(arguments.reference, texts)}"
-        )
-    markets = _markets(arguments)
-    cells = [Cell(text, _name_agent(text), config) for config, _ in markets for text in texts]
-    for cell in cells:
-        cell.make_agent(cell.config)  # an agent that cannot be made is found out now, not after the others have run
-    task = bar.add_task("sessions", total=len(cells) * arguments.episodes)
-    sessions = run_cells(
-        cells, arguments.episodes, arguments.seed, arguments.jobs, on_batch=lambda n: bar.advance(task, n)
-    )
-    rows, entries = [], []
-    for index, (config, swept) in enumerate(markets):
-        here = dict(zip(texts, sessions[index * len(texts) :], strict=False))
-        reference = here.get(arguments.reference) if arguments.reference else None
-        for text, result in here.items():
-            rows.append(summarise(text, result, reference) | swept)
-            share = f" p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
-            more = "".join(f" {name} = {value:g}" for name, value in swept.items())
-            entries.append(report.Entry(f"{text}, {config.regime}{share}{more}", text, result))
-    return rows, entries, []
-
-
-def _experiments(arguments: Arguments, bar: Progress) -> Ran:
-    """One experiment of the post-mortem, or all."""
-    chosen = list(EXPERIMENTS) if arguments.experiment == "all" else [str(arguments.experiment)]
-    for name in chosen:
-        if name not in EXPERIMENTS:
-            raise ConfigurationError(f"experiment {name!r} is unknown; {nearest(name, [*EXPERIMENTS, 'all'])}")
+def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     task = bar.add_task("sessions", total=None)
-    laboratory = Laboratory(
+    if arguments.experiment is not None:
+        laboratory = Laboratory(
+            _name_agent,
+            arguments.episodes,
+            arguments.seed,
+            arguments.jobs,
+            on_batch=lambda done: bar.advance(task, done),
+            effect=not arguments.twin,
+        )
+        return plans.run_experiments([arguments.experiment], laboratory)
+    regimes = arguments.regimes
+    if regimes == Arguments.regimes and arguments.sweep == "p_informed":
+        regimes = "informed"  # the only one of them in which the share means something
+    values = [float(value) for value in arguments.values.split(",")]
+    return plans.run_grid(
         _name_agent,
+        _names(arguments.agents),
+        plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, values),
+        arguments.reference,
         arguments.episodes,
         arguments.seed,
         arguments.jobs,
-        on_batch=lambda n: bar.advance(task, n),
-        effect=not arguments.twin,
+        on_batch=lambda done, total: bar.update(task, advance=done, total=total),
     )
-    rows, entries, findings = [], [], []
-    for name in chosen:
-        bar.update(task, description=name)
-        finding = EXPERIMENTS[name](laboratory)
-        findings.append(finding)
-        for label, result in finding.sessions.items():
-            rows.append({"experiment": name, "market": label} | summarise(finding.agents[label], result))
-            entries.append(report.Entry(f"{name}: {label}", finding.agents[label], result))
-    return rows, entries, findings
 
 
-def _name_agent(text: str) -> functools.partial[Predicts]:
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _name_agent(text: str) -> functools.partial[Agent]:
     """What makes the agent of this name, with its parameters."""
     name, parameters = parse_agent(text)
     return functools.partial(make_agent, name, **parameters)
-
-
-def _markets(arguments: Arguments) -> list[tuple[MarketConfig, dict[str, float]]]:
-    """The markets, and for each the value of the swept field if that has no column of its own."""
-    regimes = [name.strip() for name in arguments.regimes.split(",")]
-    settings: list[dict[str, float]] = [{}]
-    if arguments.sweep is not None:
-        settings = [{arguments.sweep: float(value)} for value in arguments.values.split(",")]
-        if arguments.sweep == "p_informed" and arguments.regimes == Arguments.regimes:
-            regimes = ["informed"]
-    return [
-        (
-            configure(regime, **(with_informed(regime, arguments.p_informed) | setting)),
-            {name: value for name, value in setting.items() if name != "p_informed"},
-        )
-        for regime in regimes
-        for setting in settings
-    ]
-
-
-def _policies(entries: list[report.Entry]) -> dict[str, MarketConfig]:
-    """Each agent, with the first market it quoted in."""
-    return {entry.agent: entry.sessions.config for entry in reversed(entries)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ intervals over sessions (95 percent) or multiples of a stated standard error (s.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gymnasium
@@ -131,9 +130,9 @@ def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
 def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """Correlation of D with V's move in 50 s; its s.e. over sessions is 0.003 where nobody knows anything.
+    """Correlation of D with V's move in 50 s: no more than 0.02 where nobody knows anything, 0.3 where many know.
 
-    There it is nothing to speak of, told by an interval within 0.03 of zero, and ten times that where many know.
+    Its s.e. over sessions is 0.003 and 0.01.
     """
 
     def correlation(sessions: Sessions) -> Estimate:
@@ -142,37 +141,45 @@ def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
         return over_fills(sessions, taker_direction(sessions) * move / np.sqrt(np.nanmean(move**2)))
 
     for regime in ("noise", "naive_informed"):
-        assert -0.03 < correlation(uninformed[regime]).low
-        assert correlation(uninformed[regime]).high < 0.03
-    assert correlation(informed[0.8]).low > 0.3
+        assert -0.02 < correlation(uninformed[regime]).low
+        assert correlation(uninformed[regime]).high < 0.02
+    assert correlation(informed[0.8]).low > 0.25
 
 
-def test_it_is_the_informed_who_move_prices_against_the_maker_not_those_who_are_only_called_so(
+def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, float]:
+    """By how much more the price moved against fills with the labelled than with noise takers [ticks], and its s.e."""
+    moves = against_value(sessions).adverse_move[:, FIFTY_SECONDS]
+    values, influences = [], []
+    for kind in (labelled, TakerKind.NOISE):
+        chosen = ~np.isnan(moves) & (sessions.fills["taker"] == kind)
+        sums = np.bincount(sessions.fill_session[chosen], moves[chosen], minlength=len(sessions))
+        counts = np.bincount(sessions.fill_session[chosen], minlength=len(sessions))
+        assert counts.sum() > 1000
+        values.append(sums.sum() / counts.sum())
+        # What each session adds to a ratio of sums, to first order; sessions are independent, fills are not.
+        influences.append((sums - values[-1] * counts) / counts.mean())
+    return values[0] - values[1], mean_and_standard_error(influences[0] - influences[1])[1]
+
+
+def test_those_who_know_move_the_price_against_the_maker_and_those_only_called_informed_do_not(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """In one and the same market, fills with those labelled informed against fills with noise takers."""
-
-    def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, float]:
-        moves = against_value(sessions).adverse_move[:, FIFTY_SECONDS]
-        kinds = sessions.fills["taker"]
-        kept = ~np.isnan(moves)
-        per_session = []
-        for kind in (labelled, TakerKind.NOISE):
-            chosen = kept & (kinds == kind)
-            assert chosen.sum() > 1000
-            sums = np.bincount(sessions.fill_session[chosen], moves[chosen], minlength=len(sessions))
-            counts = np.bincount(sessions.fill_session[chosen], minlength=len(sessions))
-            # What each session adds to the ratio of sums, to first order.
-            per_session.append((sums / counts.mean(), sums.sum() / counts.sum(), counts / counts.mean()))
-        (with_label, value, weight), (without, other_value, other_weight) = per_session
-        influence = (with_label - value * weight) - (without - other_value * other_weight)
-        return value - other_value, mean_and_standard_error(influence)[1]
-
-    only_called_so, standard_error = extra_adverse_move(uninformed["naive_informed"], TakerKind.NAIVE_INFORMED)
-    assert standard_error < 0.05
-    assert abs(only_called_so) < 3.0 * standard_error
+    """Against noise takers in the same market: 3.4 ticks more, s.e. 0.13, and none, s.e. 0.05."""
+    called_so, standard_error = extra_adverse_move(uninformed["naive_informed"], TakerKind.NAIVE_INFORMED)
+    assert abs(called_so) < 3.0 * standard_error < 0.2
     who_know, standard_error = extra_adverse_move(informed[0.4], TakerKind.INFORMED)
     assert who_know > 1.0 + 3.0 * standard_error
+
+
+def test_takers_who_act_in_just_the_same_way_on_a_signal_that_predicts_nothing_do_no_harm(
+    informed: dict[float, Sessions],
+) -> None:
+    """The twin of the market in which the rule loses: equal flow, no information. S.e. of the extra move: 0.15."""
+    deceived = run_sessions(rule, configure("informed", p_informed=0.8, informed_kind="decoy"), EPISODES, SEED)
+    assert mean(deceived.final_pnl).low > 0.0
+    assert difference(deceived.final_pnl, informed[0.8].final_pnl).low > 0.0
+    extra, standard_error = extra_adverse_move(deceived, TakerKind.DECOY_INFORMED)
+    assert abs(extra) < 3.0 * standard_error < 0.6
 
 
 # --------------------------------------------------------------------------------------- same prices
@@ -195,7 +202,7 @@ def test_the_same_seed_brings_the_same_prices_in_all_four_regimes_whatever_is_qu
     ]
     for path in paths[1:]:
         np.testing.assert_array_equal(path, paths[0])
-    assert len(np.unique(paths[0])) == paths[0].size - paths[0].shape[1] + 4  # no two decisions, no two markets alike
+    assert np.unique(paths[0]).size == paths[0].size  # and no two decisions, no two markets, are alike
 
 
 def test_the_default_market_has_at_least_ten_book_events_per_decision() -> None:

@@ -1,0 +1,141 @@
+"""A maker trained by PPO: what its run folder holds, and how it quotes.
+
+A run folder is what `train.py` writes: `run.json`, which says what was trained on what, and `model.zip`, the weights.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.base import AgentError
+from mm_gym import OBSERVATION_NAMES, MarketConfig
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO
+
+RUN_FILE = "run.json"
+MODEL_FILE = "model.zip"
+
+# What an action or an observation means hangs on these: a policy does not carry over to other values.
+_UNITS = ("max_offset", "max_inventory")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `run.json` says of a training."""
+
+    config: MarketConfig
+    """Of the markets it trains on."""
+    seed: int
+    n_envs: int
+    """Number of markets side by side."""
+    timesteps: int
+    """The budget, in decisions of all markets together."""
+    steps_done: int = 0
+    """Decisions learned from, at the last checkpoint."""
+    observation: tuple[str, ...] = OBSERVATION_NAMES
+    """Columns that the policy sees, in order."""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Of the learning algorithm."""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Of Python and the packages."""
+
+
+def read_run(folder: Path) -> Run:
+    """What the run folder says of itself.
+
+    Raises:
+        AgentError: if it is no run folder or its `run.json` cannot be read.
+    """
+    try:
+        plain = json.loads((folder / RUN_FILE).read_text())
+        plain["config"] = MarketConfig(**plain["config"])
+        plain["observation"] = tuple(plain["observation"])
+        return Run(**plain)
+    except OSError as error:
+        raise AgentError(
+            f"{folder} is no run folder: {RUN_FILE} in it cannot be read ({error.strerror}); write a folder that "
+            "train.py has written"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise AgentError(
+            f"{folder / RUN_FILE} is damaged or of another version of mm_gym ({error}); write another run folder, or "
+            "train again"
+        ) from error
+
+
+class PPOAgent:
+    """The policy of a PPO model, as stable-baselines3's `predict` has it."""
+
+    name = "ppo"
+
+    def __init__(self, model: "PPO") -> None:
+        self._model = model
+
+    def predict(
+        self,
+        observation: npt.NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[npt.NDArray[np.float32], Any]:
+        """Actions of shape (n, 2) in [-1, 1] for observations of shape (n, columns), and the state, which it has not.
+
+        Args:
+            deterministic: the mean action; False draws from the policy, with torch's global generator.
+        """
+        actions, _ = self._model.predict(observation, deterministic=deterministic)
+        return actions, state
+
+
+def load(folder: Path, config: MarketConfig) -> PPOAgent:
+    """The maker that was trained in this folder, to quote in markets of this configuration.
+
+    Model files are pickles, and reading one can run any program: load only those you trust.
+
+    Raises:
+        AgentError: if the folder cannot be read, or the policy was trained in other units than these markets have.
+    """
+    run = read_run(folder)
+    if run.observation != OBSERVATION_NAMES:
+        raise AgentError(
+            f"{folder} was trained on {len(run.observation)} observations ({', '.join(run.observation)}), these "
+            f"markets show {len(OBSERVATION_NAMES)} ({', '.join(OBSERVATION_NAMES)}); use the version of mm_gym that "
+            f"trained it, {run.versions.get('mm-gym', 'unknown')}, or train again"
+        )
+    for name in _UNITS:
+        trained, wanted = getattr(run.config, name), getattr(config, name)
+        if trained != wanted:
+            raise AgentError(
+                f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
+                f"observations are in shares of it; write {name}={trained:g}"
+            )
+    return PPOAgent(load_model(folder))
+
+
+def load_model(folder: Path, **arguments: Any) -> "PPO":
+    """The model in the folder.
+
+    Args:
+        **arguments: to `PPO.load`, such as `env`.
+
+    Raises:
+        AgentError: if there is none, or it cannot be read.
+    """
+    from stable_baselines3 import PPO  # torch is loaded only for those who use it
+
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise AgentError(f"{folder} holds no {MODEL_FILE}; write a run folder in which train.py has saved a checkpoint")
+    try:
+        return PPO.load(path, device="cpu", **arguments)
+    except Exception as error:  # a damaged zip, pickle or state may raise nearly anything
+        raise AgentError(
+            f"{path} is damaged or of another version ({type(error).__name__}: {error}); train again, or take the "
+            "folder from a backup"
+        ) from error

@@ -1,0 +1,150 @@
+"""What is drawn: entries, one agent in one market each, what they are called beside one another, and which to choose."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mm_gym.config import FIELD_NAMES, MarketConfig, configure
+from mm_gym.evaluation.rollout import Sessions
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One agent in one market."""
+
+    label: str
+    """Its name where it stands alone, such as `inventory_skew, informed, p = 0.4`."""
+    agent: str
+    sessions: Sessions
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One agent in markets that differ in one field."""
+
+    name: str
+    agent: str
+    field: str
+    points: tuple[Entry, ...]
+    """By ascending value of the field."""
+
+    @property
+    def values(self) -> list[float]:
+        return [float(getattr(entry.sessions.config, self.field)) for entry in self.points]
+
+
+_FEWEST_POINTS = 3  # fewer are no curve
+_SHORT_NAMES = {"p_informed": "p"}
+
+
+def distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Each agent in each market once: several experiments may show the same sessions."""
+    kept: list[Entry] = []
+    for entry in entries:
+        if not any(entry.agent == other.agent and entry.sessions is other.sessions for other in kept):
+            kept.append(entry)
+    return kept
+
+
+def by_agent(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The entries of each agent, in order of first appearance."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.agent, []).append(entry)
+    return groups
+
+
+def market_names(configs: Sequence[MarketConfig]) -> list[str]:
+    """What to call each market beside the others: its regime, and what sets it apart from the regime's defaults.
+
+    The informed share is said wherever there is one; other fields only if the markets differ in them.
+    """
+    differing = {name for name in FIELD_NAMES if len({getattr(config, name) for config in configs}) > 1}
+    return [_market_name(config, differing - {"regime"}) for config in configs]
+
+
+def _market_name(config: MarketConfig, differing: set[str]) -> str:
+    default = configure(config.regime)
+    parts = [config.regime]
+    for name in FIELD_NAMES:
+        value = getattr(config, name)
+        told = name in differing and value != getattr(default, name)
+        informed = name == "p_informed" and (value > 0.0 or (name in differing and config.regime == "informed"))
+        if told or informed:
+            parts.append(setting_text(name, value))
+    return ", ".join(parts)
+
+
+def setting_text(name: str, value: Any) -> str:
+    """A field of the configuration as titles say it: `p = 0.4`, `latency = 0.5`, `sniping`, `informed_kind = decoy`."""
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    shown = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{_SHORT_NAMES.get(name, name)} = {shown}"
+
+
+def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
+    """By field, the curves over it: one agent in three markets or more that differ in this field alone."""
+    numeric = [field.name for field in fields(MarketConfig) if field.type in (int, float)]
+    found: dict[str, list[Curve]] = {}
+    for field in numeric:
+        groups: dict[tuple[Any, ...], dict[float, Entry]] = {}
+        for entry in entries:
+            config = entry.sessions.config
+            others = tuple(getattr(config, name) for name in FIELD_NAMES if name != field)
+            groups.setdefault((entry.agent, *others), {}).setdefault(getattr(config, field), entry)
+        kept = [group for group in groups.values() if len(group) >= _FEWEST_POINTS]
+        if kept:
+            found[field] = _named(field, [tuple(group[value] for value in sorted(group)) for group in kept])
+    return found
+
+
+def _named(field: str, groups: Sequence[tuple[Entry, ...]]) -> list[Curve]:
+    """Called by the agent, and by the market where markets differ in more than the field."""
+    differing = {
+        name for name in FIELD_NAMES if name != field and len({getattr(g[0].sessions.config, name) for g in groups}) > 1
+    }
+    named = []
+    for group in groups:
+        config = group[0].sessions.config
+        parts = [group[0].agent]
+        parts += [
+            config.regime if name == "regime" else setting_text(name, getattr(config, name))
+            for name in FIELD_NAMES
+            if name in differing
+        ]
+        named.append(Curve(", ".join(parts), group[0].agent, field, group))
+    return named
+
+
+def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
+    """At most `limit` of the entries, in their order, that show the range of markets.
+
+    Each regime in turn gives one until there are enough: first the markets that differ least from the regime's
+    defaults, and of a sweep over the informed share its upper end, its lower end and then the middle.
+    """
+    if len(entries) <= limit:
+        return list(entries)
+    regimes: dict[str, list[Entry]] = {}
+    for entry in entries:
+        regimes.setdefault(entry.sessions.config.regime, []).append(entry)
+    queues = [_by_importance(members) for members in regimes.values()]
+    turns = [entry for turn in itertools.zip_longest(*queues) for entry in turn if entry is not None]
+    chosen = {id(entry) for entry in turns[:limit]}
+    return [entry for entry in entries if id(entry) in chosen]
+
+
+def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
+    shares = sorted({entry.sessions.config.p_informed for entry in entries})
+    middle = 0.5 * (shares[0] + shares[-1])
+
+    def unusual(entry: Entry) -> tuple[int, float]:
+        config = entry.sessions.config
+        default = configure(config.regime, p_informed=config.p_informed)
+        oddities = sum(getattr(config, name) != getattr(default, name) for name in FIELD_NAMES)
+        from_middle = abs(config.p_informed - middle)
+        is_end = config.p_informed in (shares[0], shares[-1])
+        return oddities, -2.0 - config.p_informed if is_end else from_middle
+
+    return sorted(entries, key=unusual)

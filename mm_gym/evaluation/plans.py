@@ -1,0 +1,106 @@
+"""What an evaluation runs: agents in markets, a sweep over a field, or the post-mortem's experiments.
+
+Agents are named by strings and made by a function that the caller brings, since this package knows no agents.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
+from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
+from mm_gym.evaluation.experiments.laboratory import AgentNamer
+from mm_gym.evaluation.report import Entry
+from mm_gym.evaluation.rollout import Cell, run_cells
+from mm_gym.evaluation.table import summarise
+from mm_gym.regimes import with_informed
+
+Market = tuple[MarketConfig, dict[str, float]]
+"""A market, and the value of the swept field if that has no column of its own."""
+
+
+@dataclass
+class Results:
+    """What came out: rows for tables, entries for pictures, and the findings of experiments."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def plan_markets(
+    regimes: Sequence[str], p_informed: float | None = None, sweep: str | None = None, values: Sequence[float] = ()
+) -> list[Market]:
+    """The markets of an evaluation: each regime, or each regime at each value of the swept field.
+
+    Raises:
+        ConfigurationError: for an unknown regime or field, or a value out of range.
+    """
+    settings: list[dict[str, float]] = [{}] if sweep is None else [{sweep: value} for value in values]
+    return [
+        (
+            configure(regime, **(with_informed(regime, p_informed) | setting)),
+            {name: value for name, value in setting.items() if name != "p_informed"},
+        )
+        for regime in regimes
+        for setting in settings
+    ]
+
+
+def run_grid(
+    name_agent: AgentNamer,
+    agents: Sequence[str],
+    markets: Sequence[Market],
+    reference: str | None = None,
+    episodes: int = 256,
+    seed: int = 0,
+    jobs: int | None = None,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Every agent in every market, with differences from a reference agent if one is named.
+
+    Args:
+        on_batch: called with the number of sessions done and the number of all.
+
+    Raises:
+        ConfigurationError: if the reference is none of the agents.
+    """
+    if reference is not None and reference not in agents:
+        raise ConfigurationError(f"the reference {reference!r} is none of the agents; {nearest(reference, agents)}")
+    cells = [Cell(agent, name_agent(agent), config) for config, _ in markets for agent in agents]
+    for cell in cells:
+        cell.make_agent(cell.config)  # an agent that cannot be made is found out now, not after the others have run
+    total = len(cells) * episodes
+    sessions = run_cells(
+        cells, episodes, seed, jobs, on_batch=None if on_batch is None else lambda done: on_batch(done, total)
+    )
+    results = Results()
+    for index, (config, swept) in enumerate(markets):
+        here = dict(zip(agents, sessions[index * len(agents) :], strict=False))
+        compared_with = here[reference] if reference is not None else None
+        share = f" p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
+        market = config.regime + share + "".join(f" {name} = {value:g}" for name, value in swept.items())
+        for agent, result in here.items():
+            results.rows.append(summarise(agent, result, compared_with) | swept)
+            results.entries.append(Entry(f"{agent}, {market}", agent, result))
+    return results
+
+
+def run_experiments(names: Sequence[str], laboratory: Laboratory) -> Results:
+    """Experiments by name; `all` is all of them.
+
+    Raises:
+        ConfigurationError: for an unknown name.
+    """
+    for name in names:
+        if name not in (*EXPERIMENTS, "all"):
+            raise ConfigurationError(f"experiment {name!r} is unknown; {nearest(name, [*EXPERIMENTS, 'all'])}")
+    results = Results()
+    for name in EXPERIMENTS if "all" in names else names:
+        finding = EXPERIMENTS[name](laboratory)
+        results.findings.append(finding)
+        for label, result in finding.sessions.items():
+            agent = finding.agents[label]
+            results.rows.append({"experiment": name, "market": label} | summarise(agent, result))
+            results.entries.append(Entry(f"{name}: {label}", agent, result))
+    return results
