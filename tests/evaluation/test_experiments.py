@@ -1,0 +1,77 @@
+"""The post-mortem's lessons hold at the defaults, and the same code says that they do not once the cause is gone."""
+
+import functools
+
+import pytest
+
+from agents import make_agent, parse_agent
+from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
+from mm_gym.evaluation.experiments.laboratory import above, below, within
+from mm_gym.evaluation.statistics import Estimate
+
+SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+
+
+def name_agent(text: str) -> functools.partial:
+    name, parameters = parse_agent(text)
+    return functools.partial(make_agent, name, **parameters)
+
+
+@functools.cache
+def laboratory(seed: int, effect: bool) -> Laboratory:
+    return Laboratory(name_agent, episodes=256, seed=seed, effect=effect)
+
+
+@functools.cache
+def found(experiment: str, seed: int, effect: bool) -> Finding:
+    return EXPERIMENTS[experiment](laboratory(seed, effect))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_claim_of_every_experiment_holds_at_the_defaults(experiment: str, seed: int) -> None:
+    finding = found(experiment, seed, True)
+    failed = [
+        f"{claim.sentence}: {claim.estimate}, wanted {claim.wanted}" for claim in finding.claims if not claim.holds
+    ]
+    assert not failed
+    assert finding.holds
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_no_experiment_holds_once_its_cause_is_taken_out(experiment: str, seed: int) -> None:
+    twin = found(experiment, seed, False)
+    assert not twin.holds
+    assert {claim.sentence for claim in twin.claims} == {
+        claim.sentence for claim in found(experiment, seed, True).claims
+    }
+    # The set-up is as sound as in the experiment itself: it is the effect that is gone.
+    assert all(claim.holds for claim in twin.audit)
+
+
+def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> None:
+    notes = found("identical_prices", 0, True).notes
+    digests = {note.rsplit(" ", 1)[1] for note in notes}
+    assert len(notes) == 4
+    assert len(digests) == 1
+    few = Laboratory(name_agent, episodes=8, seed=5)
+    assert digests.isdisjoint(note.rsplit(" ", 1)[1] for note in EXPERIMENTS["identical_prices"](few).notes)
+
+
+@pytest.mark.parametrize(
+    "estimate, judged_above, judged_below, judged_within",
+    [
+        (Estimate(1.0, 0.5, 1.5), True, False, False),
+        (Estimate(-1.0, -1.5, -0.5), False, True, False),
+        (Estimate(0.0, -0.1, 0.1), False, False, True),
+        (Estimate(0.0, -0.4, 0.4), False, False, False),  # too little data proves nothing, not even sameness
+        (Estimate(float("nan"), float("nan"), float("nan")), False, False, False),
+    ],
+)
+def test_a_claim_holds_only_if_its_whole_interval_lies_where_it_should(
+    estimate: Estimate, judged_above: bool, judged_below: bool, judged_within: bool
+) -> None:
+    assert above("", estimate, 0.0, "", "").holds is judged_above
+    assert below("", estimate, 0.0, "", "").holds is judged_below
+    assert within("", estimate, 0.25, "", "").holds is judged_within
