@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.base import AgentError
+from agents import AgentError
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ _UNITS = ("max_offset", "max_inventory")
 
 @dataclass(frozen=True)
 class Run:
-    """What `run.json` says of a training."""
+    """What `run.json` says of a training.
+
+    Raises:
+        ValueError: for a number out of range.
+    """
 
     config: MarketConfig
     """Of the markets it trains on."""
@@ -44,6 +48,12 @@ class Run:
     """Of the learning algorithm."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Of Python and the packages."""
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("seed", 0), ("n_envs", 1), ("timesteps", 1)):
+            value = getattr(self, name)
+            if value < lowest:
+                raise ValueError(f"{name}={value} is out of range; write a whole number from {lowest} up")
 
 
 def read_run(folder: Path) -> Run:

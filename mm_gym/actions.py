@@ -50,7 +50,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
     """
     if dialect == "discrete":
         return _from_discrete(actions, n_markets)
-    offsets = np.asarray(actions, dtype=np.float32)
+    offsets = _array(actions, np.float32)
     if offsets.shape != (n_markets, 2):
         raise ValueError(
             f"actions of shape {offsets.shape} came, (number of markets, 2) = ({n_markets}, 2) was wanted; "
@@ -72,7 +72,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
 
 
 def _from_discrete(actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
-    choices = np.asarray(actions)
+    choices = _array(actions)
     if choices.shape != (n_markets,) or choices.dtype.kind not in "iu":
         raise ValueError(
             f"discrete actions of shape {choices.shape} and type {choices.dtype} came, {n_markets} whole numbers "
@@ -84,3 +84,14 @@ def _from_discrete(actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
             f"write one from 0 to {_CHOICES * _CHOICES - 1}"
         )
     return np.ascontiguousarray(_DISCRETE_TABLE[choices])
+
+
+def _array(actions: Any, dtype: type[np.float32] | None = None) -> npt.NDArray[Any]:
+    """The actions as an array; what cannot be one is refused in a sentence."""
+    try:
+        return np.asarray(actions, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"actions {actions!r} came, which are no array of numbers ({error}); an array was wanted; write one action "
+            "for each market"
+        ) from error

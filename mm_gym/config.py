@@ -177,7 +177,7 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
     Raises:
         ConfigurationError: for an unknown regime or keyword (naming the nearest), or a value out of range.
     """
-    if regime not in REGIMES:
+    if not isinstance(regime, str) or regime not in REGIMES:
         raise ConfigurationError(
             f"regime {regime!r} is unknown; {nearest(str(regime), REGIMES)} (regimes: {', '.join(REGIMES)})"
         )
@@ -238,9 +238,12 @@ _WHOLE = {"session_steps", "quote_size", "max_inventory"}
 _SWITCHES = {"informed_price_limit", "sniping"}
 
 
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(MarketConfig)}
+
+
 def _check(config: MarketConfig) -> None:
     """Put every field into its type and check its range, then check what fields say together."""
-    if config.regime not in REGIMES:
+    if not isinstance(config.regime, str) or config.regime not in REGIMES:
         raise ConfigurationError(f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}")
     for name, choices in _CHOICES.items():
         value = getattr(config, name)
@@ -259,9 +262,12 @@ def _check(config: MarketConfig) -> None:
 def _number(name: str, value: Any, low: float, high: float, closed: bool) -> float | int:
     whole = name in _WHOLE
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        raise ConfigurationError(f"{name}={value!r} is not {kind}; write one, such as {name}={low:g}")
-    number = float(value)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ConfigurationError(f"{name}={value!r} is not {kind}; write one, such as {name}={_DEFAULTS[name]:g}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.nan  # an integer too long for a float is in no range
     inside = low <= number <= high if closed else low < number <= high
     if not inside or (whole and number != int(number)):
         bound = "from" if closed else "above"

@@ -4,6 +4,7 @@ It calls the functions that the environments' markets call, so what exchange dat
 other. Here ids and prices may be any integers an exchange sends, input is checked, and the record grows.
 """
 
+from collections.abc import Hashable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,7 +19,7 @@ _SIDES = {"bid": BID, "ask": ASK}
 _LEVELS, _ORDERS = 1024, 16_384
 _GROWTH = 8
 _LARGEST_PRICE = 2**60
-_LARGEST_SIZE = 2**60
+_LARGEST_SIZE = 2**40  # millions of these at one price add up without overflow
 
 
 class OrderBookError(ValueError):
@@ -97,10 +98,10 @@ class LimitOrderBook:
             OrderBookError: if no such order rests, or it has fewer lots.
         """
         slot = self._slot(order_id)
-        resting = int(self._books[0]["orders"][slot]["size"])
-        if size == resting:
+        resting = int(self._books[0]["orders"][slot]["lots"])
+        if _whole("size", size, 1, _LARGEST_SIZE) == resting:
             return self.cancel(order_id)
-        if _whole("size", size, 1, _LARGEST_SIZE) > resting:
+        if size > resting:
             raise OrderBookError(
                 f"order {order_id} has {resting} lots left, {size} cannot be taken out; write cancel({order_id}) to "
                 "remove it"
@@ -140,7 +141,7 @@ class LimitOrderBook:
         shown = n_levels if n is None else min(n_levels, _whole("n", n, 0, _LARGEST_SIZE))
         levels = self._books[0]["levels"][number, n_levels - shown : n_levels][::-1]
         sign = 1 if number == BID else -1
-        return [(sign * key, size) for key, size in zip(levels["key"].tolist(), levels["size"].tolist(), strict=True)]
+        return [(sign * key, size) for key, size in zip(levels["key"].tolist(), levels["lots"].tolist(), strict=True)]
 
     def queue(self, side: Side, price: int) -> list[tuple[int, int]]:
         """The orders at a price as (order_id, size), oldest first; empty when nobody quotes it.
@@ -160,7 +161,7 @@ class LimitOrderBook:
         slot = int(levels[index]["head"])
         while slot != NO_ORDER:
             order = book["orders"][slot]
-            queue.append((self._ids[slot], int(order["size"])))
+            queue.append((self._ids[slot], int(order["lots"])))
             slot = int(order["younger"])
         return queue
 
@@ -195,7 +196,7 @@ class LimitOrderBook:
         fills = []
         for price, size, slot, _owner in book["fills"][: int(book["n_fills"])].tolist():
             fills.append((self._ids[slot], price, size))
-            if int(book["orders"][slot]["size"]) == 0:
+            if int(book["orders"][slot]["lots"]) == 0:
                 self._forget(slot)
         return fills
 
@@ -216,7 +217,7 @@ class LimitOrderBook:
         return int(order_id)
 
     def _slot(self, order_id: int) -> int:
-        slot = self._slots.get(order_id)
+        slot = self._slots.get(order_id) if isinstance(order_id, Hashable) else None
         if slot is None:
             raise OrderBookError(
                 f"no order {order_id!r} rests in the book (it was filled, cancelled or never entered); "
@@ -226,7 +227,7 @@ class LimitOrderBook:
 
 
 def _side(side: str) -> int:
-    if side not in _SIDES:
+    if not isinstance(side, str) or side not in _SIDES:
         raise OrderBookError(f"side={side!r} came; write 'bid' to buy or 'ask' to sell")
     return _SIDES[side]
 

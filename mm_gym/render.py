@@ -56,10 +56,10 @@ def _level(book: Any, side: int, index: int) -> tuple[int, str]:
         order = book["orders"][slot]
         if order["owner"] == AGENT:
             parts += [str(others)] if others else []
-            parts.append(f">{order['size']}<")
+            parts.append(f">{order['lots']}<")
             others = 0
         else:
-            others += int(order["size"])
+            others += int(order["lots"])
         slot = order["younger"]
     parts += [str(others)] if others else []
     price = int(level["key"]) * (1 if side == BID else -1)

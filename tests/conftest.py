@@ -32,7 +32,7 @@ def _read_queues(record: Any, side: str) -> Queues:
             continue
         queue = queues[sign * order["key"]] = []
         while slot != NO_ORDER:
-            queue.append(Resting(pool[slot]["size"], pool[slot]["owner"] == AGENT, slot))
+            queue.append(Resting(pool[slot]["lots"], pool[slot]["owner"] == AGENT, slot))
             slot = pool[slot]["younger"]
     return queues
 

@@ -34,12 +34,9 @@ def recorded_session(regime: str, seed: int, **fields: Any) -> tuple[list[dict[s
     infos = [env.reset(seed=seed)[1]]
     for _ in range(500):
         infos.append(env.step(generator.uniform(-1.0, -0.5, 2).astype(np.float32))[4])
-    market = env._markets.records[0]
-    fills = env._markets.fill_rows[0][: market["n_fill_rows"]]
-    path = env._markets.path_rows[0][: market["n_path_rows"]]
-    assert 100 < len(fills) < 5000
-    assert len(path) < 50_000
-    return infos, market["account"].copy(), fills, path
+    fills, path = env.recorded()
+    assert len(fills) > 100
+    return infos, env._markets.records[0]["account"].copy(), fills, path
 
 
 def exactly(regime: str) -> Any:
@@ -52,14 +49,14 @@ def exactly(regime: str) -> Any:
 def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(regime: str, seed: int) -> None:
     infos, account, fills, _ = recorded_session(regime, seed)
     direction = np.where(fills["side"] == BID, 1, -1)
-    lots = direction * fills["size"]
-    fee = 0.375 * fills["size"]
+    lots = direction * fills["lots"]
+    fee = 0.375 * fills["lots"]
     within = exactly(regime)
     assert account["cash"] == pytest.approx(-math.fsum(lots * fills["price"]) - math.fsum(fee), **within)
     assert account["inventory"] == lots.sum()
     assert account["fees"] == pytest.approx(fee.sum(), **within)
     assert account["spread_pnl"] == pytest.approx(math.fsum(lots * (fills["mid"] - fills["price"])), **within)
-    assert (account["n_fills"], account["n_lots"]) == (len(fills), fills["size"].sum())
+    assert (account["n_fills"], account["n_lots"]) == (len(fills), fills["lots"].sum())
     np.testing.assert_array_equal(fills["inventory"], np.cumsum(lots))
     # And after every decision, with the fills up to then.
     done = np.searchsorted(fills["time"], np.arange(501), side="right")
@@ -145,7 +142,7 @@ def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
 
 
 def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_form() -> None:
-    """Nobody else quotes there, so those few who would pay 10 ticks do: lambda = rate / 2 * exp(-10 / tolerance) a side.
+    """Nobody else quotes there, so whoever would pay 10 ticks does: lambda = rate / 2 * exp(-10 / tolerance) a side.
 
     Each quote is for one lot and renewed every second, so a second has a fill with probability 1 - exp(-lambda).
     """

@@ -114,6 +114,23 @@ def test_the_ladder_is_restored_with_the_market() -> None:
     assert env.render() == ladder
 
 
+def test_what_was_recorded_is_restored_with_the_market() -> None:
+    """Into itself after another session, and into an environment that has recorded nothing."""
+    env, other = single(record=1000, session_steps=60), single(record=1000, session_steps=60)
+    env.reset(seed=0)
+    play_single(env, 30)
+    checkpoint = env.snapshot()
+    play_single(env, 20)
+    expected = [rows.tobytes() for rows in env.recorded()]
+    assert len(env.recorded().fills) > 5
+    env.reset(seed=1)
+    play_single(env, 50)
+    for taker_of_it in (env, other):
+        taker_of_it.restore(checkpoint)
+        play_single(taker_of_it, 20)
+        assert [rows.tobytes() for rows in taker_of_it.recorded()] == expected
+
+
 # -------------------------------------------------------------------------------------------- batch
 
 

@@ -161,8 +161,8 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
     for name, value in config.to_dict().items():
         assert type(value) in (int, float, bool, str), name
-    assert MarketConfig(session_steps=7.0).session_steps == 7  # type: ignore[arg-type]
-    assert type(MarketConfig(session_steps=7.0).session_steps) is int  # type: ignore[arg-type]
+    assert MarketConfig(session_steps=7.0).session_steps == 7
+    assert type(MarketConfig(session_steps=7.0).session_steps) is int
 
 
 # ----------------------------------------------------------------------------- names and companions
@@ -265,7 +265,7 @@ def test_a_configuration_is_frozen() -> None:
 
 def test_the_environments_show_the_configuration_that_they_run() -> None:
     keywords = {"regime": "informed", "p_informed": 0.7, "session_steps": 12}
-    expected = configure(**keywords)  # type: ignore[arg-type]
+    expected = configure(**keywords)
     assert gymnasium.make("MarketMaking-v0", **keywords).unwrapped.config == expected
     assert gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords).unwrapped.config == expected
 

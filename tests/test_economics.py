@@ -5,6 +5,7 @@ intervals over sessions (95 percent) or multiples of a stated standard error (s.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import gymnasium
@@ -16,9 +17,8 @@ from agents import make_agent
 from agents.base import to_actions
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import TakerKind
-from mm_gym.evaluation import Sessions, run_sessions
 from mm_gym.evaluation.metrics import against_mid, against_value, taker_direction
-from mm_gym.evaluation.rollout import HORIZONS
+from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean, mean_over_fills
 
 EPISODES = 256
@@ -93,7 +93,7 @@ def test_without_informed_takers_the_informed_regime_is_the_noise_regime(
 
 def test_pnl_falls_at_every_step_of_the_informed_share_and_ends_in_losses(informed: dict[float, Sessions]) -> None:
     """Paired on the same sessions: each step costs about 10 s.e. or more."""
-    for fewer, more in zip(SHARES, SHARES[1:], strict=False):
+    for fewer, more in pairwise(SHARES):
         assert difference(informed[more].final_pnl, informed[fewer].final_pnl).high < 0.0
     assert mean(informed[0.8].final_pnl).high < 0.0
 
@@ -103,7 +103,7 @@ def test_the_adverse_move_grows_at_every_step_of_the_informed_share(
     informed: dict[float, Sessions], against: Callable[[Sessions], Any]
 ) -> None:
     """Neighbouring intervals do not even touch; the steps are 6 s.e. of their difference or more."""
-    for fewer, more in zip(SHARES, SHARES[1:], strict=False):
+    for fewer, more in pairwise(SHARES):
         assert adverse_move(informed[more], against).low > adverse_move(informed[fewer], against).high
 
 
@@ -141,7 +141,7 @@ def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
         return over_fills(sessions, taker_direction(sessions) * move / np.sqrt(np.nanmean(move**2)))
 
     for regime in ("noise", "naive_informed"):
-        assert -0.02 < correlation(uninformed[regime]).low
+        assert correlation(uninformed[regime]).low > -0.02
         assert correlation(uninformed[regime]).high < 0.02
     assert correlation(informed[0.8]).low > 0.25
 

@@ -101,6 +101,33 @@ def test_a_wrong_room_for_records_is_refused_in_a_sentence(record: Any) -> None:
         gymnasium.make("MarketMaking-v0", record=record)
 
 
+def test_what_was_not_recorded_cannot_be_had_and_a_full_recorder_says_what_room_it_needs() -> None:
+    env = gymnasium.make("MarketMaking-v0").unwrapped
+    play(env, 5)
+    with pytest.raises(ValueError, match=r"nothing is recorded; make the environment with record="):
+        env.recorded()
+    env = gymnasium.make("MarketMaking-v0", record=2, taker_rate=3.0).unwrapped
+    play(env, 60)
+    with pytest.raises(ValueError, match=r"has room for 2 and 20; make the environment with record=") as raised:
+        env.recorded()
+    suggested = re.search(r"record=(\d+) or more", str(raised.value))
+    assert suggested is not None
+    env = gymnasium.make("MarketMaking-v0", record=int(suggested[1]), taker_rate=3.0).unwrapped
+    infos = play(env, 60)
+    assert len(env.recorded().fills) == sum(info["fills"] for info in infos) > 2
+
+
+def test_recording_changes_nothing_and_what_was_recorded_is_a_copy() -> None:
+    plain = play(gymnasium.make("MarketMaking-v0"), 100)
+    env = gymnasium.make("MarketMaking-v0", record=1000).unwrapped
+    assert play(env, 100) == plain
+    recorded = env.recorded()
+    stored = [rows.tobytes() for rows in recorded]
+    play(env, 100, seed=1)
+    assert [rows.tobytes() for rows in recorded] == stored
+    assert [rows.tobytes() for rows in env.recorded()] != stored
+
+
 # --------------------------------------------------------------------------------- what it promises
 
 
@@ -122,6 +149,38 @@ def test_info_has_every_key_of_the_contract_in_plain_python_types(regime: str) -
     for info in play(gymnasium.make("MarketMaking-v0", regime=regime), 20):
         assert {key: type(value) for key, value in info.items()} == INFO_TYPES
         assert json.loads(json.dumps(info)) == info
+
+
+# Far corners of the configuration; those that make for billions of events are left out.
+CORNERS: dict[str, list[Any]] = {
+    "decision_interval": [1e-3, 0.1, 30.0], "session_steps": [1, 7, 60], "warm_up": [0.0, 0.5], "latency": [1e-6, 5.0],
+    "initial_price": [0.3, -1e12, 1e12], "volatility": [0.0, 1e5], "signal_drift": [0.0, 1e4],
+    "signal_half_life": [1e-6, 1e12], "value_interval": [0.01, 1e3], "taker_rate": [0.0, 50.0],
+    "signal_threshold": [0.0, 5.0], "informed_price_limit": [False], "taker_tolerance": [0.0, 1e6, math.inf],
+    "taker_size": [1.0001, 1e6], "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0],
+    "maker_cancel_rate": [0.3, 100.0], "maker_depth": [0.0, 0.1, 1e6], "maker_size": [3.0, 1e6], "sniping": [True],
+    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "maker_fee": [-1e6, 0.1],
+    "close_out_impact": [0.1], "reward": ["pnl", "dampened"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_whatever_can_be_configured_runs_inside_its_space(regime: str) -> None:
+    generator = np.random.default_rng(13)
+    for _ in range(60):
+        chosen = [name for name in CORNERS if generator.random() < 0.4]
+        fields = {name: CORNERS[name][generator.integers(len(CORNERS[name]))] for name in chosen}
+        if fields.get("latency", 0.0) > 63.0 * fields.get("decision_interval", 1.0):
+            del fields["latency"]
+        env = gymnasium.make("MarketMaking-v0", regime=regime, **fields).unwrapped
+        observation, info = env.reset(seed=int(generator.integers(1000)))
+        for _ in range(40):
+            assert observation in env.observation_space, fields
+            observation, reward, terminated, _, info = env.step(generator.uniform(-1.5, 1.0, 2).astype(np.float32))
+            assert all(map(math.isfinite, (reward, *info.values()))), fields
+            assert abs(info["inventory"]) <= env.config.max_inventory
+            if terminated:
+                observation, info = env.reset()
 
 
 @pytest.mark.parametrize("session_steps", [1, 2, 37])
@@ -243,8 +302,7 @@ def test_the_pnl_reward_has_no_running_price() -> None:
 def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_loss() -> None:
     """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory * mid move)."""
     infos, _, env = session_of("dampened", "informed", dampening=0.7)
-    market = env._markets.records[0]
-    path = env._markets.path_rows[0][: market["n_path_rows"]]
+    path = env.recorded().path
     # A row says what holds from its time on, so a move of the mid is earned by the row's own inventory:
     # a fill settles at the mid before it.
     gains = np.diff(path["mid"]) * path["inventory"][1:]

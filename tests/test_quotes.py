@@ -100,11 +100,11 @@ def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: 
     kept_in_queue = entered_behind = partial_kept = not_quoted = 0
     for step, offsets in enumerate(half_tick_offsets(env, seed=1, steps=800, largest=4.0)):
         book, mid, inventory = read_book(env, read_queues), float(market["mid"]), int(market["account"]["inventory"])
-        placed_at, rows_before = quotes["placed_at"].copy(), int(market["n_fill_rows"])
+        placed_at, rows_before = quotes["placed_at"].copy(), len(env.recorded().fills)
         env.step(to_action(env, *offsets))
 
         after = read_book(env, read_queues)
-        fills = env._markets.fill_rows[0][rows_before : market["n_fill_rows"]]
+        fills = env.recorded().fills[rows_before:]
         prices = expected_prices(book, mid, offsets)
         room = {"bid": 6 - inventory, "ask": 6 + inventory}
         for number, side in enumerate(SIDES):
@@ -131,7 +131,7 @@ def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: 
                 assert quotes["lots_ahead_at_arrival"][number] == ahead
                 entered_behind += ahead > 0
             assert all(taken["price"] == price)
-            left = lots - int(taken["size"].sum())
+            left = lots - int(taken["lots"].sum())
             assert (new[1].lots if new else 0) == left
             if new is not None:
                 assert new[0] == price
@@ -193,7 +193,7 @@ def test_quotes_cross_neither_the_book_nor_each_other(
             assert max(book["bid"]) < min(book["ask"])
         n_fills += info["fills"]
     # All fills are at the agent's own price, as the resting side: takers came to it.
-    assert n_fills == env._markets.records[0]["n_fill_rows"] > 0
+    assert n_fills == len(env.recorded().fills) > 0
 
 
 @pytest.mark.parametrize("quote_size", [1, 2, 5])
@@ -207,7 +207,7 @@ def test_the_position_never_passes_its_bound_and_reaches_it(regime: str, quote_s
         offsets = (0.5, 6.0) if side else (6.0, 0.5)
         *_, info = env.step(to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2))
         assert abs(info["inventory"]) <= 3
-    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    rows = env.recorded().fills
     assert len(rows) > 100
     assert (rows["inventory"].min(), rows["inventory"].max()) == (-3, 3)
 
@@ -217,9 +217,9 @@ def test_a_side_at_the_bound_is_not_quoted_until_the_decision_after_it_came_off(
     names = mm_gym.OBSERVATION_NAMES
     at_bound = 0
     for _ in range(400):
-        inventory, rows = int(env._markets.records[0]["account"]["inventory"]), env._markets.records[0]["n_fill_rows"]
+        inventory, rows = int(env._markets.records[0]["account"]["inventory"]), len(env.recorded().fills)
         observation, *_ = env.step(to_action(env, 1.0, 1.0))
-        fills = env._markets.fill_rows[0][rows : env._markets.records[0]["n_fill_rows"]]
+        fills = env.recorded().fills[rows:]
         for number, side in enumerate(SIDES):
             if inventory == (2, -2)[number]:
                 at_bound += 1
@@ -320,7 +320,7 @@ def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(laten
     offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
     for pair in offsets:
         env.step(to_action(env, *pair))
-    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    rows = env.recorded().fills
     decision = np.floor(rows["time"] - latency).astype(int)
     assert decision.min() >= 0
     expected = [
@@ -341,7 +341,7 @@ def test_without_latency_quotes_rule_from_their_decision_on() -> None:
     offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
     for pair in offsets:
         env.step(to_action(env, *pair))
-    rows = env._markets.fill_rows[0][: env._markets.records[0]["n_fill_rows"]]
+    rows = env.recorded().fills
     expected = [
         10_000 - offsets[k][0] if side == BID else 10_000 + offsets[k][1]
         for k, side in zip(np.floor(rows["time"]).astype(int), rows["side"], strict=True)

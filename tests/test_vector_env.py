@@ -165,6 +165,19 @@ def test_the_ladders_of_the_batch_are_those_of_the_singles() -> None:
     assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).render() is None
 
 
+def test_what_the_batch_records_is_what_the_singles_record() -> None:
+    batch, single = pair(AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0)
+    reset_both(batch, single, "reset", seed=0)
+    for _ in range(60):  # past the end: what is recorded is the session under way
+        actions = np.full((N, 2), -0.8, np.float32)
+        batch.step(actions)
+        single.step(actions)
+    recorded = batch.unwrapped.recorded()
+    for market, env in enumerate(single.envs):
+        assert_same(tuple(recorded[market]), tuple(env.unwrapped.recorded()), f"market {market}")
+    assert sum(len(rows.fills) for rows in recorded) > 5 * N
+
+
 def test_spaces_and_metadata_are_those_of_the_singles() -> None:
     for mode, dialect in itertools.product(MODES, ("offsets", "discrete")):
         batch, single = pair(mode, action=dialect)

@@ -70,7 +70,7 @@ def find_level(book, side, key):
 @kernel
 def _copy_level(levels, side, source, target):
     levels[side, target].key = levels[side, source].key
-    levels[side, target].size = levels[side, source].size
+    levels[side, target].lots = levels[side, source].lots
     levels[side, target].head = levels[side, source].head
     levels[side, target].tail = levels[side, source].tail
 
@@ -96,7 +96,7 @@ def add(book, side, price, size, owner):
         book.n_levels[side] = n_levels + 1
         level = book.levels[side, index]
         level.key = key
-        level.size = size
+        level.lots = size
         level.head = slot
         level.tail = slot
         older = NO_ORDER
@@ -105,10 +105,10 @@ def add(book, side, price, size, owner):
         older = level.tail
         book.orders[older].younger = slot
         level.tail = slot
-        level.size += size
+        level.lots += size
     order = book.orders[slot]
     order.key = key
-    order.size = size
+    order.lots = size
     order.older = older
     order.younger = NO_ORDER
     order.side = side
@@ -126,10 +126,10 @@ def _withdraw(book, slot, size):
     side = order.side
     index = find_level(book, side, order.key)
     level = book.levels[side, index]
-    level.size -= size
-    order.size -= size
+    level.lots -= size
+    order.lots -= size
     book.n_events += 1
-    if order.size > 0:
+    if order.lots > 0:
         return
     if order.older == NO_ORDER:
         level.head = order.younger
@@ -156,13 +156,13 @@ def _withdraw(book, slot, size):
 @kernel
 def cancel(book, slot):
     """Take an order out of the book."""
-    _withdraw(book, slot, book.orders[slot].size)
+    _withdraw(book, slot, book.orders[slot].lots)
 
 
 @kernel
 def reduce(book, slot, size):
     """Take lots out of an order; it keeps its place in the queue. All of its lots, or more, cancel it."""
-    _withdraw(book, slot, min(size, book.orders[slot].size))
+    _withdraw(book, slot, min(size, book.orders[slot].lots))
 
 
 @kernel
@@ -181,12 +181,12 @@ def match(book, side, limit_price, size):
             break
         slot = level.head
         order = book.orders[slot]
-        traded = min(size, order.size)
+        traded = min(size, order.lots)
         fill = book.fills[book.n_fills]
         fill.owner = order.owner
         fill.slot = slot
         fill.price = price_key(other, order.key)
-        fill.size = traded
+        fill.lots = traded
         book.n_fills += 1
         size -= traded
         _withdraw(book, slot, traded)
@@ -199,7 +199,7 @@ def lots_ahead(book, slot):
     ahead = np.int64(0)
     older = book.orders[slot].older
     while older != NO_ORDER:
-        ahead += book.orders[older].size
+        ahead += book.orders[older].lots
         older = book.orders[older].older
     return ahead
 
@@ -224,19 +224,19 @@ def audit(book):
                     order.older != older
                     or order.side != side
                     or order.key != level.key
-                    or order.size <= 0
+                    or order.lots <= 0
                     or seen >= book.n_live
                 ):
                     return BROKEN_QUEUE
                 if not 0 <= order.place < book.n_live or book.live[order.place] != slot:
                     return BROKEN_POOL
-                lots += order.size
+                lots += order.lots
                 seen += 1
                 older = slot
                 slot = order.younger
             if older != level.tail:
                 return BROKEN_QUEUE
-            if lots != level.size:
+            if lots != level.lots:
                 return WRONG_LEVEL_SIZE
     if seen != book.n_live:
         return LOST_ORDER

@@ -8,6 +8,7 @@ arguments that change what they compile to.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -31,8 +32,7 @@ def entry_point(function: _Function) -> _Function:
     Raises:
         TypeError: if the function's closure does not hold the fingerprint, since its cached code could be stale.
     """
-    cells = function.__closure__ or ()
-    if not any(cell.cell_contents == FINGERPRINT for cell in cells):
+    if FINGERPRINT not in inspect.getclosurevars(function).nonlocals.values():
         raise TypeError(
             f"entry point {function.__qualname__!r} does not close over the core's fingerprint, so its cached "
             "machine code could outlive a change of a kernel; define it inside a function that takes "

@@ -125,7 +125,8 @@ class Outcome(IntEnum):
 
 
 def _record(fields: list[Any]) -> np.dtype[Any]:
-    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1.
+    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1; no field may have a name
+    # that np.record has a meaning for, such as `size`.
     return np.dtype((np.record, fields))
 
 
@@ -134,7 +135,7 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
     level = _record(
         [
             ("key", "i8"),  # price for bids, minus price for asks: the best has the largest key on both sides
-            ("size", "i8"),  # lots
+            ("lots", "i8"),
             ("head", "i4"),  # the oldest order
             ("tail", "i4"),  # the youngest order
         ]
@@ -142,7 +143,7 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
     order = _record(
         [
             ("key", "i8"),
-            ("size", "i8"),
+            ("lots", "i8"),
             ("older", "i4"),
             ("younger", "i4"),
             ("side", "i4"),
@@ -150,7 +151,7 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("place", "i8"),  # where in `live` this order stands
         ]
     )
-    fill = _record([("price", "i8"), ("size", "i8"), ("slot", "i4"), ("owner", "i4")])
+    fill = _record([("price", "i8"), ("lots", "i8"), ("slot", "i4"), ("owner", "i4")])
     return _record(
         [
             ("n_levels", "i8", (2,)),
@@ -313,7 +314,7 @@ FILL_ROW = _record(
         ("time", "f8"),
         ("side", "i8"),  # of the agent's order
         ("price", "f8"),
-        ("size", "i8"),
+        ("lots", "i8"),
         ("mid", "f8"),  # just before the taker arrived, without the agent's orders
         ("efficient_price", "f8"),
         ("signal", "f8"),

@@ -59,7 +59,10 @@ def maker_event(market):
         _place_order(market, BID if draw < rules.maker_rate else ASK)
         return
     place = int((draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate)
-    slot = market.book.live[min(place, market.book.n_live - 1)]
+    if place >= market.book.n_live:
+        # Quotes that the agent withdrew since the rate was worked out are still in it: their cancellations fall here.
+        return
+    slot = market.book.live[place]
     if market.book.orders[slot].owner == PUBLIC:
         cancel(market.book, slot)
 

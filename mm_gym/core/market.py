@@ -31,7 +31,7 @@ def _value_event(market, fill_rows):
     if market.flow.informed_kind == InformedKind.DECOY:
         advance_decoy(market)
     market.value_ticks += 1
-    market.next_value = market.start + market.value_ticks * market.rules.value_interval
+    market.next_value = market.start + (market.value_ticks + 1) * market.rules.value_interval
     pull_crossed(market)
     if market.rules.sniping:
         snipe(market, fill_rows)

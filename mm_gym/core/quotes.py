@@ -206,7 +206,7 @@ def quote_queue_ahead(market, side):
 def quote_lots(market, side):
     """Lots of the resting quote that are still unfilled."""
     slot = market.quotes.slot[side]
-    return market.book.orders[slot].size if slot != NO_ORDER else 0
+    return market.book.orders[slot].lots if slot != NO_ORDER else 0
 
 
 @kernel
@@ -216,8 +216,8 @@ def touch_lots(market, side):
     if index < 0:
         return 0
     level = market.book.levels[side, index]
-    lots = level.size
+    lots = level.lots
     slot = market.quotes.slot[side]
     if slot != NO_ORDER and find_level(market.book, side, market.book.orders[slot].key) == index:
-        lots -= market.book.orders[slot].size
+        lots -= market.book.orders[slot].lots
     return lots

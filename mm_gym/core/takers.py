@@ -126,13 +126,13 @@ def take(market, side, limit, size, kind, fill_rows):
     lots = 0
     for index in range(book.n_fills):
         fill = book.fills[index]
-        lots += fill.size
+        lots += fill.lots
         if fill.owner == AGENT:
             mark_to(market.account, mid)
-            settle_fill(market.account, 1 - side, fill.price, fill.size, market.rules.maker_fee)
+            settle_fill(market.account, 1 - side, fill.price, fill.lots, market.rules.maker_fee)
             if fill_rows.shape[0] > 0:
                 _record_fill(market, fill, 1 - side, mid, kind, fill_rows)
-            if book.orders[fill.slot].size == 0:
+            if book.orders[fill.slot].lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
     market.features.step_flow += lots if side == BID else -lots
     market.features.step_volume += lots
@@ -149,7 +149,7 @@ def _record_fill(market, fill, agent_side, mid, kind, fill_rows):
     row.time = market.time
     row.side = agent_side
     row.price = fill.price
-    row.size = fill.size
+    row.lots = fill.lots
     row.mid = mid
     row.efficient_price = market.efficient_price
     row.signal = market.signal

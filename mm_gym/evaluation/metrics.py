@@ -70,7 +70,7 @@ def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
     Summed over a session's fills this is its inventory PnL.
     """
     later = sessions.final_mid[sessions.fill_session] - sessions.fills["mid"]
-    return np.asarray(-taker_direction(sessions) * sessions.fills["size"] * later)
+    return np.asarray(-taker_direction(sessions) * sessions.fills["lots"] * later)
 
 
 def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -93,7 +93,7 @@ def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
     for session in range(len(sessions)):
         rows = sessions.fills[sessions.fill_session == session]
         inventory, cost = 0.0, 0.0
-        for side, price, size in zip(rows["side"].tolist(), rows["price"].tolist(), rows["size"].tolist(), strict=True):
+        for side, price, size in zip(rows["side"].tolist(), rows["price"].tolist(), rows["lots"].tolist(), strict=True):
             signed = -size if side == ASK else size
             if inventory * signed >= 0.0:
                 cost = (cost * abs(inventory) + price * size) / (abs(inventory) + size)

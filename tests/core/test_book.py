@@ -67,8 +67,8 @@ FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     "a wrong way back": (_set("orders", 2, "older", 0), codes.BROKEN_QUEUE),
     "an order of the other side": (_set("orders", 3, "side", BID), codes.BROKEN_QUEUE),
     "an order at another price": (_set("orders", 3, "key", -101), codes.BROKEN_QUEUE),
-    "an order without lots": (_set("orders", 3, "size", 0), codes.BROKEN_QUEUE),
-    "lots that the level does not know of": (_set("orders", 3, "size", 6), codes.WRONG_LEVEL_SIZE),
+    "an order without lots": (_set("orders", 3, "lots", 0), codes.BROKEN_QUEUE),
+    "lots that the level does not know of": (_set("orders", 3, "lots", 6), codes.WRONG_LEVEL_SIZE),
     "two orders in one place of the pool": (_set("orders", 3, "place", 2), codes.BROKEN_POOL),
     "a place outside the pool": (_set("orders", 3, "place", 6), codes.BROKEN_POOL),
 }

@@ -65,7 +65,7 @@ def _is_large(book: Any) -> bool:
 
 
 def _is_deep(book: Any) -> bool:
-    return bool(book["levels"]["size"].max() > 100_000)
+    return bool(book["levels"]["lots"].max() > 100_000)
 
 
 MANY_MAKERS = {"maker_rate": 32.0, "maker_cancel_rate": 0.5}  # the largest ratio that the configuration allows

@@ -121,7 +121,7 @@ def test_the_configured_sizes_are_the_means_of_geometric_ones() -> None:
         takers_of(20, 1_000.0, p_informed=0.5, informed_kind="naive", taker_size=2.0, naive_taker_size=5.0)
     )
     for kind, mean in ((TakerKind.NOISE, 2.0), (TakerKind.NAIVE_INFORMED, 5.0)):
-        sizes = rows["size"][rows["taker"] == kind]
+        sizes = rows["lots"][rows["taker"] == kind]
         law = stats.geom(1.0 / mean)
         assert_agrees(sizes.mean(), mean, law.std() / math.sqrt(len(sizes)))
         edges = np.append(np.arange(0.5, 8.0), np.inf)
@@ -252,7 +252,7 @@ def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> N
         rows = rows_of(markets)
         assert len(rows) > 1_000
         assert (rows["taker"] == TakerKind.SNIPER).all()
-        assert (rows["size"] == 3).all()
+        assert (rows["lots"] == 3).all()
         # The sniper gains what the agent loses: the price is worse for the agent than V.
         assert (directions(rows) * (rows["efficient_price"] - rows["price"]) > 0.0).all()
 
@@ -323,7 +323,7 @@ def _resting_lots(n_samples: int, **fields: Any) -> npt.NDArray[np.int64]:
             for side, sign in ((BID, 1), (ASK, -1)):
                 nearest = math.floor(sign * float(record["efficient_price"]))
                 levels = record["book"]["levels"][side, : int(record["book"]["n_levels"][side])]
-                lots[sample, side, nearest - levels["key"]] = levels["size"]
+                lots[sample, side, nearest - levels["key"]] = levels["lots"]
     return lots
 
 

@@ -13,7 +13,8 @@ import pytest
 from agents import RULES, make_agent
 from mm_gym import REGIMES, MarketConfig, configure
 from mm_gym.core.layout import FILL_ROW
-from mm_gym.evaluation import Cell, Sessions, rollout, run_cells, run_sessions
+from mm_gym.evaluation import rollout
+from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, run_sessions
 
 rule = partial(make_agent, "inventory_skew")
 near = partial(make_agent, "fixed_spread", half_spread=0.0)
@@ -122,9 +123,7 @@ def test_a_longer_evaluation_begins_with_the_sessions_of_a_shorter_one() -> None
     assert not np.isin(run_sessions(rule, config, 8, seed=10).seeds, many.seeds).any()
 
 
-@pytest.mark.parametrize(
-    "episodes, seed, said", [(0, 0, "episodes=0 came"), (-3, 0, "episodes=-3"), (1, -1, "seed=-1")]
-)
+@pytest.mark.parametrize("episodes, seed, said", [(0, 0, "episodes=0"), (-3, 0, "episodes=-3"), (1, -1, "seed=-1")])
 def test_a_number_of_sessions_or_a_seed_that_cannot_be_is_refused(episodes: int, seed: int, said: str) -> None:
     with pytest.raises(ValueError, match=f"{said}.*write"):
         run_sessions(rule, configure("noise"), episodes, seed)
@@ -199,7 +198,7 @@ def test_a_session_without_a_fill_has_figures_all_the_same() -> None:
 
 @pytest.mark.parametrize("make", [near, partial(make_agent, "random")], ids=["fixed", "random"])
 @pytest.mark.parametrize(
-    "fields, full", [({"session_steps": 150}, "path_rows"), ({"session_steps": 40, "taker_rate": 20.0}, "fill_rows")]
+    "fields, full", [({"session_steps": 150}, "path_rows"), ({"session_steps": 600, "taker_rate": 20.0}, "fill_rows")]
 )
 def test_a_recorder_that_was_full_is_noticed_and_mended(
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""What is drawn: entries, one agent in one market each, what they are called beside one another, and which to choose."""
+"""What is drawn: entries, one agent in one market each; what to call them beside one another, and which to choose."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,0 +1,177 @@
+"""How fast it is, beside what it is compared with: `python -m benchmarks.throughput [--quick]`.
+
+Machines drift by a tenth within minutes, so things that are compared take turns in one run, and the figure is the
+median of the ratios of neighbouring turns.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+import tyro
+from gymnasium.utils import seeding
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from stable_baselines3.common.logger import Logger
+
+import mm_gym
+from agents.ppo import Run
+from agents.training import DECISIONS_PER_UPDATE, SETTINGS, new_model
+from mm_gym.core.layout import MARKET
+from mm_gym.markets import Markets
+from mm_gym.sb3 import MarketMakingVecEnv
+
+BATCH = 256
+TRAINING_MARKETS = 128
+TORCH_THREADS = 2
+QUOTES = -0.7  # both offsets, as an action: 1.5 ticks of ten
+
+START = """
+import gymnasium, mm_gym
+env = gymnasium.make("MarketMaking-v0")
+env.reset(seed=0)
+env.step(env.action_space.sample())
+"""
+
+
+class NullVecEnv(MarketMakingVecEnv):
+    """An environment that does nothing, in the same spaces: what PPO costs by itself."""
+
+    def reset(self) -> npt.NDArray[np.float32]:
+        self._same = np.stack([self.observation_space.sample() for _ in range(self.num_envs)])
+        return self._same
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        pass
+
+    def step_wait(self) -> Any:
+        return self._same, np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, np.bool_), [{}] * self.num_envs
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def in_turns(first: Callable[[], float], second: Callable[[], float], turns: int) -> tuple[float, float, float]:
+    """Medians of what both return and of the ratios first / second of neighbouring turns; one turn warms up."""
+    first(), second()
+    pairs = []
+    for turn in range(turns):
+        if turn % 2:
+            pairs.append((first(), second()))
+        else:
+            then = second()
+            pairs.append((first(), then))
+    ones, others = zip(*pairs, strict=True)
+    ratios = [one / other for one, other in pairs]
+    return statistics.median(ones), statistics.median(others), statistics.median(ratios)
+
+
+def kernel_rates(steps: int) -> tuple[float, float]:
+    """Agent steps and book events per second of a batch stepped by the compiled core alone."""
+    markets = Markets(mm_gym.configure(), BATCH)
+    observations, outcomes = markets.empty_results()
+    markets.reset(np.arange(BATCH), [seeding.np_random(i)[0] for i in range(BATCH)], observations, outcomes)
+    offsets = np.full((BATCH, 2), QUOTES, np.float32)
+    events = int(markets.records["book"]["n_events"].sum())
+    taken = seconds(lambda: [markets.step(offsets) for _ in range(steps)])
+    events = int(markets.records["book"]["n_events"].sum()) - events
+    return BATCH * steps / taken, events / taken
+
+
+def vector_rate(steps: int) -> float:
+    """Agent steps per second of `gymnasium.make_vec`."""
+    environment = gymnasium.make_vec("MarketMaking-v0", num_envs=BATCH)
+    environment.reset(seed=0)
+    actions = np.full((BATCH, 2), QUOTES, np.float32)
+    return BATCH * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
+
+
+def single_rate(name: str, steps: int) -> float:
+    """Steps per second of `gymnasium.make`, new sessions included."""
+    environment = gymnasium.make(name)
+    environment.reset(seed=0)
+    environment.action_space.seed(0)
+    box = isinstance(environment.action_space, gymnasium.spaces.Box)
+    actions = [np.full(2, QUOTES, np.float32) if box else environment.action_space.sample() for _ in range(steps)]
+
+    def run() -> None:
+        for action in actions:
+            _, _, terminated, truncated, _ = environment.step(action)
+            if terminated or truncated:
+                environment.reset()
+
+    return steps / seconds(run)
+
+
+def ppo_rate(environment: type[MarketMakingVecEnv], updates: int) -> Callable[[], float]:
+    """A function that trains with train.py's settings for so many updates, and returns frames per second."""
+    run = Run(mm_gym.configure("mixed"), seed=0, n_envs=TRAINING_MARKETS, timesteps=1, settings=SETTINGS)
+    model = new_model(environment(TRAINING_MARKETS, "mixed"), run)
+    model.set_logger(Logger(None, []))
+
+    def frames_per_second() -> float:
+        before = model.num_timesteps
+        taken = seconds(lambda: model.learn(updates * DECISIONS_PER_UPDATE, reset_num_timesteps=False))
+        return (model.num_timesteps - before) / taken
+
+    return frames_per_second
+
+
+def main(quick: bool = False) -> None:
+    """Measure, and print a table.
+
+    Args:
+        quick: fewer and shorter turns, for a first look.
+    """
+    turns, steps = (3, 200) if quick else (9, 900)  # 900: within one session
+    torch.set_num_threads(TORCH_THREADS)
+    progress = iter(track(range(5), "measuring", transient=True))
+    next(progress)
+    kernel = [kernel_rates(steps) for _ in range(turns + 1)][1:]
+    next(progress)
+    vector = [vector_rate(steps) for _ in range(turns + 1)][1:]
+    next(progress)
+    ours, cartpole, single_ratio = in_turns(
+        lambda: single_rate("MarketMaking-v0", 50 * steps), lambda: single_rate("CartPole-v1", 50 * steps), turns
+    )
+    next(progress)
+    updates = 2 if quick else 6
+    with_markets, with_nothing, ppo_ratio = in_turns(
+        ppo_rate(MarketMakingVecEnv, updates), ppo_rate(NullVecEnv, updates), turns
+    )
+    next(progress)
+    start = [seconds(lambda: subprocess.run([sys.executable, "-c", START], check=True)) for _ in range(turns + 1)][1:]
+    next(progress, None)
+
+    agent_steps, events = (statistics.median(rates) for rates in zip(*kernel, strict=True))
+    table = Table(title=f"Medians of {turns} turns; one core, PPO with {TORCH_THREADS} threads")
+    for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
+        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")
+    table.add_row(f"agent steps/s, compiled core, {BATCH} markets", f"{agent_steps:,.0f}", "1,000,000")
+    table.add_row(f"agent steps/s, make_vec, {BATCH} markets", f"{statistics.median(vector):,.0f}", "1,000,000")
+    table.add_row("steps/s, gymnasium.make, one market", f"{ours:,.0f}", "")
+    table.add_row("steps/s, gymnasium.make, CartPole", f"{cartpole:,.0f}", "")
+    table.add_row("  ratio", f"{single_ratio:.0%}", "40%")
+    table.add_row(f"PPO frames/s, {TRAINING_MARKETS} markets", f"{with_markets:,.0f}", "")
+    table.add_row("PPO frames/s, nothing", f"{with_nothing:,.0f}", "")
+    table.add_row("  ratio", f"{ppo_ratio:.0%}", "75%")
+    table.add_row("warm start to the first step", f"{statistics.median(start):.2f} s", "1 s")
+    table.add_row("one market's record", f"{MARKET.itemsize:,} B", "")
+    Console(width=80).print(table)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

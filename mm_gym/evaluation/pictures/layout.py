@@ -1,0 +1,190 @@
+"""From a drawing to pixels: title, legend and panels put in their places, once for wide and once for narrow screens.
+
+Places are computed in inches from what each panel says beside its axes, which is several times faster than letting
+matplotlib measure every word, and lines panels up.
+"""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mm_gym.evaluation.pictures.style import (
+    COLOUR_MAP,
+    SETTINGS,
+    ColourScale,
+    Drawing,
+    Key,
+    Panel,
+    Picture,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDE, _NARROW = 9.6, 4.2  # [inches]
+_WIDE_DPI, _NARROW_DPI = 140, 190
+
+# [inches]
+_EDGE = 0.1
+_TITLE_LINE = 0.19
+_LEGEND_LINE = 0.2
+_PANEL_TITLE_LINE = 0.165
+_AXIS_LABEL = 0.19
+_TICK_LABELS = 0.28  # below the axes
+_RIGHT = 0.16  # half of the last tick's label
+_BAR_RIGHT, _BAR_BELOW = 0.85, 0.62  # room for the colour bar
+_BAR = 0.1  # its thickness
+
+# Letters an inch.
+_TITLE_LETTERS = 12.5
+_LETTERS = 15.5
+
+_Placed = dict[tuple[int, int], "Axes"]
+
+
+def render(drawing: Drawing) -> Picture:
+    """Lay a drawing out for wide and for narrow screens."""
+    from matplotlib import style
+
+    with style.context(["default", SETTINGS]):  # whatever the user's own settings are, which come back afterwards
+        wide = _png(drawing, _WIDE, min(drawing.columns, len(drawing.panels)), _WIDE_DPI, drawing.by_row)
+        narrow = _png(drawing, _NARROW, drawing.narrow_columns, _NARROW_DPI, True)
+    return Picture(drawing.name, drawing.section, drawing.title, drawing.caption, wide, narrow)
+
+
+def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image  # matplotlib's own way to write PNG
+
+    rows = -(-len(drawing.panels) // columns)
+    figure = Figure(figsize=(width, 1.0), dpi=dpi)
+    canvas: Any = FigureCanvasAgg(figure)
+    placed: _Placed = {}
+    for index, panel in enumerate(drawing.panels):
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        panel.draw(axes)
+        axes.set_title(_panel_title(panel, width / columns))
+        placed[divmod(index, columns) if by_row else divmod(index, rows)[::-1]] = axes
+    _share(drawing.panels, list(placed.values()))
+    _drop_repeated_labels(placed)
+    title = textwrap.wrap(drawing.title, int(width * _TITLE_LETTERS))
+    legend_columns, legend_rows = _legend_shape(drawing.keys, width)
+    head = _EDGE + _TITLE_LINE * len(title) + _LEGEND_LINE * legend_rows + 0.05
+    height = _arrange(figure, placed, drawing, head)
+    edge, top = _EDGE / width, 1.0 - _EDGE / height
+    figure.text(edge, top, "\n".join(title), va="top", size=10, weight="bold", linespacing=1.25)
+    if drawing.keys:
+        _add_legend(figure, drawing.keys, legend_columns, (edge, top - _TITLE_LINE * len(title) / height))
+    canvas.draw()
+    # 256 colours are as many as these pictures need, and a third of the bytes.
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(256, dither=Image.Dither.NONE)
+    figure.clear()  # a figure and its artists point at one another: without this they would wait for the collector
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def _panel_title(panel: Panel, width: float) -> str:
+    letters = int(width * _LETTERS) - 6
+    return "\n".join(wrapped(line, letters) for line in panel.title.split("\n"))
+
+
+def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -> float:
+    """Size the figure and place its axes, below a head of this height. Returns the figure's height [inches]."""
+    rows, columns = (1 + max(place[axis] for place in placed) for axis in (0, 1))
+    below = drawing.colour_scale is not None and columns == 1
+    beside = drawing.colour_scale is not None and not below
+    width = float(figure.get_figwidth())
+    lefts = [
+        drawing.tick_labels + _AXIS_LABEL * any(a.get_ylabel() for (_, c), a in placed.items() if c == column)
+        for column in range(columns)
+    ]
+    across = (width - sum(lefts) - columns * _RIGHT - _BAR_RIGHT * beside) / columns
+    over = [
+        _PANEL_TITLE_LINE * max(a.get_title().count("\n") + 1 for (r, _), a in placed.items() if r == row) + 0.1
+        for row in range(rows)
+    ]
+    under = [
+        _TICK_LABELS + _AXIS_LABEL * any(a.get_xlabel() for (r, _), a in placed.items() if r == row)
+        for row in range(rows)
+    ]
+    height = head + sum(over) + sum(under) + rows * drawing.panel_height + _BAR_BELOW * below + 0.02
+    figure.set_size_inches(width, height)
+    for (row, column), axes in placed.items():
+        left = sum(lefts[: column + 1]) + column * (across + _RIGHT)
+        top = head + sum(over[: row + 1]) + sum(under[:row]) + row * drawing.panel_height
+        bottom = height - top - drawing.panel_height
+        axes.set_position((left / width, bottom / height, across / width, drawing.panel_height / height))
+    if drawing.colour_scale is not None:
+        if below:
+            box = (lefts[0] / width, (_BAR_BELOW - 0.14) / height, across / width, _BAR / height)
+        else:
+            box = (1.0 - _BAR_RIGHT / width, under[-1] / height, _BAR / width, drawing.panel_height / height)
+        _add_colour_bar(figure, drawing.colour_scale, box, below)
+    return height
+
+
+def _add_colour_bar(figure: "Figure", scale: ColourScale, box: tuple[float, float, float, float], below: bool) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    colours = ScalarMappable(Normalize(scale.low, scale.high), COLOUR_MAP)
+    orientation = "horizontal" if below else "vertical"
+    figure.colorbar(colours, cax=figure.add_axes(box), label=scale.label, orientation=orientation)
+
+
+def _legend_shape(keys: Sequence[Key], width: float) -> tuple[int, int]:
+    """Columns and rows of a legend."""
+    if not keys:
+        return 1, 0
+    longest = max(len(key.label) for key in keys) / _LETTERS + 0.45
+    columns = max(1, min(len(keys), int(width / longest)))
+    return columns, -(-len(keys) // columns)
+
+
+def _add_legend(figure: "Figure", keys: Sequence[Key], columns: int, corner: tuple[float, float]) -> None:
+    from matplotlib.artist import Artist
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Artist] = [
+        Patch(facecolor=key.colour, label=key.label)
+        if key.filled
+        else Line2D([], [], color=key.colour, linestyle=key.line, marker=key.marker, label=key.label)
+        for key in keys
+    ]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=corner,
+        ncols=columns,
+        borderaxespad=0.0,
+        borderpad=0.2,
+        columnspacing=1.4,
+        handlelength=1.8,
+        labelspacing=0.35,
+    )
+
+
+def _share(panels: Sequence[Panel], all_axes: Sequence["Axes"]) -> None:
+    for word in {panel.share_y for panel in panels} - {""}:
+        members = [axes for panel, axes in zip(panels, all_axes, strict=True) if panel.share_y == word]
+        limits = [axes.get_ylim() for axes in members]
+        for axes in members:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _drop_repeated_labels(placed: _Placed) -> None:
+    """An axis label that the panel below, or the one to the left, says as well is said once."""
+    labels = {place: (axes.get_xlabel(), axes.get_ylabel()) for place, axes in placed.items()}
+    for (row, column), (x_label, y_label) in labels.items():
+        if labels.get((row + 1, column), ("", ""))[0] == x_label:
+            placed[row, column].set_xlabel("")
+        if labels.get((row, column - 1), ("", ""))[1] == y_label:
+            placed[row, column].set_ylabel("")

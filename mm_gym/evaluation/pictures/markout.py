@@ -1,0 +1,129 @@
+"""Markout curves: how a fill's profit fades as time passes after it, by regime and by counterparty."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, with_informed_takers
+from mm_gym.evaluation.pictures.entries import Entry, by_agent, market_names, representatives
+from mm_gym.evaluation.pictures.style import (
+    BLUE,
+    INK,
+    MARKERS,
+    SERIES,
+    VERMILION,
+    Drawing,
+    Key,
+    Line,
+    Panel,
+    Series,
+    curves_panel,
+)
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import mean_over_fills
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Measures = Callable[[Sessions], FillMeasures]
+
+_MARKETS = 6  # lines in a panel
+_AGENTS = 4  # rows of two panels
+_COUNTERPARTIES = 6  # panels
+_HOW_TO_READ = (
+    "At 0 s a curve starts at the effective half-spread; what it loses from there is the adverse move. Bands are 95 % "
+    "bootstrap intervals over sessions; fills whose horizon passes the close are left out."
+)
+
+
+def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """One row of panels for each agent, a line for each market: against the mid, and against the efficient price."""
+    agents = list(by_agent(entries).items())
+    for first in range(0, len(agents), _AGENTS):
+        shown = {agent: representatives(members, _MARKETS) for agent, members in agents[first : first + _AGENTS]}
+        everything = [entry for members in shown.values() for entry in members]
+        names = dict(zip(map(id, everything), market_names([e.sessions.config for e in everything]), strict=True))
+        looks = {name: (SERIES[i % 6], MARKERS[i % 6]) for i, name in enumerate(dict.fromkeys(names.values()))}
+        panels = [
+            _panel(f"{agent}, {words}", [_series(e.sessions, measure, *looks[names[id(e)]]) for e in members], agent)
+            for agent, members in shown.items()
+            for words, measure in (("against the mid", against_mid), ("against the efficient price V", against_value))
+        ]
+        yield Drawing(
+            name="markout_by_regime" + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
+            section="Markout over horizons",
+            title="Markout of the fills over the time since the fill, by market",
+            caption=_HOW_TO_READ,
+            panels=panels,
+            keys=[Key(name, colour, marker=marker) for name, (colour, marker) in looks.items()],
+            columns=2,
+        )
+
+
+def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """One panel for each market with informed takers: fills with those who know something, and with all others."""
+    with_both = [entry for entry in entries if with_informed_takers(entry.sessions).any()]
+    if not with_both:
+        return
+    # Where a share of zero or one was asked for, only one kind of counterparty is there to be seen.
+    split = [entry for entry in with_both if not with_informed_takers(entry.sessions).all()] or with_both
+    chosen = representatives(split, _COUNTERPARTIES)
+    left_out = f" {len(chosen)} of {len(split)} markets are shown." if len(chosen) < len(split) else ""
+    yield Drawing(
+        name="markout_by_counterparty",
+        section="Markout over horizons",
+        title="Markout of the fills with takers who know something, and with all others",
+        caption=f"{_HOW_TO_READ} The number of fills of each kind stands above each panel.{left_out}",
+        panels=[_counterparty_panel(entry) for entry in chosen],
+        keys=[
+            Key("with informed takers", VERMILION, marker="s"),
+            Key("with all others", BLUE, marker="o"),
+            Key("against the mid", INK),
+            Key("against the efficient price V", INK, line="--"),
+        ],
+        columns=2 if len(chosen) in (2, 4) else 3,
+    )
+
+
+def _counterparty_panel(entry: Entry) -> Panel:
+    informed = with_informed_takers(entry.sessions)
+    kinds: list[tuple[npt.NDArray[np.bool_], str, str]] = [(~informed, BLUE, "o"), (informed, VERMILION, "s")]
+    measures: list[tuple[Measures, Line]] = [(against_mid, "-"), (against_value, "--")]
+    lines = [
+        _series(entry.sessions, measure, colour, marker, line, chosen)
+        for measure, line in measures
+        for chosen, colour, marker in kinds
+    ]
+    counts = f"fills: {informed.sum():,} informed, {(~informed).sum():,} others"
+    return _panel(f"{entry.label}\n{counts}", lines, "markout")
+
+
+def _series(
+    sessions: Sessions,
+    measure: Measures,
+    colour: str,
+    marker: str,
+    line: Line = "-",
+    chosen: npt.NDArray[np.bool_] | None = None,
+) -> Series:
+    """The markout of the chosen fills, all by default, from the fill itself to the last horizon."""
+    kept = np.ones(len(sessions.fills), dtype=np.bool_) if chosen is None else chosen
+    measures = measure(sessions)
+    columns = [measures.effective_half_spread, *measures.markout.T]
+    estimates = [mean_over_fills(column[kept], sessions.fill_session[kept], len(sessions)) for column in columns]
+    return Series([0.0, *sessions.horizons], estimates, colour, line, marker)
+
+
+def _panel(title: str, lines: Sequence[Series], share_y: str) -> Panel:
+    ticks = lines[0].x
+
+    def finish(axes: "Axes") -> None:
+        # Logarithmic, but for the stretch from the fill itself to the first horizon.
+        axes.set_xscale("symlog", linthresh=ticks[1], linscale=0.5)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(-0.15 * ticks[1], 1.15 * ticks[-1])
+
+    return curves_panel(lines, title, "time since the fill [s]", "markout [ticks]", share_y=share_y, finish=finish)

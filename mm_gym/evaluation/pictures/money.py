@@ -1,0 +1,206 @@
+"""Where the PnL came from, how it and the inventory went through the session, and what was held."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym.evaluation.metrics import by_session, inventory_pnl_of_fills, with_informed_takers
+from mm_gym.evaluation.pictures.entries import Entry, by_agent, market_names, representatives
+from mm_gym.evaluation.pictures.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SERIES,
+    SKY,
+    VERMILION,
+    Drawing,
+    Key,
+    Panel,
+    neutral_line,
+    say,
+    wrapped,
+)
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BARS = 16  # in a picture
+_PATHS = 4  # markets in a picture of paths, two panels each
+_PATH_MARKETS = 8  # of an agent
+_SAMPLES = 3
+_MARKETS = 5  # lines in a panel of inventories
+_INVENTORY_PANELS = 8
+
+PARTS: dict[str, tuple[str, str]] = {
+    "spread": ("spread captured", BLUE),
+    "informed": ("inventory PnL, fills with informed takers", VERMILION),
+    "others": ("inventory PnL, fills with all others", ORANGE),
+    "fees": ("fees", SKY),
+    "close_out": ("close-out", PURPLE),
+}
+"""The parts that final PnL is the sum of: what they are called, and their colour."""
+
+
+def pnl_parts(sessions: Sessions) -> dict[str, npt.NDArray[np.float64]]:
+    """The parts of `PARTS`, shape (n,) each [ticks x lots]; their sum is the final PnL."""
+    of_fills, informed = inventory_pnl_of_fills(sessions), with_informed_takers(sessions)
+    return {
+        "spread": sessions.spread_pnl,
+        "informed": by_session(sessions, np.where(informed, of_fills, 0.0)),
+        "others": by_session(sessions, np.where(informed, 0.0, of_fills)),
+        "fees": -sessions.fees,
+        "close_out": -sessions.close_out,
+    }
+
+
+def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """One bar for each entry: gains to the right of zero, losses to the left, and what is left in the end."""
+    chosen = representatives(entries, _BARS)
+    means = [{name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen]
+    shown = [name for name in PARTS if any(parts[name] for parts in means)]
+    labels = [wrapped(entry.label, 28) for entry in chosen]
+    left_out = f" {len(chosen)} of {len(entries)} entries are shown." if len(chosen) < len(entries) else ""
+    yield Drawing(
+        name="pnl_decomposition",
+        section="PnL decomposition",
+        title="Where the PnL came from: mean of each part a session",
+        caption=(
+            "Parts to the right of zero were earned, parts to the left lost; they add up to the final PnL, whose 95 % "
+            f"bootstrap interval over {len(chosen[0].sessions)} sessions is drawn through the diamond.{left_out}"
+        ),
+        panels=[Panel(partial(_bars, entries=chosen, labels=labels, means=means, shown=shown))],
+        keys=[
+            *(Key(PARTS[name][0], PARTS[name][1], filled=True) for name in shown),
+            Key("final PnL", INK, line="", marker="D"),
+        ],
+        columns=1,
+        panel_height=0.15 + 0.38 * len(chosen),
+        tick_labels=0.15 + 0.068 * max(map(len, "\n".join(labels).split("\n"))),
+    )
+
+
+def _bars(
+    axes: "Axes",
+    entries: Sequence[Entry],
+    labels: Sequence[str],
+    means: Sequence[dict[str, float]],
+    shown: Sequence[str],
+) -> None:
+    rows = np.arange(len(entries))
+    right, left = np.zeros(len(entries)), np.zeros(len(entries))
+    for name in shown:
+        part = np.array([parts[name] for parts in means])
+        start = np.where(part >= 0.0, right, left)
+        axes.barh(rows, part, left=start, height=0.62, color=PARTS[name][1])
+        right, left = right + np.maximum(part, 0.0), left + np.minimum(part, 0.0)
+    for row, entry in enumerate(entries):
+        pnl = mean(entry.sessions.final_pnl)
+        for colour, width in (("white", 3.0), (INK, 1.4)):
+            axes.plot([pnl.low, pnl.high], [row, row], color=colour, linewidth=width)
+        axes.plot(pnl.value, row, color=INK, marker="D", markeredgecolor="white", markersize=5)
+    axes.axvline(0.0, color=INK, linewidth=0.8)
+    axes.grid(False, axis="y")
+    axes.set_yticks(rows, labels)
+    axes.set_ylim(len(entries) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("ticks × lots / session")
+
+
+def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """For each agent and market, PnL and inventory through the session."""
+    for number, (agent, members) in enumerate(by_agent(entries).items(), 1):
+        chosen = representatives(members, _PATH_MARKETS)
+        names = market_names([entry.sessions.config for entry in members])
+        named = dict(zip(map(id, members), names, strict=True))
+        for first in range(0, len(chosen), _PATHS):
+            shown = chosen[first : first + _PATHS]
+            panels = []
+            for entry in shown:
+                sessions, market = entry.sessions, named[id(entry)]
+                panels.append(_path_panel(sessions, sessions.pnl_path, "PnL [ticks × lots]", market))
+                panels.append(_path_panel(sessions, sessions.inventory_path, "inventory [lots]", ""))
+            suffix = f"_{first // _PATHS + 1}" if len(chosen) > _PATHS else ""
+            left_out = f" {len(chosen)} of {len(members)} markets are shown." if len(chosen) < len(members) else ""
+            yield Drawing(
+                name=f"paths_{number}{suffix}",
+                section="PnL and inventory through the session",
+                title=f"PnL and inventory of {agent} through the session",
+                caption=(
+                    f"Median and range of 90 % of {len(shown[0].sessions)} sessions, and the first {_SAMPLES} of "
+                    f"them. PnL is marked to the public mid without the agent's own orders.{left_out}"
+                ),
+                panels=panels,
+                keys=[
+                    Key("median of all sessions", BLUE),
+                    Key("5 % to 95 % of sessions", "#c4dcec", filled=True),
+                    Key("single sessions", MUTED),
+                ],
+                columns=len(shown),
+                narrow_columns=2,
+                by_row=False,
+                panel_height=1.5,
+            )
+
+
+def _path_panel(sessions: Sessions, path: npt.NDArray[np.float64], label: str, market: str) -> Panel:
+    def draw(axes: "Axes") -> None:
+        times = sessions.path_times
+        low, middle, high = np.percentile(path, [5.0, 50.0, 95.0], axis=0)
+        axes.fill_between(times, low, high, color="#c4dcec", linewidth=0)
+        for sample in path[:_SAMPLES]:
+            axes.plot(times, sample, color=MUTED, linewidth=0.6)
+        axes.plot(times, middle, color=BLUE)
+        neutral_line(axes)
+        axes.set_xlim(0.0, times[-1])
+        axes.set_xlabel("time [s]")
+        axes.set_ylabel(label)
+
+    return Panel(draw, market, share_y=label)
+
+
+def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """One panel for each agent, a line for each market: the share of time that each inventory was held."""
+    agents = list(by_agent(entries).items())
+    for first in range(0, len(agents), _INVENTORY_PANELS):
+        shown = {
+            agent: representatives(members, _MARKETS) for agent, members in agents[first : first + _INVENTORY_PANELS]
+        }
+        everything = [entry for members in shown.values() for entry in members]
+        names = dict(zip(map(id, everything), market_names([e.sessions.config for e in everything]), strict=True))
+        looks = {name: SERIES[i % len(SERIES)] for i, name in enumerate(dict.fromkeys(names.values()))}
+        yield Drawing(
+            name="inventory_distribution" + (f"_{first // _INVENTORY_PANELS + 1}" if first else ""),
+            section="Inventory distributions",
+            title="Share of time in which each inventory was held",
+            caption=f"At the decisions of {len(everything[0].sessions)} sessions a line.",
+            panels=[
+                Panel(partial(_held, lines=[(entry.sessions, looks[names[id(entry)]]) for entry in members]), agent)
+                for agent, members in shown.items()
+            ],
+            keys=[Key(name, colour) for name, colour in looks.items()],
+            columns=2 if len(shown) in (2, 4) else 3,
+            panel_height=2.0,
+        )
+
+
+def _held(axes: "Axes", lines: Sequence[tuple[Sessions, str]]) -> None:
+    most = max(int(sessions.max_abs_inventory.max()) for sessions, _ in lines)
+    width = 2 * (most // 41) + 1  # [lots] of a bin: odd, so that bins lie evenly about zero
+    furthest = -(-most // width) + 0.5
+    edges = np.arange(-furthest, furthest + 1.0) * width
+    for sessions, colour in lines:
+        counts, _ = np.histogram(sessions.inventory, bins=edges)
+        axes.stairs(100.0 * counts / (width * sessions.inventory.size), edges, color=colour, linewidth=1.4)
+    axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1.5)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("inventory [lots]")
+    axes.set_ylabel("share of time [% a lot]")
+    if most == 0:
+        say(axes, "always flat")

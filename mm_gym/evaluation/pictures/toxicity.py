@@ -1,0 +1,114 @@
+"""Curves over one field of the market, above all over the informed share of takers: what toxicity does to a maker."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
+from mm_gym.evaluation.pictures.entries import Curve, Entry, curves
+from mm_gym.evaluation.pictures.style import INK, MARKERS, SERIES, Drawing, Key, Line, Panel, Series, curves_panel
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
+
+HORIZON = 50.0  # [s]
+_AXIS_LABELS = {
+    "p_informed": "informed share of takers, p",
+    "latency": "latency [s]",
+    "imbalance": "imbalance of uninformed takers",
+    "signal_drift": "drift per unit of signal [ticks / s]",
+    "signal_half_life": "half-life of the signal [s]",
+    "volatility": "volatility [ticks / √s]",
+    "taker_rate": "taker rate [1/s]",
+}
+_CURVES_PER_PICTURE = 4
+
+Measure = Callable[[Sessions], Estimate]
+
+
+def toxicity(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """For each field with curves over it: PnL, fills and what followed the fills."""
+    for field, found in curves(entries).items():
+        for first in range(0, len(found), _CURVES_PER_PICTURE):
+            number = first // _CURVES_PER_PICTURE + 1
+            suffix = f"_{number}" if len(found) > _CURVES_PER_PICTURE else ""
+            yield _over(field, found[first : first + _CURVES_PER_PICTURE], suffix)
+
+
+def horizon_column(sessions: Sessions, horizon: float = HORIZON) -> int:
+    """The column of the horizon nearest to this one."""
+    return int(np.argmin(np.abs(np.asarray(sessions.horizons) - horizon)))
+
+
+def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
+    sessions = [entry.sessions for curve in shown for entry in curve.points]
+    h = f"{sessions[0].horizons[horizon_column(sessions[0])]:g} s"
+    axis = _AXIS_LABELS.get(field, field)
+    sweep_name = "toxicity" if field == "p_informed" else f"sweep_{field}"
+
+    looks: list[tuple[str, Line, str]] = [(colour, "-", marker) for colour, marker in zip(SERIES, MARKERS, strict=True)]
+
+    def panel(title: str, label: str, mid: Measure, value: Measure | None = None, neutral: float | None = 0.0) -> Panel:
+        measures: list[tuple[Measure | None, Line]] = [(mid, "-"), (value, "--")]
+        lines = [
+            Series(curve.values, [measure(entry.sessions) for entry in curve.points], colour, line, marker)
+            for curve, (colour, _, marker) in zip(shown, looks, strict=False)
+            for measure, line in measures
+            if measure is not None
+        ]
+        return curves_panel(lines, title, axis, label, neutral)
+
+    panels = [
+        panel("Final PnL", "ticks × lots / session", lambda s: mean(s.final_pnl)),
+        panel("Fills", "fills / session", lambda s: mean(s.n_fills.astype(np.float64)), neutral=None),
+        panel(
+            "Loss per fill: −final PnL / fills",
+            "ticks × lots / fill",
+            lambda s: ratio(-s.final_pnl, s.n_fills.astype(np.float64)),
+        ),
+        panel(
+            f"Markout at {h}",
+            "ticks",
+            lambda s: _over_fills(s, against_mid(s), "markout"),
+            lambda s: _over_fills(s, against_value(s), "markout"),
+        ),
+        panel(
+            f"Adverse move at {h}",
+            "ticks",
+            lambda s: _over_fills(s, against_mid(s), "adverse_move"),
+            lambda s: _over_fills(s, against_value(s), "adverse_move"),
+        ),
+        panel(
+            f"Adverse fill ratio at {h}",
+            "share of fills",
+            lambda s: _over_fills(s, against_mid(s), "adverse_fill"),
+            lambda s: _over_fills(s, against_value(s), "adverse_fill"),
+            neutral=0.5,
+        ),
+    ]
+    keys = [
+        *(
+            Key(curve.name, colour, marker=marker)
+            for curve, colour, marker in zip(shown, SERIES, MARKERS, strict=False)
+        ),
+        Key("against the mid", INK),
+        Key("against the efficient price V", INK, line="--"),
+    ]
+    episodes = len(sessions[0])
+    return Drawing(
+        name=f"{sweep_name}{suffix}",
+        section="Toxicity curves" if field == "p_informed" else f"Sweep of {field}",
+        title=f"PnL, fills and what followed the fills, against the {axis}",
+        caption=(
+            f"Bands are 95 % bootstrap intervals over {episodes} sessions a point. In the lower row, solid lines are "
+            "against the public mid and dashed ones against the efficient price V, which the maker never sees. "
+            "An adverse fill ratio of one half means no information."
+        ),
+        panels=panels,
+        keys=keys,
+    )
+
+
+def _over_fills(sessions: Sessions, measures: FillMeasures, name: str) -> Estimate:
+    column: npt.NDArray[np.float64] = getattr(measures, name)[:, horizon_column(sessions)]
+    return mean_over_fills(column, sessions.fill_session, len(sessions))

@@ -1,0 +1,120 @@
+"""An agent's quotes as a function of its inventory and of recent flow, everything else being as usual."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import seeding
+
+from mm_gym.config import MarketConfig
+from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_BOUNDS, Obs
+from mm_gym.evaluation.rollout import Predicts
+from mm_gym.markets import Markets
+
+FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
+_MARKETS = 8
+_MOST_STEPS = 1000
+_LARGEST_FLOW = 3.0  # [standard deviations of noise flow]
+_FLOWS = 31
+_MOST_INVENTORIES = 41
+_LEAST_INVENTORY = 5  # [lots] the range shown, at the least
+
+
+@dataclass(frozen=True)
+class PolicyMap:
+    """Quotes over a grid of inventories and flows."""
+
+    inventory: npt.NDArray[np.int64]
+    """[lots] Shape (i,)."""
+    flow: npt.NDArray[np.float64]
+    """[standard deviations of noise flow] Bought less sold by takers, shape (j,)."""
+    bid_offset: npt.NDArray[np.float64]
+    """[ticks] Below the public mid, shape (j, i)."""
+    ask_offset: npt.NDArray[np.float64]
+    """[ticks] Above the public mid, shape (j, i)."""
+    observation: npt.NDArray[np.float32]
+    """What the other columns were held at, shape (columns,)."""
+    n_observations: int
+    """How many observations that is the mean of."""
+    repeatable: bool
+    """Whether the agent, asked again, said the same."""
+
+    @property
+    def flow_half_lives(self) -> str:
+        """The half-lives over which that flow was seen, in words."""
+        return " and ".join(f"{FEATURE_HALF_LIVES[column - Obs.FLOW_FAST]:g} s" for column in FLOW_COLUMNS)
+
+
+def map_policy(
+    agent: Predicts,
+    config: MarketConfig,
+    inventory: npt.ArrayLike | None = None,
+    flow: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> PolicyMap:
+    """Ask an agent for its quotes on a grid of observations.
+
+    The grid varies the inventory, and the medium and the slow flow together. All other columns are at their mean over
+    a short rollout of the agent in this market. A recurrent agent is asked as at the start of a session.
+
+    Args:
+        agent: with stable-baselines3's `predict`.
+        config: of the market.
+        inventory: [lots] whole numbers, shape (i,); by default those that the rollout saw, at least 5 either way.
+        flow: [standard deviations of noise flow] shape (j,); by default from -3 to 3.
+        seed: of the rollout.
+
+    Raises:
+        ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
+    """
+    seen = _observe(agent, config, seed)
+    typical = seen.mean(axis=0)
+    if inventory is None:
+        lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
+        most = min(config.max_inventory, max(_LEAST_INVENTORY, round(float(lots))))
+        stride = max(1, math.ceil((2 * most + 1) / _MOST_INVENTORIES))
+        inventory = np.arange(-(most // stride), most // stride + 1) * stride
+    lots_held = np.asarray(inventory, dtype=np.int64)
+    flows = np.linspace(-_LARGEST_FLOW, _LARGEST_FLOW, _FLOWS) if flow is None else np.asarray(flow, dtype=np.float64)
+    _check(lots_held, flows, config)
+    grid = np.tile(typical, (len(flows), len(lots_held), 1))
+    grid[:, :, Obs.INVENTORY] = lots_held / config.max_inventory
+    grid[:, :, FLOW_COLUMNS] = flows[:, None, None]
+    rows = grid.reshape(-1, len(Obs)).astype(np.float32)
+    starts = np.ones(len(rows), dtype=np.bool_)
+    actions, again = (agent.predict(rows, state=None, episode_start=starts, deterministic=True)[0] for _ in range(2))
+    offsets = 0.5 * config.max_offset * (1.0 + np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0))
+    bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
+    repeatable = bool(np.array_equal(actions, again))
+    return PolicyMap(lots_held, flows, bid_offset, ask_offset, typical.astype(np.float32), len(seen), repeatable)
+
+
+def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], config: MarketConfig) -> None:
+    if np.abs(inventory).max() > config.max_inventory:
+        raise ValueError(
+            f"inventory goes to {np.abs(inventory).max()} lots, at most max_inventory={config.max_inventory} were "
+            "wanted; write a smaller range"
+        )
+    most = OBSERVATION_BOUNDS[Obs.FLOW_SLOW][1]
+    if np.abs(flow).max() > most:
+        raise ValueError(
+            f"flow goes to {np.abs(flow).max():g} standard deviations, an observation shows at most {most:g}; write a "
+            "smaller range"
+        )
+
+
+def _observe(agent: Predicts, config: MarketConfig, seed: int) -> npt.NDArray[np.float64]:
+    """Observations of the agent's own sessions, shape (decisions, columns)."""
+    markets = Markets(config, _MARKETS)
+    observations, outcomes = markets.empty_results()
+    generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
+    markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
+    seen = [observations]
+    state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
+    for _ in range(min(config.session_steps, _MOST_STEPS) - 1):
+        actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
+        seen.append(observations)
+        starts = np.zeros(_MARKETS, dtype=np.bool_)
+    return np.concatenate(seen).astype(np.float64)

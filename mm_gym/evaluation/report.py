@@ -1,0 +1,216 @@
+"""`report.html`: one file that opens anywhere and asks no network for anything, and its pictures as PNG beside it.
+
+The claims come first, then the tables, then the pictures, then how it was made.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mm_gym.evaluation.experiments.laboratory import Claim, Finding
+from mm_gym.evaluation.pictures import Entry, Picture, draw
+from mm_gym.evaluation.policy_map import PolicyMap
+from mm_gym.evaluation.report_tables import TABLES, number, table_html
+from mm_gym.evaluation.statistics import Estimate
+
+__all__ = ["Entry", "write_report"]
+
+_NARROW_SCREEN = "(max-width: 44rem)"
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    entries: Sequence[Entry],
+    findings: Sequence[Finding] = (),
+    rows: Sequence[dict[str, Any]] = (),
+    policies: Mapping[str, PolicyMap] | None = None,
+    command: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write `report.html` and its pictures as PNG files. If that fails, nothing of it is left behind.
+
+    Args:
+        folder: to write into; has to be there.
+        title: of the report.
+        entries: what the pictures show.
+        findings: of experiments, whose claims come first.
+        rows: of the summary (`table.summarise`), which the tables show.
+        policies: the quotes of agents, by name.
+        command: that made all this.
+        about: what else has to be known to make it again, as JSON holds it: `arguments`, `versions`, `configurations`.
+
+    Returns:
+        The files written, `report.html` first.
+    """
+    pictures = list(draw(entries, policies or {}))
+    page = _page(title, findings, rows, pictures, command, about or {})
+    contents = {folder / "report.html": page.encode()}
+    contents |= {folder / f"{picture.name}.png": picture.wide for picture in pictures}
+    try:
+        for path, content in contents.items():
+            path.write_bytes(content)
+    except OSError:
+        for path in contents:
+            with suppress(OSError):
+                path.unlink()
+        raise
+    return list(contents)
+
+
+def _page(
+    title: str,
+    findings: Sequence[Finding],
+    rows: Sequence[dict[str, Any]],
+    pictures: Sequence[Picture],
+    command: str,
+    about: Mapping[str, Any],
+) -> str:
+    sections = {
+        "claims": ("Claims", _claims(findings)),
+        "tables": ("Tables", "\n".join(table_html(table, rows) for table in TABLES) if rows else ""),
+        "pictures": ("Pictures", _pictures(pictures)),
+        "about": ("How this was made", _about(command, about)),
+    }
+    filled = {anchor: section for anchor, section in sections.items() if section[1]}
+    links = "".join(f'<li><a href="#{anchor}">{heading}</a></li>' for anchor, (heading, _) in filled.items())
+    body = "\n".join(
+        f'<section id="{anchor}"><h2>{heading}</h2>\n{content}\n</section>'
+        for anchor, (heading, content) in filled.items()
+    )
+    style = resources.files("mm_gym.evaluation").joinpath("report.css").read_text()
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>{escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header>
+<h1>{escape(title)}</h1>
+{_in_short(findings)}
+<nav aria-label="Contents"><ul>{links}</ul></nav>
+</header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _in_short(findings: Sequence[Finding]) -> str:
+    claims = [claim for finding in findings for claim in finding.audit + finding.claims]
+    if not claims:
+        return ""
+    held = sum(claim.holds for claim in claims)
+    verdicts = "".join(
+        f'<li><a href="#finding-{number}">{escape(finding.name)}</a> {_verdict(finding.holds)}</li>'
+        for number, finding in enumerate(findings, 1)
+    )
+    return f'<p>{held} of {len(claims)} claims hold.</p>\n<nav aria-label="Experiments"><ul>{verdicts}</ul></nav>'
+
+
+# ------------------------------------------------------------------------------------------ claims
+
+
+def _claims(findings: Sequence[Finding]) -> str:
+    parts = []
+    for position, finding in enumerate(findings, 1):
+        twin = "" if finding.effect else " (twin)"
+        parts.append(
+            f'<article id="finding-{position}"><h3>{escape(finding.name)}{twin} {_verdict(finding.holds)}</h3>\n'
+            f"<p>{escape(finding.question)}</p>"
+        )
+        if not finding.effect:
+            parts.append("<p>What causes the effect was taken out here: claims about it should not hold.</p>")
+        if finding.audit:
+            parts.append("<h4>Audit: what has to be so before the results mean anything</h4>")
+            parts.append(_claim_list(finding.audit, "audit"))
+            parts.append("<h4>Claims</h4>")
+        parts.append(_claim_list(finding.claims, "claim"))
+        if finding.notes:
+            parts.append('<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in finding.notes) + "</ul>")
+        parts.append("</article>")
+    return "\n".join(parts)
+
+
+def _verdict(holds: bool) -> str:
+    return f'<span class="verdict {"holds" if holds else "fails"}">{"✓ holds" if holds else "✗ does not hold"}</span>'
+
+
+def _claim_list(claims: Iterable[Claim], kind: str) -> str:
+    items = [
+        f'<li class="{kind}">{_verdict(claim.holds)}<span>{escape(claim.sentence)}</span>'
+        f'<span class="figure">{_estimate(claim.estimate, claim.unit)}</span>'
+        f'<span class="quiet">wanted: {escape(claim.wanted)}<br>{escape(claim.rests_on)}</span></li>'
+        for claim in claims
+    ]
+    return f'<ul class="claims">{"".join(items)}</ul>'
+
+
+def _estimate(estimate: Estimate, unit: str) -> str:
+    decimals = _decimals(estimate)
+    value, low, high = (number(figure, decimals) for figure in (estimate.value, estimate.low, estimate.high))
+    shown = f"<strong>{value}</strong> {escape(unit)}"
+    if estimate.low == estimate.high:
+        return shown
+    return f'{shown} <span class="quiet">95 %: {low} to {high}</span>'
+
+
+def _decimals(estimate: Estimate) -> int:
+    """As many as the interval is worth: two digits of its half-width."""
+    half_width = 0.5 * (estimate.high - estimate.low)
+    if not math.isfinite(half_width) or half_width <= 0.0:
+        return 0 if estimate.value == round(estimate.value, 0) else 3
+    return min(6, max(0, 1 - math.floor(math.log10(half_width))))
+
+
+# ---------------------------------------------------------------------------------------- pictures
+
+
+def _pictures(pictures: Sequence[Picture]) -> str:
+    parts, section = [], ""
+    for picture in pictures:
+        if picture.section != section:
+            section = picture.section
+            parts.append(f"<h3>{escape(section)}</h3>")
+        parts.append(
+            f"<figure><picture>"
+            f'<source media="{_NARROW_SCREEN}" srcset="{_embedded(picture.narrow)}">'
+            f'<img src="{_embedded(picture.wide)}" alt="{escape(picture.title)}">'
+            f"</picture><figcaption>{escape(picture.caption)}</figcaption></figure>"
+        )
+    return "\n".join(parts)
+
+
+def _embedded(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+# ------------------------------------------------------------------------------------ how it was made
+
+
+def _about(command: str, about: Mapping[str, Any]) -> str:
+    parts = [f"<pre><code>{escape(command)}</code></pre>"] if command else []
+    for name in ("arguments", "versions"):
+        if about.get(name):
+            terms = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in about[name].items())
+            parts.append(f"<h3>{name.capitalize()}</h3><dl>{terms}</dl>")
+    if about.get("configurations"):
+        text = escape(json.dumps(about["configurations"], indent=1, default=str))
+        parts.append(
+            f"<details><summary>Configurations of the markets</summary><pre><code>{text}</code></pre></details>"
+        )
+    return "\n".join(parts)

@@ -1,0 +1,196 @@
+"""Results on disk: whole or not at all, never on top of others unasked, and readable by others."""
+
+import csv
+import json
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mm_gym
+from agents import make_agent
+from mm_gym import configure
+from mm_gym.evaluation.artefacts import (
+    ArtefactError,
+    check_free,
+    fresh_folder,
+    package_versions,
+    results_folder,
+    write_summary,
+)
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.table import COLUMNS, summarise
+
+HORIZONS = (1, 5, 20, 50, 100)
+
+# The columns of the design, section 5, in its order.
+CONTRACT = (
+    ["agent", "regime", "p_informed", "episodes"]
+    + ["final_pnl", "final_pnl_low", "final_pnl_high", "objective", "objective_low", "objective_high"]
+    + ["spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory", "max_abs_inventory"]
+    + ["effective_half_spread"]
+    + [f"{name}_{h}" for h in HORIZONS for name in ("markout", "adverse_move", "adverse_fill_ratio")]
+    + [f"value_{name}_{h}" for h in HORIZONS for name in ("markout", "adverse_move", "adverse_fill_ratio")]
+)
+
+
+def write(out: Path, name: str, overwrite: bool = False, failure: type[BaseException] | None = None) -> None:
+    """Write one file into a results folder, and fail then if asked to."""
+    with results_folder(out, overwrite) as folder:
+        (folder / name).write_text(name)
+        if failure is not None:
+            raise failure
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ------------------------------------------------------------------------------------------- the folder
+
+
+def test_a_folder_appears_when_all_is_written_and_not_before(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "results"
+    with results_folder(out) as folder:
+        (folder / "one").write_text("1")
+        assert not out.exists()
+    assert names_in(out) == ["one"]
+    assert names_in(tmp_path / "deep") == ["results"]
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(tmp_path: Path, failure: type[BaseException]) -> None:
+    with pytest.raises(failure):
+        write(tmp_path / "results", "one", failure=failure)
+    assert names_in(tmp_path) == []
+
+
+def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "mine").write_text("old")
+    with pytest.raises(ArtefactError, match=r"results holds results already; write --out .*--overwrite"):
+        results_folder(out).__enter__()
+    with pytest.raises(ArtefactError, match="holds results already"):
+        check_free(out)
+    assert (out / "mine").read_text() == "old"
+    assert names_in(tmp_path) == ["results"]
+
+
+def test_results_that_others_wrote_meanwhile_are_not_destroyed_either(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    mine = results_folder(out)
+    mine.__enter__()
+    write(out, "theirs")
+    with pytest.raises(ArtefactError, match="holds results already"):
+        mine.__exit__(None, None, None)
+    assert names_in(out) == ["theirs"]
+    assert names_in(tmp_path) == ["results"]
+
+
+def test_overwriting_replaces_the_whole_and_only_when_all_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    write(out, "old")
+    with pytest.raises(RuntimeError):
+        write(out, "new", overwrite=True, failure=RuntimeError)
+    assert names_in(out) == ["old"]
+    with results_folder(out, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+        assert names_in(out) == ["old"]
+    assert names_in(out) == ["new"]
+    assert names_in(tmp_path) == ["results"]
+
+
+def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    out.mkdir()
+    write(out, "one")
+    assert names_in(out) == ["one"]
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Below a file, which stops a superuser too."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ArtefactError, match=r"cannot be written to .*; write --out with a folder in a place"):
+        results_folder(file / "results").__enter__()
+    with pytest.raises(ArtefactError, match="is a file, a folder was wanted; write --out with another name"):
+        results_folder(file, overwrite=True).__enter__()
+    assert file.read_text() == "mine"
+
+
+def test_a_fresh_folder_is_the_first_number_that_is_free(tmp_path: Path) -> None:
+    assert fresh_folder(tmp_path, "evaluation") == tmp_path / "evaluation-1"
+    (tmp_path / "evaluation-1").mkdir()
+    (tmp_path / "evaluation-3").mkdir()
+    assert fresh_folder(tmp_path, "evaluation") == tmp_path / "evaluation-2"
+
+
+def test_versions_name_python_and_what_results_depend_on() -> None:
+    versions = package_versions()
+    assert versions["mm-gym"] == mm_gym.__version__
+    assert {"python", "numpy", "numba", "gymnasium", "scipy"} <= set(versions)
+
+
+# ------------------------------------------------------------------------------------------ the summary
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    """A row of ordinary sessions, one of sessions that end before most horizons, one without a fill."""
+    cells = [("fixed_spread", {"session_steps": 200}), ("inventory_skew", {"session_steps": 15})]
+    made = [
+        summarise(name, run_sessions(partial(make_agent, name), configure("informed", **fields), 8))
+        for name, fields in cells
+    ]
+    quiet = configure("noise", session_steps=10, taker_rate=0.0)
+    return [*made, summarise("nobody, no fill", run_sessions(partial(make_agent, "fixed_spread"), quiet, 1))]
+
+
+def test_the_columns_of_the_contract_come_first_in_its_order(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        assert list(row)[: len(CONTRACT)] == CONTRACT
+        assert tuple(row) == COLUMNS
+
+
+def test_the_csv_says_what_the_rows_say_and_nothing_where_there_is_nothing(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    write_summary(tmp_path, rows, {})
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert list(read[0])[: len(CONTRACT)] == CONTRACT
+    missing = 0
+    for row, text in zip(rows, read, strict=True):
+        for name, value in row.items():
+            if isinstance(value, str):
+                assert text[name] == value
+            elif math.isnan(value):
+                assert text[name] == ""
+                missing += 1
+            else:
+                assert float(text[name]) == value
+    assert missing > 20
+    assert read[1]["markout_5"] != ""
+    assert read[1]["markout_50"] == read[2]["effective_half_spread"] == read[2]["final_pnl_low"] == ""
+    assert read[2]["final_pnl"] == "0.0"
+
+
+def test_the_json_is_strict_and_says_what_made_the_rows(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    write_summary(tmp_path, rows, {"arguments": {"seed": 3}, "versions": package_versions()})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    read = json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
+    assert read["arguments"] == {"seed": 3}
+    for row, plain in zip(rows, read["rows"], strict=True):
+        assert list(plain) == list(row)
+        for name, value in row.items():
+            if isinstance(value, float) and math.isnan(value):
+                assert plain[name] is None
+            else:
+                assert plain[name] == value

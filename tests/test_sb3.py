@@ -1,0 +1,205 @@
+"""`MarketMakingVecEnv` against stable-baselines3's own `DummyVecEnv` over single environments."""
+
+import pickle
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from stable_baselines3.common.env_checker import check_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+import mm_gym
+from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
+
+N_MARKETS = 5
+SESSION = 40
+
+
+def one_by_one(regime: str, **fields: object) -> DummyVecEnv:
+    def make() -> Monitor:
+        return Monitor(gymnasium.make("MarketMaking-v0", regime=regime, session_steps=SESSION, **fields))
+
+    return DummyVecEnv([make for _ in range(N_MARKETS)])
+
+
+def random_actions(space: gymnasium.Space, steps: int) -> list[np.ndarray]:
+    """Half of them near the touch, where something happens."""
+    space.seed(3)
+    actions = [np.stack([space.sample() for _ in range(N_MARKETS)]) for _ in range(steps)]
+    if isinstance(space, gymnasium.spaces.Box):
+        for action in actions[::2]:
+            action[:] = 0.2 * action - 0.8
+    return actions
+
+
+@pytest.mark.parametrize("regime", mm_gym.REGIMES)
+def test_the_batch_is_a_dummy_vec_env_of_monitored_singles_bit_for_bit(regime: str) -> None:
+    batch, singles = MarketMakingVecEnv(N_MARKETS, regime, session_steps=SESSION), one_by_one(regime)
+    assert batch.seed(0) == singles.seed(0) == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(batch.reset(), singles.reset(), strict=True)
+    assert batch.reset_infos == singles.reset_infos
+    fills = 0
+    for action in random_actions(batch.action_space, 3 * SESSION + 7):
+        of_batch, of_singles = batch.step(action), singles.step(action)
+        for ours, theirs in zip(of_batch[:3], of_singles[:3], strict=True):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
+        for ended, ours, theirs in zip(of_batch[2], of_batch[3], of_singles[3], strict=True):
+            fills += theirs["fills"]
+            if not ended:
+                assert ours == {}
+                continue
+            np.testing.assert_array_equal(
+                ours.pop("terminal_observation"), theirs.pop("terminal_observation"), strict=True
+            )
+            session, monitored = ours.pop("episode"), theirs.pop("episode")
+            assert (session["r"], session["l"]) == (monitored["r"], monitored["l"])
+            assert ours == theirs
+            assert theirs["TimeLimit.truncated"] is False
+        assert batch.reset_infos == singles.reset_infos
+    assert fills > 0
+
+
+@pytest.mark.parametrize("dialect", ["discrete", "spread_skew"])
+def test_the_batch_is_the_singles_in_every_dialect_of_actions(dialect: str) -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, action=dialect)
+    singles = one_by_one("noise", action=dialect)
+    assert batch.action_space == singles.action_space
+    for venv in (batch, singles):
+        venv.seed(0)
+        venv.reset()
+    for action in random_actions(batch.action_space, SESSION + 5):
+        ours, theirs = batch.step(action), singles.step(action)
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> None:
+    fees = {"maker_fee": 0.1, "close_out_impact": 0.05}
+    batch = MarketMakingVecEnv(N_MARKETS, "informed", session_steps=SESSION, **fees)
+    singles = one_by_one("informed", **fees)
+    for venv in (batch, singles):
+        venv.seed(0)
+        venv.reset()
+    fills, lots_held, close_out = np.zeros(N_MARKETS), np.zeros(N_MARKETS), np.zeros(N_MARKETS)
+    for action in random_actions(batch.action_space, SESSION):
+        *_, ours = batch.step(action)
+        *_, theirs = singles.step(action)
+        fills += [info["fills"] for info in theirs]
+        lots_held += [abs(info["inventory"]) for info in theirs]
+        close_out -= [info["reward_close_out"] for info in theirs]
+    for market, session in enumerate(info["episode"] for info in ours):
+        assert set(session) == {"r", "l", "t", *SESSION_FIGURES}
+        assert session["pnl"] == theirs[market]["pnl"]
+        assert session["fills"] == fills[market] > 0
+        assert session["mean_abs_inventory"] == pytest.approx(lots_held[market] / SESSION)
+        assert session["close_out"] == pytest.approx(close_out[market])
+        assert session["fees"] == pytest.approx(0.1 * fills[market])  # quotes of one lot
+        parts = session["spread_pnl"] + session["inventory_pnl"] - session["fees"] - session["close_out"]
+        assert session["pnl"] == pytest.approx(parts)
+
+
+def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> None:
+    batch, singles = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")
+    first = {}
+    for name, venv in (("batch", batch), ("singles", singles)):
+        venv.seed(7)
+        first[name] = venv.reset()
+    second = batch.reset()
+    np.testing.assert_array_equal(second, singles.reset())
+    assert not np.array_equal(second, first["batch"])
+    batch.seed(7)
+    np.testing.assert_array_equal(batch.reset(), first["batch"])
+
+
+def test_markets_that_were_never_seeded_differ_from_run_to_run() -> None:
+    first, second = (MarketMakingVecEnv(N_MARKETS).reset() for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, session_steps=2)
+    batch.seed(0)
+    kept = [batch.reset()]
+    copies = [kept[0].copy()]
+    last_infos = []
+    for action in random_actions(batch.action_space, 6):
+        observations, rewards, dones, infos = batch.step(action)
+        kept += [observations, rewards, dones]
+        copies += [observations.copy(), rewards.copy(), dones.copy()]
+        last_infos.append(infos)
+        infos[0]["note"] = len(last_infos)
+    for then, now in zip(copies, kept, strict=True):
+        np.testing.assert_array_equal(then, now)
+    assert [infos[0]["note"] for infos in last_infos] == [1, 2, 3, 4, 5, 6]
+    terminal = [infos[1]["terminal_observation"] for infos in last_infos[1::2]]
+    assert not np.array_equal(terminal[0], terminal[1])
+
+
+def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for dialect in ("offsets", "spread_skew", "discrete"):
+            check_env(mm_gym.MarketMakingEnv("mixed", session_steps=SESSION, action=dialect), warn=True)
+
+
+def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
+    class Still:
+        def predict(self, observation, state=None, episode_start=None, deterministic=True):
+            return np.full((len(observation), 2), -0.7, np.float32), state
+
+    returns = []
+    for venv in (MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")):
+        venv.seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it warns of environments that it takes for unmonitored
+            measured, _ = evaluate_policy(Still(), venv, n_eval_episodes=10, return_episode_rewards=True)
+        returns.append(measured)
+    assert len(set(returns[0])) == 10
+    assert returns[0] == returns[1]
+
+
+def test_a_pickled_batch_goes_on_as_the_original_does() -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION)
+    batch.seed(0)
+    batch.reset()
+    actions = random_actions(batch.action_space, SESSION + 10)
+    for action in actions[:20]:
+        batch.step(action)
+    copy = pickle.loads(pickle.dumps(batch))
+    for action in actions[20:]:
+        ours, theirs = batch.step(action), copy.step(action)
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_attributes_are_shared_by_all_markets_and_settled() -> None:
+    batch = MarketMakingVecEnv(3, "informed", p_informed=0.4)
+    assert [config.p_informed for config in batch.get_attr("config")] == [0.4] * 3
+    assert batch.get_attr("render_mode", indices=[0, 2]) == [None, None]
+    assert batch.get_attr("num_envs", indices=1) == [3]
+    assert not batch.has_attr("action_masks")
+    assert batch.env_is_wrapped(Monitor) == [True] * 3
+    assert batch.env_is_wrapped(gymnasium.wrappers.TimeLimit, indices=0) == [False]
+    with pytest.raises(AttributeError, match="make another MarketMakingVecEnv"):
+        batch.set_attr("config", None)
+    with pytest.raises(AttributeError, match="records without methods"):
+        batch.env_method("snapshot")
+
+
+def test_bad_input_is_answered_with_a_sentence() -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match="write 1 or more"):
+        MarketMakingVecEnv(0)
+    with pytest.raises(mm_gym.ConfigurationError, match="did you mean 'latency'"):
+        MarketMakingVecEnv(2, latancy=1.0)
+    batch = MarketMakingVecEnv(2)
+    with pytest.raises(ResetNeeded, match="call reset"):
+        batch.step(np.zeros((2, 2), np.float32))
+    batch.reset()
+    with pytest.raises(ValueError, match=r"actions of shape \(3, 2\) came"):
+        batch.step(np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="finite numbers"):
+        batch.step(np.full((2, 2), np.nan, np.float32))

@@ -1,0 +1,99 @@
+"""Train a market maker by PPO.
+
+python train.py
+python train.py --regime informed --p-informed 0.5 --seed 1 --out runs/NAME
+python train.py --resume runs/NAME --timesteps 4000000
+"""
+
+import dataclasses
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from agents.ppo import MODEL_FILE, Run, read_run
+from agents.training import SETTINGS, TrainingError, check_output, train
+from mm_gym import MarketConfig, configure
+from mm_gym.evaluation.artefacts import fresh_folder
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a market maker by PPO, with checkpoints, TensorBoard logs, and a table at the end."""
+
+    regime: str | None = None
+    """Order flow to train on; by default mixed."""
+    p_informed: float | None = None
+    """Share of informed takers; by default the regime's own."""
+    timesteps: int | None = None
+    """Budget: decisions of all markets together, rounded up to whole updates; by default two million."""
+    seed: int | None = None
+    """Of everything random; by default 0."""
+    n_envs: int | None = None
+    """Markets side by side; by default 128."""
+    out: Path | None = None
+    """Folder of the run; by default a fresh one in runs/."""
+    resume: Path | None = None
+    """A run folder to go on with, there or in `out`: its regime, seed and markets stand, only its budget may grow."""
+    checkpoint_every: int = 100_000
+    """Decisions after which the model is saved: what an interruption loses at most."""
+    threads: int = 2
+    """Of torch."""
+
+
+def main(arguments: Arguments) -> Path:
+    """Train, compare, and return the folder of the run."""
+    for name in ("checkpoint_every", "threads"):
+        if getattr(arguments, name) < 1:
+            raise TrainingError(f"{name}={getattr(arguments, name)} came; write a whole number from 1 up")
+    torch.set_num_threads(arguments.threads)
+    run = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments, arguments.resume)
+    out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
+    check_output(out, arguments.resume)
+    print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
+    run = train(out, run, arguments.resume, arguments.checkpoint_every)
+    if run.steps_done < run.timesteps:
+        print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {shlex.quote(str(out))}")
+        sys.exit(130)
+    compare(out, run.config)
+    print(f"The model: {out / MODEL_FILE}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
+    return out
+
+
+def compare(folder: Path, config: MarketConfig) -> None:
+    """Print the learned maker beside the rule-based ones, on sessions of the regime it trained on."""
+
+
+def _new_run(arguments: Arguments) -> Run:
+    fields = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
+    config = configure(arguments.regime or "mixed", **fields)
+    seed = 0 if arguments.seed is None else arguments.seed
+    n_envs = 128 if arguments.n_envs is None else arguments.n_envs
+    timesteps = 2_000_000 if arguments.timesteps is None else arguments.timesteps
+    return Run(config, seed, n_envs, timesteps, settings=SETTINGS)
+
+
+def _resumed_run(arguments: Arguments, folder: Path) -> Run:
+    run = read_run(folder)
+    stands = {"regime": run.config.regime, "p_informed": run.config.p_informed, "seed": run.seed, "n_envs": run.n_envs}
+    for name, value in stands.items():
+        given = getattr(arguments, name)
+        if given is not None and given != value:
+            raise TrainingError(f"{name}={given} came, but {folder} was trained with {value}; leave it out to go on")
+    if arguments.timesteps is not None:
+        run = dataclasses.replace(run, timesteps=arguments.timesteps)
+    if run.steps_done >= run.timesteps:
+        raise TrainingError(
+            f"{folder} has done {run.steps_done} decisions of a budget of {run.timesteps}; write --timesteps with more"
+        )
+    return run
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Arguments))
+    except (ValueError, OSError) as error:
+        sys.exit(f"train.py: {error}")
