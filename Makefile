@@ -17,7 +17,7 @@ evaluate: $(STAMP)  ## agents x regimes on paired seeds
 	$(BIN)/python evaluate.py $(ARGS)
 
 test: $(STAMP)  ## the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(STAMP)  ## formatter, linter, types, who may import whom
 	$(BIN)/ruff format --check .

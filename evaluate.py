@@ -6,7 +6,6 @@ python evaluate.py --sweep p_informed --agents fixed_spread:half_spread=2,invent
 python evaluate.py --experiment all
 """
 
-import functools
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from mm_gym.evaluation.report import write_report
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from agents import Agent, make_agent, parse_agent
+from agents import name_agent
 from mm_gym.evaluation import artefacts, plans
 from mm_gym.evaluation.experiments import Laboratory
 from mm_gym.evaluation.table import claims_table, text_table
@@ -71,7 +70,7 @@ def main(arguments: Arguments) -> Path:
         "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
     }
     first_markets = {entry.agent: entry.sessions.config for entry in reversed(results.entries)}
-    policies = {name: map_policy(_name_agent(name)(config), config) for name, config in first_markets.items()}
+    policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
     command = " ".join(["python", *sys.argv])
     with artefacts.results_folder(out, arguments.overwrite) as folder:
         artefacts.write_summary(folder, results.rows, about)
@@ -92,7 +91,7 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     task = bar.add_task("sessions", total=None)
     if arguments.experiment is not None:
         laboratory = Laboratory(
-            _name_agent,
+            name_agent,
             arguments.episodes,
             arguments.seed,
             arguments.jobs,
@@ -105,7 +104,7 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
         regimes = "informed"  # the only one of them in which the share means something
     values = [float(value) for value in arguments.values.split(",")]
     return plans.run_grid(
-        _name_agent,
+        name_agent,
         _names(arguments.agents),
         plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, values),
         arguments.reference,
@@ -118,12 +117,6 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
-
-
-def _name_agent(text: str) -> functools.partial[Agent]:
-    """What makes the agent of this name, with its parameters."""
-    name, parameters = parse_agent(text)
-    return functools.partial(make_agent, name, **parameters)
 
 
 if __name__ == "__main__":

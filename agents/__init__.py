@@ -5,6 +5,7 @@ agent = make_agent("runs/mixed", config)
 actions, state = agent.predict(observations)
 """
 
+import functools
 import inspect
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +62,16 @@ def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
                 f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
             ) from None
     return name, parameters
+
+
+def name_agent(text: str) -> functools.partial[Agent]:
+    """What makes the agent of this name: `make_agent` with the parameters that stand in the name, to be given a market.
+
+    Raises:
+        AgentError: for a parameter without a number.
+    """
+    name, parameters = parse_agent(text)
+    return functools.partial(make_agent, name, **parameters)
 
 
 def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:

@@ -4,17 +4,12 @@ import functools
 
 import pytest
 
-from agents import make_agent, parse_agent
+from agents import name_agent
 from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
 from mm_gym.evaluation.experiments.laboratory import above, below, within
 from mm_gym.evaluation.statistics import Estimate
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-
-
-def name_agent(text: str) -> functools.partial:
-    name, parameters = parse_agent(text)
-    return functools.partial(make_agent, name, **parameters)
 
 
 @functools.cache
