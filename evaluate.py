@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tyro
-from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.report import write_report
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from agents import name_agent
 from mm_gym.evaluation import artefacts, plans
 from mm_gym.evaluation.experiments import Laboratory
+from mm_gym.evaluation.policy_map import map_policy
+from mm_gym.evaluation.report import write_report
 from mm_gym.evaluation.table import claims_table, text_table
 
 

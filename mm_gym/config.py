@@ -285,6 +285,13 @@ def _check_together(config: MarketConfig) -> None:
         raise ConfigurationError(
             f"imbalance={config.imbalance:g} contradicts regime 'noise', which is symmetric; write regime='imbalanced'"
         )
+    kinds = {"naive_informed": "naive", "mixed": "signal"}
+    wanted = kinds.get(config.regime, config.informed_kind)
+    if config.informed_kind != wanted:
+        raise ConfigurationError(
+            f"informed_kind={config.informed_kind!r} contradicts regime {config.regime!r}, which sets it to {wanted!r}; "
+            "write regime='informed'"
+        )
     if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
         raise ConfigurationError(
             f"latency={config.latency:g} s would have more than {QUOTES_IN_FLIGHT} quotes under way at decisions "

@@ -10,10 +10,19 @@ from gymnasium.error import ResetNeeded
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import configure
 from mm_gym.core.layout import Outcome
-from mm_gym.markets import INFO_COLUMNS, PATH_ROWS_PER_FILL, Markets, Recorded, Snapshot, observation_space
+from mm_gym.markets import (
+    INFO_COLUMNS,
+    PATH_ROWS_PER_FILL,
+    Markets,
+    Recorded,
+    Snapshot,
+    check_record,
+    observation_space,
+)
 from mm_gym.render import check_render_mode, ladder
 
 _FIRST = np.zeros(1, dtype=np.int64)
+_KEPT = ("_np_random", "_np_random_seed", "_needs_reset")  # in a snapshot, beside the market
 
 
 class MarketMakingEnv(gymnasium.Env[Any, Any]):
@@ -99,7 +108,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self.observation_space = observation_space()
         self._dialect = check_dialect(action)
         self.action_space = action_space(self._dialect)
-        self._markets = Markets(self.config, 1, record, PATH_ROWS_PER_FILL * record)
+        self._markets = Markets(self.config, 1, check_record(record), PATH_ROWS_PER_FILL * record)
         self._needs_reset = True
 
     def reset(
@@ -144,7 +153,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the market and the generator that seeds later sessions."""
-        return self._markets.snapshot({"np_random": self.np_random, "needs_reset": self._needs_reset})
+        return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a checkpoint of this environment or of one made with the same arguments.
@@ -152,9 +161,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         Raises:
             TypeError, ValueError: if it is no such checkpoint.
         """
-        face = self._markets.restore(snapshot)
-        self.np_random = face["np_random"]
-        self._needs_reset = face["needs_reset"]
+        for name, value in self._markets.restore(snapshot, _KEPT).items():
+            setattr(self, name, value)
 
 
 def _info(outcome: list[float]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ market is the same by construction. Nothing here knows about Gymnasium's episode
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from mm_gym.config import MarketConfig
+from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core import entry_points
 from mm_gym.core.layout import FILL_ROW, MARKET, OBSERVATION_BOUNDS, PATH_ROW, STREAMS, Obs, Outcome
 from mm_gym.core.random import SEED_WORDS
@@ -40,11 +40,12 @@ def observation_space() -> spaces.Box:
     return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A checkpoint of an environment: its markets' records and what the face remembers beside them."""
+    """A checkpoint of an environment: its markets' records, what was recorded, and what the face remembers beside them."""
 
     records: npt.NDArray[Any]
+    recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     face: dict[str, Any]
 
 
@@ -126,20 +127,28 @@ class Markets:
         return Recorded(self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy())
 
     def snapshot(self, face: dict[str, Any]) -> Snapshot:
-        """A copy of the records, and a deep copy of what the face wants to keep."""
-        return Snapshot(self.records.copy(), copy.deepcopy(face))
+        """Copies of the records and of what was recorded, and a deep copy of what the face wants to keep."""
+        recorded = (
+            self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
+            self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
+        )
+        return Snapshot(self.records.copy(), recorded, copy.deepcopy(face))
 
-    def restore(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Put the records back as they were; returns a copy of what the face kept.
+    def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
+        """Put the records back as they were; returns a copy of what the face kept, which has to be of these names.
 
         Raises:
             TypeError: if it is no snapshot.
-            ValueError: if it is one of other markets.
+            ValueError: if it is one of other markets or of another face. Nothing is changed then.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned")
-        if snapshot.records.shape != self.records.shape or (
-            snapshot.records["rules"].tobytes() != self.records["rules"].tobytes()
+        if (
+            snapshot.records.shape != self.records.shape
+            or snapshot.records["rules"].tobytes() != self.records["rules"].tobytes()
+            or set(snapshot.face) != set(kept)
+            or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
+            or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
         ):
             raise ValueError(
                 f"the snapshot holds {len(snapshot.records)} market(s) of its own configuration, this environment has "
@@ -147,4 +156,19 @@ class Markets:
                 "arguments"
             )
         self.records[...] = snapshot.records
+        for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
+            room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.face)
+
+
+def check_record(record: Any) -> int:
+    """The room for recorded fills, if it is a number of them.
+
+    Raises:
+        ConfigurationError: if it is not.
+    """
+    if isinstance(record, bool) or not isinstance(record, (int, np.integer)) or record < 0:
+        raise ConfigurationError(
+            f"record={record!r} came, a number of fills to keep room for was wanted; write for example record=1000, or 0"
+        )
+    return int(record)

@@ -13,10 +13,19 @@ from gymnasium.vector.utils import batch_space
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import ConfigurationError, configure
 from mm_gym.core.layout import Outcome
-from mm_gym.markets import INFO_COLUMNS, PATH_ROWS_PER_FILL, Markets, Recorded, Snapshot, observation_space
+from mm_gym.markets import (
+    INFO_COLUMNS,
+    PATH_ROWS_PER_FILL,
+    Markets,
+    Recorded,
+    Snapshot,
+    check_record,
+    observation_space,
+)
 from mm_gym.render import check_render_mode, ladder
 
 _Observations = npt.NDArray[np.float32]
+_KEPT = ("_generators", "_observations", "_ended")  # in a snapshot, beside the markets
 
 
 class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
@@ -57,13 +66,13 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.max_episode_steps = max_episode_steps
+        self.max_episode_steps = _max_episode_steps(max_episode_steps)
         self._dialect = check_dialect(action)
         self.single_observation_space = observation_space()
         self.single_action_space = action_space(self._dialect)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._markets = Markets(self.config, self.num_envs, record, PATH_ROWS_PER_FILL * record)
+        self._markets = Markets(self.config, self.num_envs, check_record(record), PATH_ROWS_PER_FILL * record)
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
@@ -85,6 +94,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         observations[:] = self._observations
         self._start(mask, observations, outcomes)
         self._ended[mask] = False
+        self._observations = observations.copy()
         return observations, _infos(outcomes, mask)
 
     def step(
@@ -104,9 +114,12 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
                 f"the sessions of markets {np.flatnonzero(restarted).tolist()} have ended; start new ones with "
                 'reset(options={"reset_mask": mask})'
             )
+        if restarted.any() and np.shape(actions)[:1] == (self.num_envs,):
+            actions = np.array(actions)
+            actions[restarted] = 0  # NEXT_STEP: the actions of these are ignored, whatever they are
         observations, outcomes = self._markets.step(to_offsets(self._dialect, actions, self.num_envs))
         infos: dict[str, Any] = {}
-        if restarted.any():  # NEXT_STEP: these markets' actions are ignored
+        if restarted.any():
             self._start(restarted, observations, outcomes)
         rewards = outcomes[:, Outcome.REWARD].copy()
         terminations = outcomes[:, Outcome.TERMINATED] > 0.0
@@ -137,9 +150,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the markets and the generators that seed later sessions."""
-        return self._markets.snapshot(
-            {"generators": self._generators, "observations": self._observations, "ended": self._ended}
-        )
+        return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a checkpoint of this environment or of one made with the same arguments.
@@ -147,10 +158,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         Raises:
             TypeError, ValueError: if it is no such checkpoint.
         """
-        face = self._markets.restore(snapshot)
-        self._generators = face["generators"]
-        self._observations = face["observations"]
-        self._ended = face["ended"]
+        for name, value in self._markets.restore(snapshot, _KEPT).items():
+            setattr(self, name, value)
 
     def _start(self, mask: npt.NDArray[np.bool_], observations: _Observations, outcomes: npt.NDArray[Any]) -> None:
         self._markets.reset(np.flatnonzero(mask), self._generators, observations, outcomes)
@@ -200,6 +209,17 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
             return known
     offered = ", ".join(repr(known.value) for known in AutoresetMode)
     raise ConfigurationError(f"autoreset_mode={mode!r} is not offered; write one of {offered}")
+
+
+def _max_episode_steps(limit: int | None) -> int | None:
+    """The limit; None for no limit, which is -1 in `gymnasium.make`'s words."""
+    if limit is None or (limit == -1 and not isinstance(limit, bool)):
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
+        raise ConfigurationError(
+            f"max_episode_steps={limit!r} came, a number of decisions was wanted; write 1 or more, or None for no limit"
+        )
+    return int(limit)
 
 
 def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:

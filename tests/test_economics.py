@@ -73,8 +73,9 @@ def test_where_nobody_knows_anything_prices_do_not_move_against_fills(
 ) -> None:
     """Within 10 percent of what a fill earned.
 
-    The rule's quotes stand for a second while V moves, so what is left is not zero but about 0.04 ticks of 1.17 (2,048
-    sessions, noise). At 256 sessions the s.e. is 0.02, in `imbalanced` 0.03: the bound lies 2.4 to 8 s.e. away.
+    The rule's quotes stand for a second while V moves, so what is left is not zero but 0.05 ticks of 1.17 (0.03 of 1.37
+    in `naive_informed`; 2,048 sessions). At 256 sessions its s.e. is 0.02, in `imbalanced` 0.027: the bound lies three
+    s.e. from what is expected there.
     """
     sessions = uninformed[regime]
     earned = over_fills(sessions, against_mid(sessions).effective_half_spread)
@@ -130,9 +131,9 @@ def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
 def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """Correlation of D with V's move in 50 s: no more than 0.02 where nobody knows anything, 0.3 where many know.
+    """Correlation of D with V's move in 50 s: about 0.01 where nobody knows anything, 0.3 where many know.
 
-    Its s.e. over sessions is 0.003 and 0.01.
+    Its s.e. over sessions is 0.004 and 0.01. (The 0.01 are stale quotes, see above.)
     """
 
     def correlation(sessions: Sessions) -> Estimate:
@@ -141,8 +142,8 @@ def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
         return over_fills(sessions, taker_direction(sessions) * move / np.sqrt(np.nanmean(move**2)))
 
     for regime in ("noise", "naive_informed"):
-        assert correlation(uninformed[regime]).low > -0.02
-        assert correlation(uninformed[regime]).high < 0.02
+        assert correlation(uninformed[regime]).low > -0.03
+        assert correlation(uninformed[regime]).high < 0.03
     assert correlation(informed[0.8]).low > 0.25
 
 

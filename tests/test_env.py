@@ -253,7 +253,8 @@ def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, 
     generator = np.random.default_rng(1)
     infos, rewards = [env.reset(seed=3)[1]], []
     for _ in range(200):
-        _, reward_paid, _, _, info = env.step(quote_near(generator))
+        # The bid is the nearer one, so that a position builds up and is there to be closed.
+        _, reward_paid, _, _, info = env.step(quote_near(generator) + np.array([-0.3, 0.1], np.float32))
         infos.append(info)
         rewards.append(reward_paid)
     assert sum(info["fills"] for info in infos) > 30

@@ -109,6 +109,12 @@ def test_what_cannot_be_done_is_one_line_on_stderr_and_a_failure(arguments: list
 # ---------------------------------------------------------------------------------------------- in here
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report has tests of its own, and takes longer than everything else here together."""
+    monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
+
+
 def call(out: Path, **fields: Any) -> list[dict[str, str]]:
     """A small evaluation; returns the rows of its CSV."""
     arguments: dict[str, Any] = {"agents": "fixed_spread", "episodes": 2, "out": out} | fields
@@ -116,6 +122,7 @@ def call(out: Path, **fields: Any) -> list[dict[str, str]]:
     return rows_in(out)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Path) -> None:
     rows = call(tmp_path / "results", agents="fixed_spread,inventory_skew", sweep="p_informed", values="0,0.5,1")
     assert {row["regime"] for row in rows} == {"informed"}
@@ -124,6 +131,7 @@ def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Pat
     ]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_sweep_over_another_field_gives_it_a_column_and_a_title(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +146,7 @@ def test_a_sweep_over_another_field_gives_it_a_column_and_a_title(
     assert "informed, p_informed = 0.3, latency = 0.5" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_informed_share_goes_to_the_regimes_that_have_one(tmp_path: Path) -> None:
     rows = call(tmp_path / "results", regimes="noise,informed,naive_informed", p_informed=0.7)
     assert {row["regime"]: float(row["p_informed"]) for row in rows} == {
@@ -147,12 +156,14 @@ def test_the_informed_share_goes_to_the_regimes_that_have_one(tmp_path: Path) ->
     }
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_session_has_a_table_without_intervals(tmp_path: Path) -> None:
     (row,) = call(tmp_path / "results", regimes="noise", episodes=1)
     assert row["final_pnl"] != ""
     assert row["final_pnl_low"] == row["objective_high"] == ""
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_without_a_folder_named_results_go_to_a_fresh_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = Arguments(agents="fixed_spread", regimes="noise", episodes=1)
@@ -162,6 +173,7 @@ def test_without_a_folder_named_results_go_to_a_fresh_one(tmp_path: Path, monkey
     assert first.resolve().parent == second.resolve().parent == tmp_path / "results"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path) -> None:
     out = tmp_path / "results"
     call(out, regimes="noise", seed=1)
@@ -174,6 +186,7 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
 not_yet = pytest.mark.xfail(reason="reported")
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     "fields, said",
     [
@@ -209,7 +222,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(
 def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """Below a file, which stops a superuser too."""
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ArtefactError, match="file/results.*write --out with a folder in a place where you may write"):
+    with pytest.raises(ArtefactError, match=r"file/results.*write --out with a folder in a place where you may write"):
         call(tmp_path / "file" / "results", regimes="noise")
     assert (tmp_path / "file").read_text() == "mine"
 

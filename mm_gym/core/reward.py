@@ -11,10 +11,14 @@ from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
 
+# Ruin beyond this many units of risk tolerance is all the same: a reward has to stay a finite number.
+_LARGEST_EXPONENT = 300.0
+
+
 @kernel
 def utility(wealth, risk_aversion):
     """Constant absolute risk aversion, scaled so that small wealth counts one for one."""
-    return -math.expm1(-risk_aversion * wealth) / risk_aversion
+    return -math.expm1(min(-risk_aversion * wealth, _LARGEST_EXPONENT)) / risk_aversion
 
 
 @kernel

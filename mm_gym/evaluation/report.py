@@ -74,7 +74,7 @@ def _page(
 ) -> str:
     sections = {
         "claims": ("Claims", _claims(findings)),
-        "tables": ("Tables", "\n".join(table_html(table, rows) for table in TABLES) if rows else ""),
+        "tables": ("Tables", _tables(rows)),
         "pictures": ("Pictures", _pictures(pictures)),
         "about": ("How this was made", _about(command, about)),
     }
@@ -163,10 +163,10 @@ def _claim_list(claims: Iterable[Claim], kind: str) -> str:
 def _estimate(estimate: Estimate, unit: str) -> str:
     decimals = _decimals(estimate)
     value, low, high = (number(figure, decimals) for figure in (estimate.value, estimate.low, estimate.high))
-    shown = f"<strong>{value}</strong> {escape(unit)}"
+    shown = f"<strong>{value}</strong> {escape(unit.replace(' x ', ' × '))}"
     if estimate.low == estimate.high:
         return shown
-    return f'{shown} <span class="quiet">95 %: {low} to {high}</span>'
+    return f'{shown} <span class="quiet interval">95 %: {low} to {high}</span>'
 
 
 def _decimals(estimate: Estimate) -> int:
@@ -177,7 +177,11 @@ def _decimals(estimate: Estimate) -> int:
     return min(6, max(0, 1 - math.floor(math.log10(half_width))))
 
 
-# ---------------------------------------------------------------------------------------- pictures
+# --------------------------------------------------------------------------------- tables and pictures
+
+
+def _tables(rows: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(table_html(table, rows, f"table-{number}") for number, table in enumerate(TABLES, 1) if rows)
 
 
 def _pictures(pictures: Sequence[Picture]) -> str:

@@ -127,28 +127,37 @@ def data(value: Any, decimals: int) -> str:
 def market_title(row: Row) -> str:
     """The market of a row: as an experiment calls it, or its regime with what was set."""
     if "market" in row:
-        return f"{row['experiment']}: {row['market']}" if "experiment" in row else str(row["market"])
+        return str(row["market"])
     settings = {"p_informed": row["p_informed"]} if row.get("p_informed") else {}
     settings |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in ("regime", "p_informed")}
     return ", ".join([str(row["regime"]), *(setting_text(key, value) for key, value in settings.items())])
 
 
-def table_html(table: Table, rows: Sequence[Row]) -> str:
-    """One table in a box of its own that scrolls; columns that no row has are left out, and so is an empty table."""
+def table_html(table: Table, rows: Sequence[Row], anchor: str) -> str:
+    """One table in a box of its own that scrolls; columns that no row has are left out, and so is an empty table.
+
+    Rows of one experiment stand together under its name.
+    """
     columns = [column for column in table.columns if any(column.key in row for row in rows)]
     if not columns:
         return ""
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(market_title(row))}</th><td>{escape(str(row["agent"]))}</td>'
-        + "".join(_cell(column, row) for column in columns)
-        + "</tr>"
-        for row in rows
-    )
+    bodies = []
+    for experiment, members in itertools.groupby(rows, lambda row: str(row.get("experiment", ""))):
+        name = f'<tr><th scope="rowgroup" colspan="{len(columns) + 2}">{escape(experiment)}</th></tr>\n'
+        lines = "\n".join(_row(columns, row) for row in members)
+        bodies.append(f"<tbody>\n{name if experiment else ''}{lines}\n</tbody>")
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(table.title)}"><table>\n'
-        f"<caption><strong>{escape(table.title)}</strong> {escape(table.explanation)}</caption>\n"
-        f"<thead>{_head(columns)}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
+        f'<h3 id="{anchor}">{escape(table.title)}</h3>\n<p class="quiet">{escape(table.explanation)}</p>\n'
+        f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{anchor}">'
+        f'<table aria-labelledby="{anchor}">\n<thead>{_head(columns)}</thead>\n'
+        + "\n".join(bodies)
+        + "\n</table></div>"
     )
+
+
+def _row(columns: Sequence[Column], row: Row) -> str:
+    cells = "".join(_cell(column, row) for column in columns)
+    return f'<tr><th scope="row">{escape(market_title(row))}</th><td>{escape(str(row["agent"]))}</td>{cells}</tr>'
 
 
 def _head(columns: Sequence[Column]) -> str:

@@ -39,10 +39,10 @@ NAN = float("nan")
 #   buys     +1   101   100.5   99     -    |    0.5    -1.5   -         2     -
 #   sells    -1    98   100    101     -    |    2      -1     -         3     -
 FILLS = [
-    {"time": 1.0, "side": BID, "price": 99.0, "size": 1, "mid": 100.0, "taker": TakerKind.NOISE},
-    {"time": 2.0, "side": ASK, "price": 102.0, "size": 3, "mid": 100.0, "taker": TakerKind.INFORMED},
-    {"time": 8.5, "side": ASK, "price": 101.0, "size": 1, "mid": 100.5, "taker": TakerKind.NAIVE_INFORMED},
-    {"time": 9.0, "side": BID, "price": 98.0, "size": 2, "mid": 100.0, "taker": TakerKind.SNIPER},
+    {"time": 1.0, "side": BID, "price": 99.0, "lots": 1, "mid": 100.0, "taker": TakerKind.NOISE},
+    {"time": 2.0, "side": ASK, "price": 102.0, "lots": 3, "mid": 100.0, "taker": TakerKind.INFORMED},
+    {"time": 8.5, "side": ASK, "price": 101.0, "lots": 1, "mid": 100.5, "taker": TakerKind.NAIVE_INFORMED},
+    {"time": 9.0, "side": BID, "price": 98.0, "lots": 2, "mid": 100.0, "taker": TakerKind.SNIPER},
 ]
 LATER = [[99.0, 100.0], [100.0, 103.0], [99.0, NAN], [101.0, NAN]]
 

@@ -87,6 +87,7 @@ def setting_text(name: str, value: Any) -> str:
 def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
     """By field, the curves over it: one agent in three markets or more that differ in this field alone."""
     numeric = [field.name for field in fields(MarketConfig) if field.type in (int, float)]
+    numeric.sort(key=lambda name: name != "p_informed")  # what everything here is about comes first
     found: dict[str, list[Curve]] = {}
     for field in numeric:
         groups: dict[tuple[Any, ...], dict[float, Entry]] = {}
@@ -121,8 +122,9 @@ def _named(field: str, groups: Sequence[tuple[Entry, ...]]) -> list[Curve]:
 def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
     """At most `limit` of the entries, in their order, that show the range of markets.
 
-    Each regime in turn gives one until there are enough: first the markets that differ least from the regime's
-    defaults, and of a sweep over the informed share its upper end, its lower end and then the middle.
+    Each regime in turn gives one until there are enough: first the markets that differ from the regime's defaults in
+    the fewest fields; of a sweep over the informed share its upper end, then what is nearest to the middle; of a sweep
+    over another field what is furthest from the default.
     """
     if len(entries) <= limit:
         return list(entries)
@@ -139,12 +141,13 @@ def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
     shares = sorted({entry.sessions.config.p_informed for entry in entries})
     middle = 0.5 * (shares[0] + shares[-1])
 
-    def unusual(entry: Entry) -> tuple[int, float]:
+    def rank(entry: Entry) -> tuple[int, float, float]:
         config = entry.sessions.config
         default = configure(config.regime, p_informed=config.p_informed)
-        oddities = sum(getattr(config, name) != getattr(default, name) for name in FIELD_NAMES)
-        from_middle = abs(config.p_informed - middle)
-        is_end = config.p_informed in (shares[0], shares[-1])
-        return oddities, -2.0 - config.p_informed if is_end else from_middle
+        pairs = [(getattr(config, name), getattr(default, name)) for name in FIELD_NAMES]
+        odd = [(value, usual) for value, usual in pairs if value != usual]
+        distance = sum(abs(float(value) - float(usual)) for value, usual in odd if not isinstance(value, str))
+        share = config.p_informed
+        return len(odd), -1.0 if share == shares[-1] else abs(share - middle), -distance
 
-    return sorted(entries, key=unusual)
+    return sorted(entries, key=rank)

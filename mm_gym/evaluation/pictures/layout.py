@@ -32,7 +32,7 @@ _WIDE_DPI, _NARROW_DPI = 140, 190
 # [inches]
 _EDGE = 0.1
 _TITLE_LINE = 0.19
-_LEGEND_LINE = 0.2
+_LEGEND_LINE = 0.157
 _PANEL_TITLE_LINE = 0.165
 _AXIS_LABEL = 0.19
 _TICK_LABELS = 0.28  # below the axes
@@ -41,7 +41,7 @@ _BAR_RIGHT, _BAR_BELOW = 0.85, 0.62  # room for the colour bar
 _BAR = 0.1  # its thickness
 
 # Letters an inch.
-_TITLE_LETTERS = 12.5
+_TITLE_LETTERS = 11.5
 _LETTERS = 15.5
 
 _Placed = dict[tuple[int, int], "Axes"]
@@ -73,9 +73,9 @@ def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -
         placed[divmod(index, columns) if by_row else divmod(index, rows)[::-1]] = axes
     _share(drawing.panels, list(placed.values()))
     _drop_repeated_labels(placed)
-    title = textwrap.wrap(drawing.title, int(width * _TITLE_LETTERS))
+    title = textwrap.wrap(drawing.title, int((width - 2.0 * _EDGE) * _TITLE_LETTERS))
     legend_columns, legend_rows = _legend_shape(drawing.keys, width)
-    head = _EDGE + _TITLE_LINE * len(title) + _LEGEND_LINE * legend_rows + 0.05
+    head = _EDGE + _TITLE_LINE * len(title) + _LEGEND_LINE * legend_rows + (0.1 if legend_rows else 0.0)
     height = _arrange(figure, placed, drawing, head)
     edge, top = _EDGE / width, 1.0 - _EDGE / height
     figure.text(edge, top, "\n".join(title), va="top", size=10, weight="bold", linespacing=1.25)
@@ -107,7 +107,8 @@ def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -
     ]
     across = (width - sum(lefts) - columns * _RIGHT - _BAR_RIGHT * beside) / columns
     over = [
-        _PANEL_TITLE_LINE * max(a.get_title().count("\n") + 1 for (r, _), a in placed.items() if r == row) + 0.1
+        _PANEL_TITLE_LINE * max(len(a.get_title("left").splitlines()) for (r, _), a in placed.items() if r == row)
+        + 0.12
         for row in range(rows)
     ]
     under = [
@@ -120,12 +121,14 @@ def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -
         left = sum(lefts[: column + 1]) + column * (across + _RIGHT)
         top = head + sum(over[: row + 1]) + sum(under[:row]) + row * drawing.panel_height
         bottom = height - top - drawing.panel_height
+        axes.yaxis.set_label_coords(-(drawing.tick_labels - 0.02) / across, 0.5)
         axes.set_position((left / width, bottom / height, across / width, drawing.panel_height / height))
     if drawing.colour_scale is not None:
         if below:
             box = (lefts[0] / width, (_BAR_BELOW - 0.14) / height, across / width, _BAR / height)
         else:
-            box = (1.0 - _BAR_RIGHT / width, under[-1] / height, _BAR / width, drawing.panel_height / height)
+            beside_it = axes.get_position()
+            box = (1.0 - _BAR_RIGHT / width, beside_it.y0, _BAR / width, beside_it.height)
         _add_colour_bar(figure, drawing.colour_scale, box, below)
     return height
 

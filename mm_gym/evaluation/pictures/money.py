@@ -65,7 +65,7 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
     chosen = representatives(entries, _BARS)
     means = [{name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen]
     shown = [name for name in PARTS if any(parts[name] for parts in means)]
-    labels = [wrapped(entry.label, 28) for entry in chosen]
+    labels = [wrapped(entry.label, 30) for entry in chosen]
     left_out = f" {len(chosen)} of {len(entries)} entries are shown." if len(chosen) < len(entries) else ""
     yield Drawing(
         name="pnl_decomposition",
@@ -126,12 +126,13 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 sessions, market = entry.sessions, named[id(entry)]
                 panels.append(_path_panel(sessions, sessions.pnl_path, "PnL [ticks × lots]", market))
                 panels.append(_path_panel(sessions, sessions.inventory_path, "inventory [lots]", ""))
-            suffix = f"_{first // _PATHS + 1}" if len(chosen) > _PATHS else ""
+            part = f"{first // _PATHS + 1}"
+            several = len(chosen) > _PATHS
             left_out = f" {len(chosen)} of {len(members)} markets are shown." if len(chosen) < len(members) else ""
             yield Drawing(
-                name=f"paths_{number}{suffix}",
+                name=f"paths_{number}_{part}" if several else f"paths_{number}",
                 section="PnL and inventory through the session",
-                title=f"PnL and inventory of {agent} through the session",
+                title=f"PnL and inventory of {agent} through the session" + (f", part {part}" if several else ""),
                 caption=(
                     f"Median and range of 90 % of {len(shown[0].sessions)} sessions, and the first {_SAMPLES} of "
                     f"them. PnL is marked to the public mid without the agent's own orders.{left_out}"

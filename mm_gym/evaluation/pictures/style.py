@@ -1,8 +1,9 @@
-"""How every picture looks and what it is made of: one palette, and drawings of panels, which `layout` turns into pixels.
+"""How every picture looks, and what it is made of: one palette, and drawings of panels, that `layout` puts in place.
 
 Matplotlib is loaded when something is drawn, and nothing of it is global: no pyplot, no settings left behind.
 """
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -134,8 +135,8 @@ class Picture:
 
 
 def wrapped(text: str, letters: int) -> str:
-    """Text in lines of at most so many letters; `p = 0.4` stays in one piece."""
-    return textwrap.fill(text.replace(" = ", "\u00a0=\u00a0"), letters)
+    """Text in lines of at most so many letters; `p = 0.4` and `2 s` stay in one piece."""
+    return textwrap.fill(re.sub(r" (?=[=×])|(?<=[=×]) |(?<=\d) (?=s\b)", "\u00a0", text), letters)
 
 
 def curves_panel(

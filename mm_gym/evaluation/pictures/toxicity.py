@@ -21,7 +21,8 @@ _AXIS_LABELS = {
     "volatility": "volatility [ticks / √s]",
     "taker_rate": "taker rate [1/s]",
 }
-_CURVES_PER_PICTURE = 4
+_CURVES_PER_PICTURE = 5
+_CURVES_WITH_BOTH = 2  # with more of them, what followed the fills is drawn against the efficient price only
 
 Measure = Callable[[Sessions], Estimate]
 
@@ -46,10 +47,13 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
     axis = _AXIS_LABELS.get(field, field)
     sweep_name = "toxicity" if field == "p_informed" else f"sweep_{field}"
 
+    crowded = len(shown) > _CURVES_WITH_BOTH
     looks: list[tuple[str, Line, str]] = [(colour, "-", marker) for colour, marker in zip(SERIES, MARKERS, strict=True)]
 
     def panel(title: str, label: str, mid: Measure, value: Measure | None = None, neutral: float | None = 0.0) -> Panel:
         measures: list[tuple[Measure | None, Line]] = [(mid, "-"), (value, "--")]
+        if crowded and value is not None:
+            measures = [(value, "-")]
         lines = [
             Series(curve.values, [measure(entry.sessions) for entry in curve.points], colour, line, marker)
             for curve, (colour, _, marker) in zip(shown, looks, strict=False)
@@ -91,18 +95,22 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
             Key(curve.name, colour, marker=marker)
             for curve, colour, marker in zip(shown, SERIES, MARKERS, strict=False)
         ),
-        Key("against the mid", INK),
-        Key("against the efficient price V", INK, line="--"),
+        *([] if crowded else [Key("against the mid", INK), Key("against the efficient price V", INK, line="--")]),
     ]
+    against = (
+        "What followed the fills is measured against the efficient price V, which the maker never sees."
+        if crowded
+        else "In the lower row, solid lines are against the public mid and dashed ones against the efficient price V, "
+        "which the maker never sees."
+    )
     episodes = len(sessions[0])
     return Drawing(
         name=f"{sweep_name}{suffix}",
         section="Toxicity curves" if field == "p_informed" else f"Sweep of {field}",
         title=f"PnL, fills and what followed the fills, against the {axis}",
         caption=(
-            f"Bands are 95 % bootstrap intervals over {episodes} sessions a point. In the lower row, solid lines are "
-            "against the public mid and dashed ones against the efficient price V, which the maker never sees. "
-            "An adverse fill ratio of one half means no information."
+            f"Bands are 95 % bootstrap intervals over {episodes} sessions a point. {against} An adverse "
+            " fill ratio of one half means no information."
         ),
         panels=panels,
         keys=keys,
