@@ -289,8 +289,8 @@ def _check_together(config: MarketConfig) -> None:
     wanted = kinds.get(config.regime, config.informed_kind)
     if config.informed_kind != wanted:
         raise ConfigurationError(
-            f"informed_kind={config.informed_kind!r} contradicts regime {config.regime!r}, which sets it to {wanted!r}; "
-            "write regime='informed'"
+            f"informed_kind={config.informed_kind!r} contradicts regime {config.regime!r}, which sets it to "
+            f"{wanted!r}; write regime='informed'"
         )
     if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
         raise ConfigurationError(

@@ -153,6 +153,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the market and the generator that seeds later sessions."""
+        _ = self.np_random  # is made when first asked for; later sessions have to follow from the one that is kept
         return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:

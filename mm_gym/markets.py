@@ -42,7 +42,7 @@ def observation_space() -> spaces.Box:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A checkpoint of an environment: its markets' records, what was recorded, and what the face remembers beside them."""
+    """A checkpoint of an environment: its markets' records, what was recorded, and what the face remembers."""
 
     records: npt.NDArray[Any]
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -169,6 +169,6 @@ def check_record(record: Any) -> int:
     """
     if isinstance(record, bool) or not isinstance(record, (int, np.integer)) or record < 0:
         raise ConfigurationError(
-            f"record={record!r} came, a number of fills to keep room for was wanted; write for example record=1000, or 0"
+            f"record={record!r} came, room for a number of fills was wanted; write for example record=1000, or 0"
         )
     return int(record)

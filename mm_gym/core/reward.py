@@ -10,7 +10,6 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
-
 # Ruin beyond this many units of risk tolerance is all the same: a reward has to stay a finite number.
 _LARGEST_EXPONENT = 300.0
 

@@ -146,12 +146,11 @@ def table_html(table: Table, rows: Sequence[Row], anchor: str) -> str:
         name = f'<tr><th scope="rowgroup" colspan="{len(columns) + 2}">{escape(experiment)}</th></tr>\n'
         lines = "\n".join(_row(columns, row) for row in members)
         bodies.append(f"<tbody>\n{name if experiment else ''}{lines}\n</tbody>")
+    head, body = _head(columns), "\n".join(bodies)
     return (
         f'<h3 id="{anchor}">{escape(table.title)}</h3>\n<p class="quiet">{escape(table.explanation)}</p>\n'
         f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{anchor}">'
-        f'<table aria-labelledby="{anchor}">\n<thead>{_head(columns)}</thead>\n'
-        + "\n".join(bodies)
-        + "\n</table></div>"
+        f'<table aria-labelledby="{anchor}">\n<thead>{head}</thead>\n{body}\n</table></div>'
     )
 
 
