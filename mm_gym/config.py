@@ -352,6 +352,9 @@ def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
     rules["taker_size_log_miss"] = _log_miss(config.taker_size)
     rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
     rules["maker_size_log_miss"] = _log_miss(config.maker_size)
+    with np.errstate(divide="ignore"):
+        rates = 2.0 * config.maker_rate + config.maker_cancel_rate * np.arange(MARKET_ORDERS + 1)
+        rules["maker_gap"] = 1.0 / rates
     _scale_features(config, rules)
     return rules
 

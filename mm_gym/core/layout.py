@@ -202,6 +202,7 @@ RULES = _record(
         ("maker_cancel_rate", "f8"),
         ("maker_depth", "f8"),
         ("maker_size_log_miss", "f8"),
+        ("maker_gap", "f8", (MARKET_ORDERS + 1,)),  # [s] mean time between maker events by number of resting orders
         ("sniping", "i8"),
         ("quote_size", "i8"),
         ("max_inventory", "i8"),
@@ -286,9 +287,7 @@ MARKET = _record(
         ("next_value", "f8"),
         ("next_taker", "f8"),
         ("next_maker", "f8"),
-        ("maker_clock", "f8"),
-        ("maker_hazard", "f8"),
-        ("maker_total_rate", "f8"),
+        ("n_priced", "i8"),  # resting orders that the time of the next maker event reckons with
         ("efficient_price", "f8"),
         ("signal", "f8"),
         ("decoy", "f8"),  # a signal of the same law that predicts nothing

@@ -4,8 +4,8 @@
 efficient price V, and cancel each at rate `maker_cancel_rate`. They read public news at once: an order that V
 has crossed is pulled. `NONE` is the dealer market, in which only the agent quotes.
 
-The time to the next event is kept as a unit exponential that the total rate uses up, so that a change of the
-rate (an order taken by somebody else) costs no fresh draw.
+The time to the next event is exponential, so when the total rate changes (an order is taken by somebody else) what is
+left of it is stretched by the ratio of the rates: exact, and without a fresh draw.
 """
 
 import math
@@ -24,47 +24,53 @@ _RESERVED_LEVELS = 1
 @kernel
 def start_makers(market):
     """Set the clock of the first event."""
-    market.maker_clock = market.time
-    market.maker_hazard = exponential(market.maker_words)
-    market.maker_total_rate = 0.0
-    reschedule_makers(market)
+    market.next_maker = math.inf
+    market.n_priced = market.book.n_live
+    _draw_next(market)
+
+
+@kernel
+def _total_rate(rules, n_live):
+    """[1/s] Of all maker events. The agent's orders are counted too; a cancellation that falls on one does nothing."""
+    return 2.0 * rules.maker_rate + n_live * rules.maker_cancel_rate
+
+
+@kernel
+def _draw_next(market):
+    market.n_priced = market.book.n_live
+    if market.rules.makers != Makers.NONE and _total_rate(market.rules, market.n_priced) > 0.0:
+        market.next_maker = market.time + exponential(market.maker_words) * market.rules.maker_gap[market.n_priced]
 
 
 @kernel
 def reschedule_makers(market):
-    """Move the time of the next event to what the number of resting orders now implies."""
-    rules = market.rules
-    if rules.makers == Makers.NONE:
-        market.next_maker = math.inf
+    """Stretch or shrink the time to the next event by what orders that came or went do to the total rate."""
+    n_live = market.book.n_live
+    if n_live == market.n_priced:
         return
-    market.maker_hazard -= market.maker_total_rate * (market.time - market.maker_clock)
-    market.maker_clock = market.time
-    # The agent's orders are counted too, and a cancellation that falls on one does nothing.
-    market.maker_total_rate = 2.0 * rules.maker_rate + market.book.n_live * rules.maker_cancel_rate
-    if market.maker_total_rate > 0.0:
-        market.next_maker = market.time + max(0.0, market.maker_hazard) / market.maker_total_rate
-    else:
-        market.next_maker = math.inf
+    if market.next_maker == math.inf:
+        _draw_next(market)
+        return
+    stretch = market.rules.maker_gap[n_live] * _total_rate(market.rules, market.n_priced)
+    market.next_maker = market.time + (market.next_maker - market.time) * stretch
+    market.n_priced = n_live
 
 
 @kernel
 def maker_event(market):
-    """One order is placed, or one is cancelled."""
+    """One order is placed, or one is cancelled; then the next event's time is drawn."""
     rules = market.rules
-    words = market.maker_words
-    market.maker_hazard = exponential(words)
-    market.maker_clock = market.time
-    draw = uniform(words) * market.maker_total_rate
+    draw = uniform(market.maker_words) * _total_rate(rules, market.n_priced)
     if draw < 2.0 * rules.maker_rate:
         _place_order(market, BID if draw < rules.maker_rate else ASK)
-        return
-    place = int((draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate)
-    if place >= market.book.n_live:
-        # Quotes that the agent withdrew since the rate was worked out are still in it: their cancellations fall here.
-        return
-    slot = market.book.live[place]
-    if market.book.orders[slot].owner == PUBLIC:
-        cancel(market.book, slot)
+    else:
+        place = int((draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate)
+        # Rounding may lead one past the last.
+        slot = market.book.live[min(place, market.book.n_live - 1)]
+        if market.book.orders[slot].owner == PUBLIC:
+            cancel(market.book, slot)
+    market.next_maker = math.inf
+    _draw_next(market)
 
 
 @kernel

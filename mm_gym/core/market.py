@@ -144,6 +144,7 @@ def step_one(market, action, observation, outcome, fill_rows, path_rows):
         half_range * (1.0 + min(max(float(action[0]), -1.0), 1.0)),
         half_range * (1.0 + min(max(float(action[1]), -1.0), 1.0)),
     )
+    reschedule_makers(market)
     market.steps += 1
     if path_rows.shape[0] > 0:
         _record_path(market, path_rows)
