@@ -19,7 +19,7 @@ from mm_gym.evaluation import artefacts, plans
 from mm_gym.evaluation.experiments import Laboratory
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.report import write_report
-from mm_gym.evaluation.table import claims_table, text_table
+from mm_gym.evaluation.table import claims_table, markdown, text_table
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def main(arguments: Arguments) -> Path:
     command = " ".join(["python", *sys.argv])
     with artefacts.results_folder(out, arguments.overwrite) as folder:
         artefacts.write_summary(folder, results.rows, about)
+        (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
         write_report(folder, out.name, results.entries, results.findings, results.rows, policies, command, about)
     for finding in results.findings:
         console.print(claims_table(finding))

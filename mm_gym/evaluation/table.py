@@ -175,3 +175,40 @@ def claims_table(finding: Finding) -> Group:
             escape(f"{claim.estimate} {claim.unit}".strip()),
         )
     return Group(*parts, table, *(escape(note) for note in finding.notes), "")
+
+
+_MARKDOWN_COLUMNS = (
+    ("final_pnl", ".1f"),
+    ("final_pnl_low", ".1f"),
+    ("final_pnl_high", ".1f"),
+    ("objective", ".1f"),
+    ("spread_pnl", ".1f"),
+    ("inventory_pnl", ".1f"),
+    ("fills", ".0f"),
+    ("mean_abs_inventory", ".2f"),
+    ("effective_half_spread", ".2f"),
+    ("markout_50", ".2f"),
+    ("value_adverse_move_50", ".2f"),
+    ("adverse_fill_ratio_50", ".3f"),
+)
+
+
+def markdown(rows: Sequence[dict[str, Any]], findings: Sequence[Finding], command: str) -> str:
+    """Claims and the summary's main columns as Markdown, with the command that printed them."""
+    lines = [f"Printed by `{command}`.", ""]
+    for finding in findings:
+        verdict = "every claim holds" if finding.holds else "**does not hold**"
+        lines += [f"## {finding.name}: {verdict}", "", finding.question, ""]
+        lines += ["| | claim | figure [95 %] | wanted | rests on |", "|---|---|---|---|---|"]
+        for claim in finding.audit + finding.claims:
+            mark = "holds" if claim.holds else "**no**"
+            figure = f"{claim.estimate} {claim.unit}".strip()
+            lines.append(f"| {mark} | {claim.sentence} | {figure} | {claim.wanted} | {claim.rests_on} |")
+        lines += ["", *(f"{note}\n" for note in finding.notes)]
+    names = [name for name, _ in _MARKDOWN_COLUMNS]
+    lines += ["## Summary", "", "| agent | market | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    for row in rows:
+        market = f"{row['experiment']}: {row['market']}" if "experiment" in row else _market_title(row)
+        figures = " | ".join(format(row[name], style) for name, style in _MARKDOWN_COLUMNS)
+        lines.append(f"| {row['agent']} | {market} | {figures} |")
+    return "\n".join(lines) + "\n"
