@@ -21,6 +21,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.ppo import MODEL_FILE, RUN_FILE, Run, load_model
+from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
 
@@ -33,13 +34,13 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,  # at the start; it falls linearly to zero at the end of the budget
     "gamma": 0.99,
     "gae_lambda": 0.95,
-    "vf_coef": 0.005,
+    "vf_coef": 0.005,  # returns are tens of ticks: at 0.5 their squared errors leave nothing of a clipped gradient
     "net_arch": [64, 64],
     "log_std_init": -1.5,
-    "initial_offset": 1.5,
+    "initial_offset": 1.5,  # [ticks] on both sides
+    "lots_noticed": 5.0,  # inventory that moves the untrained networks as a typical value of another column does
 }
-"""Of PPO, and how its policy starts: `initial_offset` [ticks] on both sides, give or take `exp(log_std_init)` of half
-the range of offsets."""
+"""Of PPO, and how its policy starts."""
 
 
 class TrainingError(ValueError):
@@ -116,7 +117,7 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
 def new_model(environment: VecEnv, run: Run) -> PPO:
     """An untrained model with the run's settings."""
     settings = dict(run.settings)
-    initial_offset = settings.pop("initial_offset")
+    initial_offset, lots_noticed = settings.pop("initial_offset"), settings.pop("lots_noticed")
     learning_rate = LinearSchedule(settings.pop("learning_rate"), 0.0, 1.0)
     policy = {key: settings.pop(key) for key in ("net_arch", "log_std_init")}
     model = PPO(
@@ -130,9 +131,15 @@ def new_model(environment: VecEnv, run: Run) -> PPO:
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
     )
-    # A policy that starts in the middle of the range quotes where nobody trades, and has nothing to learn from.
-    bias = model.policy.get_parameter("action_net.bias")
-    torch.nn.init.constant_(bias, 2.0 * initial_offset / run.config.max_offset - 1.0)
+    with torch.no_grad():
+        # A policy that starts in the middle of the range quotes where nobody trades, and has nothing to learn from.
+        bias = model.policy.get_parameter("action_net.bias")
+        bias.fill_(2.0 * initial_offset / run.config.max_offset - 1.0)
+        # A lot moves the inventory's column by no more than 1 / max_inventory. Without a head start the policy would
+        # take a million decisions to notice what it holds, and pay for it.
+        for network in ("policy_net", "value_net"):
+            weights = model.policy.get_parameter(f"mlp_extractor.{network}.0.weight")
+            weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / lots_noticed)
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mm_gym.config import FIELD_NAMES
 from mm_gym.evaluation.pictures.entries import setting_text
+from mm_gym.evaluation.pictures.style import unbroken
 
 _MISSING = "–"
 Row = dict[str, Any]
@@ -156,7 +157,8 @@ def table_html(table: Table, rows: Sequence[Row], anchor: str) -> str:
 
 def _row(columns: Sequence[Column], row: Row) -> str:
     cells = "".join(_cell(column, row) for column in columns)
-    return f'<tr><th scope="row">{escape(market_title(row))}</th><td>{escape(str(row["agent"]))}</td>{cells}</tr>'
+    market = escape(unbroken(market_title(row)))
+    return f'<tr><th scope="row">{market}</th><td>{escape(str(row["agent"]))}</td>{cells}</tr>'
 
 
 def _head(columns: Sequence[Column]) -> str:
@@ -169,7 +171,7 @@ def _head(columns: Sequence[Column]) -> str:
         ]
         first = f'<tr><td colspan="2"></td>{"".join(cells)}</tr>'
     headings = [
-        f'<th scope="col">{escape(c.heading)}{f"<small>{escape(c.unit)}</small>" if c.unit else ""}</th>'
+        f'<th scope="col">{escape(unbroken(c.heading))}{f"<small>{escape(c.unit)}</small>" if c.unit else ""}</th>'
         for c in columns
     ]
     return f'{first}<tr><th scope="col">market</th><th scope="col">agent</th>{"".join(headings)}</tr>'

@@ -87,7 +87,7 @@ def test_recording_a_session_does_not_change_it(regime: str) -> None:
             observations, _, _, _, infos = env.step(agent.predict(observations)[0])
             path.append(infos)
         paths.append(path)
-    assert max(infos["spread"].max() for infos in paths[0]) == 20.0  # which is said of an empty side
+    assert any((infos["spread"] == 20.0).any() for infos in paths[0])  # which is said of an empty side
     for name in ("mid", "pnl", "inventory", "spread"):
         np.testing.assert_array_equal(*([infos[name] for infos in path] for path in paths), err_msg=name)
 
@@ -167,7 +167,7 @@ def scan(path: npt.NDArray[Any], column: str, time: float) -> float:
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
 def test_prices_a_horizon_after_a_fill_are_those_that_held_then(regime: str) -> None:
     """Against a scan of the recorded path, which at decisions says what `info` says."""
-    config = configure(regime, session_steps=60, taker_rate=2.0)
+    config = configure(regime, session_steps=60, taker_rate=2.0, taker_size=4.0)
     horizons = (0.0, 0.7, 5.0, 20.0, 50.0)
     sessions = run_sessions(near, config, episodes=2, seed=7, horizons=horizons)
     looked_up = 0

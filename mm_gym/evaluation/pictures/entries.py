@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from mm_gym.config import FIELD_NAMES, MarketConfig, configure
+from mm_gym.evaluation.pictures.style import MARKERS, SERIES
 from mm_gym.evaluation.rollout import Sessions
 
 
@@ -135,6 +136,25 @@ def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
     turns = [entry for turn in itertools.zip_longest(*queues) for entry in turn if entry is not None]
     chosen = {id(entry) for entry in turns[:limit]}
     return [entry for entry in entries if id(entry) in chosen]
+
+
+class Look(NamedTuple):
+    """How one market is told from others in a picture."""
+
+    name: str
+    colour: str
+    marker: str
+
+
+def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
+    """A look for each of at most as many markets as there are colours, the same ones whatever the agent."""
+    first = {entry.sessions.config: entry for entry in reversed(entries)}
+    in_order = [first[config] for config in dict.fromkeys(entry.sessions.config for entry in entries)]
+    configs = [entry.sessions.config for entry in representatives(in_order, len(SERIES))]
+    return {
+        config: Look(name, colour, marker)
+        for config, name, colour, marker in zip(configs, market_names(configs), SERIES, MARKERS, strict=False)
+    }
 
 
 def _by_importance(entries: Sequence[Entry]) -> list[Entry]:

@@ -7,7 +7,7 @@ matplotlib measure every word, and lines panels up.
 import io
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,17 @@ _BAR = 0.1  # its thickness
 _TITLE_LETTERS = 11.5
 _LETTERS = 15.5
 
+_HANDLE = 0.45  # [inches] of a legend: the line or patch and the gaps
+
+
+class _LegendShape(NamedTuple):
+    """How a legend is set: its labels broken to fit, its columns, and its height in lines of text."""
+
+    labels: list[str]
+    columns: int
+    lines: int
+
+
 _Placed = dict[tuple[int, int], "Axes"]
 
 
@@ -74,13 +85,13 @@ def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -
     _share(drawing.panels, list(placed.values()))
     _drop_repeated_labels(placed)
     title = textwrap.wrap(drawing.title, int((width - 2.0 * _EDGE) * _TITLE_LETTERS))
-    legend_columns, legend_rows = _legend_shape(drawing.keys, width)
-    head = _EDGE + _TITLE_LINE * len(title) + _LEGEND_LINE * legend_rows + (0.1 if legend_rows else 0.0)
+    legend = _shape_legend(drawing.keys, width)
+    head = _EDGE + _TITLE_LINE * len(title) + _LEGEND_LINE * legend.lines + 0.1 * bool(drawing.keys)
     height = _arrange(figure, placed, drawing, head)
     edge, top = _EDGE / width, 1.0 - _EDGE / height
     figure.text(edge, top, "\n".join(title), va="top", size=10, weight="bold", linespacing=1.25)
     if drawing.keys:
-        _add_legend(figure, drawing.keys, legend_columns, (edge, top - _TITLE_LINE * len(title) / height))
+        _add_legend(figure, drawing.keys, legend, (edge, top - _TITLE_LINE * len(title) / height))
     canvas.draw()
     # 256 colours are as many as these pictures need, and a third of the bytes.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(256, dither=Image.Dither.NONE)
@@ -142,37 +153,41 @@ def _add_colour_bar(figure: "Figure", scale: ColourScale, box: tuple[float, floa
     figure.colorbar(colours, cax=figure.add_axes(box), label=scale.label, orientation=orientation)
 
 
-def _legend_shape(keys: Sequence[Key], width: float) -> tuple[int, int]:
-    """Columns and rows of a legend."""
-    if not keys:
-        return 1, 0
-    longest = max(len(key.label) for key in keys) / _LETTERS + 0.45
-    columns = max(1, min(len(keys), int(width / longest)))
-    return columns, -(-len(keys) // columns)
+def _shape_legend(keys: Sequence[Key], width: float) -> _LegendShape:
+    labels = [wrapped(key.label, int((width - _EDGE - _HANDLE) * _LETTERS)) for key in keys]
+    if not labels:
+        return _LegendShape(labels, 1, 0)
+    lines = [label.split("\n") for label in labels]
+    longest = max(len(line) for label in lines for line in label) / _LETTERS + _HANDLE
+    columns = max(1, min(len(labels), int(width / longest)))
+    return _LegendShape(labels, columns, -(-len(labels) // columns) * max(map(len, lines)))
 
 
-def _add_legend(figure: "Figure", keys: Sequence[Key], columns: int, corner: tuple[float, float]) -> None:
+def _add_legend(figure: "Figure", keys: Sequence[Key], shape: _LegendShape, corner: tuple[float, float]) -> None:
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [
-        Patch(facecolor=key.colour, label=key.label)
+        Patch(facecolor=key.colour)
         if key.filled
-        else Line2D([], [], color=key.colour, linestyle=key.line, marker=key.marker, label=key.label)
+        else Line2D([], [], color=key.colour, linestyle=key.line, marker=key.marker)
         for key in keys
     ]
-    figure.legend(
-        handles=handles,
+    legend = figure.legend(
+        handles,
+        ["label"] * len(handles),
         loc="upper left",
         bbox_to_anchor=corner,
-        ncols=columns,
+        ncols=shape.columns,
         borderaxespad=0.0,
         borderpad=0.2,
         columnspacing=1.4,
         handlelength=1.8,
         labelspacing=0.35,
     )
+    for text, label in zip(legend.get_texts(), shape.labels, strict=True):
+        text.set_text(label)  # afterwards: matplotlib leaves out what is labelled with a leading underscore
 
 
 def _share(panels: Sequence[Panel], all_axes: Sequence["Axes"]) -> None:

@@ -1,18 +1,17 @@
 """Markout curves: how a fill's profit fades as time passes after it, by regime and by counterparty."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.config import MarketConfig
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, with_informed_takers
-from mm_gym.evaluation.pictures.entries import Entry, by_agent, market_names, representatives
+from mm_gym.evaluation.pictures.entries import Entry, Look, by_agent, look_of_markets, representatives
 from mm_gym.evaluation.pictures.style import (
     BLUE,
     INK,
-    MARKERS,
-    SERIES,
     VERMILION,
     Drawing,
     Key,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 Measures = Callable[[Sessions], FillMeasures]
 
-_MARKETS = 6  # lines in a panel
 _AGENTS = 4  # rows of two panels
 _COUNTERPARTIES = 6  # panels
 _HOW_TO_READ = (
@@ -40,15 +38,12 @@ _HOW_TO_READ = (
 
 def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """One row of panels for each agent, a line for each market: against the mid, and against the efficient price."""
-    agents = list(by_agent(entries).items())
+    looks = look_of_markets(entries)
+    agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _AGENTS):
-        shown = {agent: representatives(members, _MARKETS) for agent, members in agents[first : first + _AGENTS]}
-        everything = [entry for members in shown.values() for entry in members]
-        names = dict(zip(map(id, everything), market_names([e.sessions.config for e in everything]), strict=True))
-        looks = {name: (SERIES[i % 6], MARKERS[i % 6]) for i, name in enumerate(dict.fromkeys(names.values()))}
         panels = [
-            _panel(f"{agent}, {words}", [_series(e.sessions, measure, *looks[names[id(e)]]) for e in members], agent)
-            for agent, members in shown.items()
+            _panel(f"{agent}, {words}", [_of_market(entry.sessions, measure, looks) for entry in members], agent)
+            for agent, members in agents[first : first + _AGENTS]
             for words, measure in (("against the mid", against_mid), ("against the efficient price V", against_value))
         ]
         yield Drawing(
@@ -57,9 +52,14 @@ def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
             title="Markout of the fills over the time since the fill, by market",
             caption=_HOW_TO_READ,
             panels=panels,
-            keys=[Key(name, colour, marker=marker) for name, (colour, marker) in looks.items()],
+            keys=[Key(look.name, look.colour, marker=look.marker) for look in looks.values()],
             columns=2,
         )
+
+
+def _of_market(sessions: Sessions, measure: Measures, looks: Mapping[MarketConfig, Look]) -> Series:
+    look = looks[sessions.config]
+    return _series(sessions, measure, look.colour, look.marker)
 
 
 def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:

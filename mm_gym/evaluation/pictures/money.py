@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import by_session, inventory_pnl_of_fills, with_informed_takers
-from mm_gym.evaluation.pictures.entries import Entry, by_agent, market_names, representatives
+from mm_gym.evaluation.pictures.entries import Entry, by_agent, look_of_markets, market_names, representatives
 from mm_gym.evaluation.pictures.style import (
     BLUE,
     INK,
     MUTED,
     ORANGE,
     PURPLE,
-    SERIES,
     SKY,
     VERMILION,
     Drawing,
@@ -35,7 +34,6 @@ _BARS = 16  # in a picture
 _PATHS = 4  # markets in a picture of paths, two panels each
 _PATH_MARKETS = 8  # of an agent
 _SAMPLES = 3
-_MARKETS = 5  # lines in a panel of inventories
 _INVENTORY_PANELS = 8
 
 PARTS: dict[str, tuple[str, str]] = {
@@ -66,6 +64,7 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
     means = [{name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen]
     shown = [name for name in PARTS if any(parts[name] for parts in means)]
     labels = [wrapped(entry.label, 30) for entry in chosen]
+    most_lines = max(label.count("\n") + 1 for label in labels)
     left_out = f" {len(chosen)} of {len(entries)} entries are shown." if len(chosen) < len(entries) else ""
     yield Drawing(
         name="pnl_decomposition",
@@ -81,7 +80,7 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
             Key("final PnL", INK, line="", marker="D"),
         ],
         columns=1,
-        panel_height=0.15 + 0.38 * len(chosen),
+        panel_height=0.15 + max(0.38, 0.13 * most_lines + 0.1) * len(chosen),
         tick_labels=0.15 + 0.068 * max(map(len, "\n".join(labels).split("\n"))),
     )
 
@@ -168,24 +167,19 @@ def _path_panel(sessions: Sessions, path: npt.NDArray[np.float64], label: str, m
 
 def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """One panel for each agent, a line for each market: the share of time that each inventory was held."""
-    agents = list(by_agent(entries).items())
+    looks = look_of_markets(entries)
+    agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _INVENTORY_PANELS):
-        shown = {
-            agent: representatives(members, _MARKETS) for agent, members in agents[first : first + _INVENTORY_PANELS]
-        }
-        everything = [entry for members in shown.values() for entry in members]
-        names = dict(zip(map(id, everything), market_names([e.sessions.config for e in everything]), strict=True))
-        looks = {name: SERIES[i % len(SERIES)] for i, name in enumerate(dict.fromkeys(names.values()))}
+        shown = agents[first : first + _INVENTORY_PANELS]
+        lines = [[(entry.sessions, looks[entry.sessions.config].colour) for entry in members] for _, members in shown]
         yield Drawing(
-            name="inventory_distribution" + (f"_{first // _INVENTORY_PANELS + 1}" if first else ""),
+            name="inventory_distribution"
+            + (f"_{first // _INVENTORY_PANELS + 1}" if len(agents) > _INVENTORY_PANELS else ""),
             section="Inventory distributions",
             title="Share of time in which each inventory was held",
-            caption=f"At the decisions of {len(everything[0].sessions)} sessions a line.",
-            panels=[
-                Panel(partial(_held, lines=[(entry.sessions, looks[names[id(entry)]]) for entry in members]), agent)
-                for agent, members in shown.items()
-            ],
-            keys=[Key(name, colour) for name, colour in looks.items()],
+            caption=f"At the decisions of {len(entries[0].sessions)} sessions a line.",
+            panels=[Panel(partial(_held, lines=drawn), agent) for (agent, _), drawn in zip(shown, lines, strict=True)],
+            keys=[Key(look.name, look.colour) for look in looks.values()],
             columns=2 if len(shown) in (2, 4) else 3,
             panel_height=2.0,
         )

@@ -42,6 +42,7 @@ SETTINGS = {
     "lines.linewidth": 1.5,
     "lines.markersize": 4,
     "text.color": INK,
+    "text.parse_math": False,  # a name with $ in it is a name
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 7.5,
@@ -134,9 +135,14 @@ class Picture:
     narrow: bytes
 
 
+def unbroken(text: str) -> str:
+    """Text whose `p = 0.4` and `2 s` stay in one piece where lines are broken."""
+    return re.sub(r" (?=[=×])|(?<=[=×]) |(?<=\d) (?=s\b)", "\u00a0", text)
+
+
 def wrapped(text: str, letters: int) -> str:
-    """Text in lines of at most so many letters; `p = 0.4` and `2 s` stay in one piece."""
-    return textwrap.fill(re.sub(r" (?=[=×])|(?<=[=×]) |(?<=\d) (?=s\b)", "\u00a0", text), letters)
+    """Text in lines of at most so many letters."""
+    return textwrap.fill(unbroken(text), letters)
 
 
 def curves_panel(

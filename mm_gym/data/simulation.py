@@ -1,0 +1,155 @@
+"""A simulated market, recorded as an exchange would: the same messages and rows that `lobster` reads.
+
+So one measure serves both: what `description` says of an exchange's file it says of a simulated market, whose true
+rates are known. Nobody but the background makers and the takers is in the market: the agent sends no quotes.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import seeding
+
+from mm_gym.config import MarketConfig
+from mm_gym.core import entry_points
+from mm_gym.core.layout import ASK, BID
+from mm_gym.data.lobster import (
+    BUY,
+    EMPTY_ASK,
+    EMPTY_BID,
+    MESSAGE,
+    PRICES_PER_CURRENCY_UNIT,
+    SELL,
+    SIDES,
+    MessageType,
+    Recording,
+    Side,
+    order_book_dtype,
+)
+from mm_gym.markets import Markets
+from mm_gym.order_book import LimitOrderBook
+
+OPENING = 34_200.0  # [s after midnight] half past nine, when the session of a LOBSTER file starts
+
+_NUMBERS = {BID: BUY, ASK: SELL}
+
+
+def record_market(config: MarketConfig, seconds: float, seed: int = 0, n_levels: int = 1, lot_size: int = 100) -> Recording:
+    """Let a market run by itself for `seconds` and write down its messages.
+
+    Args:
+        config: of the market; its background makers have to be there, since the agent is not.
+        seconds: [s] length of the recording, after the warm-up.
+        seed: as of `reset(seed=...)`.
+        n_levels: levels of the order book; messages that touch none of them are left out, as LOBSTER does.
+        lot_size: [shares] in a lot.
+
+    Raises:
+        ValueError: if nothing happens in this time, as in the dealer market.
+    """
+    tape = _Tape(config, seed, n_levels, lot_size)
+    tape.run(seconds)
+    if not tape.messages:
+        raise ValueError(
+            f"nothing happened in {seconds:g} s of a market with makers={config.makers!r} and nobody but them and the "
+            "takers; write more seconds or another market"
+        )
+    return Recording(np.array(tape.messages, dtype=MESSAGE), np.array(tape.rows, tape.row_type), tape.price_unit)
+
+
+class _Tape:
+    """One market, its book mirrored order by order under ids of its own, and what was written down."""
+
+    def __init__(self, config: MarketConfig, seed: int, n_levels: int, lot_size: int) -> None:
+        self.messages: list[tuple[float, int, int, int, int, int]] = []
+        self.rows: list[Any] = []
+        self.row_type = order_book_dtype(n_levels)
+        self.price_unit = max(1, round(config.tick_size * PRICES_PER_CURRENCY_UNIT))
+        self._n_levels = n_levels
+        self._lot_size = lot_size
+        self._markets = Markets(config, 1)
+        self._market = self._markets.records[0]
+        self._mirror = LimitOrderBook()
+        self._resting: dict[int, tuple[int, int, int]] = {}  # slot -> order id, side, lots
+        self._last_id = 0
+        self._markets.reset(np.zeros(1, np.int64), [seeding.np_random(seed)[0]], *self._markets.empty_results())
+        for slot in self._oldest_first():
+            self._added(slot)
+        self.messages.clear()
+        self.rows.clear()
+
+    def run(self, seconds: float) -> None:
+        """Let events happen until `seconds` after the start, and write down what they did to the book."""
+        while True:
+            n_events, taker_due = int(self._market["book"]["n_events"]), float(self._market["next_taker"])
+            entry_points.audit_events(self._markets.records, 1, self._markets.fill_rows)
+            if self._market["time"] > seconds:
+                return
+            if int(self._market["book"]["n_events"]) != n_events:
+                if self._market["time"] == taker_due:
+                    self._filled()
+                else:
+                    self._placed_or_cancelled()
+
+    def _oldest_first(self) -> list[int]:
+        """Slots of the resting orders, those of each price oldest first."""
+        book = self._market["book"]
+        slots = []
+        for side in (BID, ASK):
+            for level in book["levels"][side, : int(book["n_levels"][side])]:
+                slot = int(level["head"])
+                while slot >= 0:
+                    slots.append(slot)
+                    slot = int(book["orders"][slot]["younger"])
+        return slots
+
+    def _filled(self) -> None:
+        book = self._market["book"]
+        for fill in book["fills"][: int(book["n_fills"])]:
+            slot, lots = int(fill["slot"]), int(fill["lots"])
+            order_id, side, resting = self._resting[slot]
+            self._mirror.reduce(order_id, lots)
+            self._resting[slot] = (order_id, side, resting - lots)
+            if lots == resting:
+                del self._resting[slot]
+            self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, int(fill["price"]), side)
+
+    def _placed_or_cancelled(self) -> None:
+        """One order came, or some went: never both in one event."""
+        book = self._market["book"]
+        live = set(book["live"][: int(book["n_live"])].tolist())
+        for slot in live - self._resting.keys():
+            self._added(slot)
+        for slot in sorted(self._resting.keys() - live):
+            order_id, side, lots = self._resting.pop(slot)
+            key = int(book["orders"][slot]["key"])  # a freed slot keeps its price until it is used again
+            self._mirror.cancel(order_id)
+            self._write(MessageType.DELETION, order_id, lots, key if side == BID else -key, side)
+
+    def _added(self, slot: int) -> None:
+        order = self._market["book"]["orders"][slot]
+        side, lots = int(order["side"]), int(order["lots"])
+        price = int(order["key"]) if side == BID else -int(order["key"])
+        self._last_id += 1
+        self._resting[slot] = (self._last_id, side, lots)
+        self._mirror.submit(SIDES[_NUMBERS[side]], price, lots, self._last_id)
+        self._write(MessageType.NEW_LIMIT_ORDER, self._last_id, lots, price, side)
+
+    def _write(self, kind: MessageType, order_id: int, lots: int, price: int, side: int) -> None:
+        """One message and the book after it, unless none of the levels in view was touched."""
+        row = (*self._levels("ask", EMPTY_ASK), *self._levels("bid", EMPTY_BID))
+        if self.rows and row == self.rows[-1]:
+            return
+        message = (
+            OPENING + float(self._market["time"]),
+            int(kind),
+            order_id,
+            lots * self._lot_size,
+            price * self.price_unit,
+            _NUMBERS[side],
+        )
+        self.messages.append(message)
+        self.rows.append(row)
+
+    def _levels(self, side: Side, empty: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        raise NotImplementedError

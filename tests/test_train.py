@@ -1,0 +1,373 @@
+"""Training from the arguments to the artefacts, and what interruptions of every kind leave behind."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import agents.training
+import train
+from agents import AgentError
+from agents.ppo import MODEL_FILE, RUN_FILE, Run, load, load_model, read_run
+from agents.training import SETTINGS, TrainingError, replace_file, rollout_shape, stream_seed
+from mm_gym import ConfigurationError, MarketConfig, configure
+from mm_gym.evaluation.rollout import run_sessions, session_seeds
+from mm_gym.sb3 import MarketMakingVecEnv
+
+UPDATE = 512  # decisions, so that a test sees many updates
+N_MARKETS = 8
+CONFIG = configure("informed", p_informed=0.4, session_steps=50)
+ROOT = Path(train.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def small_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents.training, "DECISIONS_PER_UPDATE", UPDATE)
+    torch.set_num_threads(1)
+
+
+def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **settings: float) -> Run:
+    return Run(config, seed, N_MARKETS, updates * UPDATE, settings={**SETTINGS, **settings})
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in load_model(folder).policy.state_dict().items()}
+
+
+def send_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> list[int]:
+    """Have this process get a signal in the middle of that step of the environment; returns the steps so far."""
+    steps: list[int] = []
+    original = MarketMakingVecEnv.step_wait
+
+    def step_wait(self: MarketMakingVecEnv) -> object:
+        steps.append(len(steps) + 1)
+        if len(steps) == step:
+            os.kill(os.getpid(), number)
+        return original(self)
+
+    monkeypatch.setattr(MarketMakingVecEnv, "step_wait", step_wait)
+    return steps
+
+
+# ------------------------------------------------------------------------------ what a training leaves
+
+
+def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        agents.training.train(tmp_path / name, a_run(2, seed))
+    first, again, other = (weights(tmp_path / name) for name in "abc")
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not any(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[dict[str, float]] = []
+    original = MarketMakingVecEnv.step_wait
+
+    def step_wait(self: MarketMakingVecEnv) -> object:
+        result = original(self)
+        sessions.extend(info["episode"] for info in result[3] if info)
+        return result
+
+    monkeypatch.setattr(MarketMakingVecEnv, "step_wait", step_wait)
+    agents.training.train(tmp_path, a_run(2))
+    assert len(sessions) == 2 * N_MARKETS  # 64 steps an update, 50 a session
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    names = {"objective": "r"} | {name: name for name in agents.training.SESSION_FIGURES}
+    for scalar, name in names.items():
+        first, second = log.Scalars(f"market/{scalar}")
+        for logged, ended, step in (
+            (first, sessions[:N_MARKETS], UPDATE),
+            (second, sessions[N_MARKETS:], 2 * UPDATE),
+        ):
+            assert logged.step == step
+            assert logged.value == pytest.approx(np.mean([session[name] for session in ended]), rel=1e-6)
+    assert {"rollout/ep_rew_mean", "train/value_loss", "time/fps"} <= set(log.Tags()["scalars"])
+
+
+def test_the_untrained_policy_quotes_where_it_was_told_and_notices_what_it_holds() -> None:
+    model = agents.training.new_model(MarketMakingVecEnv(N_MARKETS), a_run(1, initial_offset=2.5))
+    seen = np.zeros((2, 18), np.float32)
+    seen[1, 0] = 5 / 50  # five lots
+    actions, _ = model.predict(seen, deterministic=True)
+    np.testing.assert_allclose(5.0 * (1.0 + actions), 2.5, atol=0.2)  # ticks; the last layer starts near zero
+    hidden = model.policy.mlp_extractor.forward_actor(torch.as_tensor(seen)).detach().numpy()
+    assert np.abs(hidden[1] - hidden[0]).max() > 0.1
+
+
+@pytest.mark.parametrize("n_envs", [1, 3, 8, 64, 100, 128, 1000, 5000])
+def test_an_update_is_whole_batches_of_the_same_size_whatever_the_number_of_markets(n_envs: int) -> None:
+    shape = rollout_shape(n_envs)
+    assert n_envs * shape["n_steps"] == 4 * shape["batch_size"]
+
+
+def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: Path, monkeypatch) -> None:
+    # In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d: at 9 ticks
+    # 0.22 a second, at the best, 3, 0.55.
+    monkeypatch.setattr(agents.training, "DECISIONS_PER_UPDATE", 4096)
+    config = configure("dealer", session_steps=100)
+    run = Run(config, 0, 64, 80_000, settings={**SETTINGS, "initial_offset": 9.0})
+    agents.training.train(tmp_path / "untrained", dataclasses.replace(run, timesteps=1))
+    agents.training.train(tmp_path / "trained", run)
+    before, after = (
+        run_sessions(lambda config, name=name: load(tmp_path / name, config), config, 64, seed=5)
+        for name in ("untrained", "trained")
+    )
+    gain = after.final_pnl - before.final_pnl
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    assert gain.mean() > max(5.0 * error, 10.0)
+
+
+# ---------------------------------------------------------------------------------------- interruptions
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    handler = signal.getsignal(number)
+    steps = send_at(monkeypatch, 3 * (UPDATE // N_MARKETS) + 10, number)  # in the fourth collection
+    stopped = agents.training.train(tmp_path, a_run(6), checkpoint_every=10**9)
+    assert len(steps) == 3 * (UPDATE // N_MARKETS) + 10
+    assert signal.getsignal(number) is handler
+    assert stopped.steps_done == read_run(tmp_path).steps_done == 3 * UPDATE
+    model = load_model(tmp_path)
+    assert model.num_timesteps == 3 * UPDATE
+    assert model._n_updates == 3 * SETTINGS["n_epochs"]
+    assert not list(tmp_path.glob("*.partial"))
+
+    done = agents.training.train(tmp_path, stopped, resume_from=tmp_path)
+    assert done.steps_done == 6 * UPDATE
+    assert load_model(tmp_path)._n_updates == 6 * SETTINGS["n_epochs"]
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    assert [scalar.step for scalar in log.Scalars("market/pnl")] == [UPDATE * update for update in range(1, 7)]
+
+
+def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[np.ndarray] = []
+    reset = MarketMakingVecEnv.reset
+    monkeypatch.setattr(MarketMakingVecEnv, "reset", lambda self: starts.append(reset(self)) or starts[-1])
+    first = agents.training.train(tmp_path / "run", a_run(2))
+    # With a learning rate of zero, whatever is resumed stays what it was.
+    saved = load_model(tmp_path / "run")
+    saved.lr_schedule = lambda progress: 0.0
+    replace_file(tmp_path / "run" / MODEL_FILE, b"")
+    saved.save(tmp_path / "run" / MODEL_FILE)
+    agents.training.train(tmp_path / "on", dataclasses.replace(first, timesteps=3 * UPDATE), tmp_path / "run")
+    before, after = weights(tmp_path / "run"), weights(tmp_path / "on")
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert load_model(tmp_path / "on").num_timesteps == 3 * UPDATE
+    assert len(starts) == 2
+    assert not np.array_equal(starts[0], starts[1])
+
+
+def test_no_training_sees_the_sessions_of_an_evaluation() -> None:
+    for seed in range(20):
+        judged = set(session_seeds(seed, 4096).tolist())
+        for steps_done in (0, 16_384, 114_688, 2_015_232):
+            first = stream_seed(seed, steps_done)
+            assert judged.isdisjoint(range(first, first + 1024))
+
+
+def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(Exception):
+        pass
+
+    original = agents.training.PPO.train
+    updates: list[int] = []
+
+    def crashing(self: agents.training.PPO) -> None:
+        updates.append(self.num_timesteps)
+        if len(updates) == 6:
+            raise Crash
+        original(self)
+
+    monkeypatch.setattr(agents.training.PPO, "train", crashing)
+    with pytest.raises(Crash):
+        agents.training.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
+    # Saved at 0, 2 and 4 updates; the sixth failed.
+    assert read_run(tmp_path).steps_done == load_model(tmp_path).num_timesteps == 4 * UPDATE
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    path = tmp_path / "file"
+    replace_file(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="full"):
+        replace_file(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    monkeypatch.undo()
+    replace_file(path, b"new and longer")
+    assert path.read_bytes() == b"new and longer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def start_training(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "train.py", "--threads", "1", "--checkpoint-every", "1", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 120.0
+    while not condition():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < limit
+        time.sleep(0.0002)
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = 0
+    for arguments in (["--out", str(out)], ["--resume", str(out)]):
+
+        def ahead(least: int = done) -> bool:
+            return (out / RUN_FILE).is_file() and read_run(out).steps_done > least
+
+        process = start_training("--timesteps", "100000000", "--n-envs", "64", *arguments)
+        try:
+            wait_for(process, ahead)
+            wait_for(process, lambda: any(out.glob("*.partial")))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process.stderr.close()  # type: ignore[union-attr]
+        model = load_model(out)
+        # Weights come first: a kill between the two files leaves the run's figure one checkpoint behind.
+        assert done < read_run(out).steps_done <= model.num_timesteps
+        actions, _ = load(out, configure("mixed")).predict(np.zeros((3, 18), np.float32))
+        assert np.isfinite(actions).all()
+        done = model.num_timesteps
+
+
+# ------------------------------------------------------------------------------------------ the script
+
+
+def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared: list[tuple[Path, MarketConfig]] = []
+    monkeypatch.setattr(train, "compare", lambda folder, config: compared.append((folder, config)))
+    out = tmp_path / "run"
+    send_at(monkeypatch, UPDATE // N_MARKETS + 1, signal.SIGINT)
+    arguments = train.Arguments("informed", 0.4, 3 * UPDATE, 0, N_MARKETS, out, threads=1)
+    with pytest.raises(SystemExit) as stopped:
+        train.main(arguments)
+    assert stopped.value.code == 130
+    assert f"python train.py --resume {out}" in capsys.readouterr().out
+    assert compared == []
+
+    # As said, and with all arguments of the first call once more.
+    assert train.main(train.Arguments(resume=out, threads=1)) == out
+    assert str(out) in capsys.readouterr().out
+    config = configure("informed", p_informed=0.4)
+    assert compared == [(out, config)]
+    assert read_run(out).steps_done == 3 * UPDATE
+    train.main(dataclasses.replace(arguments, timesteps=4 * UPDATE, resume=out))
+    assert read_run(out).steps_done == 4 * UPDATE
+
+    elsewhere = tmp_path / "elsewhere"
+    train.main(train.Arguments(resume=out, out=elsewhere, timesteps=5 * UPDATE))
+    assert read_run(out).steps_done == 4 * UPDATE
+    assert read_run(elsewhere).steps_done == 5 * UPDATE
+    assert read_run(elsewhere).config == config
+
+
+def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, Run]] = []
+
+    def instead(folder: Path, run: Run, *_: object) -> Run:
+        asked.append((folder, run))
+        (folder / RUN_FILE).touch()
+        return dataclasses.replace(run, steps_done=run.timesteps)
+
+    monkeypatch.setattr(train, "train", instead)
+    monkeypatch.setattr(train, "compare", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        train.main(train.Arguments())
+        folder, run = asked[-1]
+        assert folder == Path(f"runs/mixed-seed0-{number}")
+        assert run == Run(configure("mixed"), seed=0, n_envs=128, timesteps=2_000_000, settings=SETTINGS)
+
+
+def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception], str]]:
+    (tmp_path / "file").touch()
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.tex").touch()
+    old = tmp_path / "old"
+    old.mkdir()
+    run = dataclasses.asdict(Run(configure("informed"), 3, 8, 1000, steps_done=1000))
+    (old / RUN_FILE).write_text(json.dumps(run))
+    asked = train.Arguments
+    return {
+        "unknown regime": (asked(regime="nose"), ConfigurationError, "did you mean 'noise'"),
+        "no informed": (asked(regime="noise", p_informed=0.4), ConfigurationError, "write regime='informed'"),
+        "share": (asked(regime="informed", p_informed=1.5), ConfigurationError, "p_informed=1.5 is out of range"),
+        "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
+        "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
+        "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),
+        "threads": (asked(threads=0), TrainingError, "threads=0"),
+        "checkpoints": (asked(checkpoint_every=0), TrainingError, "checkpoint_every=0"),
+        "out is taken": (asked(out=full), TrainingError, f"--resume {full}"),
+        "out is a file": (asked(out=tmp_path / "file"), TrainingError, "cannot be written"),
+        "out cannot be made": (asked(out=tmp_path / "file" / "run"), TrainingError, "write --out with a folder"),
+        "nothing to resume": (asked(resume=tmp_path / "nowhere"), AgentError, "is no run folder"),
+        "resume what is no run": (asked(resume=full), AgentError, "is no run folder"),
+        "resume into what is taken": (asked(resume=old, out=full, timesteps=2000), TrainingError, "holds something"),
+        "resume another regime": (asked(resume=old, regime="noise"), TrainingError, "regime=noise came"),
+        "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
+        "resume what is done": (asked(resume=old), TrainingError, "1000 decisions of a budget of 1000"),
+        "resume without weights": (asked(resume=old, timesteps=2000), AgentError, "holds no model.zip"),
+    }
+
+
+def test_bad_input_is_answered_with_a_sentence_before_anything_is_written(tmp_path: Path) -> None:
+    for name, (arguments, kind, sentence) in refused(tmp_path).items():
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(kind) as caught:
+            train.main(dataclasses.replace(arguments, out=arguments.out or tmp_path / "new"))
+        assert sentence in str(caught.value), name
+        assert not list((tmp_path / "new").glob("*")), name
+        (tmp_path / "new").rmdir() if (tmp_path / "new").exists() else None
+        assert sorted(tmp_path.rglob("*")) == before, name
+
+
+def test_on_the_command_line_a_refusal_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "train.py", "--regime", "nose", "--out", str(tmp_path / "new")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("train.py: regime 'nose' is unknown")
+    assert len(done.stderr.splitlines()) == 1
