@@ -6,6 +6,7 @@ python evaluate.py --sweep p_informed --agents fixed_spread:half_spread=2,invent
 python evaluate.py --experiment all
 """
 
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,24 +59,11 @@ def main(arguments: Arguments) -> Path:
     """Run the evaluation, print its tables, and return the folder of its results."""
     console = Console()
     out = arguments.out or artefacts.fresh_folder(Path("results"), arguments.experiment or "evaluation")
-    artefacts.check_free(out, arguments.overwrite)
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bar:
-        results = _run(arguments, bar)
-    about = {
-        "arguments": {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()
-        },
-        "versions": artefacts.package_versions(),
-        "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
-        "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
-    }
-    first_markets = {entry.agent: entry.sessions.config for entry in reversed(results.entries)}
-    policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
-    command = " ".join(["python", *sys.argv])
-    with artefacts.results_folder(out, arguments.overwrite) as folder:
-        artefacts.write_summary(folder, results.rows, about)
-        (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
-        write_report(folder, out.name, results.entries, results.findings, results.rows, policies, command, about)
+    with artefacts.results_folder(out, arguments.overwrite) as folder:  # found out now if it cannot be written
+        bars = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*bars, console=console) as bar:
+            results = _run(arguments, bar)
+        _write(folder, out.name, results, arguments)
     for finding in results.findings:
         console.print(claims_table(finding))
     if not results.findings:
@@ -86,6 +74,23 @@ def main(arguments: Arguments) -> Path:
         )
     console.print(f"Results: {out} (open {out / 'report.html'})", soft_wrap=True)
     return out
+
+
+def _write(folder: Path, title: str, results: plans.Results, arguments: Arguments) -> None:
+    about = {
+        "arguments": {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()
+        },
+        "versions": artefacts.package_versions(),
+        "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
+        "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
+    }
+    first_markets = {entry.agent: entry.sessions.config for entry in reversed(results.entries)}
+    policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
+    command = shlex.join(["python", *sys.argv])
+    artefacts.write_summary(folder, results.rows, about)
+    (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
+    write_report(folder, title, results.entries, results.findings, results.rows, policies, command, about)
 
 
 def _run(arguments: Arguments, bar: Progress) -> plans.Results:
@@ -103,11 +108,10 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     regimes = arguments.regimes
     if regimes == Arguments.regimes and arguments.sweep == "p_informed":
         regimes = "informed"  # the only one of them in which the share means something
-    values = [float(value) for value in arguments.values.split(",")]
     return plans.run_grid(
         name_agent,
         _names(arguments.agents),
-        plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, values),
+        plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)),
         arguments.reference,
         arguments.episodes,
         arguments.seed,
@@ -118,6 +122,13 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+def _values(arguments: Arguments) -> list[float]:
+    try:
+        return [float(value) for value in _names(arguments.values)]
+    except ValueError as error:
+        raise ValueError(f"--values {arguments.values} came, numbers parted by commas were wanted ({error})") from None
 
 
 if __name__ == "__main__":

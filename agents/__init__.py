@@ -56,7 +56,7 @@ def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
     for setting in settings:
         key, _, value = setting.partition("=")
         try:
-            parameters[key.strip()] = float(value)
+            parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
         except ValueError:
             raise AgentError(
                 f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
@@ -91,7 +91,7 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
             if key not in known:
                 raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
         return RULES[name](config, **parameters)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         from agents.ppo import load  # torch is loaded only for those who use it
 
         return load(Path(name), config)

@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,  # at the start; it falls linearly to zero at the end of the budget
     "gamma": 0.99,
     "gae_lambda": 0.95,
-    "vf_coef": 0.005,  # returns are tens of ticks: at 0.5 their squared errors leave nothing of a clipped gradient
+    "reward_scale": 0.1,  # returns are tens of ticks; the value network would take long to learn to say them
     "net_arch": [64, 64],
     "log_std_init": -1.5,
     "initial_offset": 1.5,  # [ticks] on both sides
@@ -87,7 +87,7 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
         OSError: if the folder cannot be written.
         AgentError: if the model to go on with cannot be read.
     """
-    environment = MarketMakingVecEnv(run.n_envs, **run.config.to_dict())
+    environment = training_markets(run)
     if resume_from is None:
         model = new_model(environment, run)
     else:
@@ -114,9 +114,14 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
     return run
 
 
+def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> MarketMakingVecEnv:
+    """The markets of a run, at different times of their sessions."""
+    return kind(run.n_envs, staggered=True, reward_scale=run.settings.get("reward_scale", 1.0), **run.config.to_dict())
+
+
 def new_model(environment: VecEnv, run: Run) -> PPO:
     """An untrained model with the run's settings."""
-    settings = dict(run.settings)
+    settings = {key: value for key, value in run.settings.items() if key != "reward_scale"}
     initial_offset, lots_noticed = settings.pop("initial_offset"), settings.pop("lots_noticed")
     learning_rate = LinearSchedule(settings.pop("learning_rate"), 0.0, 1.0)
     policy = {key: settings.pop(key) for key in ("net_arch", "log_std_init")}

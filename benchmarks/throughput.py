@@ -24,7 +24,7 @@ from stable_baselines3.common.logger import Logger
 
 import mm_gym
 from agents.ppo import Run
-from agents.training import DECISIONS_PER_UPDATE, SETTINGS, new_model
+from agents.training import DECISIONS_PER_UPDATE, SETTINGS, new_model, training_markets
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -115,10 +115,10 @@ def single_rate(name: str, steps: int) -> float:
     return steps / seconds(run)
 
 
-def ppo_rate(environment: type[MarketMakingVecEnv], updates: int) -> Callable[[], float]:
+def ppo_rate(markets: type[MarketMakingVecEnv], updates: int) -> Callable[[], float]:
     """A function that trains with train.py's settings for so many updates, and returns frames per second."""
     run = Run(mm_gym.configure("mixed"), seed=0, n_envs=TRAINING_MARKETS, timesteps=1, settings=SETTINGS)
-    model = new_model(environment(TRAINING_MARKETS, "mixed"), run)
+    model = new_model(training_markets(run, markets), run)
     model.set_logger(Logger(None, []))
 
     def frames_per_second() -> float:

@@ -60,7 +60,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
         raise ValueError(
             f"the action of market {market} is {offsets[market].tolist()}, finite numbers in [-1, 1] were wanted; "
-            "has the policy diverged?"
+            "write those (has the policy diverged?)"
         )
     if dialect == "spread_skew":
         # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves both quotes up.

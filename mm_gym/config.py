@@ -64,11 +64,11 @@ class MarketConfig:
     """[currency] Value of one tick; nothing in the simulation depends on it."""
     volatility: float = 0.6
     """[ticks / sqrt(s)] Volatility of the efficient price that no signal predicts."""
-    signal_drift: float = 0.085
+    signal_drift: float = 0.09
     """[ticks / s] Drift of the efficient price per unit of the signal, which has unit variance."""
     signal_half_life: float = 20.0
     """[s] Half-life of the latent signal."""
-    value_interval: float = 0.5
+    value_interval: float = 1.0
     """[s] Lattice on which the efficient price and the signal move, by exact transitions."""
 
     # Takers
@@ -113,7 +113,7 @@ class MarketConfig:
     """[lots] Size of each quote."""
     max_inventory: int = 50
     """[lots] A side that could take the position beyond this is not quoted."""
-    max_offset: float = 10.0
+    max_offset: float = 15.0
     """[ticks] Largest offset of a quote from the public mid: what an action of +1 means."""
     maker_fee: float = 0.0
     """[ticks] Fee for each lot the agent trades; negative for a rebate."""

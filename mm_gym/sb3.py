@@ -35,16 +35,31 @@ class MarketMakingVecEnv(VecEnv):
     Args:
         num_envs: number of markets.
         regime, action, **fields: as of `MarketMakingEnv`.
+        reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
+        staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
+            `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
+            the session.
 
     Raises:
         ConfigurationError: for an unknown regime or keyword, or a value out of range.
     """
 
-    def __init__(self, num_envs: int, regime: str = "noise", *, action: str = "offsets", **fields: Any) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        regime: str = "noise",
+        *,
+        action: str = "offsets",
+        reward_scale: float = 1.0,
+        staggered: bool = False,
+        **fields: Any,
+    ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
             raise ConfigurationError(f"num_envs={num_envs!r} came, a number of markets was wanted; write 1 or more")
         self.config = configure(regime, **fields)
         self.render_mode = None
+        self.reward_scale = float(reward_scale)
+        self.staggered = bool(staggered)
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs))
         self._generators: list[np.random.Generator] = []
@@ -62,8 +77,11 @@ class MarketMakingVecEnv(VecEnv):
                 self._generators[market] = seeding.np_random(seed)[0]
         self._reset_seeds()
         self._reset_options()
+        everybody = np.arange(self.num_envs)
         observations, outcomes = self._markets.empty_results()
-        self._start(np.arange(self.num_envs), observations, outcomes)
+        self._start(everybody, observations, outcomes)
+        if self.staggered:
+            observations = self._stagger(everybody * self.config.session_steps // self.num_envs)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -81,11 +99,8 @@ class MarketMakingVecEnv(VecEnv):
         self,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
         """One decision in every market; one whose session ends starts the next at once."""
-        observations, outcomes = self._markets.step(self._offsets)
-        rewards = outcomes[:, Outcome.REWARD]
-        self._returns += rewards
-        self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
-        paid = rewards.astype(np.float32)
+        observations, outcomes = self._advance(self._offsets)
+        rewards = (self.reward_scale * outcomes[:, Outcome.REWARD]).astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -94,7 +109,7 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
-        return observations, paid, ended, infos
+        return observations, rewards, ended, infos
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -136,6 +151,20 @@ class MarketMakingVecEnv(VecEnv):
         self._lots_held[chosen] = 0.0
         for market in chosen:
             self.reset_infos[market] = _info(outcomes[market])
+
+    def _advance(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        observations, outcomes = self._markets.step(offsets)
+        self._returns += outcomes[:, Outcome.REWARD]
+        self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
+        return observations, outcomes
+
+    def _stagger(self, decisions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Start every market anew and let so many decisions pass in it, all fewer than a session has."""
+        far = np.ones((self.num_envs, 2), np.float32)
+        for to_come in range(int(decisions.max()), -1, -1):
+            observations, outcomes = self._advance(far)
+            self._start(np.flatnonzero(decisions == to_come), observations, outcomes)
+        return observations
 
     def _last_info(
         self, market: np.intp, observation: npt.NDArray[np.float32], outcome: npt.NDArray[np.float64]

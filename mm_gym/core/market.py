@@ -12,6 +12,7 @@ from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, sta
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
     clear_quotes,
+    current_mid,
     next_arrival,
     public_mid,
     public_spread,
@@ -41,7 +42,7 @@ def _value_event(market, fill_rows):
 def _record_path(market, path_rows):
     """Append a row if the mid, V or the inventory is not what the last row says."""
     index = market.n_path_rows
-    mid = public_mid(market)
+    mid = current_mid(market)
     if 0 < index <= path_rows.shape[0]:
         last = path_rows[index - 1]
         if (

@@ -39,24 +39,30 @@ def public_level(market, side):
 
 
 @kernel
-def public_mid(market):
-    """The midpoint of the public touch, without the agent's orders.
+def current_mid(market):
+    """The midpoint of the public touch, without the agent's orders; changes nothing, so a recorder may ask at any time.
 
-    When a side is empty the last mid stands, moved no further than the touch that remains demands. In the dealer
-    market, where nobody else quotes, the mid is the efficient price.
+    When a side is empty the last settled mid stands, moved no further than the touch that remains demands. In the
+    dealer market, where nobody else quotes, the mid is the efficient price.
     """
     if market.rules.makers == Makers.NONE:
-        market.mid = market.efficient_price
-        return market.mid
+        return market.efficient_price
     book = market.book
     bid = public_level(market, BID)
     ask = public_level(market, ASK)
     if bid >= 0 and ask >= 0:
-        market.mid = 0.5 * (book.levels[BID, bid].key - book.levels[ASK, ask].key)
-    elif bid >= 0:
-        market.mid = max(market.mid, float(book.levels[BID, bid].key))
-    elif ask >= 0:
-        market.mid = min(market.mid, -float(book.levels[ASK, ask].key))
+        return 0.5 * (book.levels[BID, bid].key - book.levels[ASK, ask].key)
+    if bid >= 0:
+        return max(market.mid, float(book.levels[BID, bid].key))
+    if ask >= 0:
+        return min(market.mid, -float(book.levels[ASK, ask].key))
+    return market.mid
+
+
+@kernel
+def public_mid(market):
+    """The current mid, settled: what stands should a side empty later."""
+    market.mid = current_mid(market)
     return market.mid
 
 

@@ -7,16 +7,25 @@ market as an exchange would, so that both can be held against the same measure.
 python -m mm_gym.data MESSAGE_FILE
 """
 
+from mm_gym.data.calibration import Calibration, calibrate
+from mm_gym.data.description import DataError, Description, describe
 from mm_gym.data.lobster import LobsterError, Recording, read, write
 from mm_gym.data.replay import ReplayReport, RowReport, check_rows, replay
+from mm_gym.data.simulation import record_market
 
 __all__ = [
+    "Calibration",
+    "DataError",
+    "Description",
     "LobsterError",
     "Recording",
     "ReplayReport",
     "RowReport",
+    "calibrate",
     "check_rows",
+    "describe",
     "read",
+    "record_market",
     "replay",
     "write",
 ]

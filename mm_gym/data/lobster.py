@@ -37,7 +37,9 @@ class MessageType(IntEnum):
     TRADING_HALT = 7
 
 
-MESSAGE = np.dtype([("time", "f8"), ("type", "i8"), ("order_id", "i8"), ("size", "i8"), ("price", "i8"), ("side", "i8")])
+MESSAGE = np.dtype(
+    [("time", "f8"), ("type", "i8"), ("order_id", "i8"), ("size", "i8"), ("price", "i8"), ("side", "i8")]
+)
 
 
 def order_book_dtype(n_levels: int) -> np.dtype[Any]:
@@ -110,22 +112,26 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
         LobsterError: if the file is missing, has other columns, or a row that no exchange sends.
     """
     path = Path(path)
-    _check_columns(path, {len(MESSAGE)}, "6 columns (time, type, order id, size, price, side)")
+    _check_columns(path, len(MESSAGE.names or ()), "6 columns (time, type, order id, size, price, side)")
     messages = _load(path, MESSAGE)
     known = [kind.value for kind in MessageType]
     for broken, what, wanted in (
         (~np.isfinite(messages["time"]), "time", "seconds after midnight"),
         (~np.isin(messages["type"], known), "type", "one of " + ", ".join(f"{k.value} {k.name}" for k in MessageType)),
         (~np.isin(messages["side"], list(SIDES)), "side", "1 for a resting buy or -1 for a resting sell"),
-        ((messages["size"] < 1) & (messages["type"] != MessageType.TRADING_HALT), "size", "a positive number of shares"),
+        (
+            (messages["size"] < 1) & (messages["type"] != MessageType.TRADING_HALT),
+            "size",
+            "a positive number of shares",
+        ),
     ):
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
-            raise LobsterError(f"{path.name}, row {row + 1}: {what} {messages[what][row]} came, wanted was {wanted}")
+            raise LobsterError(f"{path.name}, line {row + 1}: {what} {messages[what][row]} came, wanted was {wanted}")
     backwards = np.diff(messages["time"]) < 0.0
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0]) + 1
-        raise LobsterError(f"{path.name}, row {row + 1} is earlier than the row before it; sort the rows by time")
+        raise LobsterError(f"{path.name}, line {row + 1} is earlier than the line before it; sort the lines by time")
     return messages
 
 
@@ -191,7 +197,7 @@ def write(recording: Recording, message_file: str | Path, order_book_file: str |
     np.savetxt(order_book_file, table, fmt="%d", delimiter=",")
 
 
-def _check_columns(path: Path, wanted: set[int] | None, sentence: str) -> int:
+def _check_columns(path: Path, wanted: int | None, sentence: str) -> int:
     """The number of columns, from the first row."""
     try:
         with path.open() as file:
@@ -203,8 +209,10 @@ def _check_columns(path: Path, wanted: set[int] | None, sentence: str) -> int:
     if not first:
         raise LobsterError(f"{path.name} holds no rows; write the path of a LOBSTER file")
     n_columns = first.count(",") + 1
-    if n_columns not in wanted if wanted is not None else n_columns % 4:
-        raise LobsterError(f"{path.name} has {n_columns} columns, {sentence} were wanted; is it the other of the two files?")
+    if n_columns % 4 != 0 if wanted is None else n_columns != wanted:
+        raise LobsterError(
+            f"{path.name} has {n_columns} columns, {sentence} were wanted; is it the other of the two files?"
+        )
     return n_columns
 
 
@@ -212,4 +220,7 @@ def _load(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     try:
         return np.loadtxt(path, delimiter=",", dtype=dtype, ndmin=1 if dtype.names else 2)
     except ValueError as error:
-        raise LobsterError(f"{path.name} is not in LOBSTER's format: {error}; only numbers parted by commas") from error
+        what = str(error).split(";")[0]  # NumPy goes on with advice about its own arguments
+        raise LobsterError(
+            f"{path.name} is not in LOBSTER's format: {what}; whole numbers parted by commas were wanted"
+        ) from error

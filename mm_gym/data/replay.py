@@ -189,7 +189,9 @@ class _Replay:
         self.executions += 1
         resting_id, resting = self._find(side, price, order_id)
         if resting_id is None or size > resting:
-            return self._report(row, f"{size} shares of order {order_id} are executed, of which {resting} are in the book")
+            return self._report(
+                row, f"{size} shares of order {order_id} are executed, of which {resting} are in the book"
+            )
         best = self.book.levels(side, 1)[0][0]
         queue = self.book.queue(side, best)
         if queue[0][0] != resting_id:
@@ -226,7 +228,11 @@ class _Replay:
         if price != best:
             return f"order {order_id} at {price} is executed while {best} is the best price"
         ahead = []
-        for older, _ in queue[: [resting_id for resting_id, _ in queue].index(order_id)]:
+        ids = [resting_id for resting_id, _ in queue]
+        for older in ids[: ids.index(order_id)]:
+            if older < 0:
+                ahead.append("orders that were in the book before it came into view")
+                continue
             later = row + 1 + np.flatnonzero(self.recording.messages["order_id"][row + 1 :] == older)
             fate = "of which the file says no more"
             if len(later):
@@ -248,4 +254,3 @@ class _Replay:
 
     def _report(self, row: int, reason: str) -> None:
         self.exceptions.append(Finding(row, reason))
-

@@ -7,7 +7,6 @@ rates are known. Nobody but the background makers and the takers is in the marke
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium.utils import seeding
 
 from mm_gym.config import MarketConfig
@@ -34,7 +33,9 @@ OPENING = 34_200.0  # [s after midnight] half past nine, when the session of a L
 _NUMBERS = {BID: BUY, ASK: SELL}
 
 
-def record_market(config: MarketConfig, seconds: float, seed: int = 0, n_levels: int = 1, lot_size: int = 100) -> Recording:
+def record_market(
+    config: MarketConfig, seconds: float, seed: int = 0, n_levels: int = 1, lot_size: int = 100
+) -> Recording:
     """Let a market run by itself for `seconds` and write down its messages.
 
     Args:
@@ -151,5 +152,9 @@ class _Tape:
         self.messages.append(message)
         self.rows.append(row)
 
-    def _levels(self, side: Side, empty: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        raise NotImplementedError
+    def _levels(self, side: Side, empty: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Prices and sizes of the levels in view, in the exchange's units."""
+        shown = self._mirror.levels(side, self._n_levels)
+        missing = self._n_levels - len(shown)
+        prices = tuple(price * self.price_unit for price, _ in shown) + (empty,) * missing
+        return prices, tuple(lots * self._lot_size for _, lots in shown) + (0,) * missing

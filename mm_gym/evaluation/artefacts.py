@@ -16,6 +16,9 @@ from typing import Any
 _PACKAGES = ("mm-gym", "gymnasium", "numpy", "numba", "scipy", "stable-baselines3", "sb3-contrib", "torch")
 
 
+_MARK = "summary.json"  # a folder without it is not ours to replace
+
+
 class ArtefactError(OSError):
     """A folder that cannot be written: the message says what came, what was wanted and what to write instead."""
 
@@ -61,7 +64,13 @@ def check_free(folder: Path, overwrite: bool = False) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtefactError(f"{folder} is a file, a folder was wanted; write --out with another name")
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / _MARK).exists() or Path.cwd().is_relative_to(folder.resolve()):
+        raise ArtefactError(
+            f"{folder} holds something else than results, which is never replaced; write --out with another name"
+        )
+    if not overwrite:
         raise ArtefactError(
             f"{folder} holds results already; write --out with another name, or --overwrite to replace them"
         )
@@ -97,7 +106,7 @@ def write_summary(folder: Path, rows: Sequence[dict[str, Any]], about: dict[str,
         writer.writeheader()
         writer.writerows({key: "" if _missing(value) else value for key, value in row.items()} for row in rows)
     plain = [{key: None if _missing(value) else value for key, value in row.items()} for row in rows]
-    (folder / "summary.json").write_text(json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n")
+    (folder / _MARK).write_text(json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n")
 
 
 def _missing(value: Any) -> bool:

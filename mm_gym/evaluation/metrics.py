@@ -123,7 +123,7 @@ def difference_over_fills(
 
 def inventory_half_life(sessions: Sessions) -> Estimate:
     """[s] Time in which half of an inventory is worked off: ln 2 / -ln rho, rho the autocorrelation about zero from one
-    decision to the next. Infinite where inventory does not come back."""
+    decision to the next. NaN where inventory does not come back."""
     before, after = sessions.inventory[:, :-1], sessions.inventory[:, 1:]
     interval = sessions.config.decision_interval
 

@@ -19,6 +19,9 @@ Market = tuple[MarketConfig, dict[str, float]]
 """A market, and the value of the swept field if that has no column of its own."""
 
 
+_DEFAULTS = configure().to_dict()
+
+
 @dataclass
 class Results:
     """What came out: rows for tables, entries for pictures, and the findings of experiments."""
@@ -36,6 +39,10 @@ def plan_markets(
     Raises:
         ConfigurationError: for an unknown regime or field, or a value out of range.
     """
+    if sweep is not None and not isinstance(_DEFAULTS.get(sweep, 0.0), (int, float)):
+        raise ConfigurationError(
+            f"{sweep!r} cannot be swept, it is no number that varies; write for example p_informed or latency"
+        )
     settings: list[dict[str, float]] = [{}] if sweep is None else [{sweep: value} for value in values]
     return [
         (

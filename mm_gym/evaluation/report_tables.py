@@ -182,4 +182,5 @@ def _cell(column: Column, row: Row) -> str:
     if not column.interval or shown == _MISSING:
         return f"<td>{shown}</td>"
     low, high = (data(row.get(f"{column.key}_{end}"), column.decimals) for end in ("low", "high"))
-    return f"<td>{shown}<small>{low} to {high}</small></td>"
+    interval = "" if low == _MISSING else f"<small>{low} to {high}</small>"
+    return f"<td>{shown}{interval}</td>"

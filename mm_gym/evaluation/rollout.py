@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gymnasium.utils import seeding
 from joblib import Parallel, delayed
 
+from mm_gym.actions import to_offsets
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.markets import Markets
@@ -135,6 +136,8 @@ def run_cells(
     """
     if episodes < 1:
         raise ValueError(f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more")
+    if jobs == 0:
+        raise ValueError("jobs=0 came, at least one process is wanted; write jobs=1 or more, or -1 for all cores")
     if seed < 0:
         raise ValueError(f"seed={seed} came; write a whole number from 0 up")
     seeds = session_seeds(seed, episodes)
@@ -181,7 +184,7 @@ def _run_batch(
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
     makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
-    fill_room, path_room = 256, int(_FIRST_ROOM * events) + 256
+    fill_room, path_room = 1024, int(_FIRST_ROOM * events) + 256
     while True:
         markets = Markets(config, len(seeds), fill_room, path_room)
         walk = _walk(make_agent(config), markets, config, seeds)
@@ -218,7 +221,7 @@ def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.ND
     for step in range(steps):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
         before = _tape(markets)
-        observations, outcomes = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
+        observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         noted[:, step + 1] = outcomes[:, columns].T
         between[0, step] = 0.5 * config.max_offset * (2.0 + np.clip(actions, -1.0, 1.0).sum(axis=1))
         between[1:, step] = np.rint(_tape(markets) - before * _tape_decay(markets))

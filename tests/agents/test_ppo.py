@@ -17,6 +17,8 @@ from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, re
 from agents.training import SETTINGS, train
 from mm_gym import MarketMakingVectorEnv, configure
 
+pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
+
 CONFIG = configure("informed", p_informed=0.4, session_steps=20)
 
 

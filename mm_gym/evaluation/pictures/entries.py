@@ -25,7 +25,8 @@ class Curve:
     """One agent in markets that differ in one field."""
 
     name: str
-    agent: str
+    market: str
+    """What sets these markets apart from those of the other curves."""
     field: str
     points: tuple[Entry, ...]
     """By ascending value of the field."""
@@ -61,20 +62,27 @@ def market_names(configs: Sequence[MarketConfig]) -> list[str]:
 
     The informed share is said wherever there is one; other fields only if the markets differ in them.
     """
-    differing = {name for name in FIELD_NAMES if len({getattr(config, name) for config in configs}) > 1}
-    return [_market_name(config, differing - {"regime"}) for config in configs]
+    differing = differing_fields(configs)
+    return [", ".join([config.regime, *_settings(config, differing)]) for config in configs]
 
 
-def _market_name(config: MarketConfig, differing: set[str]) -> str:
+def differing_fields(configs: Sequence[MarketConfig]) -> set[str]:
+    """The fields in which markets differ."""
+    return {name for name in FIELD_NAMES if len({getattr(config, name) for config in configs}) > 1}
+
+
+def _settings(config: MarketConfig, differing: set[str], without: str = "") -> list[str]:
     default = configure(config.regime)
-    parts = [config.regime]
+    parts = []
     for name in FIELD_NAMES:
+        if name in ("regime", without):
+            continue
         value = getattr(config, name)
         told = name in differing and value != getattr(default, name)
         informed = name == "p_informed" and (value > 0.0 or (name in differing and config.regime == "informed"))
         if told or informed:
             parts.append(setting_text(name, value))
-    return ", ".join(parts)
+    return parts
 
 
 def setting_text(name: str, value: Any) -> str:
@@ -104,19 +112,14 @@ def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
 
 def _named(field: str, groups: Sequence[tuple[Entry, ...]]) -> list[Curve]:
     """Called by the agent, and by the market where markets differ in more than the field."""
-    differing = {
-        name for name in FIELD_NAMES if name != field and len({getattr(g[0].sessions.config, name) for g in groups}) > 1
-    }
+    configs = [group[0].sessions.config for group in groups]
+    differing = differing_fields(configs)
     named = []
-    for group in groups:
-        config = group[0].sessions.config
-        parts = [group[0].agent]
-        parts += [
-            config.regime if name == "regime" else setting_text(name, getattr(config, name))
-            for name in FIELD_NAMES
-            if name in differing
-        ]
-        named.append(Curve(", ".join(parts), group[0].agent, field, group))
+    for group, config in zip(groups, configs, strict=True):
+        regime = [config.regime] if "regime" in differing else []
+        market = ", ".join([*regime, *_settings(config, differing, without=field)])
+        agent = group[0].agent
+        named.append(Curve(f"{agent}, {market}" if market else agent, market, field, group))
     return named
 
 

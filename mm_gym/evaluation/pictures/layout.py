@@ -36,7 +36,7 @@ _LEGEND_LINE = 0.157
 _PANEL_TITLE_LINE = 0.165
 _AXIS_LABEL = 0.19
 _TICK_LABELS = 0.28  # below the axes
-_RIGHT = 0.16  # half of the last tick's label
+_RIGHT = 0.19  # half of the last tick's label
 _BAR_RIGHT, _BAR_BELOW = 0.85, 0.62  # room for the colour bar
 _BAR = 0.1  # its thickness
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _BARS = 16  # in a picture
 _PATHS = 4  # markets in a picture of paths, two panels each
-_PATH_MARKETS = 8  # of an agent
+_PATH_PICTURES = 2  # of an agent, if there are few agents
+_FEW_AGENTS = 2
 _SAMPLES = 3
 _INVENTORY_PANELS = 8
 
@@ -114,8 +115,10 @@ def _bars(
 
 def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """For each agent and market, PnL and inventory through the session."""
-    for number, (agent, members) in enumerate(by_agent(entries).items(), 1):
-        chosen = representatives(members, _PATH_MARKETS)
+    agents = by_agent(entries)
+    most = _PATHS * (_PATH_PICTURES if len(agents) <= _FEW_AGENTS else 1)
+    for number, (agent, members) in enumerate(agents.items(), 1):
+        chosen = representatives(members, most)
         names = market_names([entry.sessions.config for entry in members])
         named = dict(zip(map(id, members), names, strict=True))
         for first in range(0, len(chosen), _PATHS):

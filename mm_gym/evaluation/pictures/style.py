@@ -171,7 +171,7 @@ def curves_panel(
             axes.plot(series.x, value, color=series.colour, linestyle=series.line, marker=series.marker)
         if not any(np.isfinite(estimate.value) for series in lines for estimate in series.estimates):
             say(axes, "no fills")
-        if neutral is not None:
+        elif neutral is not None:
             neutral_line(axes, neutral)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
@@ -188,5 +188,6 @@ def neutral_line(axes: "Axes", y: float = 0.0) -> None:
 
 def say(axes: "Axes", words: str) -> None:
     """In a panel with nothing to show, the reason why."""
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    paper = {"facecolor": "white", "edgecolor": "none"}
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED, bbox=paper)
     axes.set_yticks([])

@@ -30,10 +30,21 @@ Measure = Callable[[Sessions], Estimate]
 def toxicity(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """For each field with curves over it: PnL, fills and what followed the fills."""
     for field, found in curves(entries).items():
-        for first in range(0, len(found), _CURVES_PER_PICTURE):
-            number = first // _CURVES_PER_PICTURE + 1
-            suffix = f"_{number}" if len(found) > _CURVES_PER_PICTURE else ""
-            yield _over(field, found[first : first + _CURVES_PER_PICTURE], suffix)
+        pictures = list(_shared_out(found))
+        for number, shown in enumerate(pictures, 1):
+            yield _over(field, shown, f"_{number}" if len(pictures) > 1 else "")
+
+
+def _shared_out(found: Sequence[Curve]) -> Iterator[Sequence[Curve]]:
+    """Curves for each picture: all in one if they fit, else market by market and evenly."""
+    if len(found) <= _CURVES_PER_PICTURE:
+        yield found
+        return
+    for market in dict.fromkeys(curve.market for curve in found):
+        members = [curve for curve in found if curve.market == market]
+        count = -(-len(members) // _CURVES_PER_PICTURE)
+        size = -(-len(members) // count)
+        yield from (members[first : first + size] for first in range(0, len(members), size))
 
 
 def horizon_column(sessions: Sessions, horizon: float = HORIZON) -> int:

@@ -1,0 +1,361 @@
+"""What exchange data say, in this package's words, each figure with its standard error.
+
+**Standard errors.** The recording is cut into blocks of equal length in time (20, or fewer where they would be shorter
+than five seconds). Every figure is a function of sums over blocks, so the jackknife that leaves out one block at a
+time gives its standard error: whatever depends on what within a block is kept, only dependence between blocks is
+neglected. The pattern of the day (busy at the open, quiet at noon) counts as variation, which makes the errors wide.
+
+**Trades.** One taker's order hits several resting ones, and each is a message. Executions of visible orders on the same
+side with the same time stamp, without another such execution between, are one trade. Hidden executions are counted
+by themselves: they take nothing from the visible book.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from mm_gym.data.lobster import BUY, PRICES_PER_CURRENCY_UNIT, SELL, MessageType, Recording
+
+LAGS = (1, 2, 5, 10, 20, 50)  # [trades]
+VOLATILITY_INTERVALS = (1.0, 10.0, 60.0)  # [s]
+_BLOCKS = 20
+_SHORTEST_BLOCK = 5.0  # [s]
+_SPREAD_BINS = (0, 1, 2, 4, 8, 16, 32, 64)  # [ticks] above the first of two, up to and including the second
+_SIZE_BINS = (1.0, 2.0, 5.0, 10.0)  # [lots] likewise, beside a bin for one lot itself
+
+TRADE = np.dtype([("time", "f8"), ("sign", "i8"), ("size", "i8"), ("row", "i8")])
+
+_Floats = npt.NDArray[np.float64]
+
+
+class DataError(ValueError):
+    """Data that cannot say what was asked: the message says what came and what was wanted."""
+
+
+class Figure(NamedTuple):
+    """An estimate and its standard error; NaN where the data have nothing to estimate it from."""
+
+    section: str
+    label: str
+    unit: str
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """The figures of one recording, by name, and what they were measured in."""
+
+    figures: dict[str, Figure]
+    duration: float
+    """[s] From the first message to the last."""
+    n_messages: int
+    n_levels: int
+    tick_size: float
+    """[currency]"""
+    lot_size: int
+    """[shares]"""
+    first_mid: float
+    """[ticks]"""
+    n_blocks: int
+    """Blocks of equal length, left out one at a time for the standard errors."""
+
+    def __getitem__(self, name: str) -> Figure:
+        return self.figures[name]
+
+
+def jackknife(n_blocks: int, estimate: Callable[[npt.NDArray[np.int64]], float]) -> tuple[float, float]:
+    """An estimate and its standard error, leaving out one block at a time; NaN where it cannot be had.
+
+    Args:
+        n_blocks: how many there are.
+        estimate: from the blocks whose numbers it is given.
+    """
+    blocks = np.arange(n_blocks)
+    left_out = np.array([estimate(np.delete(blocks, block)) for block in blocks])
+    if n_blocks < 2:
+        return estimate(blocks), math.nan
+    variance = (n_blocks - 1) / n_blocks * ((left_out - left_out.mean()) ** 2).sum()
+    return estimate(blocks), math.sqrt(variance)
+
+
+def trades(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Takers' orders that hit visible ones, of `TRADE`: time [s], sign (+1 a buy), shares, row of the first message."""
+    rows = np.flatnonzero(messages["type"] == MessageType.VISIBLE_EXECUTION)
+    hits = messages[rows]
+    starts = np.ones(len(hits), dtype=np.bool_)
+    starts[1:] = (np.diff(hits["time"]) > 0.0) | (np.diff(hits["side"]) != 0)
+    found = np.zeros(int(starts.sum()), dtype=TRADE)
+    found["time"], found["sign"], found["row"] = hits["time"][starts], -hits["side"][starts], rows[starts]
+    if len(found):
+        found["size"] = np.add.reduceat(hits["size"], np.flatnonzero(starts))
+    return found
+
+
+def describe(recording: Recording, lot_size: int = 100) -> Description:
+    """Measure a recording.
+
+    Args:
+        recording: the files.
+        lot_size: [shares] in a lot.
+
+    Raises:
+        DataError: if the recording has no length in time, or nobody quotes both sides in it.
+    """
+    if not isinstance(lot_size, (int, np.integer)) or lot_size < 1:
+        raise DataError(f"lot_size={lot_size!r} came; write a positive whole number of shares, such as 100")
+    if len(recording) < 2 or recording.duration <= 0.0:
+        raise DataError("the recording has no length in time; at least two messages at different times are wanted")
+    measure = _Measure(recording, lot_size)
+    if not measure.two_sided.any():
+        raise DataError("nobody quotes both sides in this recording; a book with a mid is wanted")
+    measure.rates()
+    measure.sizes()
+    measure.book()
+    measure.prices()
+    measure.memory()
+    return Description(
+        measure.figures,
+        recording.duration,
+        len(recording),
+        recording.n_levels,
+        recording.tick_size / PRICES_PER_CURRENCY_UNIT,
+        lot_size,
+        float(measure.mid[measure.two_sided][0]),
+        measure.n_blocks,
+    )
+
+
+class _Measure:
+    """One recording, cut into blocks."""
+
+    def __init__(self, recording: Recording, lot_size: int) -> None:
+        self.figures: dict[str, Figure] = {}
+        self.messages, self.lot_size = recording.messages, lot_size
+        self.n_levels = recording.n_levels
+        self.time = self.messages["time"]
+        self.trades = trades(self.messages)
+        self.n_blocks = max(2, min(_BLOCKS, int(recording.duration / _SHORTEST_BLOCK)))
+        self.edges = np.linspace(self.time[0], self.time[-1], self.n_blocks + 1)
+        order_book = recording.order_book
+        self.resting = {
+            side: (order_book[f"{name}_price"], order_book[f"{name}_size"])
+            for side, name in ((BUY, "bid"), (SELL, "ask"))
+        }
+        (bid, bid_size), (ask, ask_size) = self.resting[BUY], self.resting[SELL]
+        self.two_sided = (bid_size[:, 0] > 0) & (ask_size[:, 0] > 0)
+        self.mid = np.where(self.two_sided, 0.5 * (bid[:, 0] + ask[:, 0]) / recording.tick_size, np.nan)
+        self.spread = np.where(self.two_sided, (ask[:, 0] - bid[:, 0]) / recording.tick_size, np.nan)
+        self.seconds = self.integral(np.ones(len(self.time)))
+
+    # ------------------------------------------------------------------------------- sums over blocks
+
+    def block_of(self, time: _Floats) -> npt.NDArray[np.int64]:
+        """The block in which each time lies."""
+        return np.clip(np.searchsorted(self.edges, time, side="right") - 1, 0, self.n_blocks - 1)
+
+    def total(self, time: _Floats, weights: npt.NDArray[Any] | None = None) -> _Floats:
+        """Number of events in each block, or the sum of their weights."""
+        return np.bincount(self.block_of(time), weights, minlength=self.n_blocks).astype(np.float64)
+
+    def integral(self, values: npt.NDArray[Any]) -> _Floats:
+        """Integral over each block of what stands from one message to the next; NaN counts for nothing."""
+        steps = np.nan_to_num(values[:-1].astype(np.float64)) * np.diff(self.time)
+        until = np.concatenate([[0.0], np.cumsum(steps)])
+        last = np.append(np.diff(self.time) > 0.0, True)  # of the rows at one time, the last is the book that stands
+        return np.diff(np.interp(self.edges, self.time[last], until[last]))
+
+    def add(
+        self, name: str, section: str, label: str, unit: str, sums: Sequence[_Floats], function: Callable[..., float]
+    ) -> None:
+        """Put down a figure: a function of sums over blocks."""
+        table = np.stack(sums, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            estimate = jackknife(self.n_blocks, lambda kept: float(function(*table[kept].sum(axis=0))))
+        self.figures[name] = Figure(section, label, unit, *estimate)
+
+    def add_ratio(self, name: str, section: str, label: str, unit: str, above: _Floats, below: _Floats) -> None:
+        """Put down a ratio of two sums."""
+        self.add(name, section, label, unit, [above, below], lambda a, b: a / b)
+
+    # ------------------------------------------------------------------------------------- the figures
+
+    def rates(self) -> None:
+        """How often what happens."""
+        kind, side = self.messages["type"], self.messages["side"]
+        cancels = np.isin(kind, [MessageType.PARTIAL_CANCELLATION, MessageType.DELETION])
+        section = "Rates"
+        for number, name in ((BUY, "bid"), (SELL, "ask")):
+            chosen = (kind == MessageType.NEW_LIMIT_ORDER) & (side == number)
+            counted = self.total(self.time[chosen])
+            self.add_ratio(f"limit_orders_{name}", section, f"limit orders, {name}", "1/s", counted, self.seconds)
+        for number, name in ((1, "buys"), (-1, "sells")):
+            counted = self.total(self.trades["time"][self.trades["sign"] == number])
+            self.add_ratio(f"trades_{name}", section, f"trades, taker {name}", "1/s", counted, self.seconds)
+        hidden = kind == MessageType.HIDDEN_EXECUTION
+        self.add_ratio(
+            "hidden_executions",
+            section,
+            "executions of hidden orders",
+            "1/s",
+            self.total(self.time[hidden]),
+            self.seconds,
+        )
+        for number, name in ((BUY, "bid"), (SELL, "ask")):
+            counted = self.total(self.time[cancels & (side == number)])
+            self.add_ratio(f"cancels_{name}", section, f"cancellations, {name}", "1/s", counted, self.seconds)
+        self._cancel_rate("cancel_rate_best", "cancel rate of shares at the best", cancels, 1)
+        if self.n_levels > 1:
+            label = f"cancel rate of shares in {self.n_levels} levels"
+            self._cancel_rate("cancel_rate_in_view", label, cancels, self.n_levels)
+
+    def _cancel_rate(self, name: str, label: str, cancels: npt.NDArray[np.bool_], n_levels: int) -> None:
+        """Shares cancelled in the best levels per share resting there, and second."""
+        shares, exposure = np.zeros(self.n_blocks), np.zeros(self.n_blocks)
+        for number, (price, size) in self.resting.items():
+            shown = size[:-1, n_levels - 1] > 0
+            worst = np.where(shown, price[:-1, n_levels - 1], -number * np.iinfo(np.int64).max)
+            counted = cancels[1:] & (self.messages["side"][1:] == number)
+            counted &= number * self.messages["price"][1:] >= number * worst
+            shares += self.total(self.time[1:][counted], self.messages["size"][1:][counted])
+            exposure += self.integral(size[:, :n_levels].sum(axis=1))
+        self.add_ratio(name, "Rates", label, "1/s", shares, exposure)
+
+    def sizes(self) -> None:
+        """How much at a time."""
+        enters = self.messages[self.messages["type"] == MessageType.NEW_LIMIT_ORDER]
+        for name, label, events in (("trade", "trade", self.trades), ("limit_order", "limit order", enters)):
+            lots, time = events["size"] / self.lot_size, events["time"]
+            number = self.total(time)
+            self.add_ratio(f"{name}_size", "Sizes", f"{label}, mean", "lots", self.total(time, lots), number)
+            for bin_name, bin_label, chosen in _size_bins(lots):
+                counted = self.total(time[chosen])
+                self.add_ratio(f"{name}_size_{bin_name}", "Sizes", f"{label}, {bin_label}", "share", counted, number)
+        hidden = self.messages[self.messages["type"] == MessageType.HIDDEN_EXECUTION]
+        hidden_shares = self.total(hidden["time"], hidden["size"])
+        everything = hidden_shares + self.total(self.trades["time"], self.trades["size"])
+        self.add_ratio(
+            "hidden_volume", "Sizes", "volume executed against hidden orders", "share", hidden_shares, everything
+        )
+
+    def book(self) -> None:
+        """Spread and depth, by the time that they stood."""
+        quoted = self.integral(self.two_sided)
+        self.add_ratio("spread", "Spread and depth", "spread, mean", "ticks", self.integral(self.spread), quoted)
+        for low, high in zip(_SPREAD_BINS, (*_SPREAD_BINS[1:], math.inf), strict=True):
+            chosen = (self.spread > low) & (self.spread <= high)
+            label = f"spread above {low}" if high == math.inf else f"spread {_range(low + 1, high)}"
+            stood = self.integral(chosen)
+            self.add_ratio(f"spread_{low + 1}", "Spread and depth", label, "share of time", stood, quoted)
+        touch = (self.resting[BUY][1][:, 0] + self.resting[SELL][1][:, 0]) / (2.0 * self.lot_size)
+        self.add_ratio(
+            "touch_size", "Spread and depth", "size at the best price", "lots", self.integral(touch), self.seconds
+        )
+
+    def prices(self) -> None:
+        """Moves of the mid, and how takers shun a wide spread."""
+        sums_of: dict[float, list[_Floats]] = {}
+        for interval in VOLATILITY_INTERVALS:
+            grid = np.arange(self.time[0], self.time[-1], interval)
+            moves = np.diff(self.mid[np.searchsorted(self.time, grid, side="right") - 1])
+            # A block shorter than the interval would hold one move or none: no standard error could be had.
+            known = ~np.isnan(moves) & (interval <= self.edges[1] - self.edges[0])
+            start = grid[:-1][known]
+            squares, length = self.total(start, moves[known] ** 2), interval * self.total(start)
+            name, label = f"volatility_{interval:g}", f"volatility of the mid over {interval:g} s"
+            sums_of[interval] = [squares, length]
+            self.add(name, "Price", label, "ticks/sqrt(s)", sums_of[interval], _root_of_ratio)
+            if interval == 1.0:
+                sums = [self.total(start), squares, self.total(start, moves[known] ** 4)]
+                self.add("kurtosis_1", "Price", "kurtosis of moves over 1 s (normal: 3)", "", sums, _kurtosis)
+        sums = [*sums_of[VOLATILITY_INTERVALS[0]], *sums_of[VOLATILITY_INTERVALS[-1]]]
+        label = "volatility over 1 s / over 60 s"
+        self.add("bounce", "Price", label, "", sums, lambda a, b, c, d: _root_of_ratio(a * d, b * c))
+        self._tolerance()
+
+    def _tolerance(self) -> None:
+        """The fall of the trade rate with the half-spread h, rate = A exp(-k h), by Poisson likelihood.
+
+        Each block has an A of its own, so that a busy and wide open does not pass for an effect of the spread.
+        """
+        rows = self.trades["row"][self.trades["row"] > 0]
+        rows = rows[self.two_sided[rows - 1]]
+        doubled = np.unique(self.spread[self.two_sided])
+        counts = np.zeros((self.n_blocks, len(doubled)))
+        np.add.at(counts, (self.block_of(self.time[rows]), np.searchsorted(doubled, self.spread[rows - 1])), 1.0)
+        exposure = np.stack([self.integral(self.spread == spread) for spread in doubled], axis=1)
+        half = 0.5 * doubled
+        usable = (counts.sum(axis=1) > 0) & (exposure.sum(axis=1) > 0)
+        counts, exposure = counts[usable], exposure[usable]
+        estimate = jackknife(len(counts), lambda kept: _decay_rate(counts[kept], exposure[kept], half))
+        label = "trades fall as exp(-k half-spread)"
+        self.figures["price_sensitivity"] = Figure("Price", label, "1/tick", *estimate)
+
+    def memory(self) -> None:
+        """What a trade says of the next ones."""
+        gap, started = np.diff(self.trades["time"]), self.trades["time"][:-1]
+        sums = [self.total(started, weights) for weights in (np.ones_like(gap), gap, gap**2)]
+        self.add("gap_variation", "Memory", "gaps between trades, sd / mean (Poisson: 1)", "", sums, _variation)
+        sign, time = self.trades["sign"].astype(np.float64), self.trades["time"]
+        for lag in LAGS:
+            x, y, at = sign[:-lag], sign[lag:], time[:-lag]
+            if 4 * lag > len(sign):
+                x, y, at = x[:0], y[:0], at[:0]  # too few pairs to say anything
+            sums = [self.total(at, weights) for weights in (np.ones_like(x), x, y, x * y, x * x, y * y)]
+            self.add(
+                f"sign_autocorrelation_{lag}", "Memory", f"trade signs, lag {lag}", "correlation", sums, _correlation
+            )
+
+
+def _root_of_ratio(above: float, below: float) -> float:
+    return math.sqrt(above / below) if below > 0.0 else math.nan
+
+
+def _kurtosis(n: float, squares: float, fourths: float) -> float:
+    """Of moves around zero: their mean is too small to matter."""
+    return n * fourths / squares**2 if squares > 0.0 else math.nan
+
+
+def _variation(n: float, x: float, xx: float) -> float:
+    return math.sqrt(max(0.0, n * xx - x * x)) / x if x > 0.0 else math.nan
+
+
+def _correlation(n: float, x: float, y: float, xy: float, xx: float, yy: float) -> float:
+    scale = math.sqrt(max(0.0, (n * xx - x * x) * (n * yy - y * y)))
+    return (n * xy - x * y) / scale if scale > 0.0 else math.nan
+
+
+def _decay_rate(counts: _Floats, exposure: _Floats, half: _Floats) -> float:
+    """Maximum of the likelihood of k: at it, the mean half-spread of trades is the one expected of exp(-k h)."""
+    if len(counts) == 0:
+        return math.nan
+    n = counts.sum(axis=1)
+    target = float((counts * half).sum())
+    middle = float(half.mean())
+
+    def excess(k: float) -> float:
+        weights = exposure * np.exp(-k * (half - middle))
+        return float((n * (weights * half).sum(axis=1) / weights.sum(axis=1)).sum()) - target
+
+    largest = 30.0 / max(1.0, float(np.ptp(half)))
+    if excess(-largest) * excess(largest) >= 0.0:
+        return math.nan
+    return float(optimize.brentq(excess, -largest, largest))
+
+
+def _size_bins(lots: _Floats) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+    bins = [("odd", "under 1 lot", lots < 1.0), ("1", "1 lot", lots == 1.0)]
+    for low, high in itertools.pairwise(_SIZE_BINS):
+        bins.append((f"{high:g}", f"above {low:g} to {high:g} lots", (lots > low) & (lots <= high)))
+    top = _SIZE_BINS[-1]
+    return [*bins, ("larger", f"above {top:g} lots", lots > top)]
+
+
+def _range(low: int, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

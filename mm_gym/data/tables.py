@@ -1,0 +1,128 @@
+"""What a terminal of 80 columns shows of exchange data. Needs rich, which the extra `evaluate` brings."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from mm_gym.config import configure
+from mm_gym.data.calibration import Calibration
+from mm_gym.data.comparison import FACTS, shortfalls
+from mm_gym.data.description import Description, Figure
+from mm_gym.data.replay import Finding, ReplayReport, RowReport
+
+_CELL = 14  # characters
+_SHOWN = 10  # findings of one kind
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3g}"
+
+
+def _table(columns: Mapping[str, int]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for index, (header, width) in enumerate(columns.items()):
+        table.add_column(header, width=width, justify="right" if index else "left", overflow="fold")
+    return table
+
+
+def description_table(description: Description) -> Group:
+    """Every figure with its standard error, section by section."""
+    parts: list[str | Table] = [
+        f"{description.n_messages} messages in {description.duration:.0f} s, {description.n_levels} level(s) a side, "
+        f"a tick of {description.tick_size:g}, lots of {description.lot_size} shares."
+    ]
+    for section, figures in itertools.groupby(description.figures.values(), lambda figure: figure.section):
+        table = _table({section: 47, "value": 9, "s.e.": 8, "": 13})
+        for figure in figures:
+            table.add_row(escape(figure.label), _number(figure.value), _number(figure.standard_error), figure.unit)
+        parts += ["", table]
+    parts.append(
+        f"\nStandard errors: jackknife over {description.n_blocks} blocks of "
+        f"{description.duration / description.n_blocks:.0f} s."
+    )
+    return Group(*parts)
+
+
+def calibration_table(calibration: Calibration) -> Group:
+    """What was matched, the call that makes the market, and what has to be said about it."""
+    table = _table({"Matched by simulation": 23, "data": 9, "market": 9, "": 6})
+    for matched in calibration.matched:
+        table.add_row(matched.name, _number(matched.data), _number(matched.market), matched.unit)
+    return Group(table, "", escape(make_call(calibration)), "", *_sentences(calibration.notes))
+
+
+def make_call(calibration: Calibration) -> str:
+    """The `gymnasium.make(...)` of the market: the fields that are not their regime's own."""
+    config = calibration.config
+    usual = configure(config.regime).to_dict()
+    lines = [f'    regime="{config.regime}",']
+    for name, value in config.to_dict().items():
+        if value != usual[name]:
+            written = 'float("inf")' if value == math.inf else repr(value)
+            lines.append(f"    {name}={written},")
+    return "\n".join(["gymnasium.make(", '    "MarketMaking-v0",', *lines, ")"])
+
+
+def comparison_table(data: Description, markets: Mapping[str, Description]) -> Group:
+    """Stylised facts of the data beside those of markets, each with its standard error, and the shortfalls."""
+    columns = {"Stylised facts": 35, **dict.fromkeys(["data", *markets], _CELL)}
+    table = _table(columns)
+    for name in FACTS:
+        figure = data[name]
+        label = figure.label.split(" (")[0]
+        table.add_row(escape(label), *(_with_error(description[name]) for description in (data, *markets.values())))
+    parts: list[str | Table] = [table]
+    for name, description in markets.items():
+        sentences = shortfalls(data, description)
+        parts += [
+            "",
+            f"Where the {name} market falls short of the data:" if sentences else f"The {name} market: no shortfall.",
+        ]
+        parts += _sentences(sentences)
+    return Group(*parts)
+
+
+def _with_error(figure: Figure) -> str:
+    """Value and standard error to two digits of the error, or to one where that is too wide."""
+    if not figure.standard_error > 0.0:
+        return _number(figure.value)
+    for digits in (2, 1):
+        decimals = max(0, digits - 1 - math.floor(math.log10(figure.standard_error)))
+        cell = f"{figure.value:.{decimals}f} ({figure.standard_error:.{decimals}f})"
+        if len(cell) <= _CELL:
+            break
+    return cell
+
+
+def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
+    """What became of the replay."""
+    table = _table({"Replayed into LimitOrderBook": 53, "": 9})
+    table.add_row("rows that follow from the row before and the message", f"{rows.rows - len(rows.exceptions)}")
+    table.add_row("rows that do not", f"{len(rows.exceptions)}")
+    table.add_row("levels compared", f"{rows.levels_compared}")
+    table.add_row("levels that came into view from below: not foretold", f"{rows.levels_revealed}")
+    table.add_row("executions of visible orders", f"{replayed.executions}")
+    table.add_row("- of the oldest order of the best queue", f"{replayed.hit_oldest}")
+    table.add_row("- of an order of unknown age at the head of it", f"{len(replayed.hit_unknown)}")
+    table.add_row("exceptions in the replay in one go", f"{len(replayed.exceptions)}")
+    return Group(
+        table,
+        *_findings("Rows that do not follow", rows.exceptions),
+        *_findings("Exceptions", replayed.exceptions),
+        *_findings("Executions of orders of unknown age", replayed.hit_unknown),
+    )
+
+
+def _findings(title: str, findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return []
+    more = [f"- and {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
+    return ["", f"{title}:", *(escape(f"- row {row}: {reason}") for row, reason in findings[:_SHOWN]), *more]
+
+
+def _sentences(sentences: Sequence[str]) -> list[str]:
+    return [escape(f"- {sentence}") for sentence in sentences]
