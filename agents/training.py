@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import threading
@@ -36,8 +37,8 @@ SETTINGS: dict[str, Any] = {
     "gae_lambda": 0.95,
     "reward_scale": 0.1,  # returns are tens of ticks; the value network would take long to learn to say them
     "net_arch": [64, 64],
-    "log_std_init": -1.5,
     "initial_offset": 1.5,  # [ticks] on both sides
+    "exploration": 1.1,  # [ticks] standard deviation of an untrained policy's quotes
     "lots_noticed": 5.0,  # inventory that moves the untrained networks as a typical value of another column does
 }
 """Of PPO, and how its policy starts."""
@@ -121,17 +122,17 @@ def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecE
 
 def new_model(environment: VecEnv, run: Run) -> PPO:
     """An untrained model with the run's settings."""
-    settings = {key: value for key, value in run.settings.items() if key != "reward_scale"}
-    initial_offset, lots_noticed = settings.pop("initial_offset"), settings.pop("lots_noticed")
-    learning_rate = LinearSchedule(settings.pop("learning_rate"), 0.0, 1.0)
-    policy = {key: settings.pop(key) for key in ("net_arch", "log_std_init")}
+    own = ("reward_scale", "learning_rate", "net_arch", "initial_offset", "exploration", "lots_noticed")
+    settings = {key: value for key, value in run.settings.items() if key not in own}
+    rate, net_arch, initial_offset, exploration, lots_noticed = (run.settings[key] for key in own[1:])
+    ticks = 0.5 * run.config.max_offset  # that an action of one is worth
     model = PPO(
         "MlpPolicy",
         environment,
-        learning_rate=learning_rate,
+        learning_rate=LinearSchedule(rate, 0.0, 1.0),
         **rollout_shape(run.n_envs),
         **settings,
-        policy_kwargs=policy,
+        policy_kwargs={"net_arch": net_arch, "log_std_init": math.log(exploration / ticks)},
         stats_window_size=run.n_envs,
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
@@ -139,7 +140,7 @@ def new_model(environment: VecEnv, run: Run) -> PPO:
     with torch.no_grad():
         # A policy that starts in the middle of the range quotes where nobody trades, and has nothing to learn from.
         bias = model.policy.get_parameter("action_net.bias")
-        bias.fill_(2.0 * initial_offset / run.config.max_offset - 1.0)
+        bias.fill_(initial_offset / ticks - 1.0)
         # A lot moves the inventory's column by no more than 1 / max_inventory. Without a head start the policy would
         # take a million decisions to notice what it holds, and pay for it.
         for network in ("policy_net", "value_net"):

@@ -32,7 +32,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 BATCH = 256
 TRAINING_MARKETS = 128
 TORCH_THREADS = 2
-QUOTES = -0.7  # both offsets, as an action: 1.5 ticks of ten
+HALF_SPREAD = 1.5  # [ticks] quoted throughout
 
 START = """
 import gymnasium, mm_gym
@@ -54,6 +54,11 @@ class NullVecEnv(MarketMakingVecEnv):
 
     def step_wait(self) -> Any:
         return self._same, np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, np.bool_), [{}] * self.num_envs
+
+
+def quotes(n: int) -> npt.NDArray[np.float32]:
+    """The actions that quote `HALF_SPREAD` in so many default markets."""
+    return np.full((n, 2), 2.0 * HALF_SPREAD / mm_gym.configure().max_offset - 1.0, np.float32)
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -83,7 +88,7 @@ def kernel_rates(steps: int) -> tuple[float, float]:
     markets = Markets(mm_gym.configure(), BATCH)
     observations, outcomes = markets.empty_results()
     markets.reset(np.arange(BATCH), [seeding.np_random(i)[0] for i in range(BATCH)], observations, outcomes)
-    offsets = np.full((BATCH, 2), QUOTES, np.float32)
+    offsets = quotes(BATCH)
     events = int(markets.records["book"]["n_events"].sum())
     taken = seconds(lambda: [markets.step(offsets) for _ in range(steps)])
     events = int(markets.records["book"]["n_events"].sum()) - events
@@ -94,7 +99,7 @@ def vector_rate(steps: int) -> float:
     """Agent steps per second of `gymnasium.make_vec`."""
     environment = gymnasium.make_vec("MarketMaking-v0", num_envs=BATCH)
     environment.reset(seed=0)
-    actions = np.full((BATCH, 2), QUOTES, np.float32)
+    actions = quotes(BATCH)
     return BATCH * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
 
 
@@ -104,7 +109,7 @@ def single_rate(name: str, steps: int) -> float:
     environment.reset(seed=0)
     environment.action_space.seed(0)
     box = isinstance(environment.action_space, gymnasium.spaces.Box)
-    actions = [np.full(2, QUOTES, np.float32) if box else environment.action_space.sample() for _ in range(steps)]
+    actions = [quotes(1)[0] if box else environment.action_space.sample() for _ in range(steps)]
 
     def run() -> None:
         for action in actions:

@@ -195,7 +195,7 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
         ({"regimes": "informd"}, "'informd' is unknown; did you mean 'informed'"),
         ({"regimes": "informed", "p_informed": 2.0}, "p_informed=2.0 is out of range; write"),
         ({"sweep": "volatilty"}, "'volatilty'.*did you mean 'volatility'"),
-        ({"sweep": "reward"}, "reward=.*write"),
+        ({"sweep": "reward"}, "'reward' cannot be swept.*write"),
         ({"sweep": "latency", "values": "-1"}, "latency=-1.0.*write"),
         ({"regimes": "noise", "sweep": "p_informed", "values": "0.5"}, "contradicts regime 'noise'.*write"),
         ({"episodes": 0}, "episodes=0.*write"),

@@ -352,7 +352,7 @@ def test_without_latency_quotes_rule_from_their_decision_on() -> None:
 def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_arrive(
     read_queues: ReadQueues,
 ) -> None:
-    env = started(regime="dealer", latency=2.5, volatility=0.0, taker_rate=0.0)
+    env = started(regime="dealer", latency=2.5, volatility=0.0, taker_rate=0.0, max_offset=10.0)
     market = env._markets.records[0]
     column = mm_gym.OBSERVATION_NAMES.index("bid_offset")
     seen = []

@@ -102,6 +102,65 @@ def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> N
         assert session["pnl"] == pytest.approx(parts)
 
 
+def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_of_a_session() -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, staggered=True)
+    batch.seed(0)
+    observations = batch.reset()
+    far = np.ones(2, np.float32)
+    behind = [0, 8, 16, 24, 32]  # of 40
+    singles = []
+    for market, decisions in enumerate(behind):
+        single = mm_gym.MarketMakingEnv("mixed", session_steps=SESSION)
+        single.reset(seed=market)
+        observation, _ = single.reset()
+        returned = 0.0
+        for _ in range(decisions):
+            observation, reward, *_ = single.step(far)
+            returned += reward
+        np.testing.assert_array_equal(observations[market], observation)
+        singles.append((single, returned))
+    ends = []
+    for step, action in enumerate(random_actions(batch.action_space, SESSION), start=1):
+        observations, _, dones, infos = batch.step(action)
+        for market in np.flatnonzero(dones):
+            ends.append((int(market), step))
+            assert infos[market]["episode"]["l"] == SESSION
+        if step <= 8:  # before any of them ends
+            rewards = [single.step(action[market])[1] for market, (single, _) in enumerate(singles)]
+            singles = [(single, returned + reward) for (single, returned), reward in zip(singles, rewards, strict=True)]
+            if step == 8:
+                assert infos[4]["episode"]["r"] == pytest.approx(singles[4][1], abs=1e-6)
+    assert ends == [(4, 8), (3, 16), (2, 24), (1, 32), (0, 40)]
+
+
+@pytest.mark.parametrize("n_envs", [1, SESSION, 2 * SESSION + 1])
+def test_staggered_markets_are_all_within_their_sessions_whatever_their_number(n_envs: int) -> None:
+    batch = MarketMakingVecEnv(n_envs, session_steps=SESSION, staggered=True)
+    time_left = batch.reset()[:, mm_gym.OBSERVATION_NAMES.index("time_left")]
+    assert time_left.max() == 1.0
+    assert time_left.min() > 0.0
+    ends = np.zeros(n_envs, int)
+    for _ in range(SESSION):
+        _, _, dones, _ = batch.step(np.ones((n_envs, 2), np.float32))
+        ends += dones
+    assert (ends == 1).all()
+
+
+def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
+    plain, scaled = (MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, reward_scale=scale) for scale in (1.0, 0.25))
+    for venv in (plain, scaled):
+        venv.seed(0)
+        venv.reset()
+    for action in random_actions(plain.action_space, SESSION):
+        (seen, rewards, _, infos), (also_seen, quarter, _, also_infos) = plain.step(action), scaled.step(action)
+        np.testing.assert_array_equal(seen, also_seen)
+        np.testing.assert_array_equal(0.25 * rewards, quarter)  # a power of two: exact
+        assert rewards.any()
+    for info, also_info in zip(infos, also_infos, strict=True):
+        assert info["episode"]["r"] == also_info["episode"]["r"]
+        assert info["reward_wealth"] == also_info["reward_wealth"]
+
+
 def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> None:
     batch, singles = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")
     first = {}

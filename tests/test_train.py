@@ -74,36 +74,46 @@ def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path:
 
 def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sessions: list[dict[str, float]] = []
-    original = MarketMakingVecEnv.step_wait
+    ended_by_update: list[list[dict[str, float]]] = []
+    step_wait = MarketMakingVecEnv.step_wait
+    update = agents.training.PPO.train
 
-    def step_wait(self: MarketMakingVecEnv) -> object:
-        result = original(self)
+    def noting(self: MarketMakingVecEnv) -> object:
+        result = step_wait(self)
         sessions.extend(info["episode"] for info in result[3] if info)
         return result
 
-    monkeypatch.setattr(MarketMakingVecEnv, "step_wait", step_wait)
-    agents.training.train(tmp_path, a_run(2))
-    assert len(sessions) == 2 * N_MARKETS  # 64 steps an update, 50 a session
+    def updating(self: agents.training.PPO) -> None:
+        ended_by_update.append(sessions[:])
+        update(self)
+
+    monkeypatch.setattr(MarketMakingVecEnv, "step_wait", noting)
+    monkeypatch.setattr(agents.training.PPO, "train", updating)
+    agents.training.train(tmp_path, a_run(3))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     names = {"objective": "r"} | {name: name for name in agents.training.SESSION_FIGURES}
     for scalar, name in names.items():
-        first, second = log.Scalars(f"market/{scalar}")
-        for logged, ended, step in (
-            (first, sessions[:N_MARKETS], UPDATE),
-            (second, sessions[N_MARKETS:], 2 * UPDATE),
-        ):
-            assert logged.step == step
-            assert logged.value == pytest.approx(np.mean([session[name] for session in ended]), rel=1e-6)
+        logged = log.Scalars(f"market/{scalar}")
+        assert [point.step for point in logged] == [UPDATE, 2 * UPDATE, 3 * UPDATE]
+        for point, ended in zip(logged, ended_by_update, strict=True):
+            latest = [session[name] for session in ended[-N_MARKETS:]]
+            assert len(latest) == N_MARKETS
+            assert point.value == pytest.approx(np.mean(latest), rel=1e-6)
     assert {"rollout/ep_rew_mean", "train/value_loss", "time/fps"} <= set(log.Tags()["scalars"])
 
 
 def test_the_untrained_policy_quotes_where_it_was_told_and_notices_what_it_holds() -> None:
-    model = agents.training.new_model(MarketMakingVecEnv(N_MARKETS), a_run(1, initial_offset=2.5))
+    config = configure("noise", max_offset=16.0, max_inventory=50)
+    run = a_run(1, config=config, initial_offset=2.5, exploration=0.5)
+    model = agents.training.new_model(agents.training.training_markets(run), run)
     seen = np.zeros((2, 18), np.float32)
     seen[1, 0] = 5 / 50  # five lots
     actions, _ = model.predict(seen, deterministic=True)
-    np.testing.assert_allclose(5.0 * (1.0 + actions), 2.5, atol=0.2)  # ticks; the last layer starts near zero
+    np.testing.assert_allclose(8.0 * (1.0 + actions), 2.5, atol=0.2)  # ticks; the last layer starts near zero
+    drawn, _ = model.predict(np.repeat(seen[:1], 10_000, axis=0), deterministic=False)
+    # The standard error of a standard deviation is s / sqrt(2 n).
+    np.testing.assert_allclose(8.0 * drawn.std(axis=0), 0.5, atol=5 * 0.5 / np.sqrt(20_000))
     hidden = model.policy.mlp_extractor.forward_actor(torch.as_tensor(seen)).detach().numpy()
     assert np.abs(hidden[1] - hidden[0]).max() > 0.1
 
@@ -121,7 +131,7 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(
     # together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
     monkeypatch.setattr(agents.training, "DECISIONS_PER_UPDATE", 2048)
     config = configure("dealer", session_steps=100)
-    settings = {**SETTINGS, "initial_offset": 9.0, "log_std_init": -0.5, "learning_rate": 3e-3, "gamma": 0.9}
+    settings = {**SETTINGS, "initial_offset": 9.0, "exploration": 3.0, "learning_rate": 3e-3, "gamma": 0.9}
     run = Run(config, seed=0, n_envs=64, timesteps=60_000, settings=settings)
     agents.training.train(tmp_path / "untrained", dataclasses.replace(run, timesteps=1))
     agents.training.train(tmp_path / "trained", run)

@@ -129,8 +129,8 @@ def _read_off(description: Description, signal_share: float, half_life: float, n
     }
     if description.n_levels == 1:
         notes.append(
-            "The files show the best level only: maker_rate and maker_cancel_rate are those of orders at the best price, "
-            "and are taken for those of all. In the market fewer of the orders come to the best price."
+            "The files show the best level only: maker_rate and maker_cancel_rate are those of orders at the best "
+            "price, and are taken for those of all. In the market fewer of the orders come to the best price."
         )
     else:
         notes.append(

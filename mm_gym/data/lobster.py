@@ -183,10 +183,12 @@ def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) ->
     return tick_size
 
 
-def levels(row: np.void, side: Side) -> list[tuple[int, int]]:
-    """The levels of one side of an order book row as (price, size), best first, without empty ones."""
-    shown = zip(row[f"{side}_price"].tolist(), row[f"{side}_size"].tolist(), strict=True)
-    return [(price, size) for price, size in shown if size > 0]
+def levels(order_book: npt.NDArray[Any], side: Side) -> list[list[tuple[int, int]]]:
+    """The levels of one side in each row of an order book as (price, size), best first, without empty ones."""
+    prices, sizes = (order_book[f"{side}_{column}"].tolist() for column in ("price", "size"))
+    return [
+        [(price, size) for price, size in zip(*row, strict=True) if size > 0] for row in zip(prices, sizes, strict=True)
+    ]
 
 
 def write(recording: Recording, message_file: str | Path, order_book_file: str | Path) -> None:

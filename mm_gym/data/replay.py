@@ -110,20 +110,23 @@ class _Replay:
         self.hit_unknown: list[Finding] = []
         self.compared = self.revealed = self.executions = self.hit_oldest = 0
         self._messages = recording.messages.tolist()
-        self._entered: dict[int, int] = {}
-        self._lost: dict[int, int] = {}
+        self._shown = {side: levels(recording.order_book, side) for side in SIDES.values()}
+        self._entered: dict[int, int] = {}  # order id -> row
+        self._lost: dict[int, int] = {}  # order id -> row in which it went out of view
+        self._placed: list[int] = []  # since the book was last emptied
         self._last_anonymous = 0
 
     def clear(self, row: int) -> None:
         """Empty the book; where its orders stand is not known from this row on."""
-        for side in SIDES.values():
-            for price, _ in self.book.levels(side):
-                self._lose(row, side, price)
+        for order_id in self._placed:
+            if order_id in self.book:
+                self._lose(row, order_id)
+        self._placed.clear()
 
     def seed(self, row: int) -> None:
         """Put a row of the order book into an empty book, each level as one anonymous order."""
         for side in SIDES.values():
-            for price, size in levels(self.recording.order_book[row], side):
+            for price, size in self._shown[side][row]:
                 self._add_anonymous(side, price, size)
 
     def apply(self, row: int) -> None:
@@ -142,11 +145,11 @@ class _Replay:
         """Whether the book is the row, as far as what was in view can say; counts levels and reports differences."""
         agrees = True
         for side in SIDES.values():
-            shown = levels(self.recording.order_book[row], side)
+            shown = self._shown[side][row]
             ours = self.book.levels(side, self.n_levels)
             self.compared += len(ours)
             # Where no level of the row before was empty, levels below the known ones may have come into view.
-            may_reveal = row > 0 and len(levels(self.recording.order_book[row - 1], side)) == self.n_levels
+            may_reveal = row > 0 and len(self._shown[side][row - 1]) == self.n_levels
             below = shown[len(ours) :]
             prices = [price for price, _ in shown]
             if (
@@ -164,8 +167,9 @@ class _Replay:
         for side in SIDES.values():
             ours = self.book.levels(side)
             for price, _ in ours[self.n_levels :]:
-                self._lose(row, side, price)
-            for price, size in levels(self.recording.order_book[row], side)[len(ours) :]:
+                for order_id, _ in self.book.queue(side, price):
+                    self._lose(row, order_id)
+            for price, size in self._shown[side][row][len(ours) :]:
                 self._add_anonymous(side, price, size)
 
     def _enter(self, row: int, side: Side, price: int, size: int, order_id: int) -> None:
@@ -173,6 +177,7 @@ class _Replay:
             return self._report(row, f"order {order_id} enters, but rests in the book already")
         _, fills = self.book.submit(side, price, size, order_id)
         self._entered[order_id] = row
+        self._placed.append(order_id)
         if fills:
             self._report(row, f"limit order {order_id} crosses the book and would trade: {fills}")
 
@@ -244,13 +249,13 @@ class _Replay:
     def _add_anonymous(self, side: Side, price: int, size: int) -> None:
         self._last_anonymous -= 1
         self.book.submit(side, price, size, self._last_anonymous)
+        self._placed.append(self._last_anonymous)
 
-    def _lose(self, row: int, side: Side, price: int) -> None:
-        """Take a level out of the book: what becomes of its orders from this row on, the file does not say."""
-        for order_id, _ in self.book.queue(side, price):
-            self.book.cancel(order_id)
-            if order_id >= 0:
-                self._lost[order_id] = row
+    def _lose(self, row: int, order_id: int) -> None:
+        """Take an order out of the book: what becomes of it from this row on, the file does not say."""
+        self.book.cancel(order_id)
+        if order_id >= 0:
+            self._lost[order_id] = row
 
     def _report(self, row: int, reason: str) -> None:
         self.exceptions.append(Finding(row, reason))

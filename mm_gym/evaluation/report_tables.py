@@ -129,7 +129,8 @@ def market_title(row: Row) -> str:
     """The market of a row: as an experiment calls it, or its regime with what was set."""
     if "market" in row:
         return str(row["market"])
-    settings = {"p_informed": row["p_informed"]} if row.get("p_informed") else {}
+    says_share = row.get("p_informed") or row["regime"] == "informed"
+    settings = {"p_informed": row["p_informed"]} if says_share else {}
     settings |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in ("regime", "p_informed")}
     return ", ".join([str(row["regime"]), *(setting_text(key, value) for key, value in settings.items())])
 

@@ -22,6 +22,7 @@ HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
 _PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
 _MIDDLE = 1  # the half-life that flow and activity share
+_FIRST_FILLS = 1024  # rows for fills, to begin with
 _FIRST_ROOM = 1.2  # rows of the recorder per expected event; too little is found out and mended
 
 
@@ -184,7 +185,7 @@ def _run_batch(
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
     makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
-    fill_room, path_room = 1024, int(_FIRST_ROOM * events) + 256
+    fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
     while True:
         markets = Markets(config, len(seeds), fill_room, path_room)
         walk = _walk(make_agent(config), markets, config, seeds)

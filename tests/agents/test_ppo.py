@@ -19,7 +19,7 @@ from mm_gym import MarketMakingVectorEnv, configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
 
-CONFIG = configure("informed", p_informed=0.4, session_steps=20)
+CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,9 @@ def test_a_run_folder_that_cannot_be_used_is_answered_with_a_sentence(
 
 def test_a_policy_is_not_used_in_other_units_than_it_was_trained_in(trained: Path) -> None:
     with pytest.raises(AgentError, match="write max_offset=10"):
-        load(trained, configure("informed", max_offset=20.0))
+        load(trained, configure("informed", max_offset=20.0, max_inventory=50))
     with pytest.raises(AgentError, match="write max_inventory=50"):
-        load(trained, configure("informed", max_inventory=20))
-    load(trained, configure("noise", volatility=1.0, latency=0.5))  # another market in the same units
+        load(trained, configure("informed", max_offset=10.0, max_inventory=20))
+    load(
+        trained, configure("noise", volatility=1.0, latency=0.5, max_offset=10.0, max_inventory=50)
+    )  # another market in the same units

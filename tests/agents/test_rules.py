@@ -70,7 +70,7 @@ def test_inventory_skew_shifts_both_quotes_against_the_inventory() -> None:
 def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
     """The flow is what takers bought minus what they sold, halved every 50 s, in units of its own spread in noise:
     sqrt(taker_rate * 50 s / ln 2 / 2) arrivals."""
-    config = configure("imbalanced", imbalance=0.9, taker_size=2.0, **SESSION)
+    config = configure("imbalanced", imbalance=0.9, taker_size=2.0, max_offset=10.0, **SESSION)
     agent = make_agent("adaptive_spread", config, half_spread=1.0, skew=0.25, widening=0.5)
     env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict()).unwrapped
     observation, info = env.reset(seed=1)

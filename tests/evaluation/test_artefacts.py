@@ -70,13 +70,12 @@ def test_a_failure_leaves_nothing(tmp_path: Path, failure: type[BaseException]) 
 
 def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> None:
     out = tmp_path / "results"
-    out.mkdir()
-    (out / "mine").write_text("old")
+    write(out, "summary.json")
     with pytest.raises(ArtefactError, match=r"results holds results already; write --out .*--overwrite"):
         results_folder(out).__enter__()
     with pytest.raises(ArtefactError, match="holds results already"):
         check_free(out)
-    assert (out / "mine").read_text() == "old"
+    assert names_in(out) == ["summary.json"]
     assert names_in(tmp_path) == ["results"]
 
 
@@ -84,24 +83,40 @@ def test_results_that_others_wrote_meanwhile_are_not_destroyed_either(tmp_path: 
     out = tmp_path / "results"
     mine = results_folder(out)
     mine.__enter__()
-    write(out, "theirs")
+    write(out, "summary.json")
     with pytest.raises(ArtefactError, match="holds results already"):
         mine.__exit__(None, None, None)
-    assert names_in(out) == ["theirs"]
+    assert names_in(out) == ["summary.json"]
     assert names_in(tmp_path) == ["results"]
 
 
 def test_overwriting_replaces_the_whole_and_only_when_all_is_written(tmp_path: Path) -> None:
     out = tmp_path / "results"
-    write(out, "old")
+    write(out, "summary.json")
     with pytest.raises(RuntimeError):
         write(out, "new", overwrite=True, failure=RuntimeError)
-    assert names_in(out) == ["old"]
+    assert names_in(out) == ["summary.json"]
     with results_folder(out, overwrite=True) as folder:
         (folder / "new").write_text("new")
-        assert names_in(out) == ["old"]
+        assert names_in(out) == ["summary.json"]
     assert names_in(out) == ["new"]
     assert names_in(tmp_path) == ["results"]
+
+
+def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "code.py").write_text("mine")
+    with pytest.raises(ArtefactError, match="something else than results, which is never replaced; write --out"):
+        results_folder(sources, overwrite=True).__enter__()
+    results = tmp_path / "results"
+    write(results, "summary.json")
+    (results / "below").mkdir()
+    monkeypatch.chdir(results / "below")  # one stands in it: replacing it would pull the ground away
+    with pytest.raises(ArtefactError, match="never replaced"):
+        check_free(results, overwrite=True)
+    assert (sources / "code.py").read_text() == "mine"
+    assert names_in(results) == ["below", "summary.json"]
 
 
 def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:

@@ -70,8 +70,6 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
         assert sessions.max_abs_inventory[session] == np.abs(inventories).max()
 
 
-
-
 @pytest.mark.parametrize("regime", ["noise", "mixed"])
 def test_recording_a_session_does_not_change_it(regime: str) -> None:
     """Long enough for sides of the book to be empty now and then, when the last mid stands."""
@@ -237,6 +235,8 @@ def test_a_recorder_that_was_full_is_noticed_and_mended(
     monkeypatch.setattr(rollout, "Markets", Noted)
     if full == "path_rows":
         monkeypatch.setattr(rollout, "_FIRST_ROOM", 0.0)
+    else:
+        monkeypatch.setattr(rollout, "_FIRST_FILLS", 256)
     sessions = run_sessions(make, config, episodes=3)
     assert len(rooms) == 2
     assert rooms[1] > rooms[0]
