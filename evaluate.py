@@ -128,7 +128,9 @@ def _values(arguments: Arguments) -> list[float]:
     try:
         return [float(value) for value in _names(arguments.values)]
     except ValueError as error:
-        raise ValueError(f"--values {arguments.values} came, numbers were wanted ({error}); write for example 0,0.5,1") from None
+        raise ValueError(
+            f"--values {arguments.values} came, numbers were wanted ({error}); write for example 0,0.5,1"
+        ) from None
 
 
 if __name__ == "__main__":

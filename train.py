@@ -13,11 +13,18 @@ from pathlib import Path
 
 import torch
 import tyro
+from rich.console import Console
 
+from agents import RULES, name_agent
 from agents.ppo import MODEL_FILE, Run, read_run
 from agents.training import SETTINGS, TrainingError, check_output, train
 from mm_gym import MarketConfig, configure
+from mm_gym.evaluation import plans
 from mm_gym.evaluation.artefacts import fresh_folder
+from mm_gym.evaluation.statistics import difference
+from mm_gym.evaluation.table import text_table
+
+COMPARED_SESSIONS = 256
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,18 @@ def main(arguments: Arguments) -> Path:
 
 
 def compare(folder: Path, config: MarketConfig) -> None:
-    """Print the learned maker beside the rule-based ones, on sessions of the regime it trained on."""
+    """Print the learned maker beside the rule-based ones, on sessions of its regime that it never trained on."""
+    agents = [*RULES, str(folder)]
+    results = plans.run_grid(name_agent, agents, [(config, {})], episodes=COMPARED_SESSIONS)
+    console = Console()
+    console.print(text_table(results.rows))
+    rule = max((row for row in results.rows[:-1]), key=lambda row: row["objective"])
+    sessions = {entry.agent: entry.sessions for entry in results.entries}
+    gap = difference(sessions[str(folder)].objective, sessions[rule["agent"]].objective)
+    console.print(
+        f"Objective of the learned maker less that of the best rule, {rule['agent']}: {gap}\n"
+        f"(ticks x lots a session, paired over {COMPARED_SESSIONS} sessions, 95 percent)"
+    )
 
 
 def _new_run(arguments: Arguments) -> Run:

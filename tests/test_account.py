@@ -149,7 +149,8 @@ def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_for
 
     Each quote is for one lot and renewed every second, so a second has a fill with probability 1 - exp(-lambda).
     """
-    sessions = Sessions("dealer", lambda step, inventory: (1.0, 1.0), volatility=0.0, max_inventory=1000, max_offset=10.0)
+    fields = {"volatility": 0.0, "max_inventory": 1000, "max_offset": 10.0}
+    sessions = Sessions("dealer", lambda step, inventory: (1.0, 1.0), **fields)
     expected = 2 * 1000 * -math.expm1(-0.5 * math.exp(-10.0 / 3.0))
     mean, error = mean_and_error(sessions.fills)
     assert abs(mean - expected) < 3.0 * error

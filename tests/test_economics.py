@@ -259,7 +259,7 @@ DEGENERATE = {
 def test_quoting_as_far_away_as_possible_earns_about_nothing(
     uninformed: dict[str, Sessions], regime: str, fields: dict[str, Any]
 ) -> None:
-    """Less than a twentieth of what the rule earns in noise. A fill in fifty sessions, at fifteen ticks, is not nothing."""
+    """Less than a twentieth of what the rule earns in noise: a rare fill at fifteen ticks is not nothing."""
     earned = mean(run_sessions(FARTHEST, configure(regime, **fields), EPISODES, SEED).final_pnl)
     tolerance = 0.05 * uninformed["noise"].final_pnl.mean()
     assert -tolerance < earned.low
