@@ -31,12 +31,12 @@ DECISIONS_PER_UPDATE = 16_384
 BATCHES_PER_EPOCH = 4
 
 SETTINGS: dict[str, Any] = {
-    "n_epochs": 8,
     "learning_rate": 1e-3,  # at the start; it falls linearly to zero at the end of the budget
+    "n_epochs": 8,
     "gamma": 0.99,
     "gae_lambda": 0.95,
-    "reward_scale": 0.1,  # returns are tens of ticks; the value network would take long to learn to say them
     "net_arch": [64, 64],
+    "reward_scale": 0.1,  # returns are tens of ticks; the value network would take long to learn to say them
     "initial_offset": 1.5,  # [ticks] on both sides
     "exploration": 1.1,  # [ticks] standard deviation of an untrained policy's quotes
     "lots_noticed": 5.0,  # inventory that moves the untrained networks as a typical value of another column does
@@ -92,7 +92,8 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
     if resume_from is None:
         model = new_model(environment, run)
     else:
-        model = load_model(resume_from, env=environment, seed=stream_seed(run.seed, run.steps_done))
+        model = load_model(resume_from, env=environment)
+        model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
     model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
     run = dataclasses.replace(run, versions=package_versions())
 
@@ -122,17 +123,20 @@ def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecE
 
 def new_model(environment: VecEnv, run: Run) -> PPO:
     """An untrained model with the run's settings."""
-    own = ("reward_scale", "learning_rate", "net_arch", "initial_offset", "exploration", "lots_noticed")
-    settings = {key: value for key, value in run.settings.items() if key not in own}
-    rate, net_arch, initial_offset, exploration, lots_noticed = (run.settings[key] for key in own[1:])
+    settings = run.settings
     ticks = 0.5 * run.config.max_offset  # that an action of one is worth
     model = PPO(
         "MlpPolicy",
         environment,
-        learning_rate=LinearSchedule(rate, 0.0, 1.0),
         **rollout_shape(run.n_envs),
-        **settings,
-        policy_kwargs={"net_arch": net_arch, "log_std_init": math.log(exploration / ticks)},
+        learning_rate=LinearSchedule(settings["learning_rate"], 0.0, 1.0),
+        n_epochs=settings["n_epochs"],
+        gamma=settings["gamma"],
+        gae_lambda=settings["gae_lambda"],
+        policy_kwargs={
+            "net_arch": settings["net_arch"],
+            "log_std_init": math.log(settings["exploration"] / ticks),
+        },
         stats_window_size=run.n_envs,
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
@@ -140,12 +144,12 @@ def new_model(environment: VecEnv, run: Run) -> PPO:
     with torch.no_grad():
         # A policy that starts in the middle of the range quotes where nobody trades, and has nothing to learn from.
         bias = model.policy.get_parameter("action_net.bias")
-        bias.fill_(initial_offset / ticks - 1.0)
+        bias.fill_(settings["initial_offset"] / ticks - 1.0)
         # A lot moves the inventory's column by no more than 1 / max_inventory. Without a head start the policy would
         # take a million decisions to notice what it holds, and pay for it.
         for network in ("policy_net", "value_net"):
             weights = model.policy.get_parameter(f"mlp_extractor.{network}.0.weight")
-            weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / lots_noticed)
+            weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / settings["lots_noticed"])
     return model
 
 

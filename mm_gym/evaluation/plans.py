@@ -85,8 +85,8 @@ def run_grid(
     for index, (config, swept) in enumerate(markets):
         here = dict(zip(agents, sessions[index * len(agents) :], strict=False))
         compared_with = here[reference] if reference is not None else None
-        share = f" p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
-        market = config.regime + share + "".join(f" {name} = {value:g}" for name, value in swept.items())
+        share = f", p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
+        market = config.regime + share + "".join(f", {name} = {value:g}" for name, value in swept.items())
         for agent, result in here.items():
             results.rows.append(summarise(agent, result, compared_with) | swept)
             results.entries.append(Entry(f"{agent}, {market}", agent, result))

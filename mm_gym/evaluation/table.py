@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from mm_gym.config import FIELD_NAMES
 from mm_gym.evaluation.experiments.laboratory import Finding
 from mm_gym.evaluation.metrics import (
     FillMeasures,
@@ -156,7 +157,7 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
 def _market_title(row: dict[str, Any]) -> str:
     """The regime, its informed share, and any field that a sweep added to the row."""
     settings = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
-    settings |= {key: value for key, value in row.items() if key not in COLUMNS and "_vs_reference" not in key}
+    settings |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS}
     return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])
 
 

@@ -163,10 +163,9 @@ def test_a_run_folder_that_cannot_be_used_is_answered_with_a_sentence(
 
 
 def test_a_policy_is_not_used_in_other_units_than_it_was_trained_in(trained: Path) -> None:
+    units = {"max_offset": 10.0, "max_inventory": 50}
     with pytest.raises(AgentError, match="write max_offset=10"):
-        load(trained, configure("informed", max_offset=20.0, max_inventory=50))
+        load(trained, configure("informed", **{**units, "max_offset": 20.0}))
     with pytest.raises(AgentError, match="write max_inventory=50"):
-        load(trained, configure("informed", max_offset=10.0, max_inventory=20))
-    load(
-        trained, configure("noise", volatility=1.0, latency=0.5, max_offset=10.0, max_inventory=50)
-    )  # another market in the same units
+        load(trained, configure("informed", **{**units, "max_inventory": 20}))
+    load(trained, configure("noise", volatility=1.0, latency=0.5, **units))  # another market in the same units

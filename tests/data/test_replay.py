@@ -133,8 +133,6 @@ def test_an_execution_away_from_the_best_price_is_found(hand_session: Recording)
     """The buyer of row 8 takes from the second level while the first stands."""
     messages = hand_session.messages.copy()
     messages["price"][8] = 1000500
-    reasons = dict(check_rows(replace(hand_session, messages=messages)).exceptions)
-    assert reasons[8] != ""
     found = [reason for row, reason in check_rows(replace(hand_session, messages=messages)).exceptions if row == 8]
     assert "order 9 at 1000500 is executed while 1000300 is the best price" in found
 
@@ -243,8 +241,8 @@ def test_in_the_ten_level_file_every_visible_execution_hits_the_oldest_order_of_
 
 
 def test_in_the_day_of_one_level_five_executions_pass_an_older_order_by(goog: Recording) -> None:
-    """The exchange's doing, which the files do not explain: each passed-over order trades or goes within 1.4 ms, three of
-    the five in one sweep whose executions share one time stamp. The rest of 7,764 keep time priority."""
+    """The exchange's doing, which the files do not explain: each passed-over order trades or goes within 1.4 ms, three
+    of the five in one sweep whose executions share one time stamp. The rest of 7,764 keep time priority."""
     _, report = replay(goog)
     assert [row for row, _ in report.exceptions] == [22968, 41952, 41953, 41954, 47985]
     assert len(set(goog.messages["time"][41952:41957].tolist())) == 1
