@@ -6,6 +6,8 @@ market's own rules come between, is matched by simulation: the takers' rate (som
 depth at which makers place their orders (it makes the spread), and the rate at which they cancel (orders that the
 price has crossed are pulled as well). Equal data give equal markets: the simulation has fixed seeds.
 
+Sizes of takers are what was executed; what they asked for beyond it, nobody sees.
+
 The signal cannot be read off the data, nor who is informed: without a choice by the user, nobody is.
 """
 

@@ -8,6 +8,9 @@ neglected. The pattern of the day (busy at the open, quiet at noon) counts as va
 **Trades.** One taker's order hits several resting ones, and each is a message. Executions of visible orders on the same
 side with the same time stamp, without another such execution between, are one trade. Hidden executions are counted
 by themselves: they take nothing from the visible book.
+
+**Cancel rates** are shares cancelled per share resting and second, since the rows show shares and not orders. Where
+orders of all sizes are cancelled alike, that is the rate of an order.
 """
 
 import itertools
@@ -286,11 +289,11 @@ class _Measure:
         """
         rows = self.trades["row"][self.trades["row"] > 0]
         rows = rows[self.two_sided[rows - 1]]
-        doubled = np.unique(self.spread[self.two_sided])
-        counts = np.zeros((self.n_blocks, len(doubled)))
-        np.add.at(counts, (self.block_of(self.time[rows]), np.searchsorted(doubled, self.spread[rows - 1])), 1.0)
-        exposure = np.stack([self.integral(self.spread == spread) for spread in doubled], axis=1)
-        half = 0.5 * doubled
+        spreads = np.unique(self.spread[self.two_sided])
+        counts = np.zeros((self.n_blocks, len(spreads)))
+        np.add.at(counts, (self.block_of(self.time[rows]), np.searchsorted(spreads, self.spread[rows - 1])), 1.0)
+        exposure = np.stack([self.integral(self.spread == spread) for spread in spreads], axis=1)
+        half = 0.5 * spreads
         usable = (counts.sum(axis=1) > 0) & (exposure.sum(axis=1) > 0)
         counts, exposure = counts[usable], exposure[usable]
         estimate = jackknife(len(counts), lambda kept: _decay_rate(counts[kept], exposure[kept], half))

@@ -81,16 +81,16 @@ class _Tape:
 
     def run(self, seconds: float) -> None:
         """Let events happen until `seconds` after the start, and write down what they did to the book."""
+        book = self._market["book"]
         while True:
-            n_events, taker_due = int(self._market["book"]["n_events"]), float(self._market["next_taker"])
+            n_events = int(book["n_events"])
+            book["n_fills"] = 0  # so that fills are this event's
             entry_points.audit_events(self._markets.records, 1, self._markets.fill_rows)
             if self._market["time"] > seconds:
                 return
-            if int(self._market["book"]["n_events"]) != n_events:
-                if self._market["time"] == taker_due:
-                    self._filled()
-                else:
-                    self._placed_or_cancelled()
+            if int(book["n_events"]) != n_events:
+                self._filled()
+                self._placed_or_cancelled()
 
     def _oldest_first(self) -> list[int]:
         """Slots of the resting orders, those of each price oldest first."""
@@ -116,7 +116,7 @@ class _Tape:
             self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, int(fill["price"]), side)
 
     def _placed_or_cancelled(self) -> None:
-        """One order came, or some went: never both in one event."""
+        """One order came, or some went: never both in one event, so a slot that changed hands is not missed."""
         book = self._market["book"]
         live = set(book["live"][: int(book["n_live"])].tolist())
         for slot in live - self._resting.keys():

@@ -38,23 +38,24 @@ def known_calibrated(known_described: Description) -> Calibration:
 
 
 @pytest.mark.parametrize(
-    "field, tolerance",
+    "field, relative_error",
     [
-        # Read off: three standard errors of 2,400 s of data, as `describe` gives them.
-        ("taker_tolerance", 0.15),
-        ("taker_size", 0.15),
-        ("maker_rate", 0.05),
-        ("maker_size", 0.05),
-        # Matched: the data's error and that of about 30 minutes of simulation.
-        ("taker_rate", 0.15),
-        ("maker_cancel_rate", 0.1),
-        ("maker_depth", 0.1),
+        # Read off: three standard errors, as `describe` gives them for 40 minutes. The data show the sizes that were
+        # executed, and about seven percent of the lots that takers want here are beyond the price that they accept.
+        ("taker_tolerance", 3 * 0.1),
+        ("taker_size", 3 * 0.015 + 0.07),
+        ("maker_rate", 3 * 0.012),
+        ("maker_size", 3 * 0.01),
+        # Matched: the error of the data, and as much again of the simulation.
+        ("taker_rate", 3 * math.sqrt(2.0) * 0.035),
+        ("maker_cancel_rate", 3 * math.sqrt(2.0) * 0.02),
+        ("maker_depth", 3 * math.sqrt(2.0) * 0.02),
     ],
 )
 def test_the_calibration_of_a_simulated_market_finds_its_configuration(
-    known_calibrated: Calibration, field: str, tolerance: float
+    known_calibrated: Calibration, field: str, relative_error: float
 ) -> None:
-    assert getattr(known_calibrated.config, field) == pytest.approx(getattr(KNOWN, field), rel=tolerance)
+    assert getattr(known_calibrated.config, field) == pytest.approx(getattr(KNOWN, field), rel=relative_error)
 
 
 def test_volatility_is_found_but_for_the_bounce_of_the_mid(
@@ -122,7 +123,7 @@ def test_takers_who_accept_any_price_are_found_to_and_the_notes_say_so() -> None
 
 
 def test_more_orders_than_a_market_holds_are_cut_down_and_the_notes_say_so() -> None:
-    """Orders that live 50 s and come once a second make 50 a side; twice the arrivals make 100, and a market takes 64."""
+    """Orders that live 50 s and come once a second make 50 a side; twice the arrivals make 100, and 64 is the most."""
     config = configure(maker_rate=1.0, maker_cancel_rate=0.02, warm_up=300.0, volatility=0.05, signal_drift=0.0)
     crowded = describe(record_market(config, 700.0, seed=6, n_levels=100))
     figures = {**crowded.figures}
