@@ -229,7 +229,7 @@ def test_without_the_price_limit_the_informed_pay_anything() -> None:
     markets = started(
         16, "dealer", fill_rows=1_000, p_informed=1.0, informed_price_limit=False, max_offset=1_000.0, signal_drift=0.11
     )
-    for _ in range(50):
+    for _ in range(300):
         step(markets, 1_000.0, 1_000.0)
     assert (markets.records["n_fill_rows"] > 0).all()
     limited = started(16, "dealer", fill_rows=1_000, p_informed=1.0, max_offset=1_000.0, signal_drift=0.11)

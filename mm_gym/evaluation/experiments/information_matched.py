@@ -16,7 +16,7 @@ from mm_gym.evaluation.experiments.laboratory import (
     Finding,
     Laboratory,
     above,
-    adverse_move_50,
+    adverse_move,
     below,
     market,
     rests_on,
@@ -53,7 +53,7 @@ def run(laboratory: Laboratory) -> Finding:
         ),
         above(
             "The 50 s adverse move is larger",
-            difference_over_fills(informed, adverse_move_50(informed), decoy, adverse_move_50(decoy)),
+            difference_over_fills(informed, adverse_move(informed), decoy, adverse_move(decoy)),
             0.0,
             "ticks",
             data,
@@ -119,7 +119,7 @@ def _sign_difference(informed: Sessions, decoy: Sessions, lag: int) -> Estimate:
 def _adverse_share(part: Sessions, whole: Sessions) -> Estimate:
     """The 50 s adverse move in one market as a share of that in the other, paired by session."""
     sums = [
-        *fill_sums(adverse_move_50(part), part.fill_session, len(part)),
-        *fill_sums(adverse_move_50(whole), whole.fill_session, len(whole)),
+        *fill_sums(adverse_move(part), part.fill_session, len(part)),
+        *fill_sums(adverse_move(whole), whole.fill_session, len(whole)),
     ]
     return of_sums(sums, lambda a, n, b, m: (a / n) / (b / m))

@@ -8,7 +8,7 @@ from mm_gym.evaluation.experiments.laboratory import (
     Finding,
     Laboratory,
     above,
-    adverse_move_50,
+    adverse_move,
     below,
     market,
     rests_on,
@@ -53,7 +53,7 @@ def _steps(sweep: list[Sessions], column: int) -> list[Claim]:
         step, data = f"from p = {low:g} to {high:g}", rests_on(before, after)
         pnl = difference(after.final_pnl, before.final_pnl)
         claims.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
-        moves = difference_over_fills(after, adverse_move_50(after), before, adverse_move_50(before))
+        moves = difference_over_fills(after, adverse_move(after), before, adverse_move(before))
         claims.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
         less, more = (against_value(sessions).adverse_fill[:, column] for sessions in (before, after))
         ratios = difference_over_fills(after, more, before, less)

@@ -119,9 +119,9 @@ def rests_on(*sessions: Sessions) -> str:
     return f"{len(sessions[0])} sessions, {fills:,} fills"
 
 
-def adverse_move_50(sessions: Sessions) -> npt.NDArray[np.float64]:
-    """[ticks] The adverse move against the efficient price 50 s after each fill, shape (f,)."""
-    return against_value(sessions).adverse_move[:, sessions.horizons.index(50.0)]
+def adverse_move(sessions: Sessions, horizon: float = 50.0) -> npt.NDArray[np.float64]:
+    """[ticks] The adverse move against the efficient price a horizon [s] after each fill, shape (f,)."""
+    return against_value(sessions).adverse_move[:, sessions.horizons.index(horizon)]
 
 
 def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Claim:
