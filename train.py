@@ -47,8 +47,8 @@ class Arguments:
     """A run folder to go on with, there or in `out`: its regime, seed and markets stand, only its budget may grow."""
     checkpoint_every: int = 100_000
     """Decisions after which the model is saved: what an interruption loses at most."""
-    threads: int = 2
-    """Of torch."""
+    threads: int = 1
+    """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""
 
 
 def main(arguments: Arguments) -> Path:

@@ -99,7 +99,7 @@ class Markets:
         words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
-        entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.fill_rows, self.path_rows)
+        entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.path_rows)
 
     def step(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and outcomes, a row each."""

@@ -1,8 +1,10 @@
 """Training from the arguments to the artefacts, and what interruptions of every kind leave behind."""
 
 import dataclasses
+import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import agents.training
 import train
-from agents import AgentError
+from agents import RULES, AgentError, make_agent
 from agents.ppo import MODEL_FILE, RUN_FILE, Run, load, load_model, read_run
 from agents.training import SETTINGS, TrainingError, replace_file, rollout_shape, stream_seed
 from mm_gym import ConfigurationError, MarketConfig, configure
@@ -311,6 +313,28 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert read_run(out).steps_done == 4 * UPDATE
     assert read_run(elsewhere).steps_done == 5 * UPDATE
     assert read_run(elsewhere).config == config
+
+
+def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "COMPARED_SESSIONS", 8)
+    folder = tmp_path / "m"
+    agents.training.train(folder, a_run(1))
+    capsys.readouterr()
+    train.compare(folder, CONFIG)
+    printed = capsys.readouterr().out
+    assert all(rule in printed for rule in RULES)
+    objectives = {
+        name: run_sessions(functools.partial(make_agent, name), CONFIG, episodes=8, seed=0).objective
+        for name in (*RULES, str(folder))
+    }
+    learned = objectives.pop(str(folder))
+    assert f"{learned.mean():.1f}" in printed
+    best = max(objectives, key=lambda name: objectives[name].mean())
+    gap = re.search(rf"the best rule, {best}: (\S+) ", printed)
+    assert gap is not None
+    assert float(gap[1]) == pytest.approx((learned - objectives[best]).mean(), rel=0.01)
 
 
 def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(

@@ -5,26 +5,31 @@ where there is one, since Numba takes an array many times faster than a record.
 """
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
-from mm_gym.core.kernel import FINGERPRINT, entry_point
+from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
 from mm_gym.core.layout import PUBLIC
 from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
+from mm_gym.core.recorder import keep_fills, keep_path
 
 
 def _market_entry_points(fingerprint):
     @entry_point
-    def reset_many(markets, chosen, seed_words, observations, outcomes, fill_rows, path_rows):
+    def reset_many(markets, chosen, seed_words, observations, outcomes, path_rows):
         """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row for each of those."""
         fingerprint  # noqa: B018  (named, so that it is in the closure and thereby in the cache's key)
         for index in range(chosen.shape[0]):
             i = chosen[index]
-            reset_one(markets[i], seed_words[index], observations[i], outcomes[i], fill_rows[i], path_rows[i])
+            reset_one(markets[i], seed_words[index])
+            if path_rows.shape[1] > 0:
+                keep_path(markets[i], path_rows[i])
+            _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
     def step_many(markets, actions, observations, outcomes, fill_rows, path_rows):
         """Step every market once."""
         fingerprint  # noqa: B018
         for i in range(markets.shape[0]):
-            step_one(markets[i], actions[i], observations[i], outcomes[i], fill_rows[i], path_rows[i])
+            step_one(markets[i], actions[i, 0], actions[i, 1], i, fill_rows, path_rows)
+            _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
     def audit_events(markets, n_events, fill_rows):
@@ -33,14 +38,26 @@ def _market_entry_points(fingerprint):
         Returns the number of events before the first fault, and the fault's code (`book.SOUND` for none).
         """
         fingerprint  # noqa: B018
+        market = markets[0]
         for done in range(n_events):
-            let_happen(markets[0], next_event_time(markets[0]), fill_rows[0])
-            fault = audit(markets[0].book)
+            let_happen(market, next_event_time(market))
+            if fill_rows.shape[1] > 0:
+                keep_fills(market, fill_rows[0])
+            fault = audit(market.book)
             if fault != SOUND:
                 return done, fault
         return n_events, SOUND
 
     return reset_many, step_many, audit_events
+
+
+@kernel
+def _hand_out(market, i, observations, outcomes):
+    """Copy what the market left in its record to row i."""
+    for column in range(observations.shape[1]):
+        observations[i, column] = market.observation[column]
+    for column in range(outcomes.shape[1]):
+        outcomes[i, column] = market.outcome[column]
 
 
 def _book_entry_points(fingerprint):

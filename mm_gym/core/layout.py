@@ -278,35 +278,6 @@ FEATURES = _record(
     ]
 )
 
-MARKET = _record(
-    [
-        ("time", "f8"),
-        ("start", "f8"),
-        ("steps", "i8"),
-        ("value_ticks", "i8"),
-        ("next_value", "f8"),
-        ("next_taker", "f8"),
-        ("next_maker", "f8"),
-        ("n_priced", "i8"),  # resting orders that the time of the next maker event reckons with
-        ("efficient_price", "f8"),
-        ("signal", "f8"),
-        ("decoy", "f8"),  # a signal of the same law that predicts nothing
-        ("mid", "f8"),
-        ("n_fill_rows", "i8"),
-        ("n_path_rows", "i8"),
-        ("value_words", "u8", (WORDS_PER_STREAM,)),
-        ("taker_words", "u8", (WORDS_PER_STREAM,)),
-        ("maker_words", "u8", (WORDS_PER_STREAM,)),
-        ("decoy_words", "u8", (WORDS_PER_STREAM,)),
-        ("flow", FLOW),
-        ("quotes", QUOTES),
-        ("account", ACCOUNT),
-        ("features", FEATURES),
-        ("rules", RULES),
-        ("book", BOOK),
-    ]
-)
-
 # What a recorder keeps of each of the agent's fills, for evaluation only.
 FILL_ROW = _record(
     [
@@ -321,6 +292,39 @@ FILL_ROW = _record(
         ("lots_ahead_at_arrival", "i8"),
         ("waited", "f8"),  # seconds since the order joined its queue
         ("inventory", "i8"),  # after the fill
+    ]
+)
+
+MARKET = _record(
+    [
+        ("time", "f8"),
+        ("start", "f8"),
+        ("steps", "i8"),
+        ("value_ticks", "i8"),
+        ("next_value", "f8"),
+        ("next_taker", "f8"),
+        ("next_maker", "f8"),
+        ("n_priced", "i8"),  # resting orders that the time of the next maker event reckons with
+        ("efficient_price", "f8"),
+        ("signal", "f8"),
+        ("decoy", "f8"),  # a signal of the same law that predicts nothing
+        ("mid", "f8"),
+        ("n_new_fills", "i8"),  # the agent's, in the latest event
+        ("new_fills", FILL_ROW, (2,)),  # it has one order a side, and an event may take both
+        ("n_fill_rows", "i8"),
+        ("n_path_rows", "i8"),
+        ("value_words", "u8", (WORDS_PER_STREAM,)),
+        ("taker_words", "u8", (WORDS_PER_STREAM,)),
+        ("maker_words", "u8", (WORDS_PER_STREAM,)),
+        ("decoy_words", "u8", (WORDS_PER_STREAM,)),
+        ("observation", "f4", (len(Obs),)),
+        ("outcome", "f8", (len(Outcome),)),
+        ("flow", FLOW),
+        ("quotes", QUOTES),
+        ("account", ACCOUNT),
+        ("features", FEATURES),
+        ("rules", RULES),
+        ("book", BOOK),
     ]
 )
 

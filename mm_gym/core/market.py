@@ -12,7 +12,6 @@ from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, sta
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
     clear_quotes,
-    current_mid,
     next_arrival,
     public_mid,
     public_spread,
@@ -21,13 +20,14 @@ from mm_gym.core.quotes import (
     spend_time_at_touch,
 )
 from mm_gym.core.random import SEED_WORDS, seed_stream
+from mm_gym.core.recorder import keep_fills, keep_path
 from mm_gym.core.reward import close_out_part, risk_part, wealth_part
 from mm_gym.core.takers import snipe, start_takers, taker_event
 from mm_gym.core.value import advance_decoy, advance_value, start_value
 
 
 @kernel
-def _value_event(market, fill_rows):
+def _value_event(market):
     advance_value(market)
     if market.flow.informed_kind == InformedKind.DECOY:
         advance_decoy(market)
@@ -35,30 +35,7 @@ def _value_event(market, fill_rows):
     market.next_value = market.start + (market.value_ticks + 1) * market.rules.value_interval
     pull_crossed(market)
     if market.rules.sniping:
-        snipe(market, fill_rows)
-
-
-@kernel
-def _record_path(market, path_rows):
-    """Append a row if the mid, V or the inventory is not what the last row says."""
-    index = market.n_path_rows
-    mid = current_mid(market)
-    if 0 < index <= path_rows.shape[0]:
-        last = path_rows[index - 1]
-        if (
-            last.mid == mid
-            and last.efficient_price == market.efficient_price
-            and last.inventory == market.account.inventory
-        ):
-            return
-    market.n_path_rows = index + 1
-    if index >= path_rows.shape[0]:
-        return
-    row = path_rows[index]
-    row.time = market.time
-    row.mid = mid
-    row.efficient_price = market.efficient_price
-    row.inventory = market.account.inventory
+        snipe(market)
 
 
 @kernel
@@ -71,39 +48,50 @@ def next_event_time(market):
 
 
 @kernel
-def let_happen(market, time, fill_rows):
+def let_happen(market, time):
     """Move the clock to `time` and let the event that is due then happen."""
     market.time = time
+    market.n_new_fills = 0
     if time == market.next_maker:
         maker_event(market)
     elif time == market.next_value:
-        _value_event(market, fill_rows)
+        _value_event(market)
     elif time == market.next_taker:
-        taker_event(market, fill_rows)
+        taker_event(market)
     else:
         receive_quotes(market)
     reschedule_makers(market)
 
 
 @kernel
-def run_until(market, end, fill_rows, path_rows):
+def run_until(market, end):
     """Let everything happen that happens up to and including time `end`."""
-    recording = path_rows.shape[0] > 0
     while True:
         time = next_event_time(market)
-        if recording:
-            spend_time_at_touch(market, min(time, end) - market.time)
         if time > end:
             market.time = end
             return
-        let_happen(market, time, fill_rows)
-        if recording:
-            _record_path(market, path_rows)
+        let_happen(market, time)
 
 
 @kernel
-def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
-    """Start a session: seed the four streams, let the book fill without the agent, open the account."""
+def run_until_recording(market, end, fill_rows, path_rows):
+    """The same, with a recorder that looks on and changes nothing."""
+    keep_path(market, path_rows)
+    while True:
+        time = next_event_time(market)
+        spend_time_at_touch(market, min(time, end) - market.time)
+        if time > end:
+            market.time = end
+            return
+        let_happen(market, time)
+        keep_fills(market, fill_rows)
+        keep_path(market, path_rows)
+
+
+@kernel
+def reset_one(market, seed_words):
+    """Start a session: seed the four streams, let the book fill without the agent, open the account, observe."""
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
@@ -114,6 +102,7 @@ def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
     market.steps = 0
     market.value_ticks = 0
     market.next_value = market.start + rules.value_interval
+    market.n_new_fills = 0
     market.n_fill_rows = 0
     market.n_path_rows = 0
     clear(market.book)
@@ -125,31 +114,35 @@ def reset_one(market, seed_words, observation, outcome, fill_rows, path_rows):
     start_takers(market)
     start_makers(market)
     for step in range(rules.warm_up_steps):
-        run_until(market, (step + 1 - rules.warm_up_steps) * rules.decision_interval, fill_rows, path_rows[:0])
+        run_until(market, (step + 1 - rules.warm_up_steps) * rules.decision_interval)
         update_features(market)
     open_account(market.account, public_mid(market))
-    if path_rows.shape[0] > 0:
-        _record_path(market, path_rows)
-    observe(market, observation)
-    _report(market, 0.0, 0.0, 0.0, False, outcome)
+    observe(market)
+    _report(market, 0.0, 0.0, 0.0, False)
 
 
 @kernel
-def step_one(market, action, observation, outcome, fill_rows, path_rows):
-    """One decision: quote, live through the interval, mark, pay, observe."""
+def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
+    """One decision: quote, live through the interval, mark, pay, observe.
+
+    Actions are in [-1, 1], linear onto [0, max_offset]. The observation and the outcome are left in the record.
+    `number` is the market's row in the recorder's arrays, which record nothing when they have no room.
+    """
     rules = market.rules
     account = market.account
     half_range = 0.5 * rules.max_offset
     send_quotes(
         market,
-        half_range * (1.0 + min(max(float(action[0]), -1.0), 1.0)),
-        half_range * (1.0 + min(max(float(action[1]), -1.0), 1.0)),
+        half_range * (1.0 + min(max(float(bid_action), -1.0), 1.0)),
+        half_range * (1.0 + min(max(float(ask_action), -1.0), 1.0)),
     )
     reschedule_makers(market)
     market.steps += 1
-    if path_rows.shape[0] > 0:
-        _record_path(market, path_rows)
-    run_until(market, market.steps * rules.decision_interval, fill_rows, path_rows)
+    end = market.steps * rules.decision_interval
+    if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
+        run_until_recording(market, end, fill_rows[number], path_rows[number])
+    else:
+        run_until(market, end)
     update_features(market)
 
     mark_to(account, market.mid)
@@ -163,14 +156,15 @@ def step_one(market, action, observation, outcome, fill_rows, path_rows):
         paid_close_out = close_out_part(rules, wealth, payment)
     account.wealth = wealth
     account.inventory_pnl_at_decision = account.inventory_pnl
-    observe(market, observation)
-    _report(market, paid_wealth, paid_risk, paid_close_out, terminated, outcome)
+    observe(market)
+    _report(market, paid_wealth, paid_risk, paid_close_out, terminated)
     account.n_fills_at_decision = account.n_fills
 
 
 @kernel
-def _report(market, paid_wealth, paid_risk, paid_close_out, terminated, outcome):
+def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     account = market.account
+    outcome = market.outcome
     outcome[Outcome.REWARD] = paid_wealth + paid_risk + paid_close_out
     outcome[Outcome.TERMINATED] = 1.0 if terminated else 0.0
     outcome[Outcome.PNL] = account.wealth - account.close_out

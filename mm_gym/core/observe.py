@@ -56,8 +56,9 @@ def _clip(value, low, high):
 
 
 @kernel
-def observe(market, row):
-    """Write one observation."""
+def observe(market):
+    """Write the observation into the record."""
+    row = market.observation
     rules = market.rules
     features = market.features
     clip = OBSERVATION_CLIP

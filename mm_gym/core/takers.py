@@ -52,7 +52,7 @@ def _schedule_taker(market):
 
 
 @kernel
-def taker_event(market, fill_rows):
+def taker_event(market):
     """One taker arrives, trades what its limit allows, and leaves."""
     rules = market.rules
     flow = market.flow
@@ -72,17 +72,17 @@ def taker_event(market, fill_rows):
     _schedule_taker(market)
 
     if informed and not naive:
-        _informed_order(market, size, fill_rows)
+        _informed_order(market, size)
         return
     buys = side_draw < 0.5 * (1.0 + flow.bias * flow.imbalance)
     mid = public_mid(market)
     limit = mid + tolerance if buys else mid - tolerance
     kind = TakerKind.NAIVE_INFORMED if naive else TakerKind.NOISE
-    take(market, BID if buys else ASK, limit, size, kind, fill_rows)
+    take(market, BID if buys else ASK, limit, size, kind)
 
 
 @kernel
-def _informed_order(market, size, fill_rows):
+def _informed_order(market, size):
     """Trade with the signal if it is strong enough, at no worse a price than the signal justifies.
 
     Those who are deceived act on the decoy in just the same way.
@@ -97,24 +97,24 @@ def _informed_order(market, size, fill_rows):
     limit = market.efficient_price + rules.edge_per_signal * signal
     if not rules.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
-    take(market, side, limit, size, kind, fill_rows)
+    take(market, side, limit, size, kind)
 
 
 @kernel
-def snipe(market, fill_rows):
+def snipe(market):
     """Take the agent's quotes that V has crossed (the switch `sniping`)."""
     for side in range(2):
         slot = market.quotes.slot[1 - side]
         if slot != NO_ORDER:
             key = market.book.orders[slot].key
             if side == BID and market.efficient_price > -key:
-                take(market, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER, fill_rows)
+                take(market, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
             elif side == ASK and market.efficient_price < key:
-                take(market, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER, fill_rows)
+                take(market, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
 
 
 @kernel
-def take(market, side, limit, size, kind, fill_rows):
+def take(market, side, limit, size, kind):
     """An immediate-or-cancel order: match it, settle the agent's part, and remember the flow."""
     mid = public_mid(market)
     if side == BID:
@@ -130,8 +130,7 @@ def take(market, side, limit, size, kind, fill_rows):
         if fill.owner == AGENT:
             mark_to(market.account, mid)
             settle_fill(market.account, 1 - side, fill.price, fill.lots, market.rules.maker_fee)
-            if fill_rows.shape[0] > 0:
-                _record_fill(market, fill, 1 - side, mid, kind, fill_rows)
+            _note_fill(market, fill, 1 - side, mid, kind)
             if book.orders[fill.slot].lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
     market.features.step_flow += lots if side == BID else -lots
@@ -139,13 +138,10 @@ def take(market, side, limit, size, kind, fill_rows):
 
 
 @kernel
-def _record_fill(market, fill, agent_side, mid, kind, fill_rows):
-    """Keep the truth about one of the agent's fills; rows past the recorder's room are counted, not kept."""
-    index = market.n_fill_rows
-    market.n_fill_rows = index + 1
-    if index >= fill_rows.shape[0]:
-        return
-    row = fill_rows[index]
+def _note_fill(market, fill, agent_side, mid, kind):
+    """Note the truth about one of the agent's fills, for a recorder to keep."""
+    row = market.new_fills[market.n_new_fills]
+    market.n_new_fills += 1
     row.time = market.time
     row.side = agent_side
     row.price = fill.price
