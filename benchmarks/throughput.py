@@ -140,7 +140,7 @@ def main(quick: bool = False) -> None:
     Args:
         quick: fewer and shorter turns, for a first look.
     """
-    turns, steps = (3, 200) if quick else (9, 900)  # 900: within one session
+    turns, steps = 3 if quick else 9, 900  # within one session
     torch.set_num_threads(TORCH_THREADS)
     progress = iter(track(range(5), "measuring", transient=True))
     next(progress)
@@ -152,7 +152,7 @@ def main(quick: bool = False) -> None:
         lambda: single_rate("MarketMaking-v0", 50 * steps), lambda: single_rate("CartPole-v1", 50 * steps), turns
     )
     next(progress)
-    updates = 2 if quick else 6
+    updates = 2 if quick else 3
     with_markets, with_nothing, ppo_ratio = in_turns(
         ppo_rate(MarketMakingVecEnv, updates), ppo_rate(NullVecEnv, updates), turns
     )

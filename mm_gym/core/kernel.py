@@ -26,6 +26,11 @@ def kernel(function: _Function) -> _Function:
     return cast(_Function, numba.njit(error_model="numpy")(function))
 
 
+def hot_kernel(function: _Function) -> _Function:
+    """The same, melted into its callers: for what runs at every event, where calls would cost as much as the work."""
+    return cast(_Function, numba.njit(error_model="numpy", forceinline=True)(function))
+
+
 def entry_point(function: _Function) -> _Function:
     """Compile and cache a function that Python calls; it must close over `FINGERPRINT` (see above).
 

@@ -11,7 +11,7 @@ left of it is stretched by the ratio of the rates: exact, and without a fresh dr
 import math
 
 from mm_gym.core.book import add, cancel, price_key
-from mm_gym.core.kernel import kernel
+from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, PUBLIC, Makers
 from mm_gym.core.quotes import best_key
 from mm_gym.core.random import exponential, geometric_size, uniform
@@ -35,14 +35,14 @@ def _total_rate(rules, n_live):
     return 2.0 * rules.maker_rate + n_live * rules.maker_cancel_rate
 
 
-@kernel
+@hot_kernel
 def _draw_next(market):
     market.n_priced = market.book.n_live
     if market.rules.makers != Makers.NONE and _total_rate(market.rules, market.n_priced) > 0.0:
         market.next_maker = market.time + exponential(market.maker_words) * market.rules.maker_gap[market.n_priced]
 
 
-@kernel
+@hot_kernel
 def reschedule_makers(market):
     """Stretch or shrink the time to the next event by what orders that came or went do to the total rate."""
     n_live = market.book.n_live
@@ -56,7 +56,7 @@ def reschedule_makers(market):
     market.n_priced = n_live
 
 
-@kernel
+@hot_kernel
 def maker_event(market):
     """One order is placed, or one is cancelled; then the next event's time is drawn."""
     rules = market.rules
@@ -73,7 +73,7 @@ def maker_event(market):
     _draw_next(market)
 
 
-@kernel
+@hot_kernel
 def _place_order(market, side):
     """An order behind V, pulled back so that it does not cross, refused when the book has no more room."""
     rules = market.rules

@@ -6,7 +6,7 @@ written here once, for one market; `entry_points` loops over many.
 
 from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
 from mm_gym.core.book import clear
-from mm_gym.core.kernel import kernel
+from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
@@ -38,7 +38,7 @@ def _value_event(market):
         snipe(market)
 
 
-@kernel
+@hot_kernel
 def next_event_time(market):
     """When the next event is due, whatever it is."""
     return min(
@@ -47,7 +47,7 @@ def next_event_time(market):
     )
 
 
-@kernel
+@hot_kernel
 def let_happen(market, time):
     """Move the clock to `time` and let the event that is due then happen."""
     market.time = time
