@@ -245,6 +245,7 @@ def _collect(
 ) -> Sessions:
     account, quotes = markets.records["account"], markets.records["quotes"]
     n_fills = markets.records["n_fill_rows"].copy()
+    _check_identity(walk.pnl[-1], account)
     squares = (walk.inventory[1:] ** 2).sum(axis=0)
     points = np.unique(np.linspace(0, config.session_steps, _PATH_POINTS).astype(int))
     fills, later_mid, later_value = [], [], []
@@ -290,3 +291,21 @@ def _collect(
         mid_path=walk.mid[points].T.copy(),
         value_path=walk.value[points].T.copy(),
     )
+
+
+def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any]) -> None:
+    """Final PnL = spread captured + inventory PnL - fees - close-out, in every session.
+
+    Raises:
+        AssertionError: if it is not: then the account is wrong, and so would every figure be.
+    """
+    parts = account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
+    # Far below a tick; prices off the tick grid (the dealer's mid, fractional fees) leave rounding errors.
+    allowed = 1e-9 * (1.0 + np.abs(account["cash"]) + np.abs(account["spread_pnl"]) + np.abs(account["inventory_pnl"]))
+    gap = np.abs(final_pnl - parts)
+    if (gap > allowed).any():
+        session = int(np.argmax(gap - allowed))
+        raise AssertionError(
+            f"session {session} of a batch ended with a PnL of {final_pnl[session]}, but its parts sum to "
+            f"{parts[session]}: the account is wrong; please report it with the configuration and the seed"
+        )

@@ -11,6 +11,7 @@ import pytest
 from agents import RULES, make_agent
 from mm_gym import REGIMES, configure
 from mm_gym.core.layout import ASK, BID, FILL_ROW, TakerKind
+from mm_gym.evaluation import rollout
 from mm_gym.evaluation.metrics import (
     against_mid,
     against_value,
@@ -236,3 +237,15 @@ def test_measures_do_not_depend_on_where_prices_begin() -> None:
     for measure in ("effective_half_spread", "adverse_move", "markout", "adverse_fill"):
         np.testing.assert_array_equal(getattr(against_mid(high), measure), getattr(against_mid(low), measure))
     np.testing.assert_array_equal(high.final_pnl, low.final_pnl)
+
+
+def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tampered(rollout.Markets):
+        def step(self, offsets: Any) -> Any:
+            done = super().step(offsets)
+            self.records["account"]["fees"][1] += 1.0  # a tick that nobody paid
+            return done
+
+    monkeypatch.setattr(rollout, "Markets", Tampered)
+    with pytest.raises(AssertionError, match=r"session 1 of a batch ended with a PnL of .*: the account is wrong"):
+        run_sessions(partial(make_agent, "fixed_spread"), configure("noise", session_steps=20), episodes=3)
