@@ -117,8 +117,9 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
 
 
 def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> MarketMakingVecEnv:
-    """The markets of a run, at different times of their sessions."""
-    return kind(run.n_envs, staggered=True, reward_scale=run.settings.get("reward_scale", 1.0), **run.config.to_dict())
+    """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
+    scale = run.settings.get("reward_scale", 1.0)
+    return kind(run.n_envs, reward_scale=scale, without_luck=True, staggered=True, **run.config.to_dict())
 
 
 def new_model(environment: VecEnv, run: Run) -> PPO:

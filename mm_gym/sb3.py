@@ -36,6 +36,8 @@ class MarketMakingVecEnv(VecEnv):
         num_envs: number of markets.
         regime, action, **fields: as of `MarketMakingEnv`.
         reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
+        without_luck: leave out of the rewards what no policy can influence or foresee, with the truth that the
+            simulation knows and no observation shows: see `_luck`. Infos are not changed.
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
             `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
             the session.
@@ -51,6 +53,7 @@ class MarketMakingVecEnv(VecEnv):
         *,
         action: str = "offsets",
         reward_scale: float = 1.0,
+        without_luck: bool = False,
         staggered: bool = False,
         **fields: Any,
     ) -> None:
@@ -59,7 +62,9 @@ class MarketMakingVecEnv(VecEnv):
         self.config = configure(regime, **fields)
         self.render_mode = None
         self.reward_scale = float(reward_scale)
+        self.without_luck = bool(without_luck)
         self.staggered = bool(staggered)
+        self._signal_decay = self.config.signal_decay_rate * self.config.value_interval
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs))
         self._generators: list[np.random.Generator] = []
@@ -81,7 +86,8 @@ class MarketMakingVecEnv(VecEnv):
         observations, outcomes = self._markets.empty_results()
         self._start(everybody, observations, outcomes)
         if self.staggered:
-            observations = self._stagger(everybody * self.config.session_steps // self.num_envs)
+            observations, outcomes = self._stagger(everybody * self.config.session_steps // self.num_envs)
+        self._remember(outcomes)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -100,7 +106,10 @@ class MarketMakingVecEnv(VecEnv):
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
-        rewards = (self.reward_scale * outcomes[:, Outcome.REWARD]).astype(np.float32)
+        rewards = (
+            outcomes[:, Outcome.REWARD] - self._luck(outcomes) if self.without_luck else outcomes[:, Outcome.REWARD]
+        )
+        paid = (self.reward_scale * rewards).astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -109,7 +118,8 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
-        return observations, rewards, ended, infos
+        self._remember(outcomes)
+        return observations, paid, ended, infos
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -158,13 +168,38 @@ class MarketMakingVecEnv(VecEnv):
         self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
         return observations, outcomes
 
-    def _stagger(self, decisions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def _remember(self, outcomes: npt.NDArray[np.float64]) -> None:
+        """Keep what `_luck` needs of this moment at the next."""
+        if self.without_luck:
+            self._before = outcomes
+            self._value_ticks_before = self._markets.records["value_ticks"].copy()
+
+    def _luck(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
+
+        First, inventory times the move of V less what s let expect of it: a martingale's increments, a control variate
+        in the words of statistics. Second, the change of inventory times (mid - V), which is zero at either end of a
+        session: potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against V and pays
+        the drift on the inventory, with a fraction of the noise.
+        """
+        before = self._before
+        inventory = before[:, Outcome.INVENTORY]
+        moves = self._markets.records["value_ticks"] - self._value_ticks_before
+        foreseen = self.config.edge_per_signal * -np.expm1(-self._signal_decay * moves) * before[:, Outcome.SIGNAL]
+        move = outcomes[:, Outcome.EFFICIENT_PRICE] - before[:, Outcome.EFFICIENT_PRICE]
+        going_on = outcomes[:, Outcome.TERMINATED] == 0.0
+        luck: npt.NDArray[np.float64] = (
+            inventory * (move - foreseen) + going_on * _mispricing(outcomes) - _mispricing(before)
+        )
+        return luck
+
+    def _stagger(self, decisions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Start every market anew and let so many decisions pass in it, all fewer than a session has."""
         far = np.ones((self.num_envs, 2), np.float32)
         for to_come in range(int(decisions.max()), -1, -1):
             observations, outcomes = self._advance(far)
             self._start(np.flatnonzero(decisions == to_come), observations, outcomes)
-        return observations
+        return observations, outcomes
 
     def _last_info(
         self, market: np.intp, observation: npt.NDArray[np.float32], outcome: npt.NDArray[np.float64]
@@ -188,6 +223,12 @@ class MarketMakingVecEnv(VecEnv):
             "mean_abs_inventory": float(self._lots_held[market]) / decisions,
         }
         return info
+
+
+def _mispricing(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[ticks x lots] What marking to the mid counts more than marking to V would."""
+    excess: npt.NDArray[np.float64] = outcomes[:, Outcome.MID] - outcomes[:, Outcome.EFFICIENT_PRICE]
+    return outcomes[:, Outcome.INVENTORY] * excess
 
 
 def _info(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
