@@ -183,7 +183,7 @@ def _run_batch(
     horizons: tuple[float, ...],
 ) -> Sessions:
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
-    makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
+    makers = 2.0 * float(config.to_rules()["maker_rate"]) if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
     while True:

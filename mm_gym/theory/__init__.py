@@ -4,6 +4,7 @@
 * `gueant_lehalle_fernandez_tapia`: the same problem solved exactly, with bounded inventory.
 * `cartea_jaimungal`: a running penalty instead of a utility, also with uneven order flow.
 * `glosten_milgrom`: quotes against informed traders, and what a trade reveals.
+* `cont_stoikov_talreja`: where the price of a zero-intelligence book goes next.
 * `informed_flow`: this project's informed takers: adverse move, markout, break-even.
 * `dealer_bellman`: the exact optimum of the discrete dealer environment.
 
@@ -14,6 +15,7 @@ ticks, time in seconds and sizes in lots.
 from . import (
     avellaneda_stoikov,
     cartea_jaimungal,
+    cont_stoikov_talreja,
     dealer_bellman,
     glosten_milgrom,
     gueant_lehalle_fernandez_tapia,
@@ -23,6 +25,7 @@ from . import (
 __all__ = [
     "avellaneda_stoikov",
     "cartea_jaimungal",
+    "cont_stoikov_talreja",
     "dealer_bellman",
     "glosten_milgrom",
     "gueant_lehalle_fernandez_tapia",
