@@ -16,8 +16,11 @@ import numpy.typing as npt
 from agents.adaptive_spread import AdaptiveSpreadAgent
 from agents.avellaneda_stoikov import AvellanedaStoikovAgent
 from agents.base import AgentError, QuotingAgent
+from agents.bellman import BellmanAgent
+from agents.cartea_jaimungal import CarteaJaimungalAgent
 from agents.fixed_spread import FixedSpreadAgent
 from agents.glosten_milgrom import GlostenMilgromAgent
+from agents.gueant_lehalle_fernandez_tapia import GueantLehalleFernandezTapiaAgent
 from agents.inventory_skew import InventorySkewAgent
 from agents.oracle import OracleAgent
 from agents.random import RandomAgent
@@ -32,6 +35,9 @@ RULES: dict[str, type[QuotingAgent]] = {
         InventorySkewAgent,
         AdaptiveSpreadAgent,
         AvellanedaStoikovAgent,
+        GueantLehalleFernandezTapiaAgent,
+        CarteaJaimungalAgent,
+        BellmanAgent,
         GlostenMilgromAgent,
         OracleAgent,
     )

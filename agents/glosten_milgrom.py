@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.base import Observations, QuotingAgent, Ticks, to_actions
+from agents.fill_intensity import fill_decay_of
 from agents.signal_filter import Belief, Quotes, SignalFilter
 from mm_gym import MarketConfig
 
@@ -19,11 +20,16 @@ class ValueQuotingAgent(QuotingAgent):
 
     bid offset = half_spread + skew q - worth to a seller, ask offset = half_spread - skew q + worth to a buyer,
     with both worths [ticks] from the public mid.
+
+    Args:
+        config: of the market.
+        half_spread: [ticks]; by default 1 / `fill_decay_of` the market, the margin that is best without regard to risk.
+        skew: [ticks / lot]
     """
 
-    def __init__(self, config: MarketConfig, half_spread: float, skew: float) -> None:
+    def __init__(self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2) -> None:
         super().__init__(config)
-        self.half_spread = half_spread
+        self.half_spread = 1.0 / fill_decay_of(config) if half_spread is None else half_spread
         self.skew = skew
 
     def quotes_around(self, observations: Observations, to_seller: Ticks, to_buyer: Ticks) -> tuple[Ticks, Ticks]:
@@ -42,16 +48,12 @@ class GlostenMilgromAgent(ValueQuotingAgent):
 
     What it knows is the market's configuration; what it sees are the observations. The belief is the `state` that
     `predict` hands back: it has to be handed in again, or every decision is a session's first.
-
-    Args:
-        config: of the market.
-        half_spread: [ticks]
-        skew: [ticks / lot]
+    Its parameters are those of `ValueQuotingAgent`.
     """
 
     name = "glosten_milgrom"
 
-    def __init__(self, config: MarketConfig, half_spread: float = 0.75, skew: float = 0.2) -> None:
+    def __init__(self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2) -> None:
         super().__init__(config, half_spread, skew)
         self.filter = SignalFilter(config)
 
@@ -92,7 +94,8 @@ def _choose(starts: npt.NDArray[np.bool_], fresh: Belief, old: Belief) -> Belief
         return old
 
     def pick(new: Any, kept: Any) -> Any:
+        if isinstance(kept, Quotes):
+            return Quotes(*map(pick, new, kept))
         return np.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, kept)
 
-    quotes = Quotes(*(pick(new, kept) for new, kept in zip(fresh.quotes, old.quotes, strict=True)))
-    return Belief(*(pick(new, kept) for new, kept in zip(fresh[:-1], old[:-1], strict=True)), quotes=quotes)
+    return Belief(*map(pick, fresh, old))

@@ -7,25 +7,17 @@ import numpy.typing as npt
 
 from agents.base import AgentError, Observations, Ticks, to_actions
 from agents.glosten_milgrom import ValueQuotingAgent
-from mm_gym import MarketConfig
 
 
 class OracleAgent(ValueQuotingAgent):
     """Cheats: quotes as `glosten_milgrom` does, but around what the asset truly is worth, V + edge s.
 
     Only an evaluation shows it that (`mm_gym.evaluation.rollout`), and tables say so beside its name.
-
-    Args:
-        config: of the market.
-        half_spread: [ticks]
-        skew: [ticks / lot]
+    Its parameters are those of `ValueQuotingAgent`.
     """
 
     name = "oracle"
     cheats: ClassVar[bool] = True
-
-    def __init__(self, config: MarketConfig, half_spread: float = 0.5, skew: float = 0.2) -> None:
-        super().__init__(config, half_spread, skew)
 
     def predict_knowing(self, observations: Observations, signal: Ticks, gap: Ticks) -> npt.NDArray[np.float32]:
         """Actions of shape (n, 2), given signals s and V - mid [ticks] of shape (n,) beside the observations."""
