@@ -13,6 +13,10 @@ Observations = npt.NDArray[np.float32]
 Ticks = npt.NDArray[np.float64]
 
 
+class AgentError(ValueError):
+    """An agent that cannot be made or asked: the message says what came, what was wanted and what to write instead."""
+
+
 class QuotingAgent(ABC):
     """A rule that quotes. It is told the market's configuration, as a maker knows its own limits and clock.
 
@@ -20,9 +24,16 @@ class QuotingAgent(ABC):
     """
 
     name: ClassVar[str]
+    cheats: ClassVar[bool] = False
+    """Whether it is shown more than observations."""
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
+
+    @classmethod
+    def suits(cls, config: MarketConfig) -> bool:
+        """Whether the rule has anything to say about this market."""
+        return True
 
     @abstractmethod
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
