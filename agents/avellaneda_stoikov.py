@@ -2,7 +2,7 @@
 
 import math
 
-from agents.base import Observations, QuotingAgent, Ticks
+from agents.base import Observations, QuotingAgent, Range, Ticks
 from mm_gym import MarketConfig
 from mm_gym.theory.avellaneda_stoikov import quote_depths
 
@@ -24,6 +24,7 @@ class AvellanedaStoikovAgent(QuotingAgent):
     """
 
     name = "avellaneda_stoikov"
+    search_space = {"risk_aversion": Range(1e-6, 1e-2, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
 
     def __init__(
         self,
