@@ -1,6 +1,7 @@
 """Market makers behind one interface: a registry by name, and run folders of trained ones.
 
 agent = make_agent("inventory_skew", config, half_spread=2.0)
+agent = make_agent("inventory_skew:tuned", config)
 agent = make_agent("runs/mixed", config)
 actions, state = agent.predict(observations)
 """

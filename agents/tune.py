@@ -6,10 +6,12 @@ python -m agents.tune --agents inventory_skew,adaptive_spread --regimes informed
 
 import sys
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import tyro
-from rich.console import Console
+from rich.console import Console, Group
+from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
@@ -61,18 +63,20 @@ def _markets(arguments: Arguments) -> list[MarketConfig]:
     return markets
 
 
-def _table(found: list[Tuned]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for header, width in (("market", 14), ("agent", 18), ("parameters", 19)):
-        table.add_column(header, width=width, overflow="fold")
-    table.add_column("objective", justify="right", width=9)
-    table.add_column("gain", justify="right", width=15)
-    for entry in found:
-        share = f" {entry.p_informed:g}" if entry.regime == "informed" else ""
-        parameters = "\n".join(f"{name}={value:.3g}" for name, value in entry.parameters.items())
-        gain = f"{entry.gain:.0f} [{entry.gain_low:.0f}, {entry.gain_high:.0f}]".replace("[", r"\[")
-        table.add_row(entry.regime + share, entry.agent, parameters or "defaults", f"{entry.objective:.1f}", gain)
-    return table
+def _table(found: list[Tuned]) -> Group:
+    """Market by market, for a terminal of 80."""
+    parts: list[str | Table] = []
+    for (regime, share), entries in groupby(found, lambda entry: (entry.regime, entry.p_informed)):
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+        for header, width in (("agent", 20), ("parameters", 26), ("objective", 9), ("gain [95 %]", 20)):
+            figure = header not in ("agent", "parameters")
+            table.add_column(escape(header), width=width, justify="right" if figure else "left", overflow="fold")
+        for entry in entries:
+            parameters = "\n".join(f"{name} = {value:.4g}" for name, value in entry.parameters.items())
+            gain = f"{entry.gain:.1f} [{entry.gain_low:.1f}, {entry.gain_high:.1f}]"
+            table.add_row(entry.agent, parameters or "defaults", f"{entry.objective:.1f}", escape(gain))
+        parts += [f"[bold]{regime}{f', p_informed = {share:g}' if share else ''}[/bold]", table]
+    return Group(*parts)
 
 
 def _names(text: str) -> list[str]:

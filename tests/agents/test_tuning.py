@@ -218,14 +218,16 @@ def test_the_command_tunes_writes_and_says_so_in_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     out = tmp_path / "t.json"
     effort = Effort(trials=2, sessions=2, finalists=1, final_sessions=4)
-    arguments = Arguments("adaptive_spread,avellaneda_stoikov", "naive_informed,informed", "0.2, 1", effort, out)
+    arguments = Arguments("avellaneda_stoikov", "naive_informed,informed", "0.2, 1", effort, out)
     found = main(arguments)
-    assert [(entry.regime, entry.p_informed) for entry in found[::2]] == [
+    assert [(entry.regime, entry.p_informed) for entry in found] == [
         ("naive_informed", 0.3), ("informed", 0.2), ("informed", 1.0)
     ]  # fmt: skip
     assert sorted(map(repr, read_tuned(out))) == sorted(map(repr, found))
     *lines, last = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
+    for market in ("naive_informed, p_informed = 0.3", "informed, p_informed = 0.2", "informed, p_informed = 1"):
+        assert lines[lines.index(market) + 2].startswith("avellaneda_stoikov")
     assert last == f"Written to {out}"
 
 
