@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
-from agents.tuned import TUNED_FILE, Tuned, read_tuned, write_tuned
-from agents.tuning import Effort, tunable_rules, tune
+from agents.tuned import TUNED_FILE, Tuned, write_tuned
+from agents.tuning import Effort, search_space, tunable_rules, tune
 from mm_gym import MarketConfig, configure
 
 
@@ -39,7 +39,9 @@ def main(arguments: Arguments) -> list[Tuned]:
     """Tune every rule in every market, write down each as it is found, and print a table."""
     rules = tunable_rules() if arguments.agents is None else _names(arguments.agents)
     markets = _markets(arguments)
-    read_tuned(arguments.out)  # a damaged file is found out now
+    for rule in rules:  # what cannot be done is found out now, not after hours
+        search_space(rule)
+    write_tuned([], arguments.out)
     console, found = Console(), []
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("sessions", total=len(rules) * len(markets) * arguments.effort.all_sessions)

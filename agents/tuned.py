@@ -66,14 +66,18 @@ def write_tuned(found: Sequence[Tuned], path: Path) -> None:
     """Put these into the file, in the place of what was found before for the same rule and market.
 
     Raises:
-        AgentError: if the file that is there is damaged.
-        OSError: if it cannot be written.
+        AgentError: if the file that is there is damaged, or none can be written.
     """
     entries = {_key(entry): entry for entry in (*read_tuned(path), *found)}
     lines = [json.dumps(dataclasses.asdict(entries[key]), allow_nan=False) for key in sorted(entries)]
     partial = path.with_name(path.name + ".partial")
-    partial.write_text("[\n" + ",\n".join(lines) + "\n]\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+        os.replace(partial, path)
+    except OSError as error:
+        raise AgentError(
+            f"{path} cannot be written ({error.strerror}); write --out with a file in a folder where you may write"
+        ) from error
 
 
 def tuned_rule(rule: str, config: MarketConfig) -> Tuned:

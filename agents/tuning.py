@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import optuna
 
 from agents import RULES, AgentError, make_agent
+from agents.base import Range
 from agents.tuned import Tuned
 from mm_gym import MarketConfig
 from mm_gym.config import nearest
@@ -60,6 +61,17 @@ def tunable_rules() -> list[str]:
     return [name for name, rule in RULES.items() if rule.search_space]
 
 
+def search_space(rule: str) -> Mapping[str, Range]:
+    """The parameters of a rule that may be chosen.
+
+    Raises:
+        AgentError: if there is no such rule, or nothing of it to tune.
+    """
+    if rule not in tunable_rules():
+        raise AgentError(f"agent {rule!r} is no rule with a search space; {nearest(rule, tunable_rules())}")
+    return RULES[rule].search_space
+
+
 def tune(
     rule: str, config: MarketConfig, effort: Effort | None = None, on_batch: Callable[[int], None] | None = None
 ) -> Tuned:
@@ -79,8 +91,10 @@ def tune(
         AgentError: if there is no such rule, or nothing of it to tune.
     """
     effort = Effort() if effort is None else effort
-    if rule not in tunable_rules():
-        raise AgentError(f"agent {rule!r} is no rule with a search space; {nearest(rule, tunable_rules())}")
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.FloatDistribution(range_.low, range_.high, log=range_.log)
+        for name, range_ in search_space(rule).items()
+    }
 
     def objectives(parameters: dict[str, Any], sessions: int, stage: int) -> npt.NDArray[np.float64]:
         """Of each session, shape (sessions,)."""
@@ -89,10 +103,6 @@ def tune(
         return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[0].objective
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space: dict[str, optuna.distributions.BaseDistribution] = {
-        name: optuna.distributions.FloatDistribution(range_.low, range_.high, log=range_.log)
-        for name, range_ in RULES[rule].search_space.items()
-    }
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=effort.seed, multivariate=True)
     )

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,15 +238,16 @@ def test_the_command_tunes_writes_and_says_so_in_80_columns(
         ({"p_informed": "0.2,much"}, "--p-informed 0.2,much came, numbers were wanted"),
         ({"p_informed": "2"}, "p_informed=2.0 is out of range"),
         ({"regimes": "informd"}, "regime 'informd' is unknown; did you mean 'informed'"),
-        ({"agents": "random"}, "'random' is no rule with a search space"),
+        ({"agents": "fixed_spread,random"}, "'random' is no rule with a search space"),
+        ({"out": Path("nowhere/tuned.json")}, r"nowhere/tuned\.json cannot be written \(No such file or directory\)"),
     ],
 )
-def test_what_cannot_be_tuned_is_refused_before_anything_is_written(
-    tmp_path: Path, arguments: dict[str, str], said: str
+def test_what_cannot_be_tuned_is_refused_before_anything_is_tuned(
+    tmp_path: Path, arguments: dict[str, Any], said: str
 ) -> None:
     out = tmp_path / "tuned.json"
     with pytest.raises(ValueError, match=said):
-        main(Arguments(**arguments, effort=SHORT, out=out))
+        main(Arguments(**{"out": out, "effort": SHORT, **arguments}))
     assert not out.exists()
 
 
