@@ -91,7 +91,7 @@ def test_no_session_of_tuning_is_one_of_an_evaluation_or_a_training() -> None:
     assert len(np.unique(everything)) == len(everything)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", tunable_rules())
 def test_both_ends_of_every_search_space_are_agents(rule: str) -> None:
     for end in ("low", "high"):
         parameters = {name: getattr(range_, end) for name, range_ in RULES[rule].search_space.items()}
