@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train evaluate test lint check format bench docs
+.PHONY: help venv train evaluate tune export test lint check format bench docs
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -15,6 +15,12 @@ train: $(STAMP)  ## train PPO and compare it with the rule-based makers
 
 evaluate: $(STAMP)  ## agents x regimes on paired seeds
 	$(BIN)/python evaluate.py $(ARGS)
+
+tune: $(STAMP)  ## the best parameters of the rule-based makers, into agents/tuned.json
+	$(BIN)/python -m agents.tune $(ARGS)
+
+export: $(STAMP)  ## a trained policy as ONNX: make export ARGS=runs/NAME
+	$(BIN)/python -m agents.export $(ARGS)
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)

@@ -29,7 +29,8 @@ class Arguments:
     """Judge market makers: agents x regimes on paired seeds, with 95 percent intervals."""
 
     agents: str = "random,fixed_spread,inventory_skew,avellaneda_stoikov"
-    """Rules or run folders, parted by commas; a rule takes parameters as name:parameter=value."""
+    """Rules or run folders, parted by commas; a rule takes parameters as name:parameter=value, or what tuning found for
+    the market as name:tuned; best_rule:tuned is the rule that did best there."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
     """Order-flow regimes, parted by commas."""
     p_informed: float | None = None

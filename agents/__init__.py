@@ -1,6 +1,7 @@
 """Market makers behind one interface: a registry by name, and run folders of trained ones.
 
 agent = make_agent("inventory_skew", config, half_spread=2.0)
+agent = make_agent("inventory_skew:tuned", config)
 agent = make_agent("runs/mixed", config)
 actions, state = agent.predict(observations)
 """
@@ -44,6 +45,10 @@ RULES: dict[str, type[QuotingAgent]] = {
 }
 """The rule-based makers by name."""
 
+BEST_RULE = "best_rule"
+"""`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
+_TUNED = ":tuned"
+
 
 def rules_for(config: MarketConfig) -> list[str]:
     """Names of the rules that a learned maker can be held against: fit for this market, and shown no more than it."""
@@ -65,12 +70,17 @@ class Agent(Protocol):
 def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
     """Split `name:parameter=value:parameter=value` into the name and its parameters, which are numbers.
 
+    The word `tuned` in a parameter's place stays with the name: `name:tuned`.
+
     Raises:
         AgentError: for a parameter without a number.
     """
     name, *settings = text.strip().split(":")
     parameters: dict[str, Any] = {}
     for setting in settings:
+        if setting.strip() == "tuned":
+            name += _TUNED
+            continue
         key, _, value = setting.partition("=")
         try:
             parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
@@ -95,13 +105,20 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
     """A market maker for markets of this configuration.
 
     Args:
-        name: of a rule in `RULES`, or the path of a run folder that `train.py` wrote.
+        name: of a rule in `RULES`, or the path of a run folder that `train.py` wrote. A rule's name that ends in
+            `:tuned`, or `best_rule:tuned`, takes the parameters that `agents.tune` found for such markets.
         config: of the markets it will quote in.
-        **parameters: of the rule.
+        **parameters: of the rule; they go before those that were found.
 
     Raises:
-        AgentError: for an unknown name, parameter, or a run folder that cannot be read.
+        AgentError: for an unknown name, parameter, a run folder that cannot be read, or a rule that was not tuned.
     """
+    rule = name.removesuffix(_TUNED)
+    if rule != name and rule in (*RULES, BEST_RULE):
+        from agents.tuned import best_rule, tuned_rule  # it builds on this file
+
+        found = best_rule(config) if rule == BEST_RULE else tuned_rule(rule, config)
+        return make_agent(found.agent, config, **(found.parameters | parameters))
     if name in RULES:
         known = [key for key in inspect.signature(RULES[name].__init__).parameters if key not in ("self", "config")]
         for key in parameters:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.base import Observations, QuotingAgent, Ticks
+from agents.base import Observations, QuotingAgent, Range, Ticks
 from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
 
@@ -15,6 +15,11 @@ class AdaptiveSpreadAgent(QuotingAgent):
     """
 
     name = "adaptive_spread"
+    search_space = {
+        "half_spread": Range(0.25, 15.0, log=True),
+        "skew": Range(0.003, 1.0, log=True),
+        "widening": Range(0.0, 2.0),
+    }
 
     def __init__(
         self, config: MarketConfig, half_spread: float = 1.25, skew: float = 0.1, widening: float = 0.25

@@ -1,6 +1,6 @@
 """Avellaneda and Stoikov (2008), High-frequency trading in a limit order book: the closed-form quotes as a rule."""
 
-from agents.base import Observations, QuotingAgent, Ticks
+from agents.base import Observations, QuotingAgent, Range, Ticks
 from agents.fill_intensity import fill_decay_of, long_run_volatility
 from mm_gym import MarketConfig
 from mm_gym.theory.avellaneda_stoikov import quote_depths
@@ -19,6 +19,7 @@ class AvellanedaStoikovAgent(QuotingAgent):
     """
 
     name = "avellaneda_stoikov"
+    search_space = {"risk_aversion": Range(1e-6, 1e-2, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """What a market maker is here: something that turns observations into quotes, through one verb, `predict`."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,15 @@ class AgentError(ValueError):
     """An agent that cannot be made or asked: the message says what came, what was wanted and what to write instead."""
 
 
+class Range(NamedTuple):
+    """Where `agents.tune` looks for a parameter's best value."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether ratios count and not differences: for what ranges over orders of magnitude."""
+
+
 class QuotingAgent(ABC):
     """A rule that quotes. It is told the market's configuration, as a maker knows its own limits and clock.
 
@@ -26,6 +36,8 @@ class QuotingAgent(ABC):
     name: ClassVar[str]
     cheats: ClassVar[bool] = False
     """Whether it is shown more than observations."""
+    search_space: ClassVar[Mapping[str, Range]] = {}
+    """Of the parameters that `agents.tune` may choose; a rule that names none is not tuned."""
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config

@@ -1,5 +1,6 @@
 """Cartea, Jaimungal and Penalva (2015), Algorithmic and High-Frequency Trading, section 10.2: the quotes as a rule."""
 
+from agents.base import Range
 from agents.fill_intensity import fill_decay_of
 from agents.tabulated import TabulatedAgent, tabulate
 from mm_gym import MarketConfig
@@ -20,6 +21,7 @@ class CarteaJaimungalAgent(TabulatedAgent):
     """
 
     name = "cartea_jaimungal"
+    search_space = {"running_penalty": Range(1e-5, 1.0, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
 
     def __init__(
         self,

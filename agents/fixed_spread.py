@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.base import Observations, QuotingAgent, Ticks
+from agents.base import Observations, QuotingAgent, Range, Ticks
 from mm_gym import MarketConfig
 
 
@@ -10,6 +10,7 @@ class FixedSpreadAgent(QuotingAgent):
     """Quotes `half_spread` [ticks] on either side of the public mid, whatever it holds."""
 
     name = "fixed_spread"
+    search_space = {"half_spread": Range(0.25, 15.0, log=True)}
 
     def __init__(self, config: MarketConfig, half_spread: float = 1.5) -> None:
         super().__init__(config)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.base import Observations, QuotingAgent, Ticks, to_actions
+from agents.base import Observations, QuotingAgent, Range, Ticks, to_actions
 from agents.fill_intensity import fill_decay_of
 from agents.signal_filter import Belief, Quotes, SignalFilter
 from mm_gym import MarketConfig
@@ -26,6 +26,8 @@ class ValueQuotingAgent(QuotingAgent):
         half_spread: [ticks]; by default 1 / `fill_decay_of` the market, the margin that is best without regard to risk.
         skew: [ticks / lot]
     """
+
+    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 1.0, log=True)}
 
     def __init__(self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2) -> None:
         super().__init__(config)

@@ -1,5 +1,6 @@
 """Gueant, Lehalle and Fernandez-Tapia (2013), Dealing with the inventory risk: the exact quotes as a rule."""
 
+from agents.base import Range
 from agents.fill_intensity import fill_decay_of, long_run_volatility
 from agents.tabulated import TabulatedAgent, tabulate
 from mm_gym import MarketConfig
@@ -18,6 +19,7 @@ class GueantLehalleFernandezTapiaAgent(TabulatedAgent):
     """
 
     name = "gueant_lehalle_fernandez_tapia"
+    search_space = {"risk_aversion": Range(1e-5, 0.3, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("mm-gym", "gymnasium", "numpy", "numba", "scipy", "stable-baselines3", "sb3-contrib", "torch")
+_PACKAGES = ("mm-gym", "gymnasium", "numpy", "numba", "scipy", "stable-baselines3", "sb3-contrib", "torch", "optuna")
 
 
 _MARK = "summary.json"  # a folder without it is not ours to replace

@@ -1,0 +1,216 @@
+"""Write a trained policy as ONNX, which any language serves without torch, and check it against torch.
+
+python -m agents.export runs/NAME
+
+The graph takes `observation`, float32 of shape (n, columns), the columns being named in the file's metadata, and gives
+`action`, the deterministic action of shape (n, 2) in [-1, 1], and `offset`, the same as bid and ask offset in ticks.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+import tyro
+from onnx import TensorProto, helper, numpy_helper
+from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
+
+from agents.base import AgentError
+from agents.ppo import PPOAgent, Run, load, load_model, read_run
+from mm_gym import MarketMakingVectorEnv
+
+POLICY_FILE = "policy.onnx"
+TOLERANCE = 1e-6
+"""Largest difference of an action from torch's: both are 32-bit, and add up in another order."""
+
+# Old enough for every runtime of the last years; the graph has nothing newer.
+_OPSET, _IR_VERSION = 17, 8
+_ACTIVATIONS: dict[type[nn.Module], str] = {nn.Tanh: "Tanh", nn.ReLU: "Relu", nn.ELU: "Elu", nn.Sigmoid: "Sigmoid"}
+_RANDOM_OBSERVATIONS = 4096
+_RECORDED_MARKETS, _RECORDED_STEPS = 16, 200
+_TIMED_CALLS = 2000
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Write a trained policy as ONNX, check it against torch, and say how long one decision takes."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder that train.py has written."""
+    out: Path | None = None
+    """File to write; by default policy.onnx in the run folder."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the file compares with torch."""
+
+    observations: int
+    """On which both were asked."""
+    difference: float
+    """Largest of any action."""
+    seconds: float
+    """[s] Median time of one decision by the file."""
+    torch_seconds: float
+    """[s] The same by stable-baselines3's `predict`."""
+
+
+def main(arguments: Arguments) -> Path:
+    """Export, check, and return the file."""
+    torch.set_num_threads(1)
+    out = arguments.out or arguments.run / POLICY_FILE
+    run = read_run(arguments.run)
+    agent = load(arguments.run, run.config)
+    graph = to_onnx(load_model(arguments.run), run)
+    check = compare(graph, agent, run)
+    out.write_bytes(graph.SerializeToString())
+    print(
+        f"{check.observations:,} observations, half random, half from its own sessions:\n"
+        f"no action is further than {check.difference:.1e} from torch's.\n"
+        f"One decision takes {1e6 * check.seconds:.1f} µs (median of {_TIMED_CALLS:,}), by torch "
+        f"{1e6 * check.torch_seconds:.0f} µs."
+    )
+    print(f"Written to {out} ({out.stat().st_size / 1024:.0f} KiB)")
+    return out
+
+
+def to_onnx(model: PPO, run: Run) -> onnx.ModelProto:
+    """The policy's mean action, clipped as the environment does it, with what its columns mean in the metadata.
+
+    The graph is built from the weights: a perceptron is a few nodes, and torch's exporters would bring more packages
+    than that.
+
+    Raises:
+        AgentError: if the policy is no plain perceptron, such as a recurrent one.
+    """
+    policy = model.policy
+    # By the exact type: what derives from it (recurrent, of images) computes more than is read here.
+    if type(policy) is not ActorCriticPolicy or policy.squash_output:
+        raise AgentError(
+            f"the policy is a {type(policy).__name__}, only PPO's plain MlpPolicy can be exported; train with that one"
+        )
+    nodes, initializers = [], []
+    layer = "observation"
+    for index, module in enumerate([*policy.mlp_extractor.policy_net, policy.action_net]):
+        previous, layer = layer, f"layer_{index}"
+        if isinstance(module, nn.Linear):
+            names = [f"weight_{index}", f"bias_{index}"]
+            arrays = [parameter.detach().numpy() for parameter in (module.weight, module.bias)]
+            initializers += [numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)]
+            nodes.append(helper.make_node("Gemm", [previous, *names], [layer], transB=1))
+        elif type(module) in _ACTIVATIONS:
+            nodes.append(helper.make_node(_ACTIVATIONS[type(module)], [previous], [layer]))
+        else:
+            raise AgentError(
+                f"the policy has a {type(module).__name__} in it, which is not exported; train with one of "
+                f"{', '.join(kind.__name__ for kind in _ACTIVATIONS)}"
+            )
+    scale = 0.5 * run.config.max_offset
+    constants = {"lowest": -1.0, "highest": 1.0, "scale": scale, "middle": scale}
+    initializers += [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()]
+    nodes += [
+        helper.make_node("Clip", [layer, "lowest", "highest"], ["action"]),
+        helper.make_node("Mul", ["action", "scale"], ["shift"]),
+        helper.make_node("Add", ["shift", "middle"], ["offset"]),
+    ]
+    columns = ", ".join(run.observation)
+    inputs = [_tensor("observation", len(run.observation), f"one row a market, columns: {columns}")]
+    outputs = [
+        _tensor("action", 2, "bid and ask offset from the public mid, as shares: -1 is 0 ticks, 1 is max_offset"),
+        _tensor("offset", 2, "the same [ticks]; the market rounds them away from the mid to whole ticks"),
+    ]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "policy", inputs, outputs, initializers),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="mm_gym",
+        producer_version=run.versions.get("mm-gym", ""),
+        doc_string=f"Deterministic market-making policy trained by PPO on {run.config.regime}.",
+    )
+    facts = {
+        "observation": list(run.observation),
+        "action": ["bid_offset", "ask_offset"],
+        "max_offset": run.config.max_offset,
+        "max_inventory": run.config.max_inventory,
+        "market": run.config.to_dict(),
+        "training": {"seed": run.seed, "steps_done": run.steps_done, "versions": run.versions},
+    }
+    helper.set_model_props(proto, {name: json.dumps(fact) for name, fact in facts.items()})
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def compare(proto: onnx.ModelProto, agent: PPOAgent, run: Run) -> Check:
+    """Ask the graph and torch on random observations and on those of the policy's own sessions, and take the time.
+
+    Raises:
+        AgentError: if an action differs by more than `TOLERANCE`.
+    """
+    session = serve(proto)
+    recorded = _recorded(agent, run)
+    random = np.random.default_rng(0).normal(size=(_RANDOM_OBSERVATIONS, recorded.shape[1])).astype(np.float32)
+    recorded = recorded[np.linspace(0, len(recorded) - 1, _RANDOM_OBSERVATIONS).astype(int)]
+    observations = np.concatenate([random, recorded])
+    (actions,) = session.run(["action"], {"observation": observations})
+    difference = float(np.abs(actions - agent.predict(observations)[0]).max())
+    if not difference <= TOLERANCE:
+        raise AgentError(
+            f"the exported policy's actions differ from torch's by {difference:.1e}, more than {TOLERANCE:g}: please "
+            "report it with the run folder"
+        )
+    one = {"observation": observations[-1:]}
+    return Check(
+        len(observations),
+        difference,
+        _median_seconds(lambda: session.run(["offset"], one)),
+        _median_seconds(lambda: agent.predict(one["observation"])),
+    )
+
+
+def serve(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """The graph in onnxruntime, on one thread: waking a second one takes longer than a network this small."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _tensor(name: str, width: int, meaning: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width], doc_string=meaning)
+
+
+def _recorded(agent: PPOAgent, run: Run) -> npt.NDArray[np.float32]:
+    """Observations of the markets it was trained for, as it quotes in them; shape (markets x steps, columns)."""
+    environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
+    seen, _ = environment.reset(seed=0)
+    rows = [seen]
+    for _ in range(_RECORDED_STEPS):
+        seen, *_ = environment.step(agent.predict(seen)[0])
+        rows.append(seen.copy())
+    return np.concatenate(rows)
+
+
+def _median_seconds(decide: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(_TIMED_CALLS):
+        start = time.perf_counter()
+        decide()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Arguments, prog="python -m agents.export"))
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.export: {error}")

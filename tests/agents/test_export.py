@@ -1,0 +1,141 @@
+"""Policies written as ONNX, against torch and against a forward pass in NumPy."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
+
+from agents import AgentError
+from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
+from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run
+from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
+from mm_gym.sb3 import MarketMakingVecEnv
+
+CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
+RUN = Run(CONFIG, seed=7, n_envs=2, timesteps=100, steps_done=64, versions={"mm-gym": "0.1.0"})
+
+
+def a_model(**policy: Any) -> PPO:
+    """With weights far from an untrained policy's, whose actions are all nearly the same."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = PPO("MlpPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), policy_kwargs=policy, device="cpu")
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.normal_(std=0.2)
+    return model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run folder."""
+    a_model(net_arch=[16, 8]).save(tmp_path / MODEL_FILE)
+    (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(RUN)))
+    return tmp_path
+
+
+def ask(proto: onnx.ModelProto, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    actions, offsets = session.run(["action", "offset"], {"observation": observations})
+    return actions, offsets
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"net_arch": [64, 64]},
+        {"net_arch": []},
+        {"net_arch": {"pi": [32, 16, 8], "vf": [4]}},
+        {"net_arch": [24], "activation_fn": torch.nn.ReLU},
+    ],
+)
+def test_its_actions_are_torchs(policy: dict[str, Any]) -> None:
+    model = a_model(**policy)
+    observations = np.random.default_rng(1).normal(size=(500, len(OBSERVATION_NAMES))).astype(np.float32)
+    wanted, _ = model.predict(observations, deterministic=True)
+    assert (np.abs(wanted) < 1.0).mean() > 0.3  # not all at the clip
+    actions, offsets = ask(to_onnx(model, RUN), observations)
+    assert actions.dtype == offsets.dtype == np.float32
+    np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=TOLERANCE)
+    np.testing.assert_allclose(offsets, (wanted.astype(float) + 1.0) / 2.0 * CONFIG.max_offset, rtol=0.0, atol=1e-5)
+    one, _ = ask(to_onnx(model, RUN), observations[3:4])
+    np.testing.assert_allclose(one, wanted[3:4], rtol=0.0, atol=TOLERANCE)
+
+
+def test_its_offsets_are_the_networks_mean_in_ticks() -> None:
+    model = a_model(net_arch=[12])
+    environment = MarketMakingVectorEnv(8, "informed")
+    seen, _ = environment.reset(seed=0)
+    weights = {name: value.numpy().astype(float) for name, value in model.policy.state_dict().items()}
+    hidden = np.tanh(seen @ weights["mlp_extractor.policy_net.0.weight"].T + weights["mlp_extractor.policy_net.0.bias"])
+    mean = hidden @ weights["action_net.weight"].T + weights["action_net.bias"]
+    _, offsets = ask(to_onnx(model, RUN), seen)
+    np.testing.assert_allclose(offsets, 5.0 * (1.0 + np.clip(mean, -1.0, 1.0)), atol=1e-5)
+
+
+def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(Arguments(folder)) == folder / "policy.onnx"
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines[0] == "8,192 observations, half random, half from its own sessions:"
+    assert max(map(len, lines)) <= 80
+    assert last.startswith(f"Written to {folder / 'policy.onnx'}")
+    session = onnxruntime.InferenceSession(folder / "policy.onnx", providers=["CPUExecutionProvider"])
+    facts = {name: json.loads(fact) for name, fact in session.get_modelmeta().custom_metadata_map.items()}
+    assert facts["observation"] == list(OBSERVATION_NAMES)
+    assert facts["action"] == ["bid_offset", "ask_offset"]
+    assert (facts["max_offset"], facts["max_inventory"]) == (10.0, 50)
+    assert facts["market"] == CONFIG.to_dict()
+    assert facts["training"] == {"seed": 7, "steps_done": 64, "versions": {"mm-gym": "0.1.0"}}
+    assert [(value.name, value.shape[1]) for value in (*session.get_inputs(), *session.get_outputs())] == [
+        ("observation", len(OBSERVATION_NAMES)),
+        ("action", 2),
+        ("offset", 2),
+    ]
+    proto = onnx.load(folder / "policy.onnx")
+    assert proto.graph.input[0].doc_string.endswith(", ".join(OBSERVATION_NAMES))
+    assert "[ticks]" in proto.graph.output[1].doc_string
+
+
+def test_a_graph_that_differs_from_torch_is_found_out() -> None:
+    model = a_model(net_arch=[8])
+    proto = to_onnx(model, RUN)
+    (bias,) = (array for array in proto.graph.initializer if array.name == "bias_2")
+    changed = onnx.numpy_helper.to_array(bias) + np.float32([0.0, 3e-6])
+    bias.CopyFrom(onnx.numpy_helper.from_array(changed, "bias_2"))
+    with pytest.raises(AgentError, match=r"differ from torch's by 3\.\de-06, more than 1e-06"):
+        compare(proto, PPOAgent(model), RUN)
+
+
+def test_a_policy_with_a_memory_is_refused() -> None:
+    model = RecurrentPPO("MlpLstmPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), n_steps=8, device="cpu")
+    with pytest.raises(AgentError, match="the policy is a RecurrentActorCriticPolicy, only PPO's plain MlpPolicy"):
+        to_onnx(model, RUN)  # type: ignore[arg-type]
+
+
+def test_an_activation_that_is_not_known_is_refused() -> None:
+    with pytest.raises(AgentError, match="the policy has a Softsign in it, which is not exported; train with one of"):
+        to_onnx(a_model(activation_fn=torch.nn.Softsign), RUN)
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (lambda folder: (folder / RUN_FILE).unlink(), "is no run folder"),
+        (lambda folder: (folder / MODEL_FILE).unlink(), f"holds no {MODEL_FILE}"),
+        (lambda folder: (folder / MODEL_FILE).write_bytes(b"PK"), f"{MODEL_FILE} is damaged"),
+        (lambda folder: (folder / RUN_FILE).write_text("{"), f"{RUN_FILE} is damaged"),
+    ],
+)
+def test_a_broken_run_folder_is_refused_and_nothing_written(folder: Path, spoil: Any, said: str) -> None:
+    spoil(folder)
+    with pytest.raises(AgentError, match=said):
+        main(Arguments(folder))
+    assert not (folder / "policy.onnx").exists()
