@@ -33,7 +33,7 @@ REGIMES: dict[str, dict[str, Any]] = {
     # (2010, table 1) estimated them; the book alone makes the price.
     "zero_intelligence": {
         "makers": "zero_intelligence",
-        "decision_interval": 6.0,
+        "decision_interval": 20.0,  # a session is a trading day of five and a half hours
         "warm_up": 1800.0,  # the deepest orders live for two minutes
         "signal_drift": 0.0,
         "volatility": 0.13,  # measured, over a minute; nothing but the scale of observations depends on it

