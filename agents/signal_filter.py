@@ -9,10 +9,9 @@ model of Blom and Bar-Shalom, 1988). One decision is
 3. the mid: V itself in the dealer market, where that Gaussian has no width and the filter is exact but for the grid;
    in a book, V with an error, since orders that V has crossed are pulled and so V lies within the spread.
 
-The signal's grid is Rouwenhorst's (1995) chain, whose mean and variance one interval on are those of the
-Ornstein-Uhlenbeck process whatever the interval's length. V and s are taken to move once a decision, at its end: as
-the market has it where `value_interval` is `decision_interval`, and with the right law from decision to decision in
-any case.
+The signal's grid is Rouwenhorst's chain (`mm_gym.theory.rouwenhorst`). V and s are taken to move once a decision, at
+its end: as the market has it where `value_interval` is `decision_interval`, and with the right law from decision to
+decision in any case.
 """
 
 import dataclasses
@@ -22,15 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, ndtr
-from scipy.stats import binom
 
 from mm_gym import MarketConfig
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs
+from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
 
-_LINKS = 200  # of Rouwenhorst's chain: the spacing is 2 / sqrt(links) standard deviations
-_FARTHEST = 4.5  # [standard deviations] of the signal that is thought possible
 _SHARES = 3  # values of an unknown p_informed, the middles of as many equal parts of its range
 _LEAST_RATE = 1e-9  # [takers a decision] so that no tape is impossible
 _LEAST_VARIANCE = 1e-12  # [ticks^2] so that a price that stands still is no division by zero
@@ -94,7 +91,7 @@ class SignalFilter:
         # With the lattice of V put on the decisions, these are the coefficients of the transition between two.
         self._rules: Any = dataclasses.replace(config, value_interval=config.decision_interval).to_rules()
         self._dealer = config.makers == "none"
-        self.signals, stationary, self._to = _rouwenhorst(float(self._rules["signal_decay"]))
+        self.signals, stationary, self._to = rouwenhorst.chain(float(self._rules["signal_decay"]))
         cell = self.signals[1] - self.signals[0]
         # Where the grid's cells lie against the threshold, and how far edge and move vary within one.
         self._buys = np.clip((self.signals - config.signal_threshold) / cell + 0.5, 0.0, 1.0)
@@ -282,28 +279,6 @@ def _accepts(distance: Array, tolerance: float) -> Array:
         return np.isfinite(distance).astype(np.float64)
     chance: Array = np.exp(-np.maximum(distance, 0.0) / tolerance)
     return chance
-
-
-def _rouwenhorst(decay: float) -> tuple[Array, Array, Array]:
-    """Signals, their stationary weights and the matrix of transitions, cut at `_FARTHEST`.
-
-    Of `_LINKS` links each is up or down and stays with probability (1 + decay) / 2; the signal is their sum.
-    """
-    stay = 0.5 * (1.0 + decay)
-    ups = np.arange(_LINKS + 1)
-    signals = (2.0 * ups - _LINKS) / math.sqrt(_LINKS)
-    matrix = np.stack(
-        [
-            np.convolve(
-                binom.pmf(np.arange(up + 1), up, stay), binom.pmf(np.arange(_LINKS - up + 1), _LINKS - up, 1 - stay)
-            )
-            for up in ups
-        ]
-    )
-    kept = np.abs(signals) <= _FARTHEST
-    matrix = matrix[np.ix_(kept, kept)]
-    stationary = binom.pmf(ups, _LINKS, 0.5)[kept]
-    return signals[kept], stationary / stationary.sum(), matrix / matrix.sum(axis=1, keepdims=True)
 
 
 def _flows(config: MarketConfig) -> tuple[list[Flow], Array]:
