@@ -9,10 +9,9 @@ model of Blom and Bar-Shalom, 1988). One decision is
 3. the mid: V itself in the dealer market, where that Gaussian has no width and the filter is exact but for the grid;
    in a book, V with an error, since orders that V has crossed are pulled and so V lies within the spread.
 
-The signal's grid is Rouwenhorst's (1995) chain, whose mean and variance one interval on are those of the
-Ornstein-Uhlenbeck process whatever the interval's length. V and s are taken to move once a decision, at its end: as
-the market has it where `value_interval` is `decision_interval`, and with the right law from decision to decision in
-any case.
+The signal's grid is Rouwenhorst's chain (`mm_gym.theory.rouwenhorst`). V and s are taken to move once a decision, at
+its end: as the market has it where `value_interval` is `decision_interval`, and with the right law from decision to
+decision in any case.
 """
 
 import dataclasses
@@ -22,17 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, ndtr
-from scipy.stats import binom
 
 from mm_gym import MarketConfig
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs
+from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
 
-_LINKS = 200  # of Rouwenhorst's chain: the spacing is 2 / sqrt(links) standard deviations
-_FARTHEST = 4.5  # [standard deviations] of the signal that is thought possible
-_SHARES = 4  # values of an unknown p_informed, the middles of as many equal parts of its range
+_SHARES = 3  # values of an unknown p_informed, the middles of as many equal parts of its range
 _LEAST_RATE = 1e-9  # [takers a decision] so that no tape is impossible
+_LEAST_VARIANCE = 1e-12  # [ticks^2] so that a price that stands still is no division by zero
 _ON_TICK = 1e-4  # [ticks] as the environment has it
 
 
@@ -84,7 +82,7 @@ class SignalFilter:
     """Prior, update and what takers are expected to do.
 
     Known are the configuration's parameters. In `mixed` the episode's flow is unknown: `Flow`s for noise, an
-    imbalance to either side of half the configured one, and four shares of informed takers. Takers of several lots
+    imbalance to either side of half the configured one, and three shares of informed takers. Takers of several lots
     are counted as lots / `taker_size` takers. Snipers are not reckoned with.
     """
 
@@ -93,7 +91,7 @@ class SignalFilter:
         # With the lattice of V put on the decisions, these are the coefficients of the transition between two.
         self._rules: Any = dataclasses.replace(config, value_interval=config.decision_interval).to_rules()
         self._dealer = config.makers == "none"
-        self.signals, stationary, self._to = _rouwenhorst(float(self._rules["signal_decay"]))
+        self.signals, stationary, self._to = rouwenhorst.chain(float(self._rules["signal_decay"]))
         cell = self.signals[1] - self.signals[0]
         # Where the grid's cells lie against the threshold, and how far edge and move vary within one.
         self._buys = np.clip((self.signals - config.signal_threshold) / cell + 0.5, 0.0, 1.0)
@@ -105,9 +103,11 @@ class SignalFilter:
         per_signal = float(self._rules["value_per_signal"] - per_shock * self._rules["signal_decay"])
         moves = per_signal * self.signals[:, None] + per_shock * self.signals
         self._to_move, self._to_move_squared = self._to * moves, self._to * moves**2
-        self._move_variance = float(self._rules["value_own_noise"]) ** 2 + (per_signal**2 + per_shock**2) * within
+        own_variance = float(self._rules["value_own_noise"]) ** 2 + _LEAST_VARIANCE
+        self._move_variance = own_variance + (per_signal**2 + per_shock**2) * within
         self.flows, self._flow_to = _flows(config)
         informed, tilt, prior = (np.array(column)[:, None] for column in zip(*self.flows, strict=True))
+        self._acting = np.flatnonzero(informed)  # flows in which somebody acts on the signal
         self._informed = config.taker_rate * config.decision_interval * informed
         self._noise_buys = config.taker_rate * config.decision_interval * (1.0 - informed) * 0.5 * (1.0 + tilt)
         self._noise_sells = config.taker_rate * config.decision_interval * (1.0 - informed) * 0.5 * (1.0 - tilt)
@@ -118,17 +118,14 @@ class SignalFilter:
         n = len(observations)
         weight = np.broadcast_to(self._prior, (n, *self._prior.shape)).copy()
         variance = np.broadcast_to(self._mid_variance(observations)[:, None, None], weight.shape).copy()
-        # In a book the mid lies on a tick or between two, as the spread is even or odd.
-        mid = np.full(n, self.config.initial_price)
-        if not self._dealer:
-            mid = np.floor(mid) + 0.5 * (np.rint(self._spread(observations)) % 2.0)
+        mid = self._settle(np.full(n, self.config.initial_price), observations)
         nothing = Quotes(np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n), np.zeros(n))
         return Belief(weight, np.zeros_like(weight), variance, mid, observations.copy(), nothing)
 
     def update(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Belief:
         """What is believed one decision later, with the quotes that were live meanwhile in `belief.quotes`."""
         weight, gap, variance = belief.weight, belief.gap, belief.gap_variance
-        if any(flow.informed > 0.0 for flow in self.flows):
+        if len(self._acting):
             weight = weight * self._tape_likelihood(belief, observations)
         moments = np.stack([weight, weight * gap, weight * (variance + gap**2)])
         if len(self.flows) > 1:
@@ -156,18 +153,21 @@ class SignalFilter:
         touch = np.inf if self._dealer else 0.5 * self._spread(belief.seen)
         ask = np.minimum(quotes.ask - belief.mid, touch)[:, None, None]
         bid = np.minimum(belief.mid - quotes.bid, touch)[:, None, None]
-        deviation = np.sqrt(belief.gap_variance + self._edge_variance + 1e-12)
-        value = belief.gap + self._edge
-        if self.config.informed_price_limit:
-            buys, sells = ndtr((value - ask) / deviation), ndtr((-value - bid) / deviation)
-        else:
-            buys, sells = np.isfinite(ask), np.isfinite(bid)
         tolerance = max(self.config.taker_tolerance, 1e-9)
-        noise_buys, noise_sells = (_accepts(distance, tolerance) for distance in (ask, bid))
-        return Takers(
-            self._informed * self._buys * buys + self._noise_buys * noise_buys + _LEAST_RATE,
-            self._informed * self._sells * sells + self._noise_sells * noise_sells + _LEAST_RATE,
+        buys, sells = (
+            np.repeat(chances * _accepts(distance, tolerance) + _LEAST_RATE, len(self.signals), axis=2)
+            for chances, distance in ((self._noise_buys, ask), (self._noise_sells, bid))
         )
+        acting = self._acting
+        value = belief.gap[:, acting] + self._edge
+        if self.config.informed_price_limit:
+            deviation = np.sqrt(belief.gap_variance[:, acting] + self._edge_variance + _LEAST_VARIANCE)
+            accept_ask, accept_bid = ndtr((value - ask) / deviation), ndtr((-value - bid) / deviation)
+        else:
+            accept_ask, accept_bid = np.isfinite(ask), np.isfinite(bid)
+        buys[:, acting] += self._informed[acting] * self._buys * accept_ask
+        sells[:, acting] += self._informed[acting] * self._sells * accept_bid
+        return Takers(buys, sells)
 
     def send(self, belief: Belief, bid_offset: Array, ask_offset: Array, inventory: Array) -> Belief:
         """The belief with the prices to which the environment will round these offsets from the mid [ticks]."""
@@ -251,7 +251,12 @@ class SignalFilter:
         return Quotes(bid, ask, sizes[:, 0], sizes[:, 1])
 
     def _settle(self, mid: Array, observations: npt.NDArray[np.float32]) -> Array:
-        """The mid, put right by the maker's own resting orders, which stand on whole ticks."""
+        """The mid, put right by what stands on whole ticks: the maker's own resting orders, or the public touch."""
+        if not self._dealer:
+            spread = np.rint(self._spread(observations))
+            between = 0.5 * (spread % 2.0)
+            two_sided = spread < np.floor(2.0 * self.config.max_offset)  # which is what an empty side is shown as
+            return np.where(two_sided, np.rint(mid - between) + between, mid)
         for side, column, size in ((-1.0, Obs.BID_OFFSET, Obs.BID_SIZE), (1.0, Obs.ASK_OFFSET, Obs.ASK_SIZE)):
             shown = observations[:, column].astype(np.float64)
             offset = side * shown * self.config.max_offset
@@ -274,28 +279,6 @@ def _accepts(distance: Array, tolerance: float) -> Array:
         return np.isfinite(distance).astype(np.float64)
     chance: Array = np.exp(-np.maximum(distance, 0.0) / tolerance)
     return chance
-
-
-def _rouwenhorst(decay: float) -> tuple[Array, Array, Array]:
-    """Signals, their stationary weights and the matrix of transitions, cut at `_FARTHEST`.
-
-    Of `_LINKS` links each is up or down and stays with probability (1 + decay) / 2; the signal is their sum.
-    """
-    stay = 0.5 * (1.0 + decay)
-    ups = np.arange(_LINKS + 1)
-    signals = (2.0 * ups - _LINKS) / math.sqrt(_LINKS)
-    matrix = np.stack(
-        [
-            np.convolve(
-                binom.pmf(np.arange(up + 1), up, stay), binom.pmf(np.arange(_LINKS - up + 1), _LINKS - up, 1 - stay)
-            )
-            for up in ups
-        ]
-    )
-    kept = np.abs(signals) <= _FARTHEST
-    matrix = matrix[np.ix_(kept, kept)]
-    stationary = binom.pmf(ups, _LINKS, 0.5)[kept]
-    return signals[kept], stationary / stationary.sum(), matrix / matrix.sum(axis=1, keepdims=True)
 
 
 def _flows(config: MarketConfig) -> tuple[list[Flow], Array]:

@@ -7,6 +7,7 @@
 * `cont_stoikov_talreja`: where the price of a zero-intelligence book goes next.
 * `informed_flow`: this project's informed takers: adverse move, markout, break-even.
 * `dealer_bellman`: the exact optimum of the discrete dealer environment.
+* `rouwenhorst`: a Markov chain that stands for the signal.
 
 All formulas are free of units as long as the units agree; elsewhere in `mm_gym` prices are in
 ticks, time in seconds and sizes in lots.
@@ -20,6 +21,7 @@ from . import (
     glosten_milgrom,
     gueant_lehalle_fernandez_tapia,
     informed_flow,
+    rouwenhorst,
 )
 
 __all__ = [
@@ -30,4 +32,5 @@ __all__ = [
     "glosten_milgrom",
     "gueant_lehalle_fernandez_tapia",
     "informed_flow",
+    "rouwenhorst",
 ]
