@@ -11,7 +11,7 @@ class InventorySkewAgent(QuotingAgent):
     """
 
     name = "inventory_skew"
-    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 1.0, log=True)}
+    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
 
     def __init__(self, config: MarketConfig, half_spread: float = 1.5, skew: float = 0.1) -> None:
         super().__init__(config)
