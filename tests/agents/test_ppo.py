@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-import agents.training
+import agents
 from agents import AgentError, make_agent
-from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, read_run
-from agents.training import SETTINGS, train
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, read_run
+from agents.settings import ALGORITHM_PART, read_settings
+from agents.training import train
 from mm_gym import MarketMakingVectorEnv, configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
@@ -22,20 +23,22 @@ pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
 CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 
 
+SETTINGS = read_settings("ppo")
+SETTINGS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # more of them stall one another where tests share the cores
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents.training, "DECISIONS_PER_UPDATE", 256)
-        train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS))
+    train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS), held_out_sessions=4)
     return folder
 
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy, to be broken."""
-    for name in (RUN_FILE, MODEL_FILE):
+    for name in (RUN_FILE, MODEL_FILE, BEST_FILE):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     return tmp_path
 
@@ -50,7 +53,10 @@ def observations(n: int) -> np.ndarray:
 
 def test_predict_is_the_networks_mean_clipped(trained: Path) -> None:
     seen = observations(64)
-    weights = {name: value.numpy().astype(float) for name, value in load_model(trained).policy.state_dict().items()}
+    weights = {
+        name: value.numpy().astype(float)
+        for name, value in load_model(trained, file=BEST_FILE).policy.state_dict().items()
+    }
     layer = seen.astype(float)
     for name in ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2"):
         layer = np.tanh(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
@@ -67,7 +73,7 @@ def test_drawn_actions_scatter_about_the_mean_as_the_policy_says(trained: Path) 
     mean = agent.predict(one)[0][0]
     drawn = agent.predict(one, deterministic=False)[0]
     # Standard deviation 0.22 and a mean near -0.7: about one draw in eleven is clipped at -1, which hides some scatter.
-    spread = np.exp(load_model(trained).policy.log_std.detach().numpy())
+    spread = np.exp(load_model(trained, file=BEST_FILE).policy.log_std.detach().numpy())
     error = spread / np.sqrt(len(drawn))
     assert (np.abs(np.median(drawn, axis=0) - mean) < 5.0 * np.sqrt(np.pi / 2.0) * error).all()
     upper = np.quantile(drawn, 0.8413, axis=0) - np.median(drawn, axis=0)  # one standard deviation, never clipped
@@ -130,7 +136,7 @@ def cut_in_half(name: str) -> Callable[[Path], None]:
 
 
 def other_zip(folder: Path) -> None:
-    with zipfile.ZipFile(folder / MODEL_FILE, "w") as archive:
+    with zipfile.ZipFile(folder / BEST_FILE, "w") as archive:
         archive.writestr("holiday.txt", "sun")
 
 
@@ -146,9 +152,9 @@ def other_zip(folder: Path) -> None:
         (lambda folder: (folder / RUN_FILE).write_text("[1, 2]"), "is damaged"),
         (lambda folder: (folder / RUN_FILE).write_bytes(b"\xff\xfe\x00"), "is damaged"),
         (rewrite(observation=["inventory", "spread"]), "was trained on 2 observations"),
-        (lambda folder: (folder / MODEL_FILE).unlink(), "holds no model.zip"),
-        (cut_in_half(MODEL_FILE), "is damaged"),
-        (lambda folder: (folder / MODEL_FILE).write_bytes(b""), "is damaged"),
+        (lambda folder: (folder / BEST_FILE).unlink(), "holds no best.zip"),
+        (cut_in_half(BEST_FILE), "is damaged"),
+        (lambda folder: (folder / BEST_FILE).write_bytes(b""), "is damaged"),
         (other_zip, "is damaged"),
     ],
 )
