@@ -2,7 +2,10 @@
 
 python train.py
 python train.py --regime informed --p-informed 0.5 --seed 1 --out runs/NAME
-python train.py --resume runs/NAME --timesteps 4000000
+python train.py --regime noise --set latency=0.5 maker_fee=-0.1
+python train.py --settings ppo-dealer_skill
+python train.py --algorithm recurrent_ppo
+python train.py --resume runs/NAME --timesteps 20000000
 """
 
 import dataclasses
@@ -16,8 +19,9 @@ import tyro
 from rich.console import Console
 
 from agents import name_agent, rules_for
-from agents.ppo import MODEL_FILE, Run, read_run
-from agents.training import SETTINGS, TrainingError, check_output, train
+from agents.ppo import Run, read_run
+from agents.settings import ALGORITHM_PART, parse_fields, read_settings, settings_name
+from agents.training import TrainingError, check_output, train
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation import plans
 from mm_gym.evaluation.artefacts import fresh_folder
@@ -32,28 +36,37 @@ class Arguments:
     """Train a market maker by PPO, with checkpoints, TensorBoard logs, and a table at the end."""
 
     regime: str | None = None
-    """Order flow to train on; by default mixed."""
+    """Order flow to train on; by default that of the settings, or else mixed."""
     p_informed: float | None = None
     """Share of informed takers; by default the regime's own."""
+    set: tuple[str, ...] = ()
+    """Other fields of the market, as name=value."""
+    algorithm: str | None = None
+    """ppo, or recurrent_ppo, which remembers; by default ppo."""
+    settings: str | None = None
+    """Hyperparameters: a file in agents/hyperparameters by its name, or the path of another; by default the
+    algorithm's, or what it has for the regime."""
     timesteps: int | None = None
-    """Budget: decisions of all markets together, rounded up to whole updates; by default two million."""
+    """Budget: decisions of all markets together, rounded up to whole updates; by default that of the settings."""
     seed: int | None = None
     """Of everything random; by default 0."""
     n_envs: int | None = None
-    """Markets side by side; by default 128."""
+    """Markets side by side; by default those of the settings."""
     out: Path | None = None
     """Folder of the run; by default a fresh one in runs/."""
     resume: Path | None = None
-    """A run folder to go on with, there or in `out`: its regime, seed and markets stand, only its budget may grow."""
+    """A run folder to go on with, there or in `out`: its market, settings and seed stand, only its budget may grow."""
     checkpoint_every: int = 100_000
     """Decisions after which the model is saved: what an interruption loses at most."""
+    evaluate_every: int = 1_000_000
+    """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
     """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""
 
 
 def main(arguments: Arguments) -> Path:
     """Train, compare, and return the folder of the run."""
-    for name in ("checkpoint_every", "threads"):
+    for name in ("checkpoint_every", "evaluate_every", "threads"):
         if getattr(arguments, name) < 1:
             raise TrainingError(f"{name}={getattr(arguments, name)} came; write a whole number from 1 up")
     torch.set_num_threads(arguments.threads)
@@ -61,12 +74,12 @@ def main(arguments: Arguments) -> Path:
     out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
     check_output(out, arguments.resume)
     print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
-    run = train(out, run, arguments.resume, arguments.checkpoint_every)
+    run = train(out, run, arguments.resume, arguments.checkpoint_every, arguments.evaluate_every)
     if run.steps_done < run.timesteps:
         print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {shlex.quote(str(out))}")
         sys.exit(130)
     compare(out, run.config)
-    print(f"The model: {out / MODEL_FILE}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
+    print(f"The model: {out / run.loads}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 
 
@@ -86,21 +99,38 @@ def compare(folder: Path, config: MarketConfig) -> None:
 
 
 def _new_run(arguments: Arguments) -> Run:
-    fields = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
-    config = configure(arguments.regime or "mixed", **fields)
-    seed = 0 if arguments.seed is None else arguments.seed
-    n_envs = 128 if arguments.n_envs is None else arguments.n_envs
-    timesteps = 2_000_000 if arguments.timesteps is None else arguments.timesteps
-    return Run(config, seed, n_envs, timesteps, settings=SETTINGS)
+    algorithm = arguments.algorithm or "ppo"
+    settings = read_settings(arguments.settings or settings_name(algorithm, arguments.regime or "mixed"))
+    learning = settings[ALGORITHM_PART]
+    fields = {"regime": "mixed", **learning.get("env_kwargs", {}), **_market(arguments)}
+    return Run(
+        config=configure(**fields),
+        seed=0 if arguments.seed is None else arguments.seed,
+        n_envs=learning["n_envs"] if arguments.n_envs is None else arguments.n_envs,
+        timesteps=int(learning["n_timesteps"]) if arguments.timesteps is None else arguments.timesteps,
+        algorithm=algorithm,
+        settings=settings,
+        command=shlex.join(["python", *sys.argv]),
+    )
+
+
+def _market(arguments: Arguments) -> dict[str, object]:
+    """The fields of the market that the arguments name."""
+    named = {"regime": arguments.regime, "p_informed": arguments.p_informed}
+    return {name: value for name, value in named.items() if value is not None} | parse_fields(arguments.set)
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
     run = read_run(folder)
-    stands = {"regime": run.config.regime, "p_informed": run.config.p_informed, "seed": run.seed, "n_envs": run.n_envs}
-    for name, value in stands.items():
-        given = getattr(arguments, name)
-        if given is not None and given != value:
-            raise TrainingError(f"{name}={given} came, but {folder} was trained with {value}; leave it out to go on")
+    stands = {**run.config.to_dict(), "seed": run.seed, "n_envs": run.n_envs, "algorithm": run.algorithm}
+    asked = _market(arguments) | {name: getattr(arguments, name) for name in ("seed", "n_envs", "algorithm")}
+    for name, value in asked.items():
+        if value is not None and value != stands.get(name):
+            raise TrainingError(
+                f"{name}={value} came, but {folder} was trained with {stands.get(name)}; leave it out to go on"
+            )
+    if arguments.settings is not None and read_settings(arguments.settings) != run.settings:
+        raise TrainingError(f"settings={arguments.settings} came, but {folder} was trained with others; leave it out")
     if arguments.timesteps is not None:
         run = dataclasses.replace(run, timesteps=arguments.timesteps)
     if run.steps_done >= run.timesteps:

@@ -3,6 +3,7 @@
 agent = make_agent("inventory_skew", config, half_spread=2.0)
 agent = make_agent("inventory_skew:tuned", config)
 agent = make_agent("runs/mixed", config)
+agent = make_agent("trained/mixed", config)
 actions, state = agent.predict(observations)
 """
 
@@ -45,6 +46,8 @@ RULES: dict[str, type[QuotingAgent]] = {
 }
 """The rule-based makers by name."""
 
+TRAINED = Path(__file__).parent / "trained"
+"""Folders of trained makers that come with the code."""
 BEST_RULE = "best_rule"
 """`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
 _TUNED = ":tuned"
@@ -105,8 +108,9 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
     """A market maker for markets of this configuration.
 
     Args:
-        name: of a rule in `RULES`, or the path of a run folder that `train.py` wrote. A rule's name that ends in
-            `:tuned`, or `best_rule:tuned`, takes the parameters that `agents.tune` found for such markets.
+        name: of a rule in `RULES`, the path of a run folder that `train.py` wrote, or `trained/NAME` for one that
+            comes with the code. A rule's name that ends in `:tuned`, or `best_rule:tuned`, takes the parameters that
+            `agents.tune` found for such markets.
         config: of the markets it will quote in.
         **parameters: of the rule; they go before those that were found.
 
@@ -125,8 +129,10 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
             if key not in known:
                 raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
         return RULES[name](config, **parameters)
-    if name and Path(name).is_dir():
+    trained = {f"trained/{folder.name}": folder for folder in TRAINED.glob("*/")}
+    folder = trained.get(name, Path(name))
+    if name and folder.is_dir():
         from agents.ppo import load  # torch is loaded only for those who use it
 
-        return load(Path(name), config)
-    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, RULES)}")
+        return load(folder, config)
+    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *trained])}")

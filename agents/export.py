@@ -22,7 +22,7 @@ import onnxruntime
 import torch
 import tyro
 from onnx import TensorProto, helper, numpy_helper
-from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
@@ -72,7 +72,7 @@ def main(arguments: Arguments) -> Path:
     out = arguments.out or arguments.run / POLICY_FILE
     run = read_run(arguments.run)
     agent = load(arguments.run, run.config)
-    graph = to_onnx(load_model(arguments.run), run)
+    graph = to_onnx(load_model(arguments.run, run.algorithm, run.loads), run)
     check = compare(graph, agent, run)
     out.write_bytes(graph.SerializeToString())
     print(
@@ -85,7 +85,7 @@ def main(arguments: Arguments) -> Path:
     return out
 
 
-def to_onnx(model: PPO, run: Run) -> onnx.ModelProto:
+def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     """The policy's mean action, clipped as the environment does it, with what its columns mean in the metadata.
 
     The graph is built from the weights: a perceptron is a few nodes, and torch's exporters would bring more packages

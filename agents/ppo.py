@@ -1,6 +1,7 @@
 """A maker trained by PPO: what its run folder holds, and how it quotes.
 
-A run folder is what `train.py` writes: `run.json`, which says what was trained on what, and `model.zip`, the weights.
+A run folder is what `train.py` writes: `run.json`, which says what was trained on what, `model.zip`, the latest
+weights, from which a training goes on, and `best.zip`, those that did best on held-out sessions, which quote.
 """
 
 import dataclasses
@@ -14,12 +15,17 @@ import numpy.typing as npt
 
 from agents.base import AgentError
 from mm_gym import OBSERVATION_NAMES, MarketConfig
+from mm_gym.config import nearest
 
 if TYPE_CHECKING:
-    from stable_baselines3 import PPO
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.zip"
+BEST_FILE = "best.zip"
+
+ALGORITHMS = ("ppo", "recurrent_ppo")
+"""PPO of stable-baselines3, and of sb3-contrib with an LSTM, which remembers what it saw."""
 
 # What an action or an observation means hangs on these: a policy does not carry over to other values.
 _UNITS = ("max_offset", "max_inventory")
@@ -40,20 +46,32 @@ class Run:
     """Number of markets side by side."""
     timesteps: int
     """The budget, in decisions of all markets together."""
+    algorithm: str = "ppo"
+    """One of `ALGORITHMS`."""
     steps_done: int = 0
     """Decisions learned from, at the last checkpoint."""
+    loads: str = MODEL_FILE
+    """The file whose weights quote when the folder is an agent: the best on held-out sessions, once there are any."""
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Of the weights in `best.zip`: the decisions they had learned from, and the held-out objective."""
+    command: str = ""
+    """What was typed to train it."""
     observation: tuple[str, ...] = OBSERVATION_NAMES
     """Columns that the policy sees, in order."""
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Of the learning algorithm."""
+    """Of the learning algorithm, as `agents.settings` reads them."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Of Python and the packages."""
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What it earned in an evaluation, where `agents.publish` has made one."""
 
     def __post_init__(self) -> None:
         for name, lowest in (("seed", 0), ("n_envs", 1), ("timesteps", 1)):
             value = getattr(self, name)
             if value < lowest:
                 raise ValueError(f"{name}={value} is out of range; write a whole number from {lowest} up")
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm={self.algorithm!r} is not offered; {nearest(self.algorithm, ALGORITHMS)}")
 
 
 def read_run(folder: Path) -> Run:
@@ -84,7 +102,7 @@ class PPOAgent:
 
     name = "ppo"
 
-    def __init__(self, model: "PPO") -> None:
+    def __init__(self, model: "OnPolicyAlgorithm") -> None:
         self._model = model
 
     def predict(
@@ -94,12 +112,14 @@ class PPOAgent:
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """Actions of shape (n, 2) in [-1, 1] for observations of shape (n, columns), and the state, which it has not.
+        """Actions of shape (n, 2) in [-1, 1] for observations of shape (n, columns), and the state to hand back.
 
         Args:
+            state: of the LSTM, where there is one; None at the start.
+            episode_start: shape (n,), whether a session starts: the LSTM forgets.
             deterministic: the mean action; False draws from the policy, with torch's global generator.
         """
-        actions, _ = self._model.predict(observation, deterministic=deterministic)
+        actions, state = self._model.predict(observation, state, episode_start, deterministic)
         return actions, state
 
 
@@ -125,27 +145,38 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent:
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
-    return PPOAgent(load_model(folder))
+    return PPOAgent(load_model(folder, run.algorithm, run.loads))
 
 
-def load_model(folder: Path, **arguments: Any) -> "PPO":
+def load_model(folder: Path, algorithm: str = "ppo", file: str = MODEL_FILE, **arguments: Any) -> "OnPolicyAlgorithm":
     """The model in the folder.
 
     Args:
-        **arguments: to `PPO.load`, such as `env`.
+        algorithm: one of `ALGORITHMS`.
+        file: `model.zip` or `best.zip`.
+        **arguments: to stable-baselines3's `load`, such as `env`.
 
     Raises:
         AgentError: if there is none, or it cannot be read.
     """
-    from stable_baselines3 import PPO  # torch is loaded only for those who use it
-
-    path = folder / MODEL_FILE
+    path = folder / file
     if not path.is_file():
-        raise AgentError(f"{folder} holds no {MODEL_FILE}; write a run folder in which train.py has saved a checkpoint")
+        raise AgentError(f"{folder} holds no {file}; write a run folder in which train.py has saved a checkpoint")
     try:
-        return PPO.load(path, device="cpu", **arguments)
+        return algorithm_class(algorithm).load(path, device="cpu", **arguments)
     except Exception as error:  # a damaged zip, pickle or state may raise nearly anything
         raise AgentError(
             f"{path} is damaged or of another version ({type(error).__name__}: {error}); train again, or take the "
             "folder from a backup"
         ) from error
+
+
+def algorithm_class(algorithm: str) -> "type[OnPolicyAlgorithm]":
+    """The class of one of `ALGORITHMS`; torch is loaded only for those who call this."""
+    if algorithm == "recurrent_ppo":
+        from sb3_contrib import RecurrentPPO
+
+        return RecurrentPPO
+    from stable_baselines3 import PPO
+
+    return PPO

@@ -1,9 +1,9 @@
-"""Training a maker by PPO: the settings, what is logged, and checkpoints that no interruption can spoil."""
+"""Training a maker by PPO: what is logged, the best that is kept, and checkpoints that no interruption can spoil."""
 
 import dataclasses
 import json
-import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,33 +15,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.ppo import MODEL_FILE, RUN_FILE, Run, load_model
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, algorithm_class, load_model
+from agents.settings import ALGORITHM_PART
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.table import summarise
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
 
-DECISIONS_PER_UPDATE = 16_384
-"""Collected from all markets together before each update, whatever their number."""
-BATCHES_PER_EPOCH = 4
-
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 1e-3,  # at the start; it falls linearly to zero at the end of the budget
-    "n_epochs": 8,
-    "gamma": 0.99,
-    "gae_lambda": 0.95,
-    "net_arch": [64, 64],
-    "reward_scale": 0.1,  # returns are tens of ticks; the value network would take long to learn to say them
-    "initial_offset": 1.5,  # [ticks] on both sides
-    "exploration": 1.1,  # [ticks] standard deviation of an untrained policy's quotes
-    "lots_noticed": 5.0,  # inventory that moves the untrained networks as a typical value of another column does
-}
-"""Of PPO, and how its policy starts."""
+HELD_OUT_SEED = 3_141_592_653
+"""Of the sessions on which a training picks its best weights: neither trained on nor, with its seeds from 0 up, those
+of an evaluation. The same for all runs, so that their curves compare."""
 
 
 class TrainingError(ValueError):
@@ -71,7 +61,14 @@ def check_output(folder: Path, resume_from: Path | None) -> None:
         ) from error
 
 
-def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_every: int = 100_000) -> Run:
+def train(
+    folder: Path,
+    run: Run,
+    resume_from: Path | None = None,
+    checkpoint_every: int = 100_000,
+    evaluate_every: int = 1_000_000,
+    held_out_sessions: int = 128,
+) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
     Args:
@@ -79,6 +76,8 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
         run: what to train on what.
         resume_from: a run folder whose model goes on.
         checkpoint_every: decisions, of all markets together, after which the model is saved.
+        evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
+        held_out_sessions: how many.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -92,72 +91,106 @@ def train(folder: Path, run: Run, resume_from: Path | None = None, checkpoint_ev
     if resume_from is None:
         model = new_model(environment, run)
     else:
-        model = load_model(resume_from, env=environment)
+        model = load_model(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
     model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
+    if resume_from is not None and run.loads == BEST_FILE and folder.resolve() != resume_from.resolve():
+        shutil.copyfile(resume_from / BEST_FILE, folder / BEST_FILE)
     run = dataclasses.replace(run, versions=package_versions())
 
-    def save(steps_done: int) -> None:
+    def save(file: str, **changes: Any) -> None:
+        """The weights first: whatever `run.json` names is there."""
         nonlocal run
-        run = dataclasses.replace(run, steps_done=steps_done)
+        run = dataclasses.replace(run, **changes)
         weights = BytesIO()
         model.save(weights)
-        replace_file(folder / MODEL_FILE, weights.getvalue())
-        replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
+        replace_file(folder / file, weights.getvalue())
+        write_run(folder, run)
+
+    def checkpoint(steps_done: int) -> None:
+        save(MODEL_FILE, steps_done=steps_done)
+
+    def keep_if_best(steps_done: int, objective: float) -> None:
+        if not run.best or objective > run.best["objective"]:
+            save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": objective})
 
     with stop_signals() as stop:
         model.learn(
             max(0, run.timesteps - model.num_timesteps),
-            callback=[TradingFigures(), Checkpoints(checkpoint_every, save, stop.is_set)],
+            callback=[
+                TradingFigures(),
+                Checkpoints(checkpoint_every, checkpoint, stop.is_set),
+                HeldOut(run, evaluate_every, held_out_sessions, keep_if_best),
+            ],
             reset_num_timesteps=False,
             progress_bar=True,
         )
-    save(model.num_timesteps)
+    checkpoint(model.num_timesteps)
     return run
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write the run's own account of itself."""
+    replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
 def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> MarketMakingVecEnv:
     """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
-    scale = run.settings.get("reward_scale", 1.0)
-    return kind(run.n_envs, reward_scale=scale, without_luck=True, staggered=True, **run.config.to_dict())
+    return kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
 
 
-def new_model(environment: VecEnv, run: Run) -> PPO:
-    """An untrained model with the run's settings."""
-    settings = run.settings
-    ticks = 0.5 * run.config.max_offset  # that an action of one is worth
-    model = PPO(
-        "MlpPolicy",
-        environment,
-        **rollout_shape(run.n_envs),
-        learning_rate=LinearSchedule(settings["learning_rate"], 0.0, 1.0),
-        n_epochs=settings["n_epochs"],
-        gamma=settings["gamma"],
-        gae_lambda=settings["gae_lambda"],
-        policy_kwargs={
-            "net_arch": settings["net_arch"],
-            "log_std_init": math.log(settings["exploration"] / ticks),
-        },
-        stats_window_size=run.n_envs,
-        seed=stream_seed(run.seed, 0),
-        device="cpu",  # a network this small is slower on anything else
-    )
+def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
+    """An untrained model with the run's settings.
+
+    Raises:
+        TrainingError: if the algorithm takes no such setting.
+    """
+    settings, start = run.settings[ALGORITHM_PART], run.settings["start"]
+    arguments = {name: _schedule(value) for name, value in settings.items() if name not in _NOT_OF_THE_ALGORITHM}
+    try:
+        model = algorithm_class(run.algorithm)(
+            env=environment,
+            **(arguments | rollout_shape(settings, run.n_envs)),
+            stats_window_size=run.n_envs,
+            seed=stream_seed(run.seed, 0),
+            device="cpu",  # a network this small is slower on anything else
+        )
+    except TypeError as error:
+        raise TrainingError(
+            f"the settings under {ALGORITHM_PART!r} do not suit {run.algorithm} ({error}); write arguments of its class"
+        ) from error
     with torch.no_grad():
         # A policy that starts in the middle of the range quotes where nobody trades, and has nothing to learn from.
         bias = model.policy.get_parameter("action_net.bias")
-        bias.fill_(settings["initial_offset"] / ticks - 1.0)
+        bias.fill_(2.0 * start["initial_offset"] / run.config.max_offset - 1.0)
         # A lot moves the inventory's column by no more than 1 / max_inventory. Without a head start the policy would
         # take a million decisions to notice what it holds, and pay for it.
-        for network in ("policy_net", "value_net"):
-            weights = model.policy.get_parameter(f"mlp_extractor.{network}.0.weight")
-            weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / settings["lots_noticed"])
+        for name in _FIRST_LAYERS[run.algorithm]:
+            weights = model.policy.get_parameter(name)
+            weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / start["lots_noticed"])
     return model
 
 
-def rollout_shape(n_envs: int) -> dict[str, Any]:
-    """PPO's `n_steps` and `batch_size` for so many markets: about `DECISIONS_PER_UPDATE`, in whole batches."""
-    n_steps = BATCHES_PER_EPOCH * max(1, DECISIONS_PER_UPDATE // (BATCHES_PER_EPOCH * n_envs))
-    return {"n_steps": n_steps, "batch_size": n_envs * n_steps // BATCHES_PER_EPOCH}
+_NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps")
+_FIRST_LAYERS = {
+    "ppo": ("mlp_extractor.policy_net.0.weight", "mlp_extractor.value_net.0.weight"),
+    "recurrent_ppo": ("lstm_actor.weight_ih_l0", "lstm_critic.weight_ih_l0"),
+}
+
+
+def _schedule(value: Any) -> Any:
+    """What rl_zoo3 writes as `lin_0.001` falls from there to zero over the budget; anything else stands."""
+    if isinstance(value, str) and value.startswith("lin_"):
+        return LinearSchedule(float(value.removeprefix("lin_")), 0.0, 1.0)
+    return value
+
+
+def rollout_shape(settings: dict[str, Any], n_envs: int) -> dict[str, int]:
+    """`n_steps` and `batch_size` for so many markets: as many decisions an update, in as many whole batches."""
+    decisions = settings["n_envs"] * settings["n_steps"]
+    batches = max(1, decisions // settings["batch_size"])
+    n_steps = batches * max(1, decisions // (batches * n_envs))
+    return {"n_steps": n_steps, "batch_size": n_envs * n_steps // batches}
 
 
 def stream_seed(seed: int, steps_done: int) -> int:
@@ -181,6 +214,69 @@ class TradingFigures(BaseCallback):
             self.logger.record("market/objective", np.mean([session["r"] for session in sessions]))
             for name in SESSION_FIGURES:
                 self.logger.record(f"market/{name}", np.mean([session[name] for session in sessions]))
+
+
+class HeldOut(BaseCallback):
+    """Judges the policy between updates, and at the end, on sessions that no training sees; logs what a trader reads.
+
+    Args:
+        run: whose markets.
+        every: decisions of all markets together.
+        sessions: how many.
+        tell: called with the decisions learned from and the mean objective.
+    """
+
+    def __init__(self, run: Run, every: int, sessions: int, tell: Callable[[int, float], None]) -> None:
+        super().__init__()
+        self._run = run
+        self._every = every
+        self._sessions = sessions
+        self._tell = tell
+
+    def _on_training_start(self) -> None:
+        self._judged_at = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._judged_at + self._every:
+            self._judge()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        if self.model.num_timesteps > self._judged_at:
+            self._judge()
+
+    def _judge(self) -> None:
+        self._judged_at = self.model.num_timesteps
+        sessions = run_sessions(
+            lambda config: PPOAgent(self.model),  # type: ignore[arg-type]
+            self._run.config,
+            self._sessions,
+            HELD_OUT_SEED,
+        )
+        row = summarise(self._run.algorithm, sessions)
+        for name in HELD_OUT_FIGURES:
+            self.logger.record(f"held_out/{name}", row[name])
+        self.logger.dump(self._judged_at)
+        self._tell(self._judged_at, row["objective"])
+
+
+HELD_OUT_FIGURES = (
+    "objective",
+    "final_pnl",
+    "spread_pnl",
+    "inventory_pnl",
+    "close_out",
+    "fills",
+    "mean_abs_inventory",
+    "quoted_spread",
+    "markout_5",
+    "markout_50",
+    "value_adverse_move_5",
+    "value_adverse_move_50",
+)
+"""Columns of the summary (docs/metrics.md) that TensorBoard shows under `held_out`."""
 
 
 class Checkpoints(BaseCallback):

@@ -38,6 +38,8 @@ class MarketMakingVecEnv(VecEnv):
         reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
         without_luck: leave out of the rewards what no policy can influence or foresee, with the truth that the
             simulation knows and no observation shows: see `_luck`. Infos are not changed.
+        unwinding_time: [s] how long inventory is held; of use with `without_luck` only, which then charges the running
+            price of so long when inventory is taken, and gives it back when it is let go of.
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
             `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
             the session.
@@ -54,6 +56,7 @@ class MarketMakingVecEnv(VecEnv):
         action: str = "offsets",
         reward_scale: float = 1.0,
         without_luck: bool = False,
+        unwinding_time: float = 0.0,
         staggered: bool = False,
         **fields: Any,
     ) -> None:
@@ -64,7 +67,7 @@ class MarketMakingVecEnv(VecEnv):
         self.reward_scale = float(reward_scale)
         self.without_luck = bool(without_luck)
         self.staggered = bool(staggered)
-        self._signal_decay = self.config.signal_decay_rate * self.config.value_interval
+        self.unwinding_time = float(unwinding_time)
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs))
         self._generators: list[np.random.Generator] = []
@@ -172,26 +175,37 @@ class MarketMakingVecEnv(VecEnv):
         """Keep what `_luck` needs of this moment at the next."""
         if self.without_luck:
             self._before = outcomes
-            self._value_ticks_before = self._markets.records["value_ticks"].copy()
 
     def _luck(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
 
-        First, inventory times the move of V less what s let expect of it: a martingale's increments, a control variate
-        in the words of statistics. Second, the change of inventory times (mid - V), which is zero at either end of a
-        session: potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against V and pays
-        the drift on the inventory, with a fraction of the noise.
+        Let F = V + edge, what the asset is worth to one who sees the signal: a martingale, since the signal's decay
+        takes from the edge what the drift adds to V. First, inventory times the move of F: a control variate in the
+        words of statistics. Second, the change of inventory times (mid - F), which is zero at either end of a session:
+        potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so that a fill
+        from one who knew better costs at once what it will cost, with a fraction of the noise. Third, by the same
+        right, the change of `inventory_penalty` `unwinding_time` inventory^2, about what holding it is going to cost.
         """
         before = self._before
-        inventory = before[:, Outcome.INVENTORY]
-        moves = self._markets.records["value_ticks"] - self._value_ticks_before
-        foreseen = self.config.edge_per_signal * -np.expm1(-self._signal_decay * moves) * before[:, Outcome.SIGNAL]
-        move = outcomes[:, Outcome.EFFICIENT_PRICE] - before[:, Outcome.EFFICIENT_PRICE]
+        move = self._foreseen_price(outcomes) - self._foreseen_price(before)
         going_on = outcomes[:, Outcome.TERMINATED] == 0.0
         luck: npt.NDArray[np.float64] = (
-            inventory * (move - foreseen) + going_on * _mispricing(outcomes) - _mispricing(before)
+            before[:, Outcome.INVENTORY] * move + going_on * self._mispricing(outcomes) - self._mispricing(before)
         )
         return luck
+
+    def _foreseen_price(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """[ticks] F: the efficient price and what the signal lets expect of its moves."""
+        price: npt.NDArray[np.float64] = (
+            outcomes[:, Outcome.EFFICIENT_PRICE] + self.config.edge_per_signal * outcomes[:, Outcome.SIGNAL]
+        )
+        return price
+
+    def _mispricing(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of unwinding."""
+        inventory = outcomes[:, Outcome.INVENTORY]
+        excess: npt.NDArray[np.float64] = outcomes[:, Outcome.MID] - self._foreseen_price(outcomes)
+        return inventory * excess + self.config.inventory_penalty * self.unwinding_time * inventory**2
 
     def _stagger(self, decisions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Start every market anew and let so many decisions pass in it, all fewer than a session has."""
@@ -223,12 +237,6 @@ class MarketMakingVecEnv(VecEnv):
             "mean_abs_inventory": float(self._lots_held[market]) / decisions,
         }
         return info
-
-
-def _mispricing(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """[ticks x lots] What marking to the mid counts more than marking to V would."""
-    excess: npt.NDArray[np.float64] = outcomes[:, Outcome.MID] - outcomes[:, Outcome.EFFICIENT_PRICE]
-    return outcomes[:, Outcome.INVENTORY] * excess
 
 
 def _info(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:

@@ -162,38 +162,44 @@ def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    "fields, unwinding_time",
     [
-        {},
-        {"value_interval": 0.3},  # V moves three or four times between decisions
-        {"value_interval": 2.5},  # V moves now and then
-        {"signal_drift": 0.0, "reward": "dampened"},
+        ({}, 0.0),
+        ({"inventory_penalty": 0.01}, 30.0),
+        ({"value_interval": 0.3}, 0.0),  # V moves three or four times between decisions
+        ({"signal_drift": 0.0, "reward": "dampened"}, 0.0),
     ],
 )
-def test_rewards_without_luck_are_what_the_infos_of_singles_say(fields: dict[str, object]) -> None:
-    batch = MarketMakingVecEnv(N_MARKETS, "informed", session_steps=SESSION, without_luck=True, **fields)
+def test_rewards_without_luck_are_what_the_infos_of_singles_say(
+    fields: dict[str, object], unwinding_time: float
+) -> None:
+    batch = MarketMakingVecEnv(
+        N_MARKETS, "informed", session_steps=SESSION, without_luck=True, unwinding_time=unwinding_time, **fields
+    )
     singles = one_by_one("informed", **fields)
     for venv in (batch, singles):
         venv.seed(0)
         venv.reset()
     config = batch.config
-    kappa = np.log(2.0) / config.signal_half_life
+    edge = config.signal_drift * config.signal_half_life / np.log(2.0)
+
+    def worth(info: dict[str, float]) -> float:
+        """What those who see the signal expect the asset to be worth."""
+        return info["efficient_price"] + edge * info["signal"]
+
+    def shaped(info: dict[str, float]) -> float:
+        """Inventory marked there instead of to the mid, less what holding it is going to cost."""
+        held = info["inventory"]
+        return held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
+
     before = singles.reset_infos
-    for step, action in enumerate(random_actions(batch.action_space, 2 * SESSION)):
+    for action in random_actions(batch.action_space, 2 * SESSION):
         _, ours, dones, _ = batch.step(action)
         _, rewards, _, infos = singles.step(action)
-        # The lattice of V starts with the warm-up; count its points that this decision passes.
-        now = config.warm_up + (step % SESSION)
-        moves = np.floor((now + 1.0) / config.value_interval + 1e-9) - np.floor(now / config.value_interval + 1e-9)
         for market, (then, info) in enumerate(zip(before, infos, strict=True)):
-            drift = (
-                config.signal_drift / kappa * then["signal"] * (1.0 - np.exp(-kappa * config.value_interval * moves))
-            )
-            surprise = info["efficient_price"] - then["efficient_price"] - drift
-            # Wealth marked to V instead of the mid, but for the close, which settles at the mid.
-            marked_then = then["inventory"] * (then["efficient_price"] - then["mid"])
-            marked_now = 0.0 if dones[market] else info["inventory"] * (info["efficient_price"] - info["mid"])
-            expected = rewards[market] + marked_now - marked_then - then["inventory"] * surprise
+            surprise = worth(info) - worth(then)
+            at_last = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
+            expected = rewards[market] + at_last - shaped(then) - then["inventory"] * surprise
             assert ours[market] == pytest.approx(expected, abs=1e-4)
         before = [singles.reset_infos[market] if dones[market] else infos[market] for market in range(N_MARKETS)]
 
@@ -211,13 +217,11 @@ def test_luck_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_
     paid = np.array([(plain.step(action)[1], fair.step(action)[1]) for _ in range(300)])
     luck = (paid[:, 0] - paid[:, 1]).astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     error = luck.std(ddof=1) / np.sqrt(luck.size)  # 0.8
-    print(luck.mean(), error)
     assert abs(luck.mean()) < 4.0 * error
     # Were the foreseen part of V's moves called luck as well, the mean would be far off: what it costs the maker.
     loss = paid[:, 0].astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
-    print(loss.mean(), error)
     assert loss.mean() < -8.0 * error
-    assert paid[:, 1].std() < 0.4 * paid[:, 0].std()
+    assert paid[:, 1].std() < 0.6 * paid[:, 0].std()
 
 
 def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> None:

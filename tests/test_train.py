@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.training
 import train
 from agents import AgentError, make_agent, rules_for
-from agents.ppo import MODEL_FILE, RUN_FILE, Run, load, load_model, read_run
-from agents.training import SETTINGS, TrainingError, replace_file, rollout_shape, stream_seed
+from agents.ppo import MODEL_FILE, RUN_FILE, Run, algorithm_class, load, load_model, read_run
+from agents.settings import ALGORITHM_PART, SettingsError, read_settings
+from agents.training import TrainingError, replace_file, rollout_shape, stream_seed
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -34,18 +36,30 @@ CONFIG = configure("informed", p_informed=0.4, session_steps=50)
 ROOT = Path(train.__file__).parent
 
 
+SETTINGS = read_settings("ppo")
+SETTINGS[ALGORITHM_PART] |= {"n_envs": N_MARKETS, "n_steps": UPDATE // N_MARKETS, "batch_size": UPDATE // 4}
+N_EPOCHS = SETTINGS[ALGORITHM_PART]["n_epochs"]
+
+
 @pytest.fixture(autouse=True)
-def small_updates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents.training, "DECISIONS_PER_UPDATE", UPDATE)
+def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **settings: float) -> Run:
-    return Run(config, seed, N_MARKETS, updates * UPDATE, settings={**SETTINGS, **settings})
+def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
+    """The settings with changes in `learning`, `markets` or `start`."""
+    return {
+        part: {**values, **parts.get("learning" if part == ALGORITHM_PART else part, {})}
+        for part, values in SETTINGS.items()
+    }
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in load_model(folder).policy.state_dict().items()}
+def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]) -> Run:
+    return Run(config, seed, N_MARKETS, updates * UPDATE, settings=with_settings(**parts))
+
+
+def weights(folder: Path, file: str = MODEL_FILE) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in load_model(folder, file=file).policy.state_dict().items()}
 
 
 def send_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> list[int]:
@@ -78,19 +92,20 @@ def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.M
     sessions: list[dict[str, float]] = []
     ended_by_update: list[list[dict[str, float]]] = []
     step_wait = MarketMakingVecEnv.step_wait
-    update = agents.training.PPO.train
+    ppo = algorithm_class("ppo")
+    update = ppo.train
 
     def noting(self: MarketMakingVecEnv) -> object:
         result = step_wait(self)
         sessions.extend(info["episode"] for info in result[3] if info)
         return result
 
-    def updating(self: agents.training.PPO) -> None:
+    def updating(self: ppo) -> None:
         ended_by_update.append(sessions[:])
         update(self)
 
     monkeypatch.setattr(MarketMakingVecEnv, "step_wait", noting)
-    monkeypatch.setattr(agents.training.PPO, "train", updating)
+    monkeypatch.setattr(ppo, "train", updating)
     agents.training.train(tmp_path, a_run(3))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
@@ -107,7 +122,8 @@ def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_untrained_policy_quotes_where_it_was_told_and_notices_what_it_holds() -> None:
     config = configure("noise", max_offset=16.0, max_inventory=50)
-    run = a_run(1, config=config, initial_offset=2.5, exploration=0.5)
+    quoting = {"policy_kwargs": {"net_arch": [64, 64], "log_std_init": np.log(0.5 / 8.0)}}
+    run = a_run(1, config=config, learning=quoting, start={"initial_offset": 2.5})
     model = agents.training.new_model(agents.training.training_markets(run), run)
     seen = np.zeros((2, 18), np.float32)
     seen[1, 0] = 5 / 50  # five lots
@@ -122,18 +138,28 @@ def test_the_untrained_policy_quotes_where_it_was_told_and_notices_what_it_holds
 
 @pytest.mark.parametrize("n_envs", [1, 3, 8, 64, 100, 128, 1000, 5000])
 def test_an_update_is_whole_batches_of_the_same_size_whatever_the_number_of_markets(n_envs: int) -> None:
-    shape = rollout_shape(n_envs)
+    shape = rollout_shape({"n_envs": 128, "n_steps": 128, "batch_size": 4096}, n_envs)
     assert n_envs * shape["n_steps"] == 4 * shape["batch_size"]
+    if n_envs <= 128:
+        assert shape["batch_size"] == pytest.approx(4096, rel=0.05)
 
 
-def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: Path) -> None:
     # In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d: both sides
     # together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
-    monkeypatch.setattr(agents.training, "DECISIONS_PER_UPDATE", 2048)
     config = configure("dealer", session_steps=100)
-    settings = {**SETTINGS, "initial_offset": 9.0, "exploration": 3.0, "learning_rate": 3e-3, "gamma": 0.9}
+    settings = with_settings(
+        learning={
+            "n_envs": 64,
+            "n_steps": 32,
+            "batch_size": 512,
+            "n_epochs": 8,
+            "learning_rate": "lin_0.003",
+            "gamma": 0.9,
+            "policy_kwargs": {"net_arch": [64, 64], "log_std_init": np.log(3.0 / 7.5)},
+        },
+        start={"initial_offset": 9.0},
+    )
     run = Run(config, seed=0, n_envs=64, timesteps=60_000, settings=settings)
     agents.training.train(tmp_path / "untrained", dataclasses.replace(run, timesteps=1))
     agents.training.train(tmp_path / "trained", run)
@@ -161,12 +187,12 @@ def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
     assert stopped.steps_done == read_run(tmp_path).steps_done == 3 * UPDATE
     model = load_model(tmp_path)
     assert model.num_timesteps == 3 * UPDATE
-    assert model._n_updates == 3 * SETTINGS["n_epochs"]
+    assert model._n_updates == 3 * N_EPOCHS
     assert not list(tmp_path.glob("*.partial"))
 
     done = agents.training.train(tmp_path, stopped, resume_from=tmp_path)
     assert done.steps_done == 6 * UPDATE
-    assert load_model(tmp_path)._n_updates == 6 * SETTINGS["n_epochs"]
+    assert load_model(tmp_path)._n_updates == 6 * N_EPOCHS
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     assert [scalar.step for scalar in log.Scalars("market/pnl")] == [UPDATE * update for update in range(1, 7)]
@@ -206,16 +232,17 @@ def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
     class Crash(Exception):
         pass
 
-    original = agents.training.PPO.train
+    ppo = algorithm_class("ppo")
+    original = ppo.train
     updates: list[int] = []
 
-    def crashing(self: agents.training.PPO) -> None:
+    def crashing(self: ppo) -> None:
         updates.append(self.num_timesteps)
         if len(updates) == 6:
             raise Crash
         original(self)
 
-    monkeypatch.setattr(agents.training.PPO, "train", crashing)
+    monkeypatch.setattr(ppo, "train", crashing)
     with pytest.raises(Crash):
         agents.training.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
     # Saved at 0, 2 and 4 updates; the sixth failed.
@@ -292,7 +319,17 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     monkeypatch.setattr(train, "compare", lambda folder, config: compared.append((folder, config)))
     out = tmp_path / "run"
     send_at(monkeypatch, UPDATE // N_MARKETS + 1, signal.SIGINT)
-    arguments = train.Arguments("informed", 0.4, 3 * UPDATE, 0, N_MARKETS, out, threads=1)
+    small = tmp_path / "small.yml"
+    small.write_text(yaml.safe_dump(SETTINGS))
+    arguments = train.Arguments(
+        regime="informed",
+        p_informed=0.4,
+        set=("latency=0.5", "reward=dampened"),
+        settings=str(small),
+        timesteps=3 * UPDATE,
+        seed=0,
+        out=out,
+    )
     with pytest.raises(SystemExit) as stopped:
         train.main(arguments)
     assert stopped.value.code == 130
@@ -302,7 +339,7 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     # As said, and with all arguments of the first call once more.
     assert train.main(train.Arguments(resume=out, threads=1)) == out
     assert str(out) in capsys.readouterr().out
-    config = configure("informed", p_informed=0.4)
+    config = configure("informed", p_informed=0.4, latency=0.5, reward="dampened")
     assert compared == [(out, config)]
     assert read_run(out).steps_done == 3 * UPDATE
     train.main(dataclasses.replace(arguments, timesteps=4 * UPDATE, resume=out))
@@ -354,7 +391,12 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         train.main(train.Arguments())
         folder, run = asked[-1]
         assert folder == Path(f"runs/mixed-seed0-{number}")
-        assert run == Run(configure("mixed"), seed=0, n_envs=128, timesteps=2_000_000, settings=SETTINGS)
+        settings = read_settings("ppo")
+        learning = settings[ALGORITHM_PART]
+        assert dataclasses.replace(run, command="") == Run(
+            configure("mixed"), 0, learning["n_envs"], learning["n_timesteps"], settings=settings
+        )
+        assert run.timesteps >= 10_000_000
 
 
 def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception], str]]:
@@ -364,13 +406,18 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
     (full / "thesis.tex").touch()
     old = tmp_path / "old"
     old.mkdir()
-    run = dataclasses.asdict(Run(configure("informed"), 3, 8, 1000, steps_done=1000))
+    run = dataclasses.asdict(Run(configure("informed"), 3, 8, 1000, steps_done=1000, settings=SETTINGS))
     (old / RUN_FILE).write_text(json.dumps(run))
     asked = train.Arguments
     return {
         "unknown regime": (asked(regime="nose"), ConfigurationError, "did you mean 'noise'"),
         "no informed": (asked(regime="noise", p_informed=0.4), ConfigurationError, "write regime='informed'"),
         "share": (asked(regime="informed", p_informed=1.5), ConfigurationError, "p_informed=1.5 is out of range"),
+        "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
+        "no field": (asked(set=("latency",)), SettingsError, "write for example latency=0.5"),
+        "settings": (asked(settings="ppp"), SettingsError, "did you mean 'ppo'"),
+        "settings of another form": (asked(settings=str(full / "thesis.tex")), SettingsError, "does not say"),
+        "algorithm": (asked(algorithm="pop"), ValueError, "did you mean 'ppo'"),
         "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
         "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),
@@ -383,6 +430,8 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "resume what is no run": (asked(resume=full), AgentError, "is no run folder"),
         "resume into what is taken": (asked(resume=old, out=full, timesteps=2000), TrainingError, "holds something"),
         "resume another regime": (asked(resume=old, regime="noise"), TrainingError, "regime=noise came"),
+        "resume another market": (asked(resume=old, set=("latency=1",)), TrainingError, "latency=1 came"),
+        "resume with other settings": (asked(resume=old, settings="ppo"), TrainingError, "settings=ppo came"),
         "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
         "resume what is done": (asked(resume=old), TrainingError, "1000 decisions of a budget of 1000"),
         "resume without weights": (asked(resume=old, timesteps=2000), AgentError, "holds no model.zip"),

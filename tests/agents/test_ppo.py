@@ -11,31 +11,36 @@ import numpy as np
 import pytest
 import torch
 
-import agents.training
+import agents
 from agents import AgentError, make_agent
-from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, read_run
-from agents.training import SETTINGS, train
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, read_run
+from agents.publish import publish
+from agents.settings import ALGORITHM_PART, read_settings
+from agents.training import TrainingError, train
 from mm_gym import MarketMakingVectorEnv, configure
+from mm_gym.evaluation.rollout import run_sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 
 
+SETTINGS = read_settings("ppo")
+SETTINGS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # more of them stall one another where tests share the cores
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents.training, "DECISIONS_PER_UPDATE", 256)
-        train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS))
+    train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS), held_out_sessions=4)
     return folder
 
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy, to be broken."""
-    for name in (RUN_FILE, MODEL_FILE):
+    for name in (RUN_FILE, MODEL_FILE, BEST_FILE):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     return tmp_path
 
@@ -50,7 +55,10 @@ def observations(n: int) -> np.ndarray:
 
 def test_predict_is_the_networks_mean_clipped(trained: Path) -> None:
     seen = observations(64)
-    weights = {name: value.numpy().astype(float) for name, value in load_model(trained).policy.state_dict().items()}
+    weights = {
+        name: value.numpy().astype(float)
+        for name, value in load_model(trained, file=BEST_FILE).policy.state_dict().items()
+    }
     layer = seen.astype(float)
     for name in ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2"):
         layer = np.tanh(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
@@ -67,7 +75,7 @@ def test_drawn_actions_scatter_about_the_mean_as_the_policy_says(trained: Path) 
     mean = agent.predict(one)[0][0]
     drawn = agent.predict(one, deterministic=False)[0]
     # Standard deviation 0.22 and a mean near -0.7: about one draw in eleven is clipped at -1, which hides some scatter.
-    spread = np.exp(load_model(trained).policy.log_std.detach().numpy())
+    spread = np.exp(load_model(trained, file=BEST_FILE).policy.log_std.detach().numpy())
     error = spread / np.sqrt(len(drawn))
     assert (np.abs(np.median(drawn, axis=0) - mean) < 5.0 * np.sqrt(np.pi / 2.0) * error).all()
     upper = np.quantile(drawn, 0.8413, axis=0) - np.median(drawn, axis=0)  # one standard deviation, never clipped
@@ -130,7 +138,7 @@ def cut_in_half(name: str) -> Callable[[Path], None]:
 
 
 def other_zip(folder: Path) -> None:
-    with zipfile.ZipFile(folder / MODEL_FILE, "w") as archive:
+    with zipfile.ZipFile(folder / BEST_FILE, "w") as archive:
         archive.writestr("holiday.txt", "sun")
 
 
@@ -146,9 +154,9 @@ def other_zip(folder: Path) -> None:
         (lambda folder: (folder / RUN_FILE).write_text("[1, 2]"), "is damaged"),
         (lambda folder: (folder / RUN_FILE).write_bytes(b"\xff\xfe\x00"), "is damaged"),
         (rewrite(observation=["inventory", "spread"]), "was trained on 2 observations"),
-        (lambda folder: (folder / MODEL_FILE).unlink(), "holds no model.zip"),
-        (cut_in_half(MODEL_FILE), "is damaged"),
-        (lambda folder: (folder / MODEL_FILE).write_bytes(b""), "is damaged"),
+        (lambda folder: (folder / BEST_FILE).unlink(), "holds no best.zip"),
+        (cut_in_half(BEST_FILE), "is damaged"),
+        (lambda folder: (folder / BEST_FILE).write_bytes(b""), "is damaged"),
         (other_zip, "is damaged"),
     ],
 )
@@ -169,3 +177,58 @@ def test_a_policy_is_not_used_in_other_units_than_it_was_trained_in(trained: Pat
     with pytest.raises(AgentError, match="write max_inventory=50"):
         load(trained, configure("informed", **{**units, "max_inventory": 20}))
     load(trained, configure("noise", volatility=1.0, latency=0.5, **units))  # another market in the same units
+
+
+def test_a_published_maker_quotes_as_the_best_of_its_run_and_is_small(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "TRAINED", tmp_path)
+    size = publish(trained, tmp_path / "tiny", sessions=4)
+    assert size == (tmp_path / "tiny" / MODEL_FILE).stat().st_size < 200_000
+    seen = observations(64)
+    published = make_agent("trained/tiny", CONFIG)
+    np.testing.assert_array_equal(published.predict(seen)[0], load(trained, CONFIG).predict(seen)[0])
+    run = read_run(tmp_path / "tiny")
+    sessions = run_sessions(lambda config: published, CONFIG, episodes=4, seed=0)
+    assert run.figures["objective"] == pytest.approx(sessions.objective.mean())
+    assert (run.seed, run.versions, run.loads) == (0, read_run(trained).versions, MODEL_FILE)
+    with pytest.raises(TrainingError, match="holds something already"):
+        publish(trained, tmp_path / "tiny", sessions=4)
+    with pytest.raises(AgentError, match="did you mean 'trained/tiny'"):
+        make_agent("trained/tony", CONFIG)
+
+
+def test_the_memory_of_a_recurrent_maker_is_handed_back_to_it(tmp_path: Path) -> None:
+    settings = read_settings("recurrent_ppo")
+    settings[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1}
+    run = Run(CONFIG, seed=0, n_envs=4, timesteps=64, algorithm="recurrent_ppo", settings=settings)
+    train(tmp_path, run, held_out_sessions=2)
+    agent = make_agent(str(tmp_path), CONFIG)
+    seen, starts = observations(3), np.ones(3, np.bool_)
+    first, state = agent.predict(seen, None, starts)
+    remembering, _ = agent.predict(seen, state, ~starts)
+    forgetting, _ = agent.predict(seen, state, starts)
+    np.testing.assert_array_equal(first, forgetting)
+    assert (np.abs(remembering - first).max(axis=1) > 0.0).all()
+    # Sessions run to their ends, with the memory passed on, as stable-baselines3's own loop has it.
+    sessions = run_sessions(lambda config: agent, CONFIG, episodes=3, seed=1)
+    assert np.isfinite(sessions.objective).all()
+    # The same weights, one LSTM step at a time in NumPy.
+    model = load_model(tmp_path, "recurrent_ppo", BEST_FILE)
+    weights = {name: value.numpy().astype(float) for name, value in model.policy.state_dict().items()}
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1.0 / (1.0 + np.exp(-x))
+
+    hidden = cell = np.zeros((3, len(weights["lstm_actor.bias_hh_l0"]) // 4))
+    for expected in (first, remembering):
+        gates = seen @ weights["lstm_actor.weight_ih_l0"].T + weights["lstm_actor.bias_ih_l0"]
+        gates = gates + hidden @ weights["lstm_actor.weight_hh_l0"].T + weights["lstm_actor.bias_hh_l0"]
+        enter, forget, candidate, out = np.split(gates, 4, axis=1)
+        cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(candidate)
+        layer = hidden = sigmoid(out) * np.tanh(cell)
+        for index in range(0, 2 * len(settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"]), 2):
+            name = f"mlp_extractor.policy_net.{index}"
+            layer = np.tanh(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
+        mean = layer @ weights["action_net.weight"].T + weights["action_net.bias"]
+        np.testing.assert_allclose(expected, np.clip(mean, -1.0, 1.0), atol=1e-5)

@@ -1,0 +1,88 @@
+"""Hyperparameters as data: the files in `agents/hyperparameters`, in the form that rl_zoo3 reads.
+
+A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
+number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
+others: `markets`, arguments of `MarketMakingVecEnv`, and `start`, how the untrained policy quotes.
+"""
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mm_gym.config import nearest
+
+FOLDER = Path(__file__).parent / "hyperparameters"
+ALGORITHM_PART = "MarketMaking-v0"
+_PARTS = {
+    ALGORITHM_PART: {"policy", "n_envs", "n_timesteps", "n_steps", "batch_size"},
+    "markets": {"reward_scale"},
+    "start": {"initial_offset", "lots_noticed"},
+}
+"""The parts of a file, and what each has to say at least."""
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used: the message says what came, what was wanted and what to write instead."""
+
+
+def settings_name(algorithm: str, regime: str) -> str:
+    """The file for an algorithm in a regime, if there is one of its own, else the algorithm's."""
+    own = f"{algorithm}-{regime}"
+    return own if (FOLDER / f"{own}.yml").is_file() else algorithm
+
+
+def read_settings(name: str) -> dict[str, Any]:
+    """The parts of a settings file.
+
+    Args:
+        name: of a file in `FOLDER`, without its ending, or the path of another.
+
+    Raises:
+        SettingsError: if there is none, or it is not of this form.
+    """
+    path = FOLDER / f"{name}.yml"
+    if not path.is_file():
+        path = Path(name)
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except OSError as error:
+        known = [file.stem for file in FOLDER.glob("*.yml")]
+        raise SettingsError(
+            f"settings {name!r} are no file in {FOLDER.name} and no path that can be read ({error.strerror}); "
+            f"{nearest(name, known)}"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no YAML ({error}); write it as {FOLDER.name}/ppo.yml is") from error
+    for part, wanted in _PARTS.items():
+        found = settings.get(part) if isinstance(settings, dict) else None
+        missing = wanted - set(found if isinstance(found, dict) else {})
+        if missing:
+            raise SettingsError(
+                f"{path} does not say {', '.join(sorted(missing))} under {part!r}; write it as {FOLDER.name}/ppo.yml is"
+            )
+    return dict(settings)
+
+
+def parse_fields(settings: Iterable[str]) -> dict[str, Any]:
+    """`["latency=0.5", "makers=none"]` as keywords of `configure`, which checks names and values.
+
+    Raises:
+        SettingsError: for what is no name=value.
+    """
+    fields = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise SettingsError(f"{setting!r} came, a field and its value were wanted; write for example latency=0.5")
+        fields[name.strip()] = _plain(value.strip())
+    return fields
+
+
+def _plain(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return float("inf") if text == "inf" else text

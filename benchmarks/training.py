@@ -1,0 +1,81 @@
+"""Where the time of a training goes, and how near it comes to its own ceiling: `python -m benchmarks.training`.
+
+The ceiling is the same training on an environment that does nothing. Both take turns, as in `benchmarks.throughput`.
+"""
+
+import statistics
+import time
+from typing import Any
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.throughput import LEARNING, NullVecEnv, in_turns, ppo_rate, untrained
+from mm_gym.sb3 import MarketMakingVecEnv
+
+
+class TimedVecEnv(MarketMakingVecEnv):
+    """Notes how long it is at work."""
+
+    seconds = 0.0
+
+    def step(self, actions: Any) -> Any:
+        start = time.perf_counter()
+        result = super().step(actions)
+        self.seconds += time.perf_counter() - start
+        return result
+
+
+def shares(updates: int) -> tuple[float, float, float]:
+    """Shares of a training's time: in the environment, in collecting beside it, and in learning from what came."""
+    model = untrained(TimedVecEnv)
+    decisions = LEARNING["n_envs"] * LEARNING["n_steps"]
+    model.learn(decisions)  # warms up
+    environment, learning, learn = model.get_env(), 0.0, model.train
+    environment.seconds = 0.0
+
+    def timed() -> None:
+        nonlocal learning
+        start = time.perf_counter()
+        learn()
+        learning += time.perf_counter() - start
+
+    model.train = timed
+    start = time.perf_counter()
+    model.learn(updates * decisions, reset_num_timesteps=False)
+    total = time.perf_counter() - start
+    return environment.seconds / total, 1.0 - (environment.seconds + learning) / total, learning / total
+
+
+def main(turns: int = 5, updates: int = 5, threads: int = 1) -> None:
+    """Measure, and print a table.
+
+    Args:
+        turns: of each measurement; the figures are medians.
+        updates: of the policy in each turn.
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    environment, collecting, learning = (
+        statistics.median(found) for found in zip(*(shares(updates) for _ in range(turns)), strict=True)
+    )
+    with_markets, with_nothing, ratio = in_turns(
+        ppo_rate(MarketMakingVecEnv, updates), ppo_rate(NullVecEnv, updates), turns
+    )
+    table = Table(title=f"Training with {LEARNING['n_envs']} markets and {threads} thread(s), medians of {turns} turns")
+    for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
+        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table.add_row("time in the environment", f"{environment:.1%}", "below 15%")
+    table.add_row("time in collecting beside it", f"{collecting:.1%}", "")
+    table.add_row("time in learning", f"{learning:.1%}", "")
+    table.add_row("decisions/s", f"{with_markets:,.0f}", "")
+    table.add_row("decisions/s, environment that does nothing", f"{with_nothing:,.0f}", "")
+    table.add_row("  ratio", f"{ratio:.0%}", "85%")
+    table.add_row("ten million decisions take", f"{1e7 / with_markets:,.0f} s", "below 300 s")
+    Console(width=80).print(table)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
