@@ -21,9 +21,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents.training
 import train
 from agents import AgentError, make_agent, rules_for
-from agents.ppo import MODEL_FILE, RUN_FILE, Run, algorithm_class, load, load_model, read_run
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load, load_model, read_run
 from agents.settings import ALGORITHM_PART, SettingsError, read_settings
-from agents.training import TrainingError, replace_file, rollout_shape, stream_seed
+from agents.training import HELD_OUT_SEED, TrainingError, replace_file, rollout_shape, stream_seed
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -172,6 +172,29 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: 
     assert gain.mean() > max(5.0 * error, 15.0)
 
 
+def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> None:
+    # So high a learning rate that the policy gets worse as well as better.
+    run = a_run(6, learning={"learning_rate": 0.02})
+    run = agents.training.train(tmp_path, run, evaluate_every=UPDATE, held_out_sessions=8)
+    assert run == read_run(tmp_path)
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    judged = log.Scalars("held_out/objective")
+    assert [point.step for point in judged] == [UPDATE * update for update in range(1, 7)]
+    best = max(judged, key=lambda point: point.value)
+    assert best.step < 6 * UPDATE
+    assert run.loads == BEST_FILE
+    assert run.best == {"steps_done": best.step, "objective": pytest.approx(best.value, rel=1e-6)}
+    assert load_model(tmp_path, file=BEST_FILE).num_timesteps == best.step
+    assert load_model(tmp_path).num_timesteps == run.steps_done == 6 * UPDATE
+    sessions = run_sessions(functools.partial(make_agent, str(tmp_path)), CONFIG, 8, HELD_OUT_SEED)
+    assert sessions.objective.mean() == pytest.approx(best.value, rel=1e-6)
+    for scalar, figures in (("fills", sessions.n_fills), ("mean_abs_inventory", sessions.mean_abs_inventory)):
+        logged = {point.step: point.value for point in log.Scalars(f"held_out/{scalar}")}
+        assert logged[best.step] == pytest.approx(figures.mean(), rel=1e-6)
+    assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
+
+
 # ---------------------------------------------------------------------------------------- interruptions
 
 
@@ -219,8 +242,11 @@ def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen
 
 
 def test_no_training_sees_the_sessions_of_an_evaluation() -> None:
+    held_out = set(session_seeds(HELD_OUT_SEED, 4096).tolist())
     for seed in range(20):
         judged = set(session_seeds(seed, 4096).tolist())
+        assert judged.isdisjoint(held_out)
+        judged |= held_out
         for steps_done in (0, 16_384, 114_688, 2_015_232):
             first = stream_seed(seed, steps_done)
             assert judged.isdisjoint(range(first, first + 1024))
@@ -350,6 +376,7 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert read_run(out).steps_done == 4 * UPDATE
     assert read_run(elsewhere).steps_done == 5 * UPDATE
     assert read_run(elsewhere).config == config
+    assert load(elsewhere, config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
 def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(

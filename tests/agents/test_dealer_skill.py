@@ -1,0 +1,63 @@
+"""The skill of makers whose exact value is known otherwise."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from agents import AgentError, make_agent, name_agent
+from agents.base import to_actions
+from agents.dealer_skill import Skill, dealer_problem, measure_skill
+from agents.settings import ALGORITHM_PART, read_settings
+from mm_gym import MarketConfig, configure
+from mm_gym.core.layout import Obs
+from mm_gym.theory.dealer_bellman import best_constant_policy, policy_value, solve
+
+MARKET = configure(**read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
+
+
+def agrees(found: Skill, exact: float) -> bool:
+    """Both ways of measuring, within four standard errors; half a tick of rounding is worth less than 0.05."""
+    assert abs(found.objective - exact) < 4.0 * found.standard_error + 0.05
+    assert abs(found.simulated - exact) < 4.0 * found.simulated_error
+    return found.standard_error < 0.3 * found.simulated_error
+
+
+def test_the_market_is_that_of_the_paper() -> None:
+    # lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps; a tick is a hundredth.
+    problem = dealer_problem(MARKET)
+    assert solve(problem).start_value == pytest.approx(627.7794, abs=2e-4)  # as in tests/theory/test_dealer_bellman.py
+    assert best_constant_policy(problem).value == pytest.approx(566.950, abs=1e-3)
+
+
+def test_constant_depths_are_worth_what_the_programme_says() -> None:
+    problem = dealer_problem(MARKET)
+    for depth in (134.0, 220.0):
+        exact = policy_value(problem, depth, depth)[0, problem.max_inventory]
+        assert agrees(measure_skill(name_agent(f"fixed_spread:half_spread={depth}"), MARKET, sessions=4096), exact)
+
+
+class Optimal:
+    """Quotes the Bellman depths."""
+
+    def __init__(self, config: MarketConfig) -> None:
+        self.config = config
+        self.best = solve(dealer_problem(config))
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        step = np.rint((1.0 - observation[:, Obs.TIME_LEFT]) * self.config.session_steps).astype(int)
+        column = np.rint((1.0 + observation[:, Obs.INVENTORY]) * self.config.max_inventory).astype(int)
+        return to_actions(self.config, self.best.bid_depths[step, column], self.best.ask_depths[step, column]), state
+
+
+def test_the_optimum_has_a_skill_of_one_and_nothing_has_more() -> None:
+    found = measure_skill(Optimal, MARKET, sessions=2048)
+    assert 0.9995 < found.skill <= 1.0
+    assert agrees(found, found.bellman)
+
+
+def test_what_the_programme_does_not_describe_is_refused() -> None:
+    with pytest.raises(AgentError, match="write --regime dealer"):
+        measure_skill(lambda config: make_agent("fixed_spread", config), configure("noise"))
+    with pytest.raises(AgentError, match=r"latency=0\.001 came"):
+        dealer_problem(dataclasses.replace(MARKET, latency=0.001))
