@@ -324,7 +324,7 @@ def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
     capsys.readouterr()
     train.compare(folder, CONFIG)
     printed = capsys.readouterr().out
-    assert all(rule in printed for rule in rules_for(CONFIG))
+    assert all(rule[:20] in printed for rule in rules_for(CONFIG))  # the table folds longer names
     objectives = {
         name: run_sessions(functools.partial(make_agent, name), CONFIG, episodes=8, seed=0).objective
         for name in (*rules_for(CONFIG), str(folder))
