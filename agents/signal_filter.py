@@ -7,7 +7,7 @@ model of Blom and Bar-Shalom, 1988). One decision is
 1. the tape: takers who bought and sold in the interval, a thinned Poisson stream whose rates depend on s,
 2. the transition of (s, V) over the interval,
 3. the mid: V itself in the dealer market, where that Gaussian has no width and the filter is exact but for the grid;
-   in a book, V with an error, since orders that V has crossed are pulled and so V lies within the spread.
+   in a book it follows V late and with an error (`MidResponse`).
 
 The signal's grid is Rouwenhorst's chain (`mm_gym.theory.rouwenhorst`). V and s are taken to move once a decision, at
 its end: as the market has it where `value_interval` is `decision_interval`, and with the right law from decision to
@@ -15,6 +15,7 @@ decision in any case.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -23,12 +24,15 @@ import numpy.typing as npt
 from scipy.special import gammainc, ndtr
 
 from mm_gym import MarketConfig
-from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs
+from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs, Outcome
+from mm_gym.markets import Markets
 from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
 
 _SHARES = 3  # values of an unknown p_informed, the middles of as many equal parts of its range
+_MEASURED, _MEASURED_MARKETS = 250, 64  # decisions and markets in which the mid's answer to V is measured
+_QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.96, 0.99)  # of the spread, by which it is parted
 _LEAST_RATE = 1e-9  # [takers a decision] so that no tape is impossible
 _LEAST_VARIANCE = 1e-12  # [ticks^2] so that a price that stands still is no division by zero
 _ON_TICK = 1e-4  # [ticks] as the environment has it
@@ -105,6 +109,7 @@ class SignalFilter:
         self._to_move, self._to_move_squared = self._to * moves, self._to * moves**2
         own_variance = float(self._rules["value_own_noise"]) ** 2 + _LEAST_VARIANCE
         self._move_variance = own_variance + (per_signal**2 + per_shock**2) * within
+        self._mid = _mid_response(config)
         self.flows, self._flow_to = _flows(config)
         informed, tilt, prior = (np.array(column)[:, None] for column in zip(*self.flows, strict=True))
         self._acting = np.flatnonzero(informed)  # flows in which somebody acts on the signal
@@ -117,7 +122,8 @@ class SignalFilter:
         """What is believed at a session's first observations, shape (n, columns): the stationary law."""
         n = len(observations)
         weight = np.broadcast_to(self._prior, (n, *self._prior.shape)).copy()
-        variance = np.broadcast_to(self._mid_variance(observations)[:, None, None], weight.shape).copy()
+        # Within the spread V may be anywhere.
+        variance = np.broadcast_to((self._spread(observations) ** 2 / 12.0)[:, None, None], weight.shape).copy()
         mid = self._settle(np.full(n, self.config.initial_price), observations)
         nothing = Quotes(np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n), np.zeros(n))
         return Belief(weight, np.zeros_like(weight), variance, mid, observations.copy(), nothing)
@@ -131,20 +137,22 @@ class SignalFilter:
         if len(self.flows) > 1:
             moments = self._flow_to.T @ moments
         weight, first, second = moments @ self._to
+        moved = moments[0] @ self._to_move
         second += 2.0 * moments[1] @ self._to_move + moments[0] @ self._to_move_squared
-        first += moments[0] @ self._to_move
-        gap = first / weight
-        variance = np.maximum(second / weight - gap**2, 0.0) + self._move_variance
-
+        # V less the old mid is what it was before plus what V moved; the mid answers to each of the two in its own way.
+        was, moved = first / weight, moved / weight
+        uncertain = np.maximum(second / weight - (was + moved) ** 2, 0.0)
+        to_gap, to_move, noise = (part[:, None, None] for part in self._response(observations).T)
+        shared = to_gap * uncertain + to_move * self._move_variance
+        total = to_gap**2 * uncertain + to_move**2 * self._move_variance + noise
         move = self._move(belief.seen, observations)[:, None, None]
-        total = variance + self._mid_variance(observations)[:, None, None]
-        surprise = move - gap
+        surprise = move - to_gap * was - to_move * moved
+        gap = was + moved + shared / total * surprise - move
+        variance = np.maximum(uncertain + self._move_variance - shared**2 / total, 0.0)
         log_likelihood = -0.5 * (surprise**2 / total + np.log(total))
         weight *= np.exp(log_likelihood - log_likelihood.max(axis=(1, 2), keepdims=True))
         weight /= weight.sum(axis=(1, 2), keepdims=True)
         weight = np.maximum(weight, 1e-200)  # moments are divided by it
-        gap = gap + variance / total * surprise - move
-        variance = variance * (1.0 - variance / total)
         mid = self._settle(belief.mid + move[:, 0, 0], observations)
         return Belief(weight, gap, variance, mid, observations.copy(), belief.quotes)
 
@@ -239,9 +247,9 @@ class SignalFilter:
     def _spread(self, observations: npt.NDArray[np.float32]) -> Array:
         return observations[:, Obs.SPREAD].astype(np.float64) * self.config.max_offset
 
-    def _mid_variance(self, observations: npt.NDArray[np.float32]) -> Array:
-        """[ticks^2] Of V about the mid: within the spread it may be anywhere."""
-        return self._spread(observations) ** 2 / 12.0
+    def _response(self, observations: npt.NDArray[np.float32]) -> Array:
+        """How the mid answers at these spreads, rows of `MidResponse.answers`."""
+        return self._mid.answers[np.searchsorted(self._mid.spreads, np.rint(self._spread(observations)))]
 
     def _resting(self, mid: Array, observations: npt.NDArray[np.float32]) -> Quotes:
         sizes = np.rint(observations[:, [Obs.BID_SIZE, Obs.ASK_SIZE]].astype(np.float64) * self.config.quote_size)
@@ -263,6 +271,47 @@ class SignalFilter:
             known = (observations[:, size] > 0.0) & (np.abs(shown) < OBSERVATION_CLIP)
             mid = np.where(known, np.rint(mid + offset) - offset, mid)
         return mid
+
+
+class MidResponse(NamedTuple):
+    """How the mid of a book moves over a decision: to_gap (V - mid before) + to_move (the move of V) + noise."""
+
+    spreads: Array
+    """[ticks] The spreads afterwards at which one row ends and the next begins, shape (rows - 1,)."""
+    answers: Array
+    """to_gap, to_move and the variance of the noise [ticks^2], shape (rows, 3)."""
+
+
+@functools.lru_cache(maxsize=32)
+def _mid_response(config: MarketConfig) -> MidResponse:
+    """Measured, by least squares, in sessions of the configured market that the maker keeps out of.
+
+    Background orders stand until V crosses them, so the mid follows V late, and the later the wider the spread is.
+    In the dealer market the mid is V.
+    """
+    if config.makers == "none":
+        return MidResponse(np.empty(0), np.array([[1.0, 1.0, 0.0]]))
+    markets = Markets(dataclasses.replace(config, session_steps=_MEASURED), _MEASURED_MARKETS)
+    observations, outcomes = markets.empty_results()
+    generators = [np.random.default_rng([_MEASURED, market]) for market in range(len(markets))]
+    markets.reset(np.arange(len(markets)), generators, observations, outcomes)
+    out_of_the_way = np.ones((len(markets), 2), np.float32)
+    seen = [outcomes, *(markets.step(out_of_the_way)[1] for _ in range(_MEASURED))]
+    value, mid, spread = (
+        np.array([row[:, column] for row in seen]) for column in (Outcome.EFFICIENT_PRICE, Outcome.MID, Outcome.SPREAD)
+    )
+    causes = np.stack([(value - mid)[:-1].ravel(), np.diff(value, axis=0).ravel()], axis=1)
+    moves, spreads = np.diff(mid, axis=0).ravel(), spread[1:].ravel()
+    ends = np.unique(np.quantile(spreads, _QUANTILES))
+    ends = ends[ends < spreads.max()]  # no row is empty
+    rows = np.searchsorted(ends, spreads)
+    answers = []
+    for row in range(len(ends) + 1):
+        here = rows == row
+        answer = np.linalg.lstsq(causes[here], moves[here])[0]
+        noise = ((moves[here] - causes[here] @ answer) ** 2).mean()
+        answers.append([*answer, noise + _LEAST_VARIANCE])
+    return MidResponse(ends, np.array(answers))
 
 
 def _first_shown(values: Array, shown: npt.NDArray[np.bool_], otherwise: Array) -> Array:
