@@ -20,6 +20,7 @@ from mm_gym.evaluation import artefacts, plans
 from mm_gym.evaluation.experiments import Laboratory
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.report import write_report
+from mm_gym.evaluation.rollout import CHEATS
 from mm_gym.evaluation.table import claims_table, markdown, text_table
 
 
@@ -86,7 +87,9 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
         "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
         "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
     }
-    first_markets = {entry.agent: entry.sessions.config for entry in reversed(results.entries)}
+    # What an agent that cheats quotes is no function of an observation.
+    observing = [entry for entry in reversed(results.entries) if not entry.agent.endswith(CHEATS)]
+    first_markets = {entry.agent: entry.sessions.config for entry in observing}
     policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
     command = shlex.join(["python", *sys.argv])
     artefacts.write_summary(folder, results.rows, about)

@@ -15,7 +15,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents import RULES, name_agent
+from agents import name_agent, rules_for
 from agents.ppo import MODEL_FILE, Run, read_run
 from agents.training import SETTINGS, TrainingError, check_output, train
 from mm_gym import MarketConfig, configure
@@ -72,7 +72,7 @@ def main(arguments: Arguments) -> Path:
 
 def compare(folder: Path, config: MarketConfig) -> None:
     """Print the learned maker beside the rule-based ones, on sessions of its regime that it never trained on."""
-    agents = [*RULES, str(folder)]
+    agents = [*rules_for(config), str(folder)]
     results = plans.run_grid(name_agent, agents, [(config, {})], episodes=COMPARED_SESSIONS)
     console = Console()
     console.print(text_table(results.rows))

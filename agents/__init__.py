@@ -16,22 +16,43 @@ import numpy.typing as npt
 
 from agents.adaptive_spread import AdaptiveSpreadAgent
 from agents.avellaneda_stoikov import AvellanedaStoikovAgent
-from agents.base import QuotingAgent
+from agents.base import AgentError, QuotingAgent
+from agents.bellman import BellmanAgent
+from agents.cartea_jaimungal import CarteaJaimungalAgent
 from agents.fixed_spread import FixedSpreadAgent
+from agents.glosten_milgrom import GlostenMilgromAgent
+from agents.gueant_lehalle_fernandez_tapia import GueantLehalleFernandezTapiaAgent
 from agents.inventory_skew import InventorySkewAgent
+from agents.oracle import OracleAgent
 from agents.random import RandomAgent
 from mm_gym import MarketConfig
 from mm_gym.config import nearest
 
 RULES: dict[str, type[QuotingAgent]] = {
     rule.name: rule
-    for rule in (RandomAgent, FixedSpreadAgent, InventorySkewAgent, AdaptiveSpreadAgent, AvellanedaStoikovAgent)
+    for rule in (
+        RandomAgent,
+        FixedSpreadAgent,
+        InventorySkewAgent,
+        AdaptiveSpreadAgent,
+        AvellanedaStoikovAgent,
+        GueantLehalleFernandezTapiaAgent,
+        CarteaJaimungalAgent,
+        BellmanAgent,
+        GlostenMilgromAgent,
+        OracleAgent,
+    )
 }
 """The rule-based makers by name."""
 
 BEST_RULE = "best_rule"
 """`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
 _TUNED = ":tuned"
+
+
+def rules_for(config: MarketConfig) -> list[str]:
+    """Names of the rules that a learned maker can be held against: fit for this market, and shown no more than it."""
+    return [name for name, rule in RULES.items() if rule.suits(config) and not rule.cheats]
 
 
 class Agent(Protocol):
@@ -44,10 +65,6 @@ class Agent(Protocol):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]: ...
-
-
-class AgentError(ValueError):
-    """An agent that cannot be made: the message says what came, what was wanted and what to write instead."""
 
 
 def parse_agent(text: str) -> tuple[str, dict[str, Any]]:

@@ -1,14 +1,9 @@
 """Avellaneda and Stoikov (2008), High-frequency trading in a limit order book: the closed-form quotes as a rule."""
 
-import math
-
 from agents.base import Observations, QuotingAgent, Range, Ticks
+from agents.fill_intensity import fill_decay_of, long_run_volatility
 from mm_gym import MarketConfig
 from mm_gym.theory.avellaneda_stoikov import quote_depths
-
-# In the default book the agent's fills fall off by this much a tick: other makers quote beside it, so they fall
-# faster than the takers' tolerance alone would have it. Measured with `fixed_spread` from 0.5 to 2.5 ticks.
-_BOOK_FILL_DECAY = 1.1  # [1/tick]
 
 
 class AvellanedaStoikovAgent(QuotingAgent):
@@ -35,10 +30,8 @@ class AvellanedaStoikovAgent(QuotingAgent):
     ) -> None:
         super().__init__(config)
         self.risk_aversion = risk_aversion
-        self.volatility = _long_run_volatility(config) if volatility is None else volatility
-        if fill_decay is None:
-            fill_decay = 1.0 / config.taker_tolerance if config.makers == "none" else _BOOK_FILL_DECAY
-        self.fill_decay = fill_decay
+        self.volatility = long_run_volatility(config) if volatility is None else volatility
+        self.fill_decay = fill_decay_of(config) if fill_decay is None else fill_decay
 
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
         depths = quote_depths(
@@ -49,8 +42,3 @@ class AvellanedaStoikovAgent(QuotingAgent):
             fill_decay=self.fill_decay,
         )
         return depths.bid, depths.ask
-
-
-def _long_run_volatility(config: MarketConfig) -> float:
-    """Variance of the efficient price per second over times long against the signal: sigma^2 + 2 beta^2 / kappa."""
-    return math.sqrt(config.volatility**2 + 2.0 * config.signal_drift**2 / config.signal_decay_rate)

@@ -14,6 +14,10 @@ Observations = npt.NDArray[np.float32]
 Ticks = npt.NDArray[np.float64]
 
 
+class AgentError(ValueError):
+    """An agent that cannot be made or asked: the message says what came, what was wanted and what to write instead."""
+
+
 class Range(NamedTuple):
     """Where `agents.tune` looks for a parameter's best value."""
 
@@ -30,11 +34,18 @@ class QuotingAgent(ABC):
     """
 
     name: ClassVar[str]
+    cheats: ClassVar[bool] = False
+    """Whether it is shown more than observations."""
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Of the parameters that `agents.tune` may choose; a rule that names none is not tuned."""
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
+
+    @classmethod
+    def suits(cls, config: MarketConfig) -> bool:
+        """Whether the rule has anything to say about this market."""
+        return True
 
     @abstractmethod
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:

@@ -26,7 +26,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from agents import AgentError
+from agents.base import AgentError
 from agents.ppo import PPOAgent, Run, load, load_model, read_run
 from mm_gym import MarketMakingVectorEnv
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agents import AgentError
+from agents.base import AgentError
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 
 if TYPE_CHECKING:

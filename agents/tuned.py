@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents import AgentError
+from agents import RULES
+from agents.base import AgentError
 from mm_gym import MarketConfig
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
@@ -93,12 +94,13 @@ def tuned_rule(rule: str, config: MarketConfig) -> Tuned:
 
 
 def best_rule(config: MarketConfig) -> Tuned:
-    """The rule with the best objective, as tuned, in the markets nearest to these; see `tuned_rule`.
+    """The rule with the best objective, as tuned, in the markets nearest to these; see `tuned_rule`. None that cheats.
 
     Raises:
         AgentError: if no rule was tuned in this regime.
     """
-    return max(_nearest(config, read_tuned(), "a rule"), key=lambda entry: entry.objective)
+    honest = [entry for entry in read_tuned() if not RULES[entry.agent].cheats]
+    return max(_nearest(config, honest, "a rule"), key=lambda entry: entry.objective)
 
 
 def _nearest(config: MarketConfig, entries: Sequence[Tuned], wanted: str) -> list[Tuned]:

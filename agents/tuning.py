@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from agents import RULES, AgentError, make_agent
-from agents.base import Range
+from agents import RULES, make_agent
+from agents.base import AgentError, Range
 from agents.tuned import Tuned
 from mm_gym import MarketConfig
 from mm_gym.config import nearest

@@ -14,6 +14,7 @@ import numpy as np
 
 from mm_gym.core.layout import (
     FEATURE_HALF_LIVES,
+    MAKER_DISTANCES,
     MARKET_ORDERS,
     QUOTES_IN_FLIGHT,
     RULES,
@@ -25,7 +26,7 @@ from mm_gym.core.layout import (
 from mm_gym.regimes import REGIMES
 
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
-MakersName = Literal["anchored", "none"]
+MakersName = Literal["anchored", "none", "zero_intelligence"]
 InformedName = Literal["signal", "naive", "decoy"]
 
 _LIMITS_OF_A_NUMBER = 1e12
@@ -96,15 +97,22 @@ class MarketConfig:
 
     # Background makers
     makers: MakersName = "anchored"
-    """`anchored` to the efficient price, or `none`: the dealer market, whose mid is the efficient price."""
+    """`anchored` to the efficient price, `none`: the dealer market, whose mid is the efficient price, or
+    `zero_intelligence`: orders come and go by their distance from the opposite best, and the book makes the price."""
     maker_rate: float = 2.2
-    """[1/s] Arrival rate of background orders on each side."""
+    """[1/s] Arrival rate of anchored background orders on each side."""
     maker_cancel_rate: float = 0.3
-    """[1/s] Cancellation rate of each background order."""
+    """[1/s] Cancellation rate of each anchored background order."""
     maker_depth: float = 3.0
-    """[ticks] Mean of the exponential depth of background orders behind the efficient price."""
+    """[ticks] Mean of the exponential depth of anchored background orders behind the efficient price."""
     maker_size: float = 1.0
     """[lots] Mean of the geometric size of background orders, at least 1."""
+    limit_order_rates: tuple[float, ...] = ()
+    """[1/s] Of zero intelligence: arrival rates of limit orders on each side at 1, 2, ... ticks from the opposite best
+    quote; none arrive further away."""
+    cancel_rates: tuple[float, ...] = ()
+    """[1/s] Of zero intelligence: cancellation rates of each order at 1, 2, ... ticks from the opposite best quote; the
+    last one holds at all larger distances."""
     sniping: bool = False
     """Whether the agent's quotes are taken at once when the efficient price crosses them."""
 
@@ -236,6 +244,7 @@ _CHOICES = {
 }
 _WHOLE = {"session_steps", "quote_size", "max_inventory"}
 _SWITCHES = {"informed_price_limit", "sniping"}
+_BY_DISTANCE = ("limit_order_rates", "cancel_rates")
 
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(MarketConfig)}
@@ -254,6 +263,8 @@ def _check(config: MarketConfig) -> None:
         if not isinstance(value, (bool, np.bool_)):
             raise ConfigurationError(f"{name}={value!r} is not a switch; write True or False")
         object.__setattr__(config, name, bool(value))
+    for name in _BY_DISTANCE:
+        object.__setattr__(config, name, _rates(name, getattr(config, name)))
     for name, (low, high, closed) in _RANGES.items():
         object.__setattr__(config, name, _number(name, getattr(config, name), low, high, closed))
     _check_together(config)
@@ -275,7 +286,34 @@ def _number(name: str, value: Any, low: float, high: float, closed: bool) -> flo
     return int(number) if whole else number
 
 
+def _rates(name: str, value: Any) -> tuple[float, ...]:
+    """Rates by distance, as a tuple: JSON has them as a list."""
+    wanted = f"write {name}=(...) with up to {MAKER_DISTANCES} rates a second, by distance from the opposite best"
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise ConfigurationError(f"{name}={value!r} is no sequence of rates; {wanted}")
+    if len(value) > MAKER_DISTANCES:
+        raise ConfigurationError(f"{name} came with {len(value)} rates, more than {MAKER_DISTANCES}; {wanted}")
+    try:
+        rates = tuple(float(rate) for rate in value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{name}={value!r} is no sequence of rates; {wanted}") from None
+    if not all(0.0 <= rate <= 1e6 for rate in rates):
+        raise ConfigurationError(f"{name}={value!r} has a rate that is out of range; write numbers from 0 to 1e+06")
+    return rates
+
+
 def _check_together(config: MarketConfig) -> None:
+    _check_flow(config)
+    _check_makers(config)
+    if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
+        raise ConfigurationError(
+            f"latency={config.latency:g} s would have more than {QUOTES_IN_FLIGHT} quotes under way at decisions "
+            f"every {config.decision_interval:g} s; write a latency of at most "
+            f"{(QUOTES_IN_FLIGHT - 1) * config.decision_interval:g}"
+        )
+
+
+def _check_flow(config: MarketConfig) -> None:
     if config.regime in ("noise", "imbalanced") and config.p_informed > 0.0:
         raise ConfigurationError(
             f"p_informed={config.p_informed:g} contradicts regime {config.regime!r}, which has no informed "
@@ -292,18 +330,35 @@ def _check_together(config: MarketConfig) -> None:
             f"informed_kind={config.informed_kind!r} contradicts regime {config.regime!r}, which sets it to "
             f"{wanted!r}; write regime='informed'"
         )
-    if config.latency > (QUOTES_IN_FLIGHT - 1) * config.decision_interval:
+
+
+def _check_makers(config: MarketConfig) -> None:
+    if config.makers == "zero_intelligence":
+        for name in _BY_DISTANCE:
+            if sum(getattr(config, name)) == 0.0:
+                raise ConfigurationError(
+                    f"makers='zero_intelligence' came without {name}; write regime='zero_intelligence', which has "
+                    "those of Cont, Stoikov and Talreja, or give the rates by distance from the opposite best"
+                )
+        for name in ("p_informed", "signal_drift"):
+            if getattr(config, name) > 0.0:
+                raise ConfigurationError(
+                    f"{name}={getattr(config, name):g} contradicts makers='zero_intelligence', among whom there is no "
+                    f"value to know of; write {name}=0"
+                )
+        arrivals = np.array(config.limit_order_rates)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            resting = float(np.nansum(arrivals / _by_distance(config.cancel_rates)[: len(arrivals)]))
+        what = "limit_order_rates with cancel_rates"
+    elif config.makers == "anchored":
+        resting = config.maker_rate / config.maker_cancel_rate
+        what = f"maker_rate={config.maker_rate:g} with maker_cancel_rate={config.maker_cancel_rate:g}"
+    else:
+        return
+    if resting > MARKET_ORDERS / 4:
         raise ConfigurationError(
-            f"latency={config.latency:g} s would have more than {QUOTES_IN_FLIGHT} quotes under way at decisions "
-            f"every {config.decision_interval:g} s; write a latency of at most "
-            f"{(QUOTES_IN_FLIGHT - 1) * config.decision_interval:g}"
-        )
-    resting = config.maker_rate / config.maker_cancel_rate
-    if config.makers == "anchored" and resting > MARKET_ORDERS / 4:
-        raise ConfigurationError(
-            f"maker_rate={config.maker_rate:g} with maker_cancel_rate={config.maker_cancel_rate:g} keeps about "
-            f"{resting:.0f} orders a side in a book with room for {MARKET_ORDERS // 2}; write a ratio of at most "
-            f"{MARKET_ORDERS // 4}"
+            f"{what} keeps about {resting:.0f} orders a side in a book with room for {MARKET_ORDERS // 2}; write a "
+            f"ratio of arrivals to cancellations of at most {MARKET_ORDERS // 4}"
         )
 
 
@@ -339,6 +394,8 @@ def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
     for name in cast(tuple[str, ...], RULES.names):
         if name in FIELD_NAMES and name not in _CHOICES:
             rules[name] = getattr(config, name)
+    if config.makers == "zero_intelligence":
+        _tabulate_distances(config, rules)
     for name, value in _value_coefficients(
         config.signal_decay_rate, config.signal_drift, config.volatility, config.value_interval
     ).items():
@@ -353,10 +410,29 @@ def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
     rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
     rules["maker_size_log_miss"] = _log_miss(config.maker_size)
     with np.errstate(divide="ignore"):
-        rates = 2.0 * config.maker_rate + config.maker_cancel_rate * np.arange(MARKET_ORDERS + 1)
-        rules["maker_gap"] = 1.0 / rates
+        rules["maker_gap"] = 1.0 / (
+            2.0 * rules["maker_rate"] + rules["maker_cancel_rate"] * np.arange(MARKET_ORDERS + 1)
+        )
     _scale_features(config, rules)
     return rules
+
+
+def _by_distance(rates: tuple[float, ...]) -> np.ndarray[Any, Any]:
+    """Rates at every distance, the last given holding at all larger ones."""
+    return np.array(rates)[np.minimum(np.arange(MAKER_DISTANCES), len(rates) - 1)]
+
+
+def _tabulate_distances(config: MarketConfig, rules: np.ndarray[Any, Any]) -> None:
+    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for cancellations."""
+    arrivals = np.zeros(MAKER_DISTANCES)
+    arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
+    cancels = _by_distance(config.cancel_rates)
+    rules["maker_rate"] = arrivals.sum()
+    rules["maker_cancel_rate"] = cancels.max()
+    rules["limit_order_share"] = np.cumsum(arrivals) / arrivals.sum()
+    # The last share that is reached has to be one, whatever rounding says: draws are below one.
+    rules["limit_order_share"][len(config.limit_order_rates) - 1 :] = 1.0
+    rules["cancel_share"] = cancels / cancels.max()
 
 
 def _scale_features(config: MarketConfig, rules: np.ndarray[Any, Any]) -> None:

@@ -4,7 +4,11 @@ Signal, drift and volatility are the same in the first four and in `mixed`: they
 signal and in which side the others take.
 """
 
+import math
 from typing import Any
+
+_PER_MINUTE = 1.0 / 60.0
+_FARTHEST = 30  # [ticks] from 20 up, spread and depth do not depend on where arrivals end
 
 REGIMES: dict[str, dict[str, Any]] = {
     # Symmetric uninformed flow.
@@ -25,10 +29,26 @@ REGIMES: dict[str, dict[str, Any]] = {
         "signal_drift": 0.0,
         "close_out_cost": 0.0,
     },
+    # No value at all: unit orders come and go at rates by distance from the opposite best, as Cont, Stoikov and Talreja
+    # (2010, table 1) estimated them; the book alone makes the price.
+    "zero_intelligence": {
+        "makers": "zero_intelligence",
+        "decision_interval": 20.0,  # a session is a trading day of five and a half hours
+        "warm_up": 1800.0,  # the deepest orders live for two minutes
+        "signal_drift": 0.0,
+        "volatility": 0.13,  # measured, over a minute; nothing but the scale of observations depends on it
+        "taker_rate": 2.0 * 0.94 * _PER_MINUTE,
+        "taker_tolerance": math.inf,
+        "limit_order_rates": tuple(
+            rate * _PER_MINUTE
+            for rate in (1.85, 1.51, 1.09, 0.88, 0.77, *(1.92 / i**0.52 for i in range(6, _FARTHEST + 1)))
+        ),
+        "cancel_rates": tuple(rate * _PER_MINUTE for rate in (0.71, 0.81, 0.68, 0.56, 0.47)),
+    },
 }
 
 
 def with_informed(regime: str, p_informed: float | None) -> dict[str, Any]:
     """`p_informed` as a keyword of `configure`, where it is given and the regime has informed takers."""
-    has_informed = regime not in ("noise", "imbalanced")
+    has_informed = regime not in ("noise", "imbalanced", "zero_intelligence")
     return {"p_informed": p_informed} if p_informed is not None and has_informed else {}

@@ -55,9 +55,10 @@ OUT_OF_RANGE: dict[str, list[float]] = {
 }
 CHOICES = {
     "informed_kind": ["signal", "naive", "decoy"],
-    "makers": ["anchored", "none"],
+    "makers": ["anchored", "none", "zero_intelligence"],
     "reward": ["pnl", "inventory_penalty", "dampened", "cara"],
 }
+RATES_BY_DISTANCE = ["limit_order_rates", "cancel_rates"]  # tests/core/test_zero_intelligence.py
 SWITCHES = ["informed_price_limit", "sniping"]
 # One not-a-number of each kind that people pass: text, nothing, a flag, a list, an array, a complex number.
 NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
@@ -80,7 +81,7 @@ def refusal(**fields: Any) -> str:
 
 
 def test_the_tables_of_this_file_leave_no_field_out() -> None:
-    assert {"regime", *OUT_OF_RANGE, *CHOICES, *SWITCHES} == set(FIELDS)
+    assert {"regime", *OUT_OF_RANGE, *CHOICES, *SWITCHES, *RATES_BY_DISTANCE} == set(FIELDS)
     assert set(USED_BY_NAME) <= set(FIELDS)
 
 
@@ -145,8 +146,10 @@ def test_a_choice_that_is_not_offered_is_refused_with_those_that_are(name: str) 
         message = refusal(**{name: value})
         assert message.startswith(f"{name}={value!r} is not offered; write one of ")
         assert re.findall(r"'(\w+)'", message.split("write")[1]) == CHOICES[name]
+    rates = {"limit_order_rates": (0.01,), "cancel_rates": (0.01,), "signal_drift": 0.0}
     for value in CHOICES[name]:
-        assert getattr(MarketConfig(**{name: value}), name) == value
+        needed = rates if value == "zero_intelligence" else {}
+        assert getattr(MarketConfig(**{name: value}, **needed), name) == value
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -160,7 +163,7 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     config = configure("informed", session_steps=np.int64(7), p_informed=np.float32(0.25), latency=np.int8(1))
     assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
     for name, value in config.to_dict().items():
-        assert type(value) in (int, float, bool, str), name
+        assert type(value) in (int, float, bool, str) or name in RATES_BY_DISTANCE, name
     assert MarketConfig(session_steps=7.0).session_steps == 7
     assert type(MarketConfig(session_steps=7.0).session_steps) is int
 
@@ -206,8 +209,16 @@ def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> 
         ("noise", {"imbalance": 0.4}, r"imbalance=0.4 contradicts regime 'noise'.*write regime='imbalanced'"),
         ("noise", {"latency": 64.0}, r"latency=64 s would have more than 64 quotes.*write a latency of at most 63$"),
         ("noise", {"latency": 1.0, "decision_interval": 0.01}, r"latency=1 s .* at most 0.63$"),
-        ("noise", {"maker_rate": 30.0}, r"maker_rate=30 with maker_cancel_rate=0.3 .* 100 .* a ratio of at most 64$"),
-        ("noise", {"maker_cancel_rate": 0.01}, r"maker_rate=2.2 with maker_cancel_rate=0.01 .* a ratio of at most 64$"),
+        (
+            "noise",
+            {"maker_rate": 30.0},
+            r"maker_rate=30 with maker_cancel_rate=0.3 .* 100 .* a ratio of arrivals to cancellations of at most 64$",
+        ),
+        (
+            "noise",
+            {"maker_cancel_rate": 0.01},
+            r"maker_rate=2.2 with maker_cancel_rate=0.01 .* a ratio of arrivals to cancellations of at most 64$",
+        ),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(regime: str, fields: dict[str, Any], message: str) -> None:

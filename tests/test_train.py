@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import agents.training
 import train
-from agents import RULES, AgentError, make_agent
+from agents import AgentError, make_agent, rules_for
 from agents.ppo import MODEL_FILE, RUN_FILE, Run, load, load_model, read_run
 from agents.training import SETTINGS, TrainingError, replace_file, rollout_shape, stream_seed
 from mm_gym import ConfigurationError, MarketConfig, configure
@@ -324,10 +324,10 @@ def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
     capsys.readouterr()
     train.compare(folder, CONFIG)
     printed = capsys.readouterr().out
-    assert all(rule in printed for rule in RULES)
+    assert all(rule in printed for rule in rules_for(CONFIG))
     objectives = {
         name: run_sessions(functools.partial(make_agent, name), CONFIG, episodes=8, seed=0).objective
-        for name in (*RULES, str(folder))
+        for name in (*rules_for(CONFIG), str(folder))
     }
     learned = objectives.pop(str(folder))
     assert f"{learned.mean():.1f}" in printed

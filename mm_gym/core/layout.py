@@ -26,6 +26,9 @@ NO_ORDER = -1
 MARKET_LEVELS = 128
 MARKET_ORDERS = 256
 
+# Distances from the opposite best, in ticks, at which zero-intelligence makers may place orders.
+MAKER_DISTANCES = 64
+
 # Quotes under way to the exchange when latency exceeds the decision interval.
 QUOTES_IN_FLIGHT = 64
 
@@ -38,6 +41,7 @@ class Makers(IntEnum):
 
     NONE = 0
     ANCHORED = 1
+    ZERO_INTELLIGENCE = 2
 
 
 class TakerKind(IntEnum):
@@ -198,8 +202,10 @@ RULES = _record(
         ("informed_price_limit", "i8"),
         ("mixed", "i8"),
         ("makers", "i8"),
-        ("maker_rate", "f8"),
-        ("maker_cancel_rate", "f8"),
+        ("maker_rate", "f8"),  # of limit orders on each side
+        ("maker_cancel_rate", "f8"),  # of each order; for zero intelligence the largest at any distance
+        ("limit_order_share", "f8", (MAKER_DISTANCES,)),  # at this distance from the opposite best or nearer
+        ("cancel_share", "f8", (MAKER_DISTANCES,)),  # of maker_cancel_rate, at this distance
         ("maker_depth", "f8"),
         ("maker_size_log_miss", "f8"),
         ("maker_gap", "f8", (MARKET_ORDERS + 1,)),  # [s] mean time between maker events by number of resting orders

@@ -4,6 +4,10 @@
 efficient price V, and cancel each at rate `maker_cancel_rate`. They read public news at once: an order that V
 has crossed is pulled. `NONE` is the dealer market, in which only the agent quotes.
 
+`ZERO_INTELLIGENCE` makers know no V (Cont, Stoikov and Talreja 2010, section 3): orders come and go at rates that
+hang on their distance from the opposite best quote alone. The agent's own quotes do not count as best, so that it
+cannot lead them by the nose; but nobody crosses them.
+
 The time to the next event is exponential, so when the total rate changes (an order is taken by somebody else) what is
 left of it is stretched by the ratio of the rates: exact, and without a fresh draw.
 """
@@ -13,7 +17,7 @@ import math
 from mm_gym.core.book import add, cancel, price_key
 from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, PUBLIC, Makers
-from mm_gym.core.quotes import best_key
+from mm_gym.core.quotes import best_key, current_mid, public_level
 from mm_gym.core.random import exponential, geometric_size, uniform
 
 # Places in the pool and in each side's levels that background orders leave free for the agent's two quotes.
@@ -64,10 +68,13 @@ def maker_event(market):
     if draw < 2.0 * rules.maker_rate:
         _place_order(market, BID if draw < rules.maker_rate else ASK)
     else:
-        place = int((draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate)
+        chosen = (draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate
         # Rounding may lead one past the last.
-        slot = market.book.live[min(place, market.book.n_live - 1)]
-        if market.book.orders[slot].owner == PUBLIC:
+        place = min(int(chosen), market.book.n_live - 1)
+        slot = market.book.live[place]
+        if market.book.orders[slot].owner == PUBLIC and (
+            rules.makers == Makers.ANCHORED or chosen - place < _cancel_share(market, slot)
+        ):
             cancel(market.book, slot)
     market.next_maker = math.inf
     _draw_next(market)
@@ -75,19 +82,52 @@ def maker_event(market):
 
 @hot_kernel
 def _place_order(market, side):
-    """An order behind V, pulled back so that it does not cross, refused when the book has no more room."""
-    rules = market.rules
+    """A new order, pulled back so that it does not cross, refused when the book has no more room."""
     book = market.book
-    depth = exponential(market.maker_words) * rules.maker_depth
-    # A key is rounded down on both sides: bids to the tick below, asks to the tick above.
-    key = int(math.floor(price_key(side, market.efficient_price) - depth))
+    if market.rules.makers == Makers.ANCHORED:
+        key = _key_behind_value(market, side)
+    else:
+        key = _key_from_opposite_best(market, side)
     key = min(key, -best_key(book, 1 - side) - 1)
-    size = geometric_size(market.maker_words, rules.maker_size_log_miss)
+    size = geometric_size(market.maker_words, market.rules.maker_size_log_miss)
     if (
         book.n_live < book.orders.shape[0] - _RESERVED_ORDERS
         and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
     ):
         add(book, side, price_key(side, key), size, PUBLIC)
+
+
+@hot_kernel
+def _key_behind_value(market, side):
+    depth = exponential(market.maker_words) * market.rules.maker_depth
+    # A key is rounded down on both sides: bids to the tick below, asks to the tick above.
+    return int(math.floor(price_key(side, market.efficient_price) - depth))
+
+
+@kernel
+def _key_from_opposite_best(market, side):
+    draw = uniform(market.maker_words)
+    distance = 1
+    while draw >= market.rules.limit_order_share[distance - 1]:
+        distance += 1
+    return _opposite_best(market, side) - distance
+
+
+@kernel
+def _cancel_share(market, slot):
+    """Of the largest rate at which orders are cancelled, what holds at this one's distance."""
+    order = market.book.orders[slot]
+    distance = _opposite_best(market, order.side) - order.key
+    return market.rules.cancel_share[min(distance, market.rules.cancel_share.shape[0]) - 1]
+
+
+@kernel
+def _opposite_best(market, side):
+    """The best public price of the other side, as a key of this one; if there is none, what the mid has it to be."""
+    level = public_level(market, 1 - side)
+    if level >= 0:
+        return -market.book.levels[1 - side, level].key
+    return int(math.floor(price_key(side, current_mid(market)))) + 1
 
 
 @kernel

@@ -4,10 +4,12 @@ A decision is: send quotes, let events happen until the next decision, mark the 
 written here once, for one market; `entry_points` loops over many.
 """
 
+import math
+
 from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
 from mm_gym.core.book import clear
 from mm_gym.core.kernel import hot_kernel, kernel
-from mm_gym.core.layout import InformedKind, Outcome
+from mm_gym.core.layout import InformedKind, Makers, Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
@@ -60,6 +62,8 @@ def let_happen(market, time):
         taker_event(market)
     else:
         receive_quotes(market)
+    if market.rules.makers == Makers.ZERO_INTELLIGENCE:
+        market.efficient_price = public_mid(market)
     reschedule_makers(market)
 
 
@@ -90,6 +94,13 @@ def run_until_recording(market, end, fill_rows, path_rows):
 
 
 @kernel
+def _do_without_value(market):
+    """The book alone makes the price: nothing drifts or is foreseen, and the efficient price is what the book says."""
+    market.signal = 0.0
+    market.next_value = math.inf
+
+
+@kernel
 def reset_one(market, seed_words):
     """Start a session: seed the four streams, let the book fill without the agent, open the account, observe."""
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
@@ -108,6 +119,8 @@ def reset_one(market, seed_words):
     clear(market.book)
     clear_quotes(market.quotes)
     start_value(market)
+    if rules.makers == Makers.ZERO_INTELLIGENCE:
+        _do_without_value(market)
     market.mid = market.efficient_price
     open_account(market.account, market.mid)
     start_features(market)

@@ -11,7 +11,7 @@ from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
 from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
 from mm_gym.evaluation.experiments.laboratory import AgentNamer
 from mm_gym.evaluation.report import Entry
-from mm_gym.evaluation.rollout import Cell, run_cells
+from mm_gym.evaluation.rollout import Cell, run_cells, shown_name
 from mm_gym.evaluation.table import summarise
 from mm_gym.regimes import with_informed
 
@@ -75,8 +75,8 @@ def run_grid(
     if reference is not None and reference not in agents:
         raise ConfigurationError(f"the reference {reference!r} is none of the agents; {nearest(reference, agents)}")
     cells = [Cell(agent, name_agent(agent), config) for config, _ in markets for agent in agents]
-    for cell in cells:
-        cell.make_agent(cell.config)  # an agent that cannot be made is found out now, not after the others have run
+    # An agent that cannot be made is found out now, not after the others have run.
+    shown = {cell.agent: shown_name(cell.agent, cell.make_agent(cell.config)) for cell in cells}
     total = len(cells) * episodes
     sessions = run_cells(
         cells, episodes, seed, jobs, on_batch=None if on_batch is None else lambda done: on_batch(done, total)
@@ -88,8 +88,8 @@ def run_grid(
         share = f", p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
         market = config.regime + share + "".join(f", {name} = {value:g}" for name, value in swept.items())
         for agent, result in here.items():
-            results.rows.append(summarise(agent, result, compared_with) | swept)
-            results.entries.append(Entry(f"{agent}, {market}", agent, result))
+            results.rows.append(summarise(shown[agent], result, compared_with) | swept)
+            results.entries.append(Entry(f"{shown[agent]}, {market}", shown[agent], result))
     return results
 
 

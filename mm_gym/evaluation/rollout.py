@@ -6,7 +6,7 @@ same arrivals (common random numbers). Different seeds share no session.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.markets import Markets
 
+CHEATS = " (shown the signal)"  # what tables add to the name of an agent that cheats
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
 _PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
@@ -32,6 +33,26 @@ class Predicts(Protocol):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[Any, Any]: ...
+
+
+class Cheats(Predicts, Protocol):
+    """An agent that says so (`cheats = True`) is shown the truth in place of `predict`; no other agent is."""
+
+    cheats: bool
+
+    def predict_knowing(self, observations: Any, signal: Any, gap: Any) -> Any:
+        """Actions, given the signal and V - mid [ticks] as well; shape (n,) each."""
+        ...
+
+
+def cheats(agent: Predicts) -> TypeGuard[Cheats]:
+    """Whether an agent asks to be shown the truth."""
+    return bool(getattr(agent, "cheats", False))
+
+
+def shown_name(name: str, agent: Predicts) -> str:
+    """The name of an agent as tables have it: one that cheats is marked."""
+    return f"{name}{CHEATS}" if cheats(agent) else name
 
 
 @dataclass(frozen=True)
@@ -183,7 +204,7 @@ def _run_batch(
     horizons: tuple[float, ...],
 ) -> Sessions:
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
-    makers = 2.0 * config.maker_rate if config.makers != "none" else 0.0
+    makers = 2.0 * float(config.to_rules()["maker_rate"]) if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
     while True:
@@ -220,7 +241,11 @@ def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.ND
     state = None
     starts = np.ones(n, dtype=np.bool_)
     for step in range(steps):
-        actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        if cheats(agent):
+            gap = outcomes[:, Outcome.EFFICIENT_PRICE] - outcomes[:, Outcome.MID]
+            actions = agent.predict_knowing(observations, outcomes[:, Outcome.SIGNAL], gap)
+        else:
+            actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
         before = _tape(markets)
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         noted[:, step + 1] = outcomes[:, columns].T

@@ -92,7 +92,7 @@ def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: 
     assert facts["observation"] == list(OBSERVATION_NAMES)
     assert facts["action"] == ["bid_offset", "ask_offset"]
     assert (facts["max_offset"], facts["max_inventory"]) == (10.0, 50)
-    assert facts["market"] == CONFIG.to_dict()
+    assert facts["market"] == json.loads(json.dumps(CONFIG.to_dict()))
     assert facts["training"] == {"seed": 7, "steps_done": 64, "versions": {"mm-gym": "0.1.0"}}
     assert [(value.name, value.shape[1]) for value in (*session.get_inputs(), *session.get_outputs())] == [
         ("observation", len(OBSERVATION_NAMES)),

@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -13,10 +14,13 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 import mm_gym
-from agents import RULES, AgentError, make_agent, parse_agent
+from agents import RULES, AgentError, make_agent, parse_agent, rules_for
 from mm_gym import MarketConfig, configure
+from mm_gym.core.layout import Obs
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.theory import avellaneda_stoikov as theory
+from mm_gym.theory import cartea_jaimungal, gueant_lehalle_fernandez_tapia
+from mm_gym.theory.dealer_bellman import DealerProblem, policy_value
 
 SESSION = {"session_steps": 60, "max_inventory": 8}
 N_MARKETS = 16
@@ -120,6 +124,185 @@ def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_t
     assert config.volatility**2 < 0.6 * variance
 
 
+@pytest.mark.parametrize(
+    "name, formula, given, parameters",
+    [
+        (
+            "gueant_lehalle_fernandez_tapia",
+            gueant_lehalle_fernandez_tapia.optimal_depths,
+            {"risk_aversion": 0.1, "volatility": 0.5, "arrival_rate": 0.8},
+            {"risk_aversion": 0.1, "volatility": 0.5, "arrival_rate": 0.8, "fill_decay": 0.5},
+        ),
+        (
+            "cartea_jaimungal",
+            cartea_jaimungal.optimal_depths,
+            {"buy_rate": 0.7},
+            {
+                "buy_rate": 0.7,
+                "sell_rate": 0.5,
+                "fill_decay": 0.5,
+                "running_penalty": 0.02,
+                "terminal_penalty": 0.125,
+            },
+        ),
+    ],
+)
+def test_tabulated_rules_quote_the_theorys_depths_of_the_moment(
+    name: str, formula: Callable[..., Any], given: dict[str, float], parameters: dict[str, float]
+) -> None:
+    fields = {"taker_tolerance": 2.0, "inventory_penalty": 0.02, "close_out_impact": 0.125, "volatility": 0.5}
+    config = configure("dealer", **SESSION, **fields)
+
+    def depths(inventory: int, time_left: float) -> tuple[float, float]:
+        quotes = formula(inventory, time_left, max_inventory=config.max_inventory, **parameters)
+        return float(quotes.bid), float(quotes.ask)
+
+    check_offsets(make_agent(name, config, **given), config, depths, 1600)
+
+
+# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, with 100 ticks to the unit of price; the mid stands
+# still, which takes luck away and leaves every mean as it is.
+DEALER = configure(
+    "dealer",
+    taker_rate=20.0,
+    taker_tolerance=100.0,
+    decision_interval=0.01,
+    value_interval=0.01,
+    session_steps=100,
+    inventory_penalty=50.0,
+    close_out_impact=0.1,
+    max_inventory=20,
+    max_offset=1000.0,
+    volatility=0.0,
+)
+
+
+def test_bellman_earns_the_exact_value_and_more_than_every_other_rule() -> None:
+    """1,024 sessions give the mean with an s.e. of about 7 ticks of 628.
+
+    Against each other rule but one the paired difference is above zero by three s.e. The continuous formula of Cartea
+    and Jaimungal is within a tick of the optimum here, which no simulation tells apart: it is held to its own exact
+    value.
+    """
+    earned = {
+        name: run_sessions(partial(make_agent, name), DEALER, 1024, 0).objective / 100.0 for name in rules_for(DEALER)
+    }
+    best = earned.pop("bellman")
+    error = best.std() / math.sqrt(len(best))
+    assert error < 0.08
+    assert abs(best.mean() - 6.277794) < 3.0 * error
+    near = earned.pop("cartea_jaimungal")
+    lots, left = np.arange(-20, 21), np.arange(100, 0, -1)[:, None] / 100.0
+    theirs = cartea_jaimungal.optimal_depths(
+        lots,
+        left,
+        buy_rate=10.0,
+        sell_rate=10.0,
+        fill_decay=1.0,
+        running_penalty=0.5,
+        terminal_penalty=0.001,
+        max_inventory=20,
+    )
+    problem = DealerProblem(10.0, 10.0, 1.0, 0.5, 0.001, 0.01, 100)
+    exact = policy_value(problem, np.maximum(theirs.ask, 0.0), np.maximum(theirs.bid, 0.0))[0, 20]
+    assert 6.26 < exact < 6.277794
+    assert abs(near.mean() - exact) < 3.0 * near.std() / math.sqrt(len(near))
+    assert len(earned) == 7
+    for other in earned.values():
+        gap = best - other
+        assert gap.mean() > 3.0 * gap.std() / math.sqrt(len(gap))
+
+
+@pytest.mark.parametrize("fields", [{"regime": "noise"}, {"regime": "dealer", "p_informed": 0.2}])
+def test_bellman_refuses_a_market_that_its_equation_does_not_describe(fields: dict[str, Any]) -> None:
+    config = configure(**fields)
+    assert "bellman" not in rules_for(config)
+    with pytest.raises(AgentError, match=r"the dealer market was wanted.*write --regimes dealer or configure"):
+        make_agent("bellman", config)
+
+
+def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who_trades() -> None:
+    """Worth to a buyer is the mean of V + edge s over signals, each counted as often as buyers come if it is that.
+
+    Buyers are reckoned with at the quotes that rest when it decides, those it sent before.
+    """
+    config = configure("informed", p_informed=0.6, session_steps=50)
+    agent: Any = make_agent("glosten_milgrom", config, half_spread=1.25, skew=0.125)
+    env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict()).unwrapped
+    observation, info = env.reset(seed=2)
+    state = None
+    worths = []
+    for step in range(config.session_steps):
+        before = agent.filter.start(observation[None]) if state is None else state
+        action, state = agent.predict(observation, state)
+        edge = config.edge_per_signal * (1.0 - 0.5 ** ((config.session_steps - step) / config.signal_half_life))
+        offsets = []
+        for side, takers in zip((1.0, -1.0), agent.filter.takers(state, before.quotes), strict=True):
+            wanted = sum(
+                weight * rate * (gap + edge * signal)
+                for weight, rate, gap, signal in zip(
+                    state.weight[0, 0], takers[0, 0], state.gap[0, 0], agent.filter.signals, strict=True
+                )
+            ) / (state.weight[0, 0] @ takers[0, 0])
+            worths.append(wanted)
+            offsets.append(1.25 + side * (wanted - 0.125 * info["inventory"]))
+        ask, bid = np.clip(offsets, 0.0, config.max_offset)
+        np.testing.assert_allclose(0.5 * config.max_offset * (1.0 + action), [bid, ask], atol=1e-4)
+        observation, _, _, _, info = env.step(action)
+    assert np.ptp(worths) > 1.0
+
+
+def test_what_is_known_of_the_signal_is_worth_money_and_no_more_is_known_than_the_signal() -> None:
+    """Objectives of 64 sessions, paired: knowing beats inferring, and inferring beats not looking, by three s.e."""
+    config = configure("informed", p_informed=0.4, session_steps=300)
+    earned = {
+        name: run_sessions(partial(make_agent, name), config, 64, 0).objective
+        for name in ("oracle", *rules_for(config))
+    }
+    known, inferred = earned.pop("oracle"), earned.pop("glosten_milgrom")
+    for more, less in [(known, inferred), *((inferred, other) for other in earned.values())]:
+        gap = more - less
+        assert gap.mean() > 3.0 * gap.std() / math.sqrt(len(gap))
+
+
+def test_only_who_says_that_it_cheats_is_shown_the_truth() -> None:
+    config = configure("informed", session_steps=5)
+    shown: list[tuple[Any, ...]] = []
+
+    class Spy(RULES["fixed_spread"]):  # type: ignore[misc]
+        def predict_knowing(self, *arguments: Any) -> Any:
+            shown.append(arguments)
+            return self.predict(arguments[0])[0]
+
+    class Cheat(Spy):
+        cheats = True
+
+    honest, cheating = run_sessions(Spy, config, 3), run_sessions(Cheat, config, 3)
+    assert len(shown) == config.session_steps
+    np.testing.assert_array_equal(honest.objective, cheating.objective)
+    for observations, signal, gap in shown:
+        assert observations.shape == (3, len(mm_gym.OBSERVATION_NAMES))
+        assert signal.shape == gap.shape == (3,)
+    gaps = np.array([gap for _, _, gap in shown])
+    np.testing.assert_allclose(gaps.T, (honest.value_path - honest.mid_path)[:, :-1], atol=1e-9)
+
+
+def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(observations: npt.NDArray[np.float32]) -> None:
+    config = configure("informed", **SESSION)
+    oracle: Any = make_agent("oracle", config, half_spread=3.0, skew=0.5)
+    start = np.zeros((1, len(mm_gym.OBSERVATION_NAMES)), np.float32)
+    start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = 2 / config.max_inventory, 20.0 / config.session_length
+    # Half of the edge is left in a half-life: worth 0.25 + 0.5 edge; long two lots, both quotes move down by 1.
+    action = oracle.predict_knowing(start, np.array([1.0]), np.array([0.25]))[0]
+    worth = 0.25 + 0.5 * config.edge_per_signal
+    wanted = np.array([3.0 + 1.0 - worth, 3.0 - 1.0 + worth])
+    np.testing.assert_allclose(0.5 * config.max_offset * (1.0 + action), wanted, atol=1e-5)
+    assert "oracle" in RULES
+    assert "oracle" not in rules_for(config)
+    with pytest.raises(AgentError, match=r"which does not show the signal; write evaluate\.py --agents oracle"):
+        oracle.predict(observations)
+
+
 def test_random_quotes_are_uniform_over_all_offsets_and_repeat_with_the_seed() -> None:
     """The mean of 20,000 uniform numbers has an s.e. of 1 / sqrt(12 * 20000) of their range."""
     config = configure("noise")
@@ -142,14 +325,14 @@ def observations() -> npt.NDArray[np.float32]:
     return moments_of_a_session(make_agent("fixed_spread", config, half_spread=0.5), config)[40][0]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", rules_for(configure("noise")))
 def test_predict_takes_one_observation_or_many_and_stays_in_the_action_space(
     name: str, observations: npt.NDArray[np.float32]
 ) -> None:
     config = configure("noise", **SESSION)
     space = gymnasium.make("MarketMaking-v0").action_space
     many, state = make_agent(name, config).predict(observations, state=None, episode_start=np.ones(16, np.bool_))
-    assert state is None
+    assert (state is not None) == (name == "glosten_milgrom")
     assert many.shape == (N_MARKETS, 2)
     assert many.dtype == np.float32
     assert all(action in space for action in many)
@@ -161,7 +344,7 @@ def test_predict_takes_one_observation_or_many_and_stays_in_the_action_space(
         np.testing.assert_array_equal(many[5], one)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", rules_for(configure("noise")))
 def test_an_agent_pickles_and_goes_on_as_it_would_have(name: str, observations: npt.NDArray[np.float32]) -> None:
     agent = make_agent(name, configure("noise", **SESSION))
     agent.predict(observations)
@@ -169,7 +352,7 @@ def test_an_agent_pickles_and_goes_on_as_it_would_have(name: str, observations: 
     np.testing.assert_array_equal(copy.predict(observations)[0], agent.predict(observations)[0])
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", rules_for(configure("noise")))
 def test_stable_baselines3_evaluates_every_rule(name: str) -> None:
     """Its `evaluate_policy` finds the rewards that a loop of our own finds."""
 
@@ -186,9 +369,10 @@ def test_stable_baselines3_evaluates_every_rule(name: str) -> None:
 
     env, agent, expected = fresh(), make_agent(name, config), []
     for _ in range(3):
-        observation, ended, total = env.reset()[0], False, 0.0
+        observation, ended, total, state = env.reset()[0], False, 0.0, None
         while not ended:
-            observation, reward, ended, _, _ = env.step(agent.predict(observation[None])[0][0])
+            actions, state = agent.predict(observation[None], state=state)
+            observation, reward, ended, _, _ = env.step(actions[0])
             total += reward
         expected.append(total)
     assert rewards == pytest.approx(expected, abs=1e-5)  # Monitor rounds to six places

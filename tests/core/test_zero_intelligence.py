@@ -1,0 +1,102 @@
+"""The book of Cont, Stoikov and Talreja (2010): against exact probabilities, published figures and an obvious twin."""
+
+import numpy as np
+import pytest
+
+from mm_gym import configure
+from mm_gym.config import ConfigurationError
+from mm_gym.core.layout import ASK, BID, Outcome
+from mm_gym.theory.cont_stoikov_talreja import up_move_probability
+from tests.core.laboratory import assert_agrees, offsets, started, step
+from validation import cont_stoikov_talreja as paper
+
+
+@pytest.mark.parametrize("bid_lots, ask_lots", [(1, 1), (1, 4), (3, 2), (5, 3)])
+def test_the_next_move_of_the_mid_is_up_as_often_as_the_exact_formula_says(bid_lots: int, ask_lots: int) -> None:
+    (row,) = paper.move_rows(bid_lots, ask_lots, sessions=2000, seed=0)  # s.e. 1 point
+    assert_agrees(row.ours, row.reference, row.standard_error, row.what)
+
+
+def test_other_rates_at_the_touch_give_other_probabilities() -> None:
+    # The same measurement where the effect is another: were the rates at distance one not used, this would not move.
+    per_minute = {"limit_rate": 4.0, "market_rate": 0.94, "cancel_rate": 0.71}
+    busy = configure(
+        "zero_intelligence",
+        decision_interval=60.0,
+        session_steps=10**6,
+        warm_up=0.0,
+        max_offset=1e3,
+        limit_order_rates=(per_minute["limit_rate"] / 60.0, 1.5 / 60.0),
+        cancel_rates=(per_minute["cancel_rate"] / 60.0, 0.5 / 60.0),
+    )
+    exact = float(up_move_probability(1, 5, **per_minute))  # 0.28
+    share = paper.up_share(busy, 1, 5, 2000, np.random.SeedSequence(0))
+    error = np.sqrt(exact * (1.0 - exact) / 2000)
+    assert_agrees(share, exact, error)
+    assert share - 0.1878 > 6.0 * error  # what it is at the usual rates
+
+
+def test_spread_and_depths_are_those_of_the_paper_and_of_the_obvious_twin() -> None:
+    for row in paper.book_rows(hours=150.0, seed=0):
+        assert_agrees(row.ours, row.reference, row.standard_error, row.what)
+
+
+def test_the_price_wanders_though_nothing_moves_it_but_orders() -> None:
+    markets = started(64, "zero_intelligence")
+    first = markets.records["mid"].copy()
+    for _ in range(200):
+        outcomes = step(markets, 1e9, 1e9)
+        # No value: what the session says it is worth is what the book says.
+        np.testing.assert_array_equal(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.MID])
+        assert not outcomes[:, Outcome.SIGNAL].any()
+    moves = markets.records["mid"] - first
+    assert moves.std() > 2.0
+    assert_agrees(moves.mean(), 0.0, moves.std(ddof=1) / 8.0)
+
+
+def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -> None:
+    markets = started(32, "zero_intelligence", decision_interval=1.0)
+    for _ in range(300):
+        markets.step(offsets(markets, 0.0, 0.0))
+        book = markets.records["book"]
+        rows = np.arange(len(markets))
+        best = [book["levels"]["key"][rows, side, book["n_levels"][:, side] - 1] for side in (BID, ASK)]
+        assert (best[BID] < -best[ASK]).all()
+    # A quote in the middle of an empty book is not taken for the best: bids arrive from the mid's own tick down.
+    lone = started(
+        200, "zero_intelligence", warm_up=0.0, taker_rate=0.0, decision_interval=1.0, limit_order_rates=(0.05,)
+    )
+    lone.step(offsets(lone, 15.0, 15.0))
+    for _ in range(20):
+        lone.step(offsets(lone, 15.0, 15.0))
+    levels = lone.records["book"]
+    second_best = [key for i in range(200) for key in levels["levels"]["key"][i, BID, : levels["n_levels"][i, BID]]]
+    public = [key for key in second_best if key > 10_000 - 15]
+    assert len(public) > 100
+    assert min(public) >= 10_000 - 5  # a few ticks of random walk, and not fourteen from the agent's ask
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"limit_order_rates": ()}, "without limit_order_rates"),
+        ({"cancel_rates": ()}, "without cancel_rates"),
+        ({"p_informed": 0.3}, "no value to know of"),
+        ({"signal_drift": 0.1}, "no value to know of"),
+        ({"limit_order_rates": 3.0}, "no sequence of rates"),
+        ({"limit_order_rates": ("a",)}, "no sequence of rates"),
+        ({"cancel_rates": (0.1, -0.1)}, "out of range"),
+        ({"cancel_rates": (0.1,) * 65}, "65 rates, more than 64"),
+        ({"limit_order_rates": (10.0,)}, "orders a side in a book with room for 128"),
+        ({"cancel_rates": (0.01, 0.0)}, "orders a side in a book with room for 128"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused_with_what_to_write(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        configure("zero_intelligence", **fields)
+
+
+def test_rates_come_back_from_json_as_they_were() -> None:
+    config = configure("zero_intelligence")
+    as_json = {name: list(value) if isinstance(value, tuple) else value for name, value in config.to_dict().items()}
+    assert configure(**as_json) == config

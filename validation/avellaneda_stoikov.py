@@ -1,0 +1,109 @@
+"""Table 1 of Avellaneda and Stoikov (2008) and its siblings at other gamma, in the environment's dealer market.
+
+The paper fills an order with probability lambda dt, an event-driven market with 1 - exp(-lambda dt), so each row's
+reference is exact for the dynamics simulated: `exact_moments` with fill probability "exponential" at the paper's dt,
+and with "continuous" in the limit. The environment quotes no nearer than the mid, and so does the reference.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from agents.avellaneda_stoikov import AvellanedaStoikovAgent
+from agents.base import QuotingAgent
+from agents.fixed_spread import FixedSpreadAgent
+from mm_gym import MarketConfig
+from mm_gym.theory import avellaneda_stoikov as paper
+from mm_gym.theory._shared import Depths, FloatArray
+from validation.markets import TICKS, dealer_market, play
+from validation.row import Row, deviation_row, mean_row
+
+ARRIVAL_RATE, FILL_DECAY, VOLATILITY, HORIZON = 140.0, 1.5, 2.0, 1.0
+PAPER_STEPS = 200
+SMALL_STEPS = 4000
+PUBLISHED = {
+    (0.1, "inventory"): (64.8925, 6.5432, 2.9268),
+    (0.1, "symmetric"): (68.2228, 13.4558, 8.3994),
+}
+"""With the paper's own fill probability: mean and standard deviation of the profit, and of the final inventory."""
+
+
+def rows(sessions: int, seed: int) -> list[Row]:
+    """The paper's own dynamics computed, then ours simulated at the paper's dt and at a twentieth of it."""
+    table = computed_rows()
+    cases = [(gamma, PAPER_STEPS, sessions) for gamma in (0.01, 0.1, 0.5, 1.0)] + [(0.1, SMALL_STEPS, sessions // 4)]
+    for index, (gamma, steps, n) in enumerate(cases):
+        for strategy in ("inventory", "symmetric"):
+            table += simulated_rows(gamma, strategy, steps, n, (seed, index))
+    return table
+
+
+def computed_rows() -> list[Row]:
+    """What `exact_moments` says of the paper's own fill probability."""
+    table = []
+    for (gamma, strategy), published in PUBLISHED.items():
+        moments = _moments(gamma, strategy, PAPER_STEPS, "literal", at_mid=False)
+        for name, theirs, ours in zip(_NAMES, published, moments, strict=True):
+            table.append(Row(f"gamma {gamma:g}, {strategy}, dt 0.005 literal: {name}", theirs, ours))
+    return table
+
+
+def simulated_rows(gamma: float, strategy: str, steps: int, sessions: int, seed: tuple[int, ...]) -> list[Row]:
+    """A strategy in the environment; at many steps the reference is the limit of continuous time."""
+    # The agents speak ticks.
+    if strategy == "inventory":
+        maker: Callable[[MarketConfig], QuotingAgent] = partial(
+            AvellanedaStoikovAgent,
+            risk_aversion=gamma / TICKS,
+            volatility=VOLATILITY * TICKS,
+            fill_decay=FILL_DECAY / TICKS,
+        )
+    else:
+        maker = partial(FixedSpreadAgent, half_spread=_half_spread(gamma) * TICKS)
+    config = dealer_market(
+        arrival_rate=ARRIVAL_RATE, fill_decay=FILL_DECAY, volatility=VOLATILITY, horizon=HORIZON, steps=steps
+    )
+    ends = play(maker, config, sessions, seed)
+    limit = steps == SMALL_STEPS
+    mean, deviation, inventory = _moments(gamma, strategy, steps, "continuous" if limit else "exponential")
+    what = f"gamma {gamma:g}, {strategy}, dt {HORIZON / steps:g}"
+    note = "limit dt to 0" if limit else "event-driven"
+    return [
+        mean_row(f"{what}: {_NAMES[0]}", mean, ends.profit, note),
+        deviation_row(f"{what}: {_NAMES[1]}", deviation, ends.profit, note),
+        deviation_row(f"{what}: {_NAMES[2]}", inventory, ends.inventory, note),
+    ]
+
+
+_NAMES = ("mean profit", "sd of profit", "sd of final inventory")
+
+
+def _half_spread(gamma: float) -> float:
+    return paper.average_half_spread(
+        HORIZON, risk_aversion=gamma, volatility=VOLATILITY, fill_decay=FILL_DECAY, steps=PAPER_STEPS
+    )
+
+
+def _moments(
+    gamma: float, strategy: str, steps: int, fill_probability: paper.FillProbability, at_mid: bool = True
+) -> tuple[float, float, float]:
+    if strategy == "inventory":
+        free = paper.inventory_strategy(risk_aversion=gamma, volatility=VOLATILITY, fill_decay=FILL_DECAY)
+    else:
+        free = paper.symmetric_strategy(_half_spread(gamma))
+
+    def no_nearer_than_the_mid(inventory: FloatArray, time_left: float) -> Depths:
+        return Depths(*(np.maximum(side, 0.0) for side in free(inventory, time_left)))
+
+    moments = paper.exact_moments(
+        no_nearer_than_the_mid if at_mid else free,
+        volatility=VOLATILITY,
+        fill_decay=FILL_DECAY,
+        arrival_rate=ARRIVAL_RATE,
+        horizon=HORIZON,
+        steps=steps,
+        fill_probability=fill_probability,
+        max_inventory=50,
+    )
+    return moments.mean_profit, moments.std_profit, moments.std_inventory

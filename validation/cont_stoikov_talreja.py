@@ -1,0 +1,232 @@
+"""The zero-intelligence book of Cont, Stoikov and Talreja (2010), measured on the book that the environment uses.
+
+The chance that the mid's next move is up is exact (`mm_gym.theory.cont_stoikov_talreja`). Spread and depths have no
+closed form: their reference is `_reference_book`, the model once more, written with nothing in mind but to be obvious.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from mm_gym import MarketConfig, configure
+from mm_gym.core.entry_points import book_add, book_clear
+from mm_gym.core.layout import ASK, BID, Outcome
+from mm_gym.markets import Markets
+from mm_gym.theory.cont_stoikov_talreja import up_move_probability
+from validation.markets import error_of_share
+from validation.row import Row
+
+QUEUES = range(1, 6)
+DISTANCES = 5
+PUBLISHED_SPREADS = (0.742, 0.188, 0.051, 0.0145)
+PUBLISHED_MEAN_SPREAD = 1.36
+_MINUTE = 60.0
+
+
+def rows(sessions: int, seed: int) -> list[Row]:
+    """Moves of the mid from each pair of queues, then the spread and the depths over hours of market time."""
+    table = [row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 5, seed)]
+    return table + book_rows(hours=sessions / 100.0, seed=seed)
+
+
+def move_rows(bid_lots: int, ask_lots: int, sessions: int, seed: int) -> list[Row]:
+    """The share of first moves of the mid that are up, from these queues at a spread of one tick."""
+    config = configure("zero_intelligence", decision_interval=_MINUTE, session_steps=10**6, warm_up=0.0, max_offset=1e3)
+    exact = up_move_probability(
+        bid_lots,
+        ask_lots,
+        limit_rate=config.limit_order_rates[0],
+        market_rate=config.taker_rate / 2.0,
+        cancel_rate=config.cancel_rates[0],
+    )
+    share = up_share(config, bid_lots, ask_lots, sessions, np.random.SeedSequence([seed, bid_lots, ask_lots]))
+    what = f"P(next move is up), {bid_lots} lots at the bid and {ask_lots} at the ask"
+    return [Row(what, float(exact), share, error_of_share(float(exact), sessions))]
+
+
+def up_share(config: MarketConfig, bid_lots: int, ask_lots: int, n: int, seeds: np.random.SeedSequence) -> float:
+    """Let n books start from these queues, with a deep queue on the next tick of either side, until the mid moves."""
+    markets = Markets(config, n, path_rows=256)
+    observations, outcomes = markets.empty_results()
+    generators = [np.random.default_rng(stream) for stream in seeds.spawn(n)]
+    markets.reset(np.arange(n), generators, observations, outcomes)
+    price = int(config.initial_price)
+    template = np.ascontiguousarray(markets.records["book"][:1])
+    book_clear(template)
+    for side, best, lots in ((BID, price, bid_lots), (ASK, price + 1, ask_lots)):
+        for _ in range(lots):
+            book_add(template, side, best, 1)
+        for _ in range(20):  # so that neither side can empty
+            book_add(template, side, best + (-1 if side == BID else 1), 1)
+    markets.records["book"] = template[0]
+    markets.records["n_path_rows"] = 0
+    start = price + 0.5
+    moved = np.zeros(n, dtype=bool)
+    far = np.ones((n, 2), dtype=np.float32)
+    while not moved.all():
+        markets.step(far)
+        moved = np.array([_first_move(markets, i, start) != 0.0 for i in range(n)])
+    return float(np.mean([_first_move(markets, i, start) > 0.0 for i in range(n)]))
+
+
+def _first_move(markets: Markets, i: int, start: float) -> float:
+    """By how much the mid was off its start when it first was; 0 if it has not been."""
+    path = markets.path_rows[i, : markets.records["n_path_rows"][i]]["mid"]
+    moves = path[path != start] - start
+    return float(moves[0]) if len(moves) else 0.0
+
+
+def book_rows(hours: float, seed: int, markets: int = 64) -> list[Row]:
+    """The time average of spread and depths of 64 books, beside the paper's figures and beside the reference."""
+    config = configure("zero_intelligence")
+    ours = environment_averages(config, hours, markets, seed)
+    theirs = reference_averages(config, hours, 16, seed)
+    names = ["mean spread"]
+    names += [f"time at a spread of {ticks}" for ticks in range(1, len(PUBLISHED_SPREADS) + 1)]
+    published = (PUBLISHED_MEAN_SPREAD, *PUBLISHED_SPREADS)
+    # The figures are given to two and three digits, so they are uncertain by that much.
+    table = [
+        Row(name, figure, mean, math.hypot(error, 0.5 * 10.0 ** -_digits(figure)), "published, rounded")
+        for name, figure, (mean, error) in zip(names, published, _means(ours), strict=False)
+    ]
+    names += [f"mean depth at distance {distance} [lots]" for distance in range(1, DISTANCES + 1)]
+    for name, (mean, error), (slow, slow_error) in zip(names, _means(ours), _means(theirs), strict=True):
+        table.append(Row(name, slow, mean, math.hypot(error, slow_error), "reference simulation"))
+    return table
+
+
+def _digits(figure: float) -> int:
+    return len(str(figure).split(".")[1])
+
+
+def _means(averages: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Mean and standard error over independent books, a pair per column."""
+    errors = averages.std(axis=0, ddof=1) / math.sqrt(len(averages))
+    return list(zip(averages.mean(axis=0).tolist(), errors.tolist(), strict=True))
+
+
+def environment_averages(config: MarketConfig, hours: float, n: int, seed: int) -> npt.NDArray[np.float64]:
+    """Mean spread, shares of time at spreads 1 to 4, mean depths at distances 1 to 5; a row per book.
+
+    Looked at every decision with the agent out of everybody's way; `hours` of market time are shared among the books.
+    """
+    steps = max(1, round(hours * 3600.0 / (config.decision_interval * n)))
+    markets = Markets(configure(**{**config.to_dict(), "session_steps": 10**9, "max_offset": 1e3}), n)
+    observations, outcomes = markets.empty_results()
+    markets.reset(np.arange(n), _generators(seed, n), observations, outcomes)
+    far = np.ones((n, 2), dtype=np.float32)
+    sums = np.zeros((n, 1 + len(PUBLISHED_SPREADS) + DISTANCES))
+    for _ in range(steps):
+        _, outcomes = markets.step(far)
+        spread = outcomes[:, Outcome.SPREAD]
+        sums[:, 0] += spread
+        for ticks in range(1, len(PUBLISHED_SPREADS) + 1):
+            sums[:, ticks] += spread == ticks
+        sums[:, 1 + len(PUBLISHED_SPREADS) :] += depth_profile(markets.records)
+    return sums / steps
+
+
+def _generators(seed: int, n: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(n)]
+
+
+def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """[lots] At 1, 2, ... ticks from the opposite best, mean of both sides; a row per market, the agent's included."""
+    book = records["book"]
+    keys, lots, n_levels = book["levels"]["key"], book["levels"]["lots"], book["n_levels"]
+    rows = np.arange(len(records))
+    best = [keys[rows, side, n_levels[:, side] - 1] for side in (BID, ASK)]
+    depth = np.zeros((len(records), DISTANCES))
+    for side in (BID, ASK):
+        distance = -best[1 - side][:, None] - keys[:, side]
+        resting = np.arange(keys.shape[2]) < n_levels[:, side, None]
+        for column in range(DISTANCES):
+            depth[:, column] += 0.5 * np.where(resting & (distance == column + 1), lots[:, side], 0).sum(axis=1)
+    return depth
+
+
+def reference_averages(config: MarketConfig, hours: float, n: int, seed: int) -> npt.NDArray[np.float64]:
+    """The same figures of `_reference_book`, averaged over time exactly."""
+    limits, cancels = np.array(config.limit_order_rates), np.array(config.cancel_rates)
+    seconds = hours * 3600.0 / n
+    seeds = np.random.SeedSequence([seed, 1]).generate_state(n)
+    return np.array(
+        [reference_book(limits, cancels, config.taker_rate / 2.0, seconds, config.warm_up, word) for word in seeds]
+    )
+
+
+def _reference_book(
+    limits: npt.NDArray[np.float64],
+    cancels: npt.NDArray[np.float64],
+    market_rate: float,
+    seconds: float,
+    warm_up: float,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """The model as the paper tells it: lots on a long ladder of prices, every rate added up anew at each event."""
+    np.random.seed(seed)  # noqa: NPY002
+    rungs = 400
+    bids = np.zeros(rungs, np.int64)
+    asks = np.zeros(rungs, np.int64)
+    # Full enough at first that no side empties before the book is its own.
+    bids[rungs // 2 - 9 : rungs // 2 + 1] = 5
+    asks[rungs // 2 + 1 : rungs // 2 + 11] = 5
+    totals = np.zeros(10)
+    time = -warm_up
+    while True:
+        best_bid = 0
+        for price in range(rungs):
+            if bids[price] > 0:
+                best_bid = price
+        best_ask = rungs - 1
+        for price in range(rungs - 1, -1, -1):
+            if asks[price] > 0:
+                best_ask = price
+        # In the order: bids arrive, asks arrive, bids are cancelled, asks are cancelled, market sell, market buy.
+        rates = np.zeros(4 * rungs + 2)
+        for price in range(rungs):
+            distance = best_ask - price
+            if 1 <= distance <= len(limits):
+                rates[price] = limits[distance - 1]
+            if bids[price] > 0:
+                rates[2 * rungs + price] = bids[price] * cancels[min(distance, len(cancels)) - 1]
+            distance = price - best_bid
+            if 1 <= distance <= len(limits):
+                rates[rungs + price] = limits[distance - 1]
+            if asks[price] > 0:
+                rates[3 * rungs + price] = asks[price] * cancels[min(distance, len(cancels)) - 1]
+        rates[4 * rungs] = market_rate
+        rates[4 * rungs + 1] = market_rate
+        cumulative = np.cumsum(rates)
+        wait = np.random.exponential(1.0 / cumulative[-1])  # noqa: NPY002
+        lasts = min(time + wait, seconds) - max(time, 0.0)
+        if lasts > 0.0:
+            spread = best_ask - best_bid
+            totals[0] += spread * lasts
+            if spread <= 4:
+                totals[spread] += lasts
+            for distance in range(1, 6):
+                totals[4 + distance] += 0.5 * (bids[best_ask - distance] + asks[best_bid + distance]) * lasts
+        time += wait
+        if time >= seconds:
+            return totals / seconds
+        event = np.searchsorted(cumulative, np.random.random() * cumulative[-1], side="right")  # noqa: NPY002
+        if event < rungs:
+            bids[event] += 1
+        elif event < 2 * rungs:
+            asks[event - rungs] += 1
+        elif event < 3 * rungs:
+            bids[event - 2 * rungs] -= 1
+        elif event < 4 * rungs:
+            asks[event - 3 * rungs] -= 1
+        elif event == 4 * rungs:
+            bids[best_bid] -= 1
+        else:
+            asks[best_ask] -= 1
+
+
+reference_book = cast("Callable[..., npt.NDArray[np.float64]]", njit(_reference_book))

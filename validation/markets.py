@@ -1,0 +1,89 @@
+"""Papers' units as markets here, and many sessions of an agent in them at once."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agents import Agent
+from mm_gym import MarketConfig, configure
+from mm_gym.actions import to_offsets
+from mm_gym.core.layout import Outcome
+from mm_gym.markets import Markets
+
+TICKS = 10_000
+"""In a paper's unit of price: quotes are rounded away from the mid by half a tick in the mean, which must not show."""
+_AT_ONCE = 4096
+
+
+def dealer_market(
+    *, arrival_rate: float, fill_decay: float, volatility: float, horizon: float, steps: int, **fields: Any
+) -> MarketConfig:
+    """The dealer regime as the papers have it: takers at A exp(-k delta) a side, a mid that is a Brownian motion.
+
+    Args:
+        arrival_rate: A [1 / time], takers of each side.
+        fill_decay: k [1 / price].
+        volatility: sigma [price / sqrt(time)].
+        horizon: T [time].
+        steps: decisions in it.
+        **fields: of `MarketConfig`, in its own units.
+    """
+    interval = horizon / steps
+    ours = {
+        "taker_rate": 2.0 * arrival_rate,
+        "taker_tolerance": TICKS / fill_decay,
+        "volatility": volatility * TICKS,
+        "decision_interval": interval,
+        "value_interval": interval,
+        "session_steps": steps,
+        "max_offset": 8.0 * TICKS / fill_decay,
+        "inventory_penalty": 0.0,
+    }
+    return configure("dealer", **(ours | fields))
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How sessions ended, shape (n,) each, in a paper's units of price."""
+
+    profit: npt.NDArray[np.float64]
+    """Cash plus inventory at the mid, before the close-out."""
+    objective: npt.NDArray[np.float64]
+    """Profit less the close-out and the running penalty."""
+    inventory: npt.NDArray[np.float64]
+
+
+def play(
+    make_agent: Callable[[MarketConfig], Agent], config: MarketConfig, sessions: int, seed: tuple[int, ...]
+) -> Ends:
+    """Let an agent quote through whole sessions. Nothing is recorded on the way: a hundred thousand are no burden."""
+    agent = make_agent(config)
+    parts = []
+    for first in range(0, sessions, _AT_ONCE):
+        n = min(_AT_ONCE, sessions - first)
+        markets = Markets(config, n)
+        observations, outcomes = markets.empty_results()
+        streams = np.random.SeedSequence([*seed, first]).spawn(n)
+        markets.reset(np.arange(n), [np.random.default_rng(stream) for stream in streams], observations, outcomes)
+        state, starts = None, np.ones(n, dtype=np.bool_)
+        objective = np.zeros(n)
+        for _ in range(config.session_steps):
+            actions, state = agent.predict(observations, state=state, episode_start=starts)
+            observations, outcomes = markets.step(to_offsets("offsets", actions, n))
+            inventory = outcomes[:, Outcome.INVENTORY]
+            objective -= config.inventory_penalty * config.decision_interval * inventory**2
+            starts[:] = False
+        close_out = markets.records["account"]["close_out"]
+        pnl = outcomes[:, Outcome.PNL]
+        parts.append((pnl + close_out, objective + pnl, inventory * TICKS))
+    profit, objective, inventory = (np.concatenate(part) / TICKS for part in zip(*parts, strict=True))
+    return Ends(profit, objective, inventory)
+
+
+def error_of_share(share: float, n: int) -> float:
+    """Standard error of a share among n independent draws."""
+    return math.sqrt(share * (1.0 - share) / n)
