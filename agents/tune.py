@@ -75,8 +75,8 @@ def _table(found: list[Tuned]) -> Group:
             table.add_column(escape(header), width=width, justify="right" if figure else "left", overflow="fold")
         for entry in entries:
             parameters = "\n".join(f"{name} = {value:.4g}" for name, value in entry.parameters.items())
-            gain = f"{entry.gain:.1f} [{entry.gain_low:.1f}, {entry.gain_high:.1f}]"
-            table.add_row(entry.agent, parameters or "defaults", f"{entry.objective:.1f}", escape(gain))
+            gain = f"{entry.gain:z.1f} [{entry.gain_low:z.1f}, {entry.gain_high:z.1f}]"
+            table.add_row(entry.agent, parameters or "defaults", f"{entry.objective:z.1f}", escape(gain))
         parts += [f"[bold]{regime}{f', p_informed = {share:g}' if share else ''}[/bold]", table]
     return Group(*parts)
 
