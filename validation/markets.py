@@ -55,6 +55,9 @@ class Ends:
     objective: npt.NDArray[np.float64]
     """Profit less the close-out and the running penalty."""
     inventory: npt.NDArray[np.float64]
+    signal: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64]
+    """+1 or -1: the side of takers that an imbalance favours."""
 
 
 def play(
@@ -79,9 +82,10 @@ def play(
             starts[:] = False
         close_out = markets.records["account"]["close_out"]
         pnl = outcomes[:, Outcome.PNL]
-        parts.append((pnl + close_out, objective + pnl, inventory * TICKS))
-    profit, objective, inventory = (np.concatenate(part) / TICKS for part in zip(*parts, strict=True))
-    return Ends(profit, objective, inventory)
+        money = np.stack([pnl + close_out, objective + pnl]) / TICKS
+        bias = markets.records["flow"]["bias"]
+        parts.append(np.concatenate([money, [inventory, outcomes[:, Outcome.SIGNAL], bias]]))
+    return Ends(*np.concatenate(parts, axis=1))
 
 
 def error_of_share(share: float, n: int) -> float:

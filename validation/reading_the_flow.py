@@ -1,0 +1,49 @@
+"""What reading the flow is worth: the exact filter against makers that ignore flow, and the oracle against the filter.
+
+No number was published for this market; what is wanted is a sign. All agents are at their defaults and live through the
+same sessions, so differences are paired.
+"""
+
+from functools import partial
+
+from agents import make_agent
+from mm_gym import configure
+from mm_gym.evaluation.rollout import Cell, run_cells
+from validation.row import Row, mean_row
+
+FLOW_BLIND = (
+    "fixed_spread",
+    "inventory_skew",
+    "avellaneda_stoikov",
+    "gueant_lehalle_fernandez_tapia",
+    "cartea_jaimungal",
+)
+SHARES = (0.2, 0.4, 0.6, 0.8)
+
+
+def rows(sessions: int, seed: int) -> list[Row]:
+    """Differences of the objective [ticks x lots a session] in noise and in informed flow; sessions of 1,000 s."""
+    episodes = max(64, sessions // 400)
+    table = differences("noise", 0.0, episodes, seed)
+    for share in SHARES:
+        table += differences("informed", share, episodes, seed)
+    return table
+
+
+def differences(regime: str, p_informed: float, episodes: int, seed: int) -> list[Row]:
+    """The filter less each maker that ignores flow, and the oracle less the filter."""
+    config = configure(regime, p_informed=p_informed)
+    names = (*FLOW_BLIND, "glosten_milgrom", "oracle")
+    cells = [Cell(name, partial(make_agent, name), config) for name in names]
+    objective = {
+        name: result.objective
+        for name, result in zip(names, run_cells(cells, episodes, seed, horizons=()), strict=True)
+    }
+    market = regime if p_informed == 0.0 else f"{regime} at {p_informed:g}"
+    wanted = "not below zero" if p_informed == 0.0 else "above zero"
+    table = [
+        mean_row(f"{market}: glosten_milgrom less {name}", 0.0, objective["glosten_milgrom"] - objective[name], wanted)
+        for name in FLOW_BLIND
+    ]
+    oracle = objective["oracle"] - objective["glosten_milgrom"]
+    return [*table, mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero")]
