@@ -27,7 +27,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from agents.base import AgentError
-from agents.ppo import PPOAgent, Run, load, load_model, read_run
+from agents.ppo import PPOAgent, Run, load, read_run
 from mm_gym import MarketMakingVectorEnv
 
 POLICY_FILE = "policy.onnx"
@@ -72,7 +72,7 @@ def main(arguments: Arguments) -> Path:
     out = arguments.out or arguments.run / POLICY_FILE
     run = read_run(arguments.run)
     agent = load(arguments.run, run.config)
-    graph = to_onnx(load_model(arguments.run), run)
+    graph = to_onnx(agent._model, run)  # the very weights that quote when the folder is an agent
     check = compare(graph, agent, run)
     out.write_bytes(graph.SerializeToString())
     print(
