@@ -21,7 +21,7 @@ class CarteaJaimungalAgent(TabulatedAgent):
     """
 
     name = "cartea_jaimungal"
-    search_space = {"running_penalty": Range(1e-5, 1.0, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
+    search_space = {"running_penalty": Range(1e-5, 0.3, log=True), "fill_decay": Range(0.05, 3.0, log=True)}
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class ValueQuotingAgent(QuotingAgent):
         skew: [ticks / lot]
     """
 
-    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 1.0, log=True)}
+    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
 
     def __init__(self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2) -> None:
         super().__init__(config)

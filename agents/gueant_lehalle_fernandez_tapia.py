@@ -19,7 +19,7 @@ class GueantLehalleFernandezTapiaAgent(TabulatedAgent):
     """
 
     name = "gueant_lehalle_fernandez_tapia"
-    search_space = {"risk_aversion": Range(1e-5, 0.3, log=True), "fill_decay": Range(0.05, 5.0, log=True)}
+    search_space = {"risk_aversion": Range(1e-5, 0.3, log=True), "fill_decay": Range(0.05, 3.0, log=True)}
 
     def __init__(
         self,

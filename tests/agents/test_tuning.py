@@ -124,7 +124,7 @@ def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> 
         assert all(space[name].low <= value <= space[name].high for name, value in entry.parameters.items())
         assert entry.regime in REGIMES
         assert entry.gain >= 0.0
-        assert entry.objective_low < entry.objective < entry.objective_high
+        assert entry.objective_low <= entry.objective <= entry.objective_high
         assert entry.command.startswith("python -m agents.tune")
         assert {"python", "mm-gym", "optuna"} <= set(entry.versions)
 
