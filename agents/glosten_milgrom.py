@@ -31,7 +31,9 @@ class ValueQuotingAgent(QuotingAgent):
 
     def __init__(self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2) -> None:
         super().__init__(config)
-        self.half_spread = 1.0 / fill_decay_of(config) if half_spread is None else half_spread
+        # Takers who pay any price would be asked the most that can be said.
+        margin = 1.0 / max(fill_decay_of(config), 1.0 / config.max_offset)
+        self.half_spread = margin if half_spread is None else half_spread
         self.skew = skew
 
     def quotes_around(self, observations: Observations, to_seller: Ticks, to_buyer: Ticks) -> tuple[Ticks, Ticks]:

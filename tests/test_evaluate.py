@@ -122,6 +122,21 @@ def call(out: Path, **fields: Any) -> list[dict[str, str]]:
     return rows_in(out)
 
 
+def test_an_agent_that_is_shown_the_signal_is_marked_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not asked what it would quote, knowing only an observation."""
+    reported: list[Any] = []
+    monkeypatch.setattr(evaluate, "write_report", lambda *arguments: reported.extend(arguments))
+    rows = call(tmp_path / "results", agents="oracle,inventory_skew", regimes="informed", reference="oracle")
+    marked = ["oracle (shown the signal)", "inventory_skew"]
+    assert [row["agent"] for row in rows] == marked
+    _, _, entries, _, _, policies, *_ = reported
+    assert [entry.agent for entry in entries] == marked
+    assert [entry.label for entry in entries] == [f"{name}, informed, p = 0.3" for name in marked]
+    assert list(policies) == ["inventory_skew"]
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Path) -> None:
     rows = call(tmp_path / "results", agents="fixed_spread,inventory_skew", sweep="p_informed", values="0,0.5,1")

@@ -396,7 +396,7 @@ def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
     learned = objectives.pop(str(folder))
     assert f"{learned.mean():.1f}" in printed
     best = max(objectives, key=lambda name: objectives[name].mean())
-    gap = re.search(rf"the best rule, {best}: (\S+) ", printed)
+    gap = re.search(rf"the best rule, {best}: (\S+) ", " ".join(printed.split()))
     assert gap is not None
     assert float(gap[1]) == pytest.approx((learned - objectives[best]).mean(), rel=0.01)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom
 
-from ._shared import FloatArray, check_count, check_positive
+from ._shared import FloatArray, check_count, check_not_negative, check_positive
 
 
 class Chain(NamedTuple):
@@ -30,14 +30,15 @@ def chain(decay: float, links: int = 200, farthest: float = 4.5) -> Chain:
     """Return the chain for s' = decay s + sqrt(1 - decay^2) z, without the states that are farther out.
 
     Args:
-        decay: a, above 0 and at most 1.
+        decay: a, from 0 to 1.
         links: n; the states are 2 / sqrt(n) apart.
         farthest: largest state that is kept [standard deviations].
 
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_positive(decay=decay, farthest=farthest)
+    check_not_negative(decay=decay)
+    check_positive(farthest=farthest)
     check_count(links=links)
     if decay > 1.0:
         raise ValueError(f"decay came as {decay!r}; at most 1 is wanted: write for example decay=0.97.")

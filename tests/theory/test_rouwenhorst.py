@@ -8,7 +8,7 @@ from scipy.stats import norm
 from mm_gym.theory.rouwenhorst import chain
 
 
-@pytest.mark.parametrize("decay", [0.3, 0.966, 0.9999])
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.966, 0.9999])
 def test_mean_and_variance_one_step_on_are_those_of_the_process(decay: float) -> None:
     """Exactly, but for the states cut off beyond 9 standard deviations."""
     found = chain(decay, links=100, farthest=9.0)
@@ -44,7 +44,7 @@ def test_after_many_steps_it_is_close_to_normal() -> None:
     np.testing.assert_allclose(law.cumsum() - 0.5 * law, wanted, atol=0.01)
 
 
-@pytest.mark.parametrize("decay", [0.0, 1.5, float("nan")])
+@pytest.mark.parametrize("decay", [-0.1, 1.5, float("nan")])
 def test_a_decay_out_of_range_is_refused(decay: float) -> None:
     with pytest.raises(ValueError, match="decay came as"):
         chain(decay)
