@@ -27,7 +27,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from agents.base import AgentError
-from agents.ppo import PPOAgent, Run, load, read_run
+from agents.ppo import PPOAgent, Run, load, load_model, read_run
 from mm_gym import MarketMakingVectorEnv
 
 POLICY_FILE = "policy.onnx"
