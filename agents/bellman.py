@@ -31,10 +31,10 @@ class BellmanAgent(TabulatedAgent):
     def __init__(self, config: MarketConfig) -> None:
         if not self.suits(config):
             raise AgentError(
-                f"bellman was asked to quote in regime {config.regime!r} with p_informed={config.p_informed:g}, "
-                f"quote_size={config.quote_size}, latency={config.latency:g}, taker_tolerance="
-                f"{config.taker_tolerance:g}; the dealer market was wanted, with uninformed takers of a finite "
-                "tolerance, quotes of one lot and no latency: write --regimes dealer or configure('dealer')"
+                f"bellman was asked to quote with makers={config.makers!r}, p_informed={config.p_informed:g}, "
+                f"quote_size={config.quote_size}, latency={config.latency:g}, taker_rate={config.taker_rate:g}, "
+                f"taker_tolerance={config.taker_tolerance:g}; the dealer market was wanted, with uninformed takers of "
+                "a finite tolerance, quotes of one lot and no latency: write --regimes dealer or configure('dealer')"
             )
         bid, ask = _tables(dealer_problem(config, most_lots(config)))
         super().__init__(config, bid, ask)

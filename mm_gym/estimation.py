@@ -30,8 +30,10 @@ from mm_gym.theory import rouwenhorst
 Array = npt.NDArray[np.float64]
 
 _STEP = 1e-4  # of the central differences, in the logarithms of the parameters' own scales
-_MOST_ROUNDS = 100
-_CLOSE_ENOUGH = 1e-2  # [standard errors] a step of Newton's that is left undone
+_MOST_ROUNDS = 50
+_LONGEST = 1.0  # step, in the same logarithms
+_CLOSE_ENOUGH, _CLOSE_TO_A_KINK = 0.01, 0.1  # [standard errors] that are left to go
+_SHARES = 0.5 ** np.arange(6.0)  # of a step that are tried
 _LEAST_RATE = 1e-12  # [1/s]
 _AT_ONCE = 500  # intervals whose factors are worked out together
 
@@ -90,7 +92,8 @@ class Estimates:
     fill_decay: Estimate
     """k [1/tick]"""
     informed_share: Estimate
-    """p = B / (B + 2 A); NaN where `signal_drift` is zero, since the informed are then known by nothing."""
+    """p = B / (B + 2 A), a little below zero at times where nobody is informed, as an estimate without bias has to be;
+    NaN where `signal_drift` is zero, since the informed are then known by nothing."""
     log_likelihood: float
 
 
@@ -116,14 +119,14 @@ def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
     likelihood = _Likelihood(config, seen)
     traded = (seen.bought.sum() + seen.sold.sum()) / (len(depths) * config.decision_interval)
     moves = max(1e-6, float(np.diff(seen.mids).std()) / math.sqrt(config.decision_interval))
-    # In logarithms, but for B, which may be zero, in units of A at the start.
+    # In logarithms, but for B in units of A at the start, which may come out a little below zero where it is zero.
     start = np.array([moves, 2.0 * traded, 1.0 / depths.mean()])
     parameters = np.concatenate([np.zeros(3), [0.5] if informed else []])
 
     def natural(scaled: Array) -> Array:
         """(sigma, A, k, B) of shape (..., 4)."""
         rate = scaled[..., 3:] * start[1] if informed else np.zeros((*scaled.shape[:-1], 1))
-        return np.concatenate([np.exp(scaled[..., :3]) * start, np.maximum(rate, 0.0)], axis=-1)
+        return np.concatenate([np.exp(scaled[..., :3]) * start, rate], axis=-1)
 
     parameters, information, best = _maximise(lambda scaled: likelihood(natural(scaled)), parameters)
     covariance = np.linalg.inv(information)
@@ -196,17 +199,25 @@ def _maximise(likelihood: Callable[[Array], Array], start: Array) -> tuple[Array
     """The parameters of the highest likelihood, the information there, and the log-likelihood."""
     size = len(start)
     parameters = start
+    offsets = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size), -_STEP * np.eye(size)])
     for _ in range(_MOST_ROUNDS):
-        offsets = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size), -_STEP * np.eye(size)])
         here, *around = likelihood(parameters + offsets)
         scores = np.array([(around[i] - around[size + i]) / (2.0 * _STEP) for i in range(size)])
         information = scores @ scores.T
+        if np.linalg.matrix_rank(information) < size:
+            break
         step = np.linalg.solve(information, scores.sum(axis=1))
-        if step @ information @ step < _CLOSE_ENOUGH**2:
+        left = math.sqrt(step @ information @ step)  # [standard errors] to the maximum
+        tried = parameters + _SHARES[:, None] * step * min(1.0, _LONGEST / np.abs(step).max())
+        gained = likelihood(tried).sum(axis=1) - here.sum()
+        risen = gained.max() > 0.0
+        # Where the informed are hardly any, the least rate makes kinks that a step does not get past.
+        if left < _CLOSE_ENOUGH or (not risen and left < _CLOSE_TO_A_KINK):
+            return parameters, information, float(here.sum())
+        if not risen:
             break
-        shares = 0.5 ** np.arange(6.0)
-        tried = likelihood(parameters + shares[:, None] * step).sum(axis=1)
-        if not tried.max() > here.sum():
-            break
-        parameters = parameters + shares[tried.argmax()] * step
-    return parameters, information, float(here.sum())
+        parameters = tried[gained.argmax()]
+    raise ValueError(
+        f"no maximum of the likelihood was found: {here.size} intervals came that say too little about some parameter, "
+        "as where nobody is uninformed; more are wanted: write a longer warm-up, with quotes at more different depths"
+    )

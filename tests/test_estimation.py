@@ -127,3 +127,14 @@ def test_what_says_nothing_is_refused() -> None:
         replace(seen, ask_depth=np.full(50, np.inf), sold=np.ones(50, np.bool_))
     with pytest.raises(ValueError, match="A and k cannot be told apart; quotes at several depths are wanted"):
         estimate(config, replace(seen, bid_depth=np.full(50, 2.0), ask_depth=np.full(50, 2.0)))
+    nobody_uninformed = configure("dealer", session_steps=1200, max_offset=10.0, signal_drift=0.09, p_informed=1.0)
+    with pytest.raises(ValueError, match="no maximum of the likelihood was found: 1200 intervals came"):
+        estimate(nobody_uninformed, warm_ups(nobody_uninformed, 1, seed=900)[0])
+
+
+def test_where_nobody_is_informed_that_is_what_is_found() -> None:
+    config = configure("dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, signal_drift=0.09)
+    shares = [estimate(config, seen).informed_share for seen in warm_ups(config, 3, seed=500)]
+    for share in shares:
+        assert share.standard_error < 0.2
+        assert abs(share.value) < 3.0 * share.standard_error
