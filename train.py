@@ -3,20 +3,24 @@
 python train.py
 python train.py --regime informed --p-informed 0.5 --seed 1 --out runs/NAME
 python train.py --resume runs/NAME --timesteps 4000000
+python train.py --engine rllib --env-runners 2
 """
 
 import dataclasses
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
 from rich.console import Console
 
 from agents import RULES, name_agent
-from agents.ppo import MODEL_FILE, Run, read_run
+from agents.ppo import Run, read_run
 from agents.training import SETTINGS, TrainingError, check_output, train
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation import plans
@@ -49,6 +53,12 @@ class Arguments:
     """Decisions after which the model is saved: what an interruption loses at most."""
     threads: int = 1
     """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""
+    engine: Literal["sb3", "rllib"] | None = None
+    """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
+    env_runners: int | None = None
+    """Of rllib: processes that step the markets; by default 1."""
+    address: str | None = None
+    """Of rllib: a Ray cluster to join, such as auto or 10.0.0.1:6379; by default one of its own, on this machine."""
 
 
 def main(arguments: Arguments) -> Path:
@@ -58,16 +68,37 @@ def main(arguments: Arguments) -> Path:
             raise TrainingError(f"{name}={getattr(arguments, name)} came; write a whole number from 1 up")
     torch.set_num_threads(arguments.threads)
     run = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments, arguments.resume)
+    learn = _engine(arguments, run)
     out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
     check_output(out, arguments.resume)
     print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
-    run = train(out, run, arguments.resume, arguments.checkpoint_every)
+    run = learn(out, run, arguments.resume, arguments.checkpoint_every)
     if run.steps_done < run.timesteps:
         print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {shlex.quote(str(out))}")
         sys.exit(130)
     compare(out, run.config)
-    print(f"The model: {out / MODEL_FILE}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
+    print(f"The run: {out}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
+
+
+def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
+    """What trains this run."""
+    if run.engine == "sb3":
+        for name in ("env_runners", "address"):
+            if getattr(arguments, name) is not None:
+                raise TrainingError(
+                    f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
+                )
+        return train
+    try:
+        from agents import rllib
+    except ImportError as error:
+        raise TrainingError(
+            f"--engine rllib needs Ray, which cannot be imported ({error}); install it, in an environment of its own, "
+            "with: make venv-ray"
+        ) from error
+    env_runners = 1 if arguments.env_runners is None else arguments.env_runners
+    return partial(rllib.train, env_runners=env_runners, address=arguments.address)
 
 
 def compare(folder: Path, config: MarketConfig) -> None:
@@ -91,12 +122,13 @@ def _new_run(arguments: Arguments) -> Run:
     seed = 0 if arguments.seed is None else arguments.seed
     n_envs = 128 if arguments.n_envs is None else arguments.n_envs
     timesteps = 2_000_000 if arguments.timesteps is None else arguments.timesteps
-    return Run(config, seed, n_envs, timesteps, settings=SETTINGS)
+    return Run(config, seed, n_envs, timesteps, settings=SETTINGS, engine=arguments.engine or "sb3")
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
     run = read_run(folder)
     stands = {"regime": run.config.regime, "p_informed": run.config.p_informed, "seed": run.seed, "n_envs": run.n_envs}
+    stands["engine"] = run.engine
     for name, value in stands.items():
         given = getattr(arguments, name)
         if given is not None and given != value:

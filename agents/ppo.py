@@ -1,6 +1,7 @@
 """A maker trained by PPO: what its run folder holds, and how it quotes.
 
-A run folder is what `train.py` writes: `run.json`, which says what was trained on what, and `model.zip`, the weights.
+A run folder is what `train.py` writes: `run.json`, which says what was trained on what, and the weights: `model.zip`,
+or `policy.npz` where Ray RLlib was the engine.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents import AgentError
+from agents.mlp import MLPAgent, load_policy
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Run:
     """Of the learning algorithm."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Of Python and the packages."""
+    engine: str = "sb3"
+    """What learned: sb3 or rllib."""
 
     def __post_init__(self) -> None:
         for name, lowest in (("seed", 0), ("n_envs", 1), ("timesteps", 1)):
@@ -103,7 +107,7 @@ class PPOAgent:
         return actions, state
 
 
-def load(folder: Path, config: MarketConfig) -> PPOAgent:
+def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent:
     """The maker that was trained in this folder, to quote in markets of this configuration.
 
     Model files are pickles, and reading one can run any program: load only those you trust.
@@ -125,7 +129,7 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent:
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
-    return PPOAgent(load_model(folder))
+    return PPOAgent(load_model(folder)) if run.engine == "sb3" else load_policy(folder)
 
 
 def load_model(folder: Path, **arguments: Any) -> "PPO":
