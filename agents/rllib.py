@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -194,8 +195,11 @@ def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
         ray.init(num_cpus=env_runners + 1, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
     else:
         try:
+            host, _, port = address.rpartition(":")
+            if host and "/" not in host:  # Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=10.0).close()
             ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` and write --address "
                 "with what it says, or leave it out"

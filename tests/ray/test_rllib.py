@@ -248,7 +248,8 @@ def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_proces
     )
     try:
         wait_for(process, lambda: (out / RUN_FILE).is_file() and read_run(out).steps_done > 0)
-        os.killpg(process.pid, number)  # as a terminal does: every process of the group gets it
+        # Ctrl-C in a terminal goes to every process of the group, Ray's too.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         said, complaints = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -289,4 +290,6 @@ def test_bad_input_is_answered_with_a_sentence(trained: Path, tmp_path: Path) ->
         trained_here(tmp_path, a_run(UPDATE), tmp_path)
     with pytest.raises(TrainingError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         trained_here(tmp_path, a_run(UPDATE), address="127.0.0.1:1")
+    with pytest.raises(TrainingError, match="no Ray cluster answers at auto"):
+        trained_here(tmp_path, a_run(UPDATE), address="auto")
     assert list(tmp_path.iterdir()) == []
