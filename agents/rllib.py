@@ -191,8 +191,8 @@ def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
     """Ray, quiet, for as long as the block lasts."""
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        ray.init(num_cpus=env_runners + 1, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+    if address is None:  # "local", or Ray would join whatever cluster it finds traces of
+        ray.init("local", num_cpus=env_runners + 1, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
     else:
         try:
             host, _, port = address.rpartition(":")

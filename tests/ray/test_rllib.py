@@ -89,12 +89,13 @@ def observations(n: int) -> np.ndarray:
 # ------------------------------------------------------------------------------------ what is learned
 
 
-def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(trained: Path, tmp_path: Path) -> None:
+def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(trained: Path) -> None:
     untrained = PPOAgent(new_model(training_markets(a_run(1)), a_run(1)))
     before = run_sessions(lambda config: untrained, CONFIG, episodes=64, seed=5)
     after = run_sessions(functools.partial(make_agent, str(trained)), CONFIG, episodes=64, seed=5)
     gain = after.final_pnl - before.final_pnl
-    error = gain.std(ddof=1) / np.sqrt(len(gain))  # about 2.5
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    print(gain.mean(), error)
     assert gain.mean() > max(5.0 * error, 15.0)
 
 
@@ -109,7 +110,8 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
     np.testing.assert_allclose(np.tile(policy(trained)["log_std"], (200, 1)), inputs[:, 2:], atol=1e-6)
 
 
-def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path) -> None:
+def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a cluster that was not asked for is not joined
     run = a_run(1, learning_rate=0.0)
     trained_here(tmp_path, run, env_runners=0)
     theirs = new_model(training_markets(run), run)
