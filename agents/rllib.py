@@ -25,7 +25,6 @@ import ray
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
-from ray.rllib.utils.debug import update_global_seed_if_necessary
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.tensorboard import SummaryWriter
 
@@ -220,7 +219,6 @@ def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
 @contextmanager
 def _algorithm(config: PPOConfig) -> Iterator[PPO]:
     algorithm = config.build_algo()
-    update_global_seed_if_necessary("torch", config.seed)  # RLlib seeds its runners, and not the learner's shuffling
     try:
         yield algorithm
     finally:

@@ -124,14 +124,6 @@ def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path, monk
     np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
-def test_equal_seeds_and_one_runner_train_equal_policies_and_another_seed_another(tmp_path: Path) -> None:
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        trained_here(tmp_path / name, dataclasses.replace(a_run(UPDATE), seed=seed))
-    first, again, other = (policy(tmp_path / name) for name in "abc")
-    assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert not any(np.array_equal(first[name], other[name]) for name in first)
-
-
 def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained: Path) -> None:
     run = read_run(trained)
     assert run.engine == "rllib"
