@@ -3,12 +3,13 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
+RAY_STAMP := .venv-ray/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train evaluate tune export test lint check format bench docs
+.PHONY: help venv venv-ray train evaluate tune export test test-ray lint check format bench docs
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
 
 train: $(STAMP)  ## train PPO and compare it with the rule-based makers
 	$(BIN)/python train.py $(ARGS)
@@ -24,6 +25,9 @@ export: $(STAMP)  ## a trained policy as ONNX: make export ARGS=runs/NAME
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+test-ray: $(RAY_STAMP)  ## the tests of training with Ray RLlib
+	.venv-ray/bin/python -m pytest tests/ray $(ARGS)
 
 lint: $(STAMP)  ## formatter, linter, types, who may import whom
 	$(BIN)/ruff format --check .
@@ -45,15 +49,22 @@ docs: $(STAMP)  ## run the code that the README shows
 
 venv: $(STAMP)  ## the virtual environment with what is pinned, and nothing more
 
+venv-ray: $(RAY_STAMP)  ## another one in which Ray is too, for train.py --engine rllib
+
+$(STAMP): WANTED := -c constraints.txt -e ".[dev]"
+$(STAMP): constraints.txt
+$(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,test,ray]"
+$(RAY_STAMP): constraints-ray.txt
+
 # Made again only when what is wanted changes. An environment that is already there is kept; one
 # that could not be finished is not left behind to be mistaken for a good one.
-$(STAMP): pyproject.toml constraints.txt
-	@test -x $(BIN)/pip || { \
+$(STAMP) $(RAY_STAMP): %/.installed: pyproject.toml
+	@test -x $*/bin/pip || { \
 		command -v $(PYTHON) >/dev/null || { \
 			echo "$(PYTHON) was not found. mm_gym needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }; \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 			echo "$(PYTHON) is $$($(PYTHON) --version 2>&1). mm_gym needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }; \
-		$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }; \
+		$(PYTHON) -m venv $* || { rm -rf $*; exit 1; }; \
 	}
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$*/bin/python -m pip install $(WANTED)
 	@touch $@

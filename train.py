@@ -6,13 +6,17 @@ python train.py --regime noise --set latency=0.5 maker_fee=-0.1
 python train.py --settings ppo-dealer_skill
 python train.py --algorithm recurrent_ppo
 python train.py --resume runs/NAME --timesteps 20000000
+python train.py --engine rllib --env-runners 2
 """
 
 import dataclasses
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -62,6 +66,12 @@ class Arguments:
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
     """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""
+    engine: Literal["sb3", "rllib"] | None = None
+    """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
+    env_runners: int | None = None
+    """Of rllib: processes that step the markets; by default 1."""
+    address: str | None = None
+    """Of rllib: a Ray cluster to join, such as auto or 10.0.0.1:6379; by default one of its own, on this machine."""
 
 
 def main(arguments: Arguments) -> Path:
@@ -71,16 +81,39 @@ def main(arguments: Arguments) -> Path:
             raise TrainingError(f"{name}={getattr(arguments, name)} came; write a whole number from 1 up")
     torch.set_num_threads(arguments.threads)
     run = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments, arguments.resume)
+    learn = _engine(arguments, run)
     out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
     check_output(out, arguments.resume)
     print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
-    run = train(out, run, arguments.resume, arguments.checkpoint_every, arguments.evaluate_every)
+    run = learn(out, run, arguments.resume, arguments.checkpoint_every)
     if run.steps_done < run.timesteps:
         print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {shlex.quote(str(out))}")
         sys.exit(130)
     compare(out, run.config)
-    print(f"The model: {out / run.loads}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
+    print(f"The run: {out}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
+
+
+def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
+    """What trains this run."""
+    if run.engine == "sb3":
+        for name in ("env_runners", "address"):
+            if getattr(arguments, name) is not None:
+                raise TrainingError(
+                    f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
+                )
+        return partial(train, evaluate_every=arguments.evaluate_every)
+    if run.algorithm != "ppo":
+        raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
+    try:
+        from agents import rllib
+    except ImportError as error:
+        raise TrainingError(
+            f"--engine rllib needs Ray, which cannot be imported ({error}); install it, in an environment of its own, "
+            "with: make venv-ray"
+        ) from error
+    env_runners = 1 if arguments.env_runners is None else arguments.env_runners
+    return partial(rllib.train, env_runners=env_runners, address=arguments.address)
 
 
 def compare(folder: Path, config: MarketConfig) -> None:
@@ -109,6 +142,7 @@ def _new_run(arguments: Arguments) -> Run:
         n_envs=learning["n_envs"] if arguments.n_envs is None else arguments.n_envs,
         timesteps=int(learning["n_timesteps"]) if arguments.timesteps is None else arguments.timesteps,
         algorithm=algorithm,
+        engine=arguments.engine or "sb3",
         settings=settings,
         command=shlex.join(["python", *sys.argv]),
     )
@@ -122,8 +156,9 @@ def _market(arguments: Arguments) -> dict[str, object]:
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
     run = read_run(folder)
-    stands = {**run.config.to_dict(), "seed": run.seed, "n_envs": run.n_envs, "algorithm": run.algorithm}
-    asked = _market(arguments) | {name: getattr(arguments, name) for name in ("seed", "n_envs", "algorithm")}
+    fixed = ("seed", "n_envs", "algorithm", "engine")
+    stands = run.config.to_dict() | {name: getattr(run, name) for name in fixed}
+    asked = _market(arguments) | {name: getattr(arguments, name) for name in fixed}
     for name, value in asked.items():
         if value is not None and value != stands.get(name):
             raise TrainingError(

@@ -26,8 +26,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
+from agents import Agent
 from agents.base import AgentError
-from agents.ppo import PPOAgent, Run, load, load_model, read_run
+from agents.mlp import POLICY_FILE as NUMPY_POLICY
+from agents.ppo import Run, load, load_model, read_run
 from mm_gym import MarketMakingVectorEnv
 
 POLICY_FILE = "policy.onnx"
@@ -71,6 +73,11 @@ def main(arguments: Arguments) -> Path:
     torch.set_num_threads(1)
     out = arguments.out or arguments.run / POLICY_FILE
     run = read_run(arguments.run)
+    if run.engine != "sb3":
+        raise AgentError(
+            f"{arguments.run} was trained by {run.engine}, only what stable-baselines3 trained can be exported; its "
+            f"{NUMPY_POLICY} quotes by NumPy alone (agents.mlp)"
+        )
     agent = load(arguments.run, run.config)
     graph = to_onnx(load_model(arguments.run, run.algorithm, run.loads), run)
     check = compare(graph, agent, run)
@@ -151,7 +158,7 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     return proto
 
 
-def compare(proto: onnx.ModelProto, agent: PPOAgent, run: Run) -> Check:
+def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
     """Ask the graph and torch on random observations and on those of the policy's own sessions, and take the time.
 
     Raises:
@@ -189,7 +196,7 @@ def _tensor(name: str, width: int, meaning: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width], doc_string=meaning)
 
 
-def _recorded(agent: PPOAgent, run: Run) -> npt.NDArray[np.float32]:
+def _recorded(agent: Agent, run: Run) -> npt.NDArray[np.float32]:
     """Observations of the markets it was trained for, as it quotes in them; shape (markets x steps, columns)."""
     environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
     seen, _ = environment.reset(seed=0)

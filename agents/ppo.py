@@ -1,7 +1,8 @@
 """A maker trained by PPO: what its run folder holds, and how it quotes.
 
 A run folder is what `train.py` writes: `run.json`, which says what was trained on what, `model.zip`, the latest
-weights, from which a training goes on, and `best.zip`, those that did best on held-out sessions, which quote.
+weights, from which a training goes on, and `best.zip`, those that did best on held-out sessions, which quote. Where Ray
+RLlib was the engine, `policy.npz` quotes.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.base import AgentError
+from agents.mlp import MLPAgent, load_policy
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 from mm_gym.config import nearest
 
@@ -62,6 +64,8 @@ class Run:
     """Of the learning algorithm, as `agents.settings` reads them."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Of Python and the packages."""
+    engine: str = "sb3"
+    """What learned: sb3 or rllib."""
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What it earned in an evaluation, where `agents.publish` has made one."""
 
@@ -123,7 +127,7 @@ class PPOAgent:
         return actions, state
 
 
-def load(folder: Path, config: MarketConfig) -> PPOAgent:
+def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent:
     """The maker that was trained in this folder, to quote in markets of this configuration.
 
     Model files are pickles, and reading one can run any program: load only those you trust.
@@ -145,7 +149,7 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent:
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
-    return PPOAgent(load_model(folder, run.algorithm, run.loads))
+    return load_policy(folder) if run.engine == "rllib" else PPOAgent(load_model(folder, run.algorithm, run.loads))
 
 
 def load_model(folder: Path, algorithm: str = "ppo", file: str = MODEL_FILE, **arguments: Any) -> "OnPolicyAlgorithm":

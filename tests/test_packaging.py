@@ -98,17 +98,33 @@ def test_the_version_is_written_in_one_place_and_everything_agrees_with_it(
     assert newest == mm_gym.__version__
 
 
-def test_every_package_of_the_development_set_is_pinned_exactly() -> None:
+def pins(file: str) -> dict[str, str]:
+    """Package -> version."""
+    lines = [line for line in (ROOT / file).read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    return {canonical(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def canonical(requirement: str) -> str:
+    name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize(
+    "file, names",
+    [
+        ("constraints.txt", ("train", "evaluate", "tune", "export", "test", "check")),
+        ("constraints-ray.txt", ("train", "evaluate", "test", "ray")),
+    ],
+)
+def test_every_package_of_the_development_sets_is_pinned_exactly(file: str, names: tuple[str, ...]) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*extras["dependencies"]]
-    for name in ("train", "evaluate", "tune", "export", "test", "check"):
+    for name in names:
         wanted += extras["optional-dependencies"][name]
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    assert {canonical(w) for w in wanted} <= set(pins(file))
 
-    def canonical(requirement: str) -> str:
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        return re.sub(r"[-_.]+", "-", name).lower()
 
-    assert {canonical(w) for w in wanted} <= {canonical(p) for p in pins}
+def test_with_ray_only_gymnasium_is_another_version() -> None:
+    usual, with_ray = pins("constraints.txt"), pins("constraints-ray.txt")
+    assert {name for name in usual.keys() & with_ray.keys() if usual[name] != with_ray[name]} == {"gymnasium"}

@@ -1,0 +1,52 @@
+"""The markets that RLlib trains on: the other engine's, in the mode of autoreset that RLlib knows."""
+
+import gymnasium
+import numpy as np
+
+from agents.ppo import Run
+from agents.rllib_markets import ENVIRONMENT, FIGURES, TrainingMarkets
+from agents.settings import read_settings
+from agents.training import training_markets
+from mm_gym import configure
+
+N = 6
+SESSION = 12
+RUN = Run(configure("informed", session_steps=SESSION), seed=0, n_envs=N, timesteps=1000, settings=read_settings("ppo"))
+
+
+def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_session_begins() -> None:
+    markets = gymnasium.make_vec(ENVIRONMENT, num_envs=N, vectorization_mode="vector_entry_point", run=RUN)
+    theirs = training_markets(RUN)
+    seen, _ = markets.reset(seed=5)
+    theirs.seed(int(np.random.SeedSequence(5).generate_state(1)[0]))
+    np.testing.assert_array_equal(theirs.reset(), seen)
+    before = np.zeros(N, bool)
+    sessions = 0
+    for drawn in np.random.default_rng(0).uniform(-1, 1, (4 * SESSION, N, 2)).astype(np.float32):
+        seen, rewards, terminated, truncated, told = markets.step(drawn)
+        their_seen, their_rewards, their_ends, infos = theirs.step(np.where(before[:, None], np.float32(1.0), drawn))
+        assert not truncated.any()
+        assert not terminated[before].any()
+        assert not rewards[before].any()
+        np.testing.assert_array_equal(terminated, their_ends)
+        np.testing.assert_array_equal(rewards[~before], their_rewards[~before])
+        np.testing.assert_array_equal(seen[~terminated], their_seen[~terminated])
+        for market in np.flatnonzero(terminated):
+            np.testing.assert_array_equal(seen[market], infos[market]["terminal_observation"])
+            for name, key in FIGURES.items():
+                assert told[name][market] == infos[market]["episode"][key]
+        assert bool(told) == terminated.any()
+        for name in FIGURES if told else ():
+            np.testing.assert_array_equal(told["_" + name], terminated)
+        sessions += terminated.sum()
+        before = terminated
+    assert sessions >= 3 * N
+
+
+def test_runners_with_neighbouring_seeds_share_no_session_and_a_seed_repeats_itself() -> None:
+    def first(seed: int) -> np.ndarray:
+        return TrainingMarkets(N, RUN).reset(seed=seed)[0]
+
+    np.testing.assert_array_equal(first(7), first(7))
+    rows = np.concatenate([first(seed) for seed in (7, 8, 9)])
+    assert len(np.unique(rows, axis=0)) == 3 * N
