@@ -114,10 +114,12 @@ def train(
         if not run.best or objective > run.best["objective"]:
             save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": objective})
 
+    exploration = run.settings.get("exploration")
     with stop_signals() as stop:
         model.learn(
             max(0, run.timesteps - model.num_timesteps),
             callback=[
+                *([Exploration(**exploration)] if exploration else []),
                 TradingFigures(),
                 Checkpoints(checkpoint_every, checkpoint, stop.is_set),
                 HeldOut(run, evaluate_every, held_out_sessions, keep_if_best),
@@ -277,6 +279,36 @@ HELD_OUT_FIGURES = (
     "value_adverse_move_50",
 )
 """Columns of the summary (docs/metrics.md) that TensorBoard shows under `held_out`."""
+
+
+class Exploration(BaseCallback):
+    """Holds the policy's scatter wide for the first part of the budget, then narrows it geometrically.
+
+    Left to itself PPO narrows it as soon as scatter costs, long before it has learned what scatter could teach it where
+    few quotes are filled.
+
+    Args:
+        end: logarithm of the standard deviation at the end of the budget; the policy's own is where it starts.
+        constant: share of the budget in which it stands.
+    """
+
+    def __init__(self, end: float, constant: float) -> None:
+        super().__init__()
+        self._end = end
+        self._constant = constant
+
+    def _on_training_start(self) -> None:
+        self._start = self.model.policy_kwargs["log_std_init"]
+        self.model.policy.get_parameter("log_std").requires_grad_(False)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        done = 1.0 - self.model._current_progress_remaining  # as stable-baselines3's own schedules have it
+        narrowed = max(0.0, done - self._constant) / (1.0 - self._constant)
+        with torch.no_grad():
+            self.model.policy.get_parameter("log_std").fill_(self._start + narrowed * (self._end - self._start))
 
 
 class Checkpoints(BaseCallback):

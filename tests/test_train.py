@@ -486,3 +486,16 @@ def test_on_the_command_line_a_refusal_is_one_line_and_no_traceback(tmp_path: Pa
     assert done.returncode == 1
     assert done.stderr.startswith("train.py: regime 'nose' is unknown")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_exploration_stands_and_then_narrows_to_its_end(tmp_path: Path) -> None:
+    run = a_run(8)
+    run.settings["exploration"] = {"end": -4.0, "constant": 0.5}
+    agents.training.train(tmp_path, run, held_out_sessions=2)
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    # `train/std` of an update is logged after the next collection, with that of the evaluation at the end for the last.
+    spread = np.log([point.value for point in log.Scalars("train/std")])
+    start = run.settings[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
+    done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5
+    np.testing.assert_allclose(spread, start + done * (-4.0 - start), atol=1e-5)
