@@ -1,0 +1,76 @@
+"""A head start for a policy: it learns to quote as the oracle does, who sees the truth, from observations that do not.
+
+The best a policy can then do is to quote what the oracle would on average, given what it saw: it has learned to infer
+the signal. That is supervised learning, a hundred times cheaper than to find the same out by trial and error; PPO
+starts from there. Chen, Zhou, Koltun and Kraehenbuehl (2020), Learning by cheating, have the idea; Ross, Gordon and
+Bagnell (2011), A reduction of imitation learning and structured prediction to no-regret online learning, the loop: the
+policy drives, the teacher says what it would have done there.
+"""
+
+import numpy as np
+import torch
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.oracle import OracleAgent
+from mm_gym import MarketConfig
+from mm_gym.sb3 import MarketMakingVecEnv
+
+_ROUNDS = 8
+_LAST_EPOCHS = 6
+_BATCH = 2048
+_LEARNING_RATE = 2e-3
+_JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quotes, so that mistakes are seen
+
+
+def imitate_the_oracle(
+    model: OnPolicyAlgorithm, markets: MarketMakingVecEnv, config: MarketConfig, decisions: int, seed: int
+) -> float:
+    """Fit the policy's mean action to the oracle's, over so many decisions of all markets together.
+
+    Args:
+        model: with a policy that is no recurrent one.
+        markets: to collect in; they are reset.
+        config: of the markets.
+        decisions: to learn from.
+        seed: of the jitter and of the order of batches.
+
+    Returns:
+        The root mean square error of an offset at the end [ticks], which the truth that nobody can infer is most of.
+    """
+    teacher, policy = OracleAgent(config), model.policy
+    generator = np.random.default_rng(seed)
+    torch_generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=_LEARNING_RATE)
+    steps = max(1, decisions // (_ROUNDS * markets.num_envs))
+    jitter = 2.0 * _JITTER / config.max_offset
+    observations = markets.reset()
+    assert isinstance(observations, np.ndarray)
+    seen: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
+    error = 0.0
+    for round_ in range(_ROUNDS):
+        for _ in range(steps):
+            signal, gap = markets.truth()
+            target = teacher.predict_knowing(observations, signal, gap)
+            seen.append(torch.from_numpy(observations))
+            wanted.append(torch.from_numpy(target))
+            driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
+            actions = driver + generator.normal(0.0, jitter, size=driver.shape)
+            observations = markets.step(np.clip(actions, -1.0, 1.0).astype(np.float32))[0]
+            assert isinstance(observations, np.ndarray)
+        inputs, targets = torch.cat(seen), torch.cat(wanted)
+        last = round_ == _ROUNDS - 1
+        n_batches = (_LAST_EPOCHS if last else 1) * -(-len(inputs) // _BATCH)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02 if last else 1.0, n_batches)
+        for _ in range(_LAST_EPOCHS if last else 1):
+            squares = 0.0
+            for batch in torch.randperm(len(inputs), generator=torch_generator).split(_BATCH):
+                mean = policy.get_distribution(inputs[batch]).distribution.mean
+                loss = ((mean - targets[batch]) ** 2).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                squares += float(loss.detach()) * len(batch)
+            error = 0.5 * config.max_offset * (squares / len(inputs)) ** 0.5
+    return error
