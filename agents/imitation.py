@@ -7,6 +7,8 @@ Bagnell (2011), A reduction of imitation learning and structured prediction to n
 policy drives, the teacher says what it would have done there.
 """
 
+from typing import Any, cast
+
 import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -44,7 +46,6 @@ def imitate_the_oracle(
     steps = max(1, decisions // (_ROUNDS * markets.num_envs))
     jitter = 2.0 * _JITTER / config.max_offset
     observations = markets.reset()
-    assert isinstance(observations, np.ndarray)
     seen: list[torch.Tensor] = []
     wanted: list[torch.Tensor] = []
     error = 0.0
@@ -56,17 +57,18 @@ def imitate_the_oracle(
             wanted.append(torch.from_numpy(target))
             driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
             actions = driver + generator.normal(0.0, jitter, size=driver.shape)
-            observations = markets.step(np.clip(actions, -1.0, 1.0).astype(np.float32))[0]
-            assert isinstance(observations, np.ndarray)
-        inputs, targets = torch.cat(seen), torch.cat(wanted)
+            markets.step_async(np.clip(actions, -1.0, 1.0).astype(np.float32))
+            observations = markets.step_wait()[0]
+                inputs, targets = torch.cat(seen), torch.cat(wanted)
         last = round_ == _ROUNDS - 1
         n_batches = (_LAST_EPOCHS if last else 1) * -(-len(inputs) // _BATCH)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02 if last else 1.0, n_batches)
         for _ in range(_LAST_EPOCHS if last else 1):
             squares = 0.0
-            for batch in torch.randperm(len(inputs), generator=torch_generator).split(_BATCH):
-                mean = policy.get_distribution(inputs[batch]).distribution.mean
-                loss = ((mean - targets[batch]) ** 2).mean()
+            order: Any = torch.randperm(len(inputs), generator=torch_generator)
+            for batch in order.split(_BATCH):
+                mean = cast("torch.distributions.Normal", policy.get_distribution(inputs[batch]).distribution).mean
+                loss: Any = ((mean - targets[batch]) ** 2).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

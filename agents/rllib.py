@@ -35,7 +35,7 @@ from agents.rllib_markets import ENVIRONMENT, FIGURES
 from agents.settings import ALGORITHM_PART
 from agents.training import (
     TrainingError,
-    new_model,
+    first_model,
     replace_file,
     rollout_shape,
     stop_signals,
@@ -176,8 +176,9 @@ def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> Non
 
 
 def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
-    """What an untrained model of the other engine holds, under RLlib's names."""
-    theirs = {name: value.numpy() for name, value in new_model(training_markets(run), run).policy.state_dict().items()}
+    """What the other engine starts from, under RLlib's names."""
+    policy = first_model(training_markets(run), run).policy
+    theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):
         for network, (their_network, head, their_head) in _HEADS.items():

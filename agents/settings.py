@@ -2,8 +2,9 @@
 
 A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
-others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there is
-one, `exploration`, arguments of `agents.training.Exploration`.
+others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there
+are any, `exploration`, arguments of `agents.training.Exploration`, and `imitation`, of `imitate_the_oracle`: a head
+start.
 """
 
 import ast

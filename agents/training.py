@@ -21,6 +21,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.imitation import imitate_the_oracle
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, algorithm_class, load_model
 from agents.settings import ALGORITHM_PART
 from mm_gym.core.layout import Obs
@@ -89,7 +90,7 @@ def train(
     """
     environment = training_markets(run)
     if resume_from is None:
-        model = new_model(environment, run)
+        model = first_model(environment, run)
     else:
         model = load_model(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
@@ -170,6 +171,17 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
         for name in _FIRST_LAYERS[run.algorithm]:
             weights = model.policy.get_parameter(name)
             weights[:, Obs.INVENTORY] *= max(1.0, run.config.max_inventory / start["lots_noticed"])
+    return model
+
+
+def first_model(environment: MarketMakingVecEnv, run: Run) -> OnPolicyAlgorithm:
+    """What PPO starts from: an untrained model that, where the settings say so, has imitated the oracle."""
+    model = new_model(environment, run)
+    head_start = run.settings.get("imitation")
+    if head_start:
+        print(f"A head start: imitating the oracle over {head_start['decisions']:,} decisions")
+        seed = stream_seed(run.seed, 0)
+        imitate_the_oracle(model, environment, run.config, seed=seed, **head_start)
     return model
 
 

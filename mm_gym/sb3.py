@@ -125,7 +125,7 @@ class MarketMakingVecEnv(VecEnv):
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The signal and V - mid [ticks] of each market, shape (num_envs,) each: for a teacher, who may be shown them."""
+        """The signal and V - mid [ticks] of each market, shape (num_envs,) each: for a teacher, who may see them."""
         records = self._markets.records
         return records["signal"].copy(), records["efficient_price"] - records["mid"]
 

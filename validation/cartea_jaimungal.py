@@ -85,7 +85,7 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
     for index, (name, parameters) in enumerate(others.items()):
         maker = partial(make_agent, name, **parameters)
         row = _objective(f"{name}, dt 0.01: objective", exact, maker, config, sessions, (seed, 4 + index))
-        table.append(Row(row.what, exact, row.ours, row.standard_error, "not above the Bellman value"))
+        table.append(Row(row.what, exact, row.ours, row.standard_error, "not above the Bellman value", -1))
     return table
 
 

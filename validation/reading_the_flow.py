@@ -42,8 +42,10 @@ def differences(regime: str, p_informed: float, episodes: int, seed: int) -> lis
     market = regime if p_informed == 0.0 else f"{regime} at {p_informed:g}"
     wanted = "not below zero" if p_informed == 0.0 else "above zero"
     table = [
-        mean_row(f"{market}: glosten_milgrom less {name}", 0.0, objective["glosten_milgrom"] - objective[name], wanted)
+        mean_row(
+            f"{market}: glosten_milgrom less {name}", 0.0, objective["glosten_milgrom"] - objective[name], wanted, 1
+        )
         for name in FLOW_BLIND
     ]
     oracle = objective["oracle"] - objective["glosten_milgrom"]
-    return [*table, mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero")]
+    return [*table, mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero", 1)]

@@ -18,6 +18,8 @@ class Row:
     standard_error: float = 0.0
     """Of ours less the reference; 0 where ours is computed and not sampled."""
     note: str = ""
+    sign: int = 0
+    """Where ours is not to equal the reference but to lie above it (+1) or no higher (-1)."""
 
     @property
     def distance(self) -> float:
@@ -25,10 +27,10 @@ class Row:
         return (self.ours - self.reference) / self.standard_error if self.standard_error > 0.0 else math.nan
 
 
-def mean_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "") -> Row:
+def mean_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "", sign: int = 0) -> Row:
     """The mean of independent samples beside a reference."""
     values = np.asarray(samples, dtype=float)
-    return Row(what, reference, float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), note)
+    return Row(what, reference, float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), note, sign)
 
 
 def deviation_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "") -> Row:

@@ -39,6 +39,7 @@ N_MARKETS = 64
 # 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
 CONFIG = configure("dealer", session_steps=100)
 FAST = read_settings("ppo")
+del FAST["imitation"]
 FAST["start"] |= {"initial_offset": 9.0}
 FAST[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,

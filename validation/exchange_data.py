@@ -1,0 +1,27 @@
+"""The public sample files, replayed into the book that the environment uses: counts, and no sampling.
+
+The files are not part of this repository; where they are absent there are no rows.
+"""
+
+from pathlib import Path
+
+from mm_gym.data.lobster import read
+from mm_gym.data.replay import check_rows, replay
+from validation.row import Row
+
+SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def rows(sessions: int, seed: int) -> list[Row]:
+    """Rows that follow from the row before and the message, and executions that hit the oldest order; of each file."""
+    table = []
+    for path in sorted(SAMPLES.glob("*_message_*.csv")):
+        recording = read(path)
+        checked, replayed = check_rows(recording), replay(recording)[1]
+        name = "_".join(path.stem.split("_")[:1] + path.stem.split("_")[-1:])
+        follow, oldest = checked.rows - len(checked.exceptions), replayed.hit_oldest
+        table.append(Row(f"{name} levels: rows that follow from the row before and the message", checked.rows, follow))
+        known = replayed.executions - len(replayed.hit_unknown)
+        note = f"{len(replayed.hit_unknown)} more hit an order that rested before the file begins"
+        table.append(Row(f"{name} levels: visible executions that hit the oldest order", known, oldest, 0.0, note))
+    return table
