@@ -59,7 +59,7 @@ def imitate_the_oracle(
             actions = driver + generator.normal(0.0, jitter, size=driver.shape)
             markets.step_async(np.clip(actions, -1.0, 1.0).astype(np.float32))
             observations = markets.step_wait()[0]
-                inputs, targets = torch.cat(seen), torch.cat(wanted)
+        inputs, targets = torch.cat(seen), torch.cat(wanted)
         last = round_ == _ROUNDS - 1
         n_batches = (_LAST_EPOCHS if last else 1) * -(-len(inputs) // _BATCH)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02 if last else 1.0, n_batches)
