@@ -62,7 +62,7 @@ class Arguments:
     """A run folder to go on with, there or in `out`: its market, settings and seed stand, only its budget may grow."""
     checkpoint_every: int = 100_000
     """Decisions after which the model is saved: what an interruption loses at most."""
-    evaluate_every: int = 1_000_000
+    evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
     """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""

@@ -67,8 +67,8 @@ def train(
     run: Run,
     resume_from: Path | None = None,
     checkpoint_every: int = 100_000,
-    evaluate_every: int = 1_000_000,
-    held_out_sessions: int = 128,
+    evaluate_every: int = 2_000_000,
+    held_out_sessions: int = 512,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -78,7 +78,7 @@ def train(
         resume_from: a run folder whose model goes on.
         checkpoint_every: decisions, of all markets together, after which the model is saved.
         evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
-        held_out_sessions: how many.
+        held_out_sessions: how many; with fewer, luck would choose the best.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
