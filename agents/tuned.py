@@ -7,7 +7,7 @@ written here takes nothing from the sessions on which it is judged.
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,17 @@ def tuned_rule(rule: str, config: MarketConfig) -> Tuned:
     return _nearest(config, [entry for entry in read_tuned() if entry.agent == rule], rule)[0]
 
 
-def best_rule(config: MarketConfig) -> Tuned:
+def best_rule(config: MarketConfig, but: Collection[str] = ()) -> Tuned:
     """The rule with the best objective, as tuned, in the markets nearest to these; see `tuned_rule`. None that cheats.
+
+    Args:
+        config: of the markets.
+        but: rules to leave out.
 
     Raises:
         AgentError: if no rule was tuned in this regime.
     """
-    honest = [entry for entry in read_tuned() if not RULES[entry.agent].cheats]
+    honest = [entry for entry in read_tuned() if not (RULES[entry.agent].cheats or entry.agent in but)]
     return max(_nearest(config, honest, "a rule"), key=lambda entry: entry.objective)
 
 
