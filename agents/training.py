@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
@@ -26,13 +28,14 @@ from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, algorithm
 from agents.settings import ALGORITHM_PART
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
-from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.rollout import Sessions, run_sessions
 from mm_gym.evaluation.table import summarise
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
 
 HELD_OUT_SEED = 2_718_281_828
 """Of the sessions on which a training picks its best weights: neither trained on nor, with its seeds from 0 up, those
 of an evaluation. The same for all runs, so that their curves compare."""
+HELD_OUT_SESSIONS = 512
 
 
 class TrainingError(ValueError):
@@ -68,7 +71,7 @@ def train(
     resume_from: Path | None = None,
     checkpoint_every: int = 100_000,
     evaluate_every: int = 2_000_000,
-    held_out_sessions: int = 512,
+    held_out_sessions: int | None = None,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -78,7 +81,7 @@ def train(
         resume_from: a run folder whose model goes on.
         checkpoint_every: decisions, of all markets together, after which the model is saved.
         evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
-        held_out_sessions: how many; with fewer, luck would choose the best.
+        held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -88,6 +91,7 @@ def train(
         OSError: if the folder cannot be written.
         AgentError: if the model to go on with cannot be read.
     """
+    n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
     environment = training_markets(run)
     if resume_from is None:
         model = first_model(environment, run)
@@ -111,9 +115,15 @@ def train(
     def checkpoint(steps_done: int) -> None:
         save(MODEL_FILE, steps_done=steps_done)
 
-    def keep_if_best(steps_done: int, objective: float) -> None:
-        if not run.best or objective > run.best["objective"]:
-            save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": objective})
+    best: npt.NDArray[np.float64] | None = None
+
+    def keep_if_best(steps_done: int, objectives: npt.NDArray[np.float64]) -> None:
+        nonlocal best
+        if best is None and run.best:  # of the run that goes on
+            best = held_out_sessions_of(load_model(folder, run.algorithm, BEST_FILE), run, n_held_out).objective
+        if best is None or not clearly_worse(objectives, best):
+            best = objectives
+            save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": float(objectives.mean())})
 
     exploration = run.settings.get("exploration")
     with stop_signals() as stop:
@@ -123,7 +133,7 @@ def train(
                 *([Exploration(**exploration)] if exploration else []),
                 TradingFigures(),
                 Checkpoints(checkpoint_every, checkpoint, stop.is_set),
-                HeldOut(run, evaluate_every, held_out_sessions, keep_if_best),
+                HeldOut(run, evaluate_every, n_held_out, keep_if_best),
             ],
             reset_num_timesteps=False,
             progress_bar=True,
@@ -230,6 +240,21 @@ class TradingFigures(BaseCallback):
                 self.logger.record(f"market/{name}", np.mean([session[name] for session in sessions]))
 
 
+def held_out_sessions_of(model: OnPolicyAlgorithm, run: Run, sessions: int) -> Sessions:
+    """What a model does in sessions of the run's market that no training, tuning or evaluation sees."""
+    return run_sessions(lambda config: PPOAgent(model), run.config, sessions, HELD_OUT_SEED)
+
+
+def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
+    """Whether objectives on the same sessions are lower by more than luck allows: two standard errors, paired.
+
+    A later policy replaces an earlier one in doubt. It has seen more, with smaller steps, and of many checkpoints the
+    highest mean is mostly the luckiest.
+    """
+    gap = objectives - best
+    return bool(gap.mean() < -2.0 * gap.std() / math.sqrt(len(gap)))
+
+
 class HeldOut(BaseCallback):
     """Judges the policy between updates, and at the end, on sessions that no training sees; logs what a trader reads.
 
@@ -237,10 +262,12 @@ class HeldOut(BaseCallback):
         run: whose markets.
         every: decisions of all markets together.
         sessions: how many.
-        tell: called with the decisions learned from and the mean objective.
+        tell: called with the decisions learned from and the objective of each session.
     """
 
-    def __init__(self, run: Run, every: int, sessions: int, tell: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, run: Run, every: int, sessions: int, tell: Callable[[int, npt.NDArray[np.float64]], None]
+    ) -> None:
         super().__init__()
         self._run = run
         self._every = every
@@ -263,17 +290,12 @@ class HeldOut(BaseCallback):
 
     def _judge(self) -> None:
         self._judged_at = self.model.num_timesteps
-        sessions = run_sessions(
-            lambda config: PPOAgent(self.model),  # type: ignore[arg-type]
-            self._run.config,
-            self._sessions,
-            HELD_OUT_SEED,
-        )
+        sessions = held_out_sessions_of(self.model, self._run, self._sessions)  # type: ignore[arg-type]
         row = summarise(self._run.algorithm, sessions)
         for name in HELD_OUT_FIGURES:
             self.logger.record(f"held_out/{name}", row[name])
         self.logger.dump(self._judged_at)
-        self._tell(self._judged_at, row["objective"])
+        self._tell(self._judged_at, sessions.objective)
 
 
 HELD_OUT_FIGURES = (

@@ -23,7 +23,7 @@ import train
 from agents import AgentError, make_agent, rules_for
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load, load_model, read_run
 from agents.settings import ALGORITHM_PART, SettingsError, read_settings
-from agents.training import HELD_OUT_SEED, TrainingError, replace_file, rollout_shape, stream_seed
+from agents.training import HELD_OUT_SEED, TrainingError, clearly_worse, replace_file, rollout_shape, stream_seed
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -38,12 +38,18 @@ ROOT = Path(train.__file__).parent
 
 SETTINGS = read_settings("ppo")
 SETTINGS[ALGORITHM_PART] |= {"n_envs": N_MARKETS, "n_steps": UPDATE // N_MARKETS, "batch_size": UPDATE // 4}
+SETTINGS[ALGORITHM_PART] |= {
+    "learning_rate": "lin_0.002",
+    "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -1.9},
+}
+del SETTINGS["imitation"]  # tests/agents/test_imitation.py
 N_EPOCHS = SETTINGS[ALGORITHM_PART]["n_epochs"]
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
+    monkeypatch.setattr(agents.training, "HELD_OUT_SESSIONS", 4)
 
 
 def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
@@ -181,8 +187,7 @@ def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> Non
     log.Reload()
     judged = log.Scalars("held_out/objective")
     assert [point.step for point in judged] == [UPDATE * update for update in range(1, 7)]
-    best = max(judged, key=lambda point: point.value)
-    assert best.step < 6 * UPDATE
+    (best,) = [point for point in judged if point.step == run.best["steps_done"]]
     assert run.loads == BEST_FILE
     assert run.best == {"steps_done": best.step, "objective": pytest.approx(best.value, rel=1e-6)}
     assert load_model(tmp_path, file=BEST_FILE).num_timesteps == best.step
@@ -193,6 +198,32 @@ def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> Non
         logged = {point.step: point.value for point in log.Scalars(f"held_out/{scalar}")}
         assert logged[best.step] == pytest.approx(figures.mean(), rel=1e-6)
     assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
+
+
+def test_a_later_policy_is_kept_unless_it_is_clearly_worse() -> None:
+    generator = np.random.default_rng(0)
+    best = generator.normal(0.0, 100.0, 400)
+    change = generator.normal(0.0, 10.0, 400)  # a standard error of 0.5
+    change -= change.mean()
+    for gain, worse in ((5.0, False), (0.0, False), (-0.9, False), (-1.1, True), (-5.0, True)):
+        assert clearly_worse(best + change + gain, best) == worse
+
+
+def test_a_training_that_goes_on_gives_up_its_best_for_no_worse_one(tmp_path: Path) -> None:
+    run = agents.training.train(tmp_path, a_run(2), evaluate_every=UPDATE, held_out_sessions=64)
+    assert run.best["steps_done"] > 0
+    # From here on it unlearns everything.
+    settings = {**run.settings, ALGORITHM_PART: {**run.settings[ALGORITHM_PART]}}
+    worse = load_model(tmp_path)
+    with torch.no_grad():
+        worse.policy.get_parameter("action_net.bias").fill_(-1.0)  # quotes at the mid
+    worse.learning_rate = 0.0
+    worse.lr_schedule = lambda _: 0.0
+    worse.save(tmp_path / MODEL_FILE)
+    run = dataclasses.replace(run, timesteps=3 * UPDATE, settings=settings)
+    after = agents.training.train(tmp_path, run, tmp_path, evaluate_every=UPDATE, held_out_sessions=64)
+    assert after.steps_done == 3 * UPDATE
+    assert after.best == run.best
 
 
 # ---------------------------------------------------------------------------------------- interruptions

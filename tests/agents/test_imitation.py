@@ -1,0 +1,56 @@
+"""A policy that imitates the oracle infers the signal: held against the exact filter and against a blind rule."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from agents import make_agent
+from agents.imitation import imitate_the_oracle
+from agents.ppo import PPOAgent, Run
+from agents.settings import ALGORITHM_PART, read_settings
+from agents.training import first_model, new_model, training_markets
+from mm_gym import configure
+from mm_gym.core.layout import Outcome
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.markets import Markets
+
+CONFIG = configure("informed", p_informed=0.6, session_steps=300)
+SETTINGS = read_settings("ppo")
+SETTINGS[ALGORITHM_PART] |= {"n_envs": 128}
+RUN = Run(CONFIG, seed=0, n_envs=128, timesteps=1, settings=SETTINGS)
+
+
+def test_it_earns_more_than_a_rule_that_cannot_see_the_signal_and_its_quotes_lean_with_it() -> None:
+    torch.set_num_threads(1)
+    markets = training_markets(RUN)
+    model = new_model(markets, RUN)
+    error = imitate_the_oracle(model, markets, CONFIG, decisions=120_000, seed=0)
+    assert 0.3 < error < 3.0  # [ticks] most of which no observation could tell
+    imitator = run_sessions(lambda config: PPOAgent(model), CONFIG, 128, seed=3, horizons=())
+    blind = run_sessions(partial(make_agent, "inventory_skew", skew=0.2), CONFIG, 128, seed=3, horizons=())
+    gain = imitator.objective - blind.objective
+    assert gain.mean() > 4.0 * gain.std(ddof=1) / np.sqrt(128)
+
+    # The centre of its quotes goes with what the signal says is still to come.
+    watched = Markets(CONFIG, 256)
+    observations, outcomes = watched.empty_results()
+    watched.reset(np.arange(256), [np.random.default_rng([9, i]) for i in range(256)], observations, outcomes)
+    for _ in range(100):
+        observations, outcomes = watched.step(np.full((256, 2), 2.0 * 1.5 / CONFIG.max_offset - 1.0, np.float32))
+    actions, _ = model.predict(observations, deterministic=True)
+    lean = actions[:, 1] - actions[:, 0] + 0.2 * outcomes[:, Outcome.INVENTORY] * 4.0 / CONFIG.max_offset
+    assert np.corrcoef(lean, outcomes[:, Outcome.SIGNAL])[0, 1] > 0.3  # 0.06 were chance: 1 / sqrt(256)
+
+
+def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:
+    short = {**SETTINGS, "imitation": {"decisions": 4096}}
+    runs = [Run(CONFIG, 0, 128, 1, settings=short), Run(CONFIG, 0, 128, 1, settings=short)]
+    one, two = (first_model(training_markets(run), run).policy.state_dict() for run in runs)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    without = {name: part for name, part in SETTINGS.items() if name != "imitation"}
+    run = Run(CONFIG, 0, 128, 1, settings=without)
+    plain = first_model(training_markets(run), run).policy.state_dict()
+    untrained = new_model(training_markets(run), run).policy.state_dict()
+    assert all(torch.equal(plain[name], untrained[name]) for name in plain)
+    assert not torch.equal(one["action_net.weight"], untrained["action_net.weight"])
