@@ -64,7 +64,7 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
     limit = float(paper.value(0, HORIZON, **_letters(10.0, 10.0, 1.0, 0.5)))
     for name, index in (("cartea_jaimungal", 1), ("bellman", 2)):
         what = f"{name}, dt {HORIZON / SMALL_STEPS:g}: objective, limit dt to 0"
-        table.append(_objective(what, limit, name, _market(SMALL_STEPS), sessions // 4, (seed, index)))
+        table.append(_objective(what, limit, name, _market(SMALL_STEPS), sessions // 8, (seed, index)))
     table.append(
         _objective(
             "best constant depth, dt 0.01: objective",
@@ -84,7 +84,7 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
     }
     for index, (name, parameters) in enumerate(others.items()):
         maker = partial(make_agent, name, **parameters)
-        row = _objective(f"{name}, dt 0.01: objective", exact, maker, config, sessions, (seed, 4 + index))
+        row = _objective(f"{name}, dt 0.01: objective", exact, maker, config, sessions // 4, (seed, 4 + index))
         table.append(Row(row.what, exact, row.ours, row.standard_error, "not above the Bellman value", -1))
     return table
 
@@ -92,7 +92,7 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
 def uneven_rows(sessions: int, seed: int) -> list[Row]:
     """A maker that knows that buyers come at 14 and sellers at 6, at dt 0.01 and in the limit."""
     table = []
-    for index, (steps, n) in enumerate(((PAPER_STEPS, sessions), (SMALL_STEPS, sessions // 4))):
+    for index, (steps, n) in enumerate(((PAPER_STEPS, sessions // 2), (SMALL_STEPS, sessions // 8))):
         # The favoured side is drawn for each session and never flips: keep those in which it is the buyers'.
         config = _market(steps, imbalance=(BUYERS - SELLERS) / (BUYERS + SELLERS), imbalance_flip_rate=0.0)
         maker = partial(CarteaJaimungalAgent, buy_rate=BUYERS, sell_rate=SELLERS)

@@ -29,7 +29,7 @@ _MINUTE = 60.0
 
 def rows(sessions: int, seed: int) -> list[Row]:
     """Moves of the mid from each pair of queues, then the spread and the depths over hours of market time."""
-    table = [row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 5, seed)]
+    table = [row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 25, seed)]
     return table + book_rows(hours=sessions / 100.0, seed=seed)
 
 

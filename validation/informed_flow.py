@@ -33,7 +33,7 @@ _SESSION = 500  # [s]
 
 def rows(sessions: int, seed: int) -> list[Row]:
     """Markouts and adverse moves at every share and horizon, the two break-evens, and the price-sensitive rates."""
-    return [*literal_rows(max(64, sessions // 400), seed), *price_sensitive_rows(max(256, sessions // 25), seed)]
+    return [*literal_rows(max(64, sessions // 400), seed), *price_sensitive_rows(max(256, sessions // 50), seed)]
 
 
 def literal_rows(episodes: int, seed: int) -> list[Row]:
