@@ -437,7 +437,7 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
 ) -> None:
     asked: list[tuple[Path, Run]] = []
 
-    def instead(folder: Path, run: Run, *_: object) -> Run:
+    def instead(folder: Path, run: Run, *_: object, **__: object) -> Run:
         asked.append((folder, run))
         (folder / RUN_FILE).touch()
         return dataclasses.replace(run, steps_done=run.timesteps)
