@@ -23,6 +23,7 @@ from rich.table import Table
 
 from agents import Agent, name_agent
 from agents.base import AgentError
+from agents.bellman import dealer_problem as session_problem
 from agents.settings import ALGORITHM_PART, read_settings
 from mm_gym import MarketConfig, configure
 from mm_gym.actions import to_offsets
@@ -82,18 +83,7 @@ def dealer_problem(config: MarketConfig) -> DealerProblem:
                 f"{name}={getattr(config, name)!r} came, the exact value is known for {wanted!r}; write "
                 "--regime dealer, and leave the rest of the flow as it is"
             )
-    return DealerProblem(
-        buy_rate=0.5 * config.taker_rate,
-        sell_rate=0.5 * config.taker_rate,
-        fill_decay=1.0 / config.taker_tolerance,
-        running_penalty=config.inventory_penalty,
-        terminal_penalty=config.close_out_impact,
-        decision_interval=config.decision_interval,
-        steps=config.session_steps,
-        max_inventory=config.max_inventory,
-        close_out_cost=config.close_out_cost,
-        max_depth=config.max_offset,
-    )
+    return session_problem(config, config.max_inventory)
 
 
 def measure_skill(
