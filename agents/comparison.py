@@ -57,8 +57,11 @@ def main(arguments: Arguments) -> None:
     """Run every agent in every market, and print the tables."""
     trained = {str(folder): read_run(folder).config for folder in arguments.runs}
     markets = [_informed(share) for share in SHARES] + [configure(regime) for regime in OTHER_REGIMES]
-    agents = [*_tuned_rules(), ORACLE, *trained]
-    cells = [Cell(agent, name_agent(agent), market) for market in markets for agent in agents]
+    cells = [
+        Cell(agent, name_agent(agent), market)
+        for market in markets
+        for agent in (*_tuned_rules(), ORACLE, *(run for run, home in trained.items() if _is_tested_in(home, market)))
+    ]
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("sessions", total=len(cells) * arguments.episodes)
@@ -195,6 +198,12 @@ def _informed(share: float) -> MarketConfig:
 
 def _trained_in(trained: Mapping[str, MarketConfig], market: MarketConfig) -> list[str]:
     return [run for run, config in trained.items() if config == market and not market.mixed]
+
+
+def _is_tested_in(home: MarketConfig, market: MarketConfig) -> bool:
+    """A generalist everywhere, a specialist at home and, if that is a share of informed takers, at the others."""
+    shares = [_informed(share) for share in SHARES]
+    return home.mixed or home == market or (home in shares and market in shares)
 
 
 def _over_markets(objectives: Mapping[MarketConfig, Objectives], agent: str) -> npt.NDArray[np.float64]:
