@@ -28,7 +28,7 @@ from mm_gym.evaluation.table import claims_table, markdown, text_table
 class Arguments:
     """Judge market makers: agents x regimes on paired seeds, with 95 percent intervals."""
 
-    agents: str = "random,fixed_spread,inventory_skew,avellaneda_stoikov"
+    agents: str = "random,fixed_spread,inventory_skew,avellaneda_stoikov,glosten_milgrom,trained/mixed"
     """Rules or run folders, parted by commas; a rule takes parameters as name:parameter=value, or what tuning found for
     the market as name:tuned; best_rule:tuned is the rule that did best there."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
