@@ -29,9 +29,10 @@ GROUPS: dict[str, tuple[Obs, ...]] = {
     "all mid moves": (Obs.MID_MOVE_FAST, Obs.MID_MOVE_MEDIUM, Obs.MID_MOVE_SLOW),
     "own quotes": (Obs.BID_OFFSET, Obs.ASK_OFFSET, Obs.BID_SIZE, Obs.ASK_SIZE),
     "queue places": (Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD),
-    **{column.name.lower(): (column,) for column in Obs},
+    **{column.name.lower(): (column,) for column in Obs if column != Obs.TIME_LEFT},
 }
-"""What is shuffled together: columns that say nearly the same stand in for one another alone."""
+"""What is shuffled together: columns that say nearly the same stand in for one another alone. Time left is the same in all
+sessions at any time, so to shuffle it among them would change nothing."""
 
 
 @dataclass(frozen=True)
