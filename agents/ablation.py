@@ -31,8 +31,8 @@ GROUPS: dict[str, tuple[Obs, ...]] = {
     "queue places": (Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD),
     **{column.name.lower(): (column,) for column in Obs if column != Obs.TIME_LEFT},
 }
-"""What is shuffled together: columns that say nearly the same stand in for one another alone. Time left is the same in all
-sessions at any time, so to shuffle it among them would change nothing."""
+"""What is shuffled together: columns that say nearly the same stand in for one another alone. Time left is
+the same in all sessions at any time, so to shuffle it among them would change nothing."""
 
 
 @dataclass(frozen=True)
