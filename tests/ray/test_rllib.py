@@ -70,9 +70,7 @@ def trained_here(folder: Path, run: Run, *arguments: Any, **named: Any) -> Run:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents.training, "DECISIONS_PER_UPDATE", UPDATE)
-        agents.rllib.train(folder, a_run(60_000))
+    agents.rllib.train(folder, a_run(60_000))
     return folder
 
 
@@ -179,7 +177,7 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     before = read_run(trained)
     # With a learning rate of zero, whatever is resumed stays what it was.
     still = dataclasses.replace(
-        before, timesteps=before.steps_done + 2 * UPDATE, settings={**before.settings, "learning_rate": 0.0}
+        before, timesteps=before.steps_done + 2 * UPDATE, settings=a_run(1, learning_rate="lin_0.0").settings
     )
     done = trained_here(tmp_path / "still", still, trained, env_runners=2)
     assert before.steps_done + 2 * UPDATE <= done.steps_done < before.steps_done + 4 * UPDATE
