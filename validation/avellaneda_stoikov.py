@@ -33,7 +33,7 @@ def rows(sessions: int, seed: int) -> list[Row]:
     """The paper's own dynamics computed, then ours simulated at the paper's dt and at a 250th of it."""
     table = computed_rows()
     cases = [(0.1, PAPER_STEPS, sessions)]
-    cases += [(gamma, PAPER_STEPS, sessions // 4) for gamma in (0.01, 0.5, 1.0)]
+    cases += [(gamma, PAPER_STEPS, sessions) for gamma in (0.01, 0.5, 1.0)]
     cases += [(0.1, SMALL_STEPS, sessions // 25)]
     for index, (gamma, steps, n) in enumerate(cases):
         for strategy in ("inventory", "symmetric"):
