@@ -213,14 +213,13 @@ def test_a_training_that_goes_on_gives_up_its_best_for_no_worse_one(tmp_path: Pa
     run = agents.training.train(tmp_path, a_run(2), evaluate_every=UPDATE, held_out_sessions=64)
     assert run.best["steps_done"] > 0
     # From here on it unlearns everything.
-    settings = {**run.settings, ALGORITHM_PART: {**run.settings[ALGORITHM_PART]}}
     worse = load_model(tmp_path)
     with torch.no_grad():
         worse.policy.get_parameter("action_net.bias").fill_(-1.0)  # quotes at the mid
     worse.learning_rate = 0.0
     worse.lr_schedule = lambda _: 0.0
     worse.save(tmp_path / MODEL_FILE)
-    run = dataclasses.replace(run, timesteps=3 * UPDATE, settings=settings)
+    run = dataclasses.replace(run, timesteps=3 * UPDATE)
     after = agents.training.train(tmp_path, run, tmp_path, evaluate_every=UPDATE, held_out_sessions=64)
     assert after.steps_done == 3 * UPDATE
     assert after.best == run.best
