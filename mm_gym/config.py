@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from mm_gym.core.layout import (
     FEATURE_HALF_LIVES,
@@ -162,6 +163,16 @@ class MarketConfig:
     def edge_per_signal(self) -> float:
         """[ticks] Expected move still to come, beta / kappa, per unit of the signal."""
         return self.signal_drift / self.signal_decay_rate
+
+    def foreseen_price(
+        self, efficient_price: npt.NDArray[np.float64], signal: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """[ticks] F = V + edge s, what the asset is worth to one who sees the signal; shapes (n,), or any other.
+
+        A martingale, since the signal's decay takes from the edge what the drift adds to V. (With the makers
+        `zero_intelligence` the book makes V, and it is none.)
+        """
+        return efficient_price + self.edge_per_signal * signal
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""

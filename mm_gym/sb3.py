@@ -184,8 +184,7 @@ class MarketMakingVecEnv(VecEnv):
     def _luck(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
 
-        Let F = V + edge, what the asset is worth to one who sees the signal: a martingale, since the signal's decay
-        takes from the edge what the drift adds to V. First, inventory times the move of F: a control variate in the
+        Let F be `MarketConfig.foreseen_price`, what the asset is worth to one who sees the signal: a martingale. First, inventory times the move of F: a control variate in the
         words of statistics. Second, the change of inventory times (mid - F), which is zero at either end of a session:
         potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so that a fill
         from one who knew better costs at once what it will cost, with a fraction of the noise. Third, by the same
@@ -200,11 +199,7 @@ class MarketMakingVecEnv(VecEnv):
         return luck
 
     def _foreseen_price(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """[ticks] F: the efficient price and what the signal lets expect of its moves."""
-        price: npt.NDArray[np.float64] = (
-            outcomes[:, Outcome.EFFICIENT_PRICE] + self.config.edge_per_signal * outcomes[:, Outcome.SIGNAL]
-        )
-        return price
+        return self.config.foreseen_price(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.SIGNAL])
 
     def _mispricing(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of unwinding."""
