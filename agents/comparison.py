@@ -4,7 +4,8 @@ python -m agents.comparison runs/*-seed* > table.md
 
 A run folder is a specialist in the market that it was trained on, or a generalist if that is `mixed`. Every agent lives
 through the same sessions, which no training and no tuning saw. Rules are chosen and tuned by what `agents.tune` found
-on sessions of its own (`best_rule:tuned`), so nothing is picked by the figures printed here.
+on sessions of its own (`best_rule:tuned`), so nothing is picked by the figures printed here. Objectives are without luck
+(`Sessions.fair_objective`): of the same mean, with intervals half as wide or less.
 """
 
 import itertools
@@ -76,7 +77,7 @@ def main(arguments: Arguments) -> None:
     objectives: dict[MarketConfig, dict[str, npt.NDArray[np.float64]]] = {market: {} for market in markets}
     fills: dict[tuple[str, MarketConfig], float] = {}
     for cell, sessions in zip(cells, done, strict=True):
-        objectives[cell.config][cell.agent] = sessions.objective
+        objectives[cell.config][cell.agent] = sessions.fair_objective
         fills[cell.agent, cell.config] = float(sessions.n_fills.mean())
     print(f"Printed by `{shlex.join(['python', '-m', 'agents.comparison', *sys.argv[1:]])}`.\n")
     for title, lines in (

@@ -77,7 +77,7 @@ def tune(
 ) -> Tuned:
     """Search for the parameters of the highest mean objective, by Optuna's tree-structured Parzen estimator.
 
-    Every trial lives through the same sessions (common random numbers). The best of many noisy scores is lucky, so the
+    Every trial lives through the same sessions (common random numbers), and is scored without luck (`fair_objective`). The best of many noisy scores is lucky, so the
     few best trials are scored again on sessions of their own, and the best of those is chosen; the rule's defaults are
     among them, so that tuning makes no rule worse. No trial is pruned: one takes a tenth of a second.
 
@@ -100,7 +100,7 @@ def tune(
         """Of each session, shape (sessions,)."""
         cell = Cell(rule, partial(make_agent, rule, **parameters), config)
         seed = tuning_seed(effort.seed, stage)
-        return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[0].objective
+        return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[0].fair_objective
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(

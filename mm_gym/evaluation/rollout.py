@@ -71,8 +71,8 @@ class Sessions:
     objective: npt.NDArray[np.float64]
     luck: npt.NDArray[np.float64]
     """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what sessions differ by, and
-    zero on average whatever is quoted, unless the book alone makes the price (`zero_intelligence`). So `objective` less
-    `luck` has the mean of `objective`, with a fraction of its standard error: a control variate."""
+    zero on average whatever is quoted. Zero in each session where the book alone makes the price
+    (`zero_intelligence`): nobody knows what it is worth there."""
     spread_pnl: npt.NDArray[np.float64]
     inventory_pnl: npt.NDArray[np.float64]
     fees: npt.NDArray[np.float64]
@@ -111,6 +111,12 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self.final_pnl)
+
+    @property
+    def fair_objective(self) -> npt.NDArray[np.float64]:
+        """The objective less the luck, shape (n,): of the same mean, with a fraction of its standard error (a control
+        variate). What a maker earned in a session is `objective`; this tells sooner which of two makers is better."""
+        return self.objective - self.luck
 
 
 @dataclass(frozen=True)
@@ -296,7 +302,7 @@ def _collect(
         seeds=seeds,
         final_pnl=walk.pnl[-1].copy(),
         objective=walk.pnl[-1] - config.inventory_penalty * config.decision_interval * squares,
-        luck=(walk.inventory[:-1] * np.diff(config.foreseen_price(walk.value, walk.signal), axis=0)).sum(axis=0),
+        luck=_luck(config, walk),
         spread_pnl=account["spread_pnl"].copy(),
         inventory_pnl=account["inventory_pnl"].copy(),
         fees=account["fees"].copy(),
@@ -322,6 +328,14 @@ def _collect(
         mid_path=walk.mid[points].T.copy(),
         value_path=walk.value[points].T.copy(),
     )
+
+
+def _luck(config: MarketConfig, walk: _Walk) -> npt.NDArray[np.float64]:
+    if config.makers == "zero_intelligence":
+        return np.zeros(walk.pnl.shape[1])
+    moves = np.diff(config.foreseen_price(walk.value, walk.signal), axis=0)
+    luck: npt.NDArray[np.float64] = (walk.inventory[:-1] * moves).sum(axis=0)
+    return luck
 
 
 def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any]) -> None:
