@@ -1,18 +1,21 @@
 """A head start for a policy: it learns to quote as the oracle does, who sees the truth, from observations that do not.
 
 The best a policy can then do is to quote what the oracle would on average, given what it saw: it has learned to infer
-the signal, and quotes around what the asset is worth as far as that can be told. That is supervised learning, a hundred times cheaper than to find the same out by trial and error; PPO
-starts from there. Chen, Zhou, Koltun and Kraehenbuehl (2020), Learning by cheating, have the idea; Ross, Gordon and
-Bagnell (2011), A reduction of imitation learning and structured prediction to no-regret online learning, the loop: the
-policy drives, the teacher says what it would have done there.
+the signal, and quotes around what the asset is worth as far as that can be told. That is supervised learning, a hundred
+times cheaper than to find the same out by trial and error; PPO starts from there. Chen, Zhou, Koltun and Kraehenbuehl
+(2020), Learning by cheating, have the idea; Ross, Gordon and Bagnell (2011), A reduction of imitation learning and
+structured prediction to no-regret online learning, the loop: the policy drives, the teacher says what it would have
+done there.
 """
 
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.memory import RememberingVecEnv
 from agents.oracle import OracleAgent
 from mm_gym import MarketConfig
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -25,7 +28,11 @@ _JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quo
 
 
 def imitate_the_oracle(
-    model: OnPolicyAlgorithm, markets: MarketMakingVecEnv, config: MarketConfig, decisions: int, seed: int
+    model: OnPolicyAlgorithm,
+    markets: MarketMakingVecEnv | RememberingVecEnv,
+    config: MarketConfig,
+    decisions: int,
+    seed: int,
 ) -> float:
     """Fit the policy's mean action to the oracle's, over so many decisions of all markets together.
 
@@ -60,7 +67,7 @@ def imitate_the_oracle(
             driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
             actions = driver + generator.normal(0.0, jitter, size=driver.shape)
             markets.step_async(np.clip(actions, -1.0, 1.0).astype(np.float32))
-            observations = markets.step_wait()[0]
+            observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
         inputs, targets = torch.cat(seen), torch.cat(wanted)
         last = round_ == _ROUNDS - 1
         n_batches = (_LAST_EPOCHS if last else 1) * -(-len(inputs) // _BATCH)

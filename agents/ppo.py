@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.base import AgentError
+from agents.memory import REMEMBERED_NAMES, RememberingAgent
 from agents.mlp import MLPAgent, load_policy
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 from mm_gym.config import nearest
@@ -58,8 +59,8 @@ class Run:
     """Of the weights in `best.zip`: the decisions they had learned from, and the held-out objective."""
     command: str = ""
     """What was typed to train it."""
-    observation: tuple[str, ...] = OBSERVATION_NAMES
-    """Columns that the policy sees, in order."""
+    observation: tuple[str, ...] = ()
+    """Columns that the policy sees, in order; by default those that go with the settings."""
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Of the learning algorithm, as `agents.settings` reads them."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -76,6 +77,16 @@ class Run:
                 raise ValueError(f"{name}={value} is out of range; write a whole number from {lowest} up")
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm={self.algorithm!r} is not offered; {nearest(self.algorithm, ALGORITHMS)}")
+        if not self.observation:
+            names = REMEMBERED_NAMES if self.settings.get("memory") else OBSERVATION_NAMES
+            object.__setattr__(self, "observation", names)
+        if self.remembers and self.algorithm == "recurrent_ppo":
+            raise ValueError("recurrent_ppo came with a memory of session means; it has its own: leave `memory` out")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the policy sees what `agents.memory.remember` gives."""
+        return self.observation == REMEMBERED_NAMES
 
 
 def read_run(folder: Path) -> Run:
@@ -127,7 +138,13 @@ class PPOAgent:
         return actions, state
 
 
-def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent:
+def quoting_agent(policy: "OnPolicyAlgorithm | MLPAgent", run: Run) -> PPOAgent | MLPAgent | RememberingAgent:
+    """The maker that quotes by the policy that the run has trained."""
+    agent = policy if isinstance(policy, MLPAgent) else PPOAgent(policy)
+    return RememberingAgent(agent) if run.remembers else agent
+
+
+def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent | RememberingAgent:
     """The maker that was trained in this folder, to quote in markets of this configuration.
 
     Model files are pickles, and reading one can run any program: load only those you trust.
@@ -136,7 +153,7 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent:
         AgentError: if the folder cannot be read, or the policy was trained in other units than these markets have.
     """
     run = read_run(folder)
-    if run.observation != OBSERVATION_NAMES:
+    if run.observation not in (OBSERVATION_NAMES, REMEMBERED_NAMES):
         raise AgentError(
             f"{folder} was trained on {len(run.observation)} observations ({', '.join(run.observation)}), these "
             f"markets show {len(OBSERVATION_NAMES)} ({', '.join(OBSERVATION_NAMES)}); use the version of mm_gym that "
@@ -149,7 +166,8 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent:
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
-    return load_policy(folder) if run.engine == "rllib" else PPOAgent(load_model(folder, run.algorithm, run.loads))
+    policy = load_policy(folder) if run.engine == "rllib" else load_model(folder, run.algorithm, run.loads)
+    return quoting_agent(policy, run)
 
 
 def load_model(folder: Path, algorithm: str = "ppo", file: str = MODEL_FILE, **arguments: Any) -> "OnPolicyAlgorithm":

@@ -3,8 +3,8 @@
 A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there
-are any, `exploration`, arguments of `agents.training.Exploration`, and `imitation`, of `imitate_the_oracle`: a head
-start.
+are any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, of `imitate_the_oracle`: a head
+start, and `memory`, of which there is one kind, `session_means`: see `agents.memory`.
 """
 
 import ast
@@ -24,6 +24,9 @@ _PARTS = {
     "start": {"initial_offset", "lots_noticed"},
 }
 """The parts of a file, and what each has to say at least."""
+
+
+MEMORIES = ("session_means",)
 
 
 class SettingsError(ValueError):
@@ -65,6 +68,8 @@ def read_settings(name: str) -> dict[str, Any]:
             raise SettingsError(
                 f"{path} does not say {', '.join(sorted(missing))} under {part!r}; write it as {FOLDER.name}/ppo.yml is"
             )
+    if settings.get("memory", MEMORIES[0]) not in MEMORIES:
+        raise SettingsError(f"{path} says memory: {settings['memory']!r}; {nearest(str(settings['memory']), MEMORIES)}")
     return dict(settings)
 
 

@@ -24,7 +24,8 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.imitation import imitate_the_oracle
-from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, algorithm_class, load_model
+from agents.memory import RememberingVecEnv
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model, quoting_agent
 from agents.settings import ALGORITHM_PART
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
@@ -117,13 +118,14 @@ def train(
 
     best: npt.NDArray[np.float64] | None = None
 
-    def keep_if_best(steps_done: int, objectives: npt.NDArray[np.float64]) -> None:
+    def keep_if_best(steps_done: int, sessions: Sessions) -> None:
         nonlocal best
         if best is None and run.best:  # of the run that goes on
-            best = held_out_sessions_of(load_model(folder, run.algorithm, BEST_FILE), run, n_held_out).objective
-        if best is None or not clearly_worse(objectives, best):
-            best = objectives
-            save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": float(objectives.mean())})
+            best = held_out_sessions_of(load_model(folder, run.algorithm, BEST_FILE), run, n_held_out).fair_objective
+        if best is None or not clearly_worse(sessions.fair_objective, best):
+            best = sessions.fair_objective
+            objective = float(sessions.objective.mean())
+            save(BEST_FILE, loads=BEST_FILE, best={"steps_done": steps_done, "objective": objective})
 
     exploration = run.settings.get("exploration")
     with stop_signals() as stop:
@@ -147,9 +149,12 @@ def write_run(folder: Path, run: Run) -> None:
     replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
-def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> MarketMakingVecEnv:
+def training_markets(
+    run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv
+) -> MarketMakingVecEnv | RememberingVecEnv:
     """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
-    return kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
+    markets = kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
+    return RememberingVecEnv(markets) if run.remembers else markets
 
 
 def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
@@ -184,7 +189,7 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
     return model
 
 
-def first_model(environment: MarketMakingVecEnv, run: Run) -> OnPolicyAlgorithm:
+def first_model(environment: MarketMakingVecEnv | RememberingVecEnv, run: Run) -> OnPolicyAlgorithm:
     """What PPO starts from: an untrained model that, where the settings say so, has imitated the oracle."""
     model = new_model(environment, run)
     head_start = run.settings.get("imitation")
@@ -242,7 +247,7 @@ class TradingFigures(BaseCallback):
 
 def held_out_sessions_of(model: OnPolicyAlgorithm, run: Run, sessions: int) -> Sessions:
     """What a model does in sessions of the run's market that no training, tuning or evaluation sees."""
-    return run_sessions(lambda config: PPOAgent(model), run.config, sessions, HELD_OUT_SEED)
+    return run_sessions(lambda config: quoting_agent(model, run), run.config, sessions, HELD_OUT_SEED)
 
 
 def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
@@ -262,12 +267,10 @@ class HeldOut(BaseCallback):
         run: whose markets.
         every: decisions of all markets together.
         sessions: how many.
-        tell: called with the decisions learned from and the objective of each session.
+        tell: called with the decisions learned from and the sessions.
     """
 
-    def __init__(
-        self, run: Run, every: int, sessions: int, tell: Callable[[int, npt.NDArray[np.float64]], None]
-    ) -> None:
+    def __init__(self, run: Run, every: int, sessions: int, tell: Callable[[int, Sessions], None]) -> None:
         super().__init__()
         self._run = run
         self._every = every
@@ -294,8 +297,9 @@ class HeldOut(BaseCallback):
         row = summarise(self._run.algorithm, sessions)
         for name in HELD_OUT_FIGURES:
             self.logger.record(f"held_out/{name}", row[name])
+        self.logger.record("held_out/fair_objective", sessions.fair_objective.mean())
         self.logger.dump(self._judged_at)
-        self._tell(self._judged_at, sessions.objective)
+        self._tell(self._judged_at, sessions)
 
 
 HELD_OUT_FIGURES = (

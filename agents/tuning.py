@@ -77,9 +77,10 @@ def tune(
 ) -> Tuned:
     """Search for the parameters of the highest mean objective, by Optuna's tree-structured Parzen estimator.
 
-    Every trial lives through the same sessions (common random numbers), and is scored without luck (`fair_objective`). The best of many noisy scores is lucky, so the
-    few best trials are scored again on sessions of their own, and the best of those is chosen; the rule's defaults are
-    among them, so that tuning makes no rule worse. No trial is pruned: one takes a tenth of a second.
+    Every trial lives through the same sessions (common random numbers), and is scored without luck (`fair_objective`).
+    The best of many noisy scores is lucky, so the few best trials are scored again on sessions of their own, and the
+    best of those is chosen; the rule's defaults are among them, so that tuning makes no rule worse. No trial is pruned:
+    one takes a tenth of a second.
 
     Args:
         rule: in `RULES`, with a search space.

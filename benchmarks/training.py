@@ -21,9 +21,14 @@ class TimedVecEnv(MarketMakingVecEnv):
 
     seconds = 0.0
 
-    def step(self, actions: Any) -> Any:
+    def step_async(self, actions: Any) -> None:
         start = time.perf_counter()
-        result = super().step(actions)
+        super().step_async(actions)
+        self.seconds += time.perf_counter() - start
+
+    def step_wait(self) -> Any:
+        start = time.perf_counter()
+        result = super().step_wait()
         self.seconds += time.perf_counter() - start
         return result
 
@@ -33,7 +38,7 @@ def shares(updates: int) -> tuple[float, float, float]:
     model = untrained(TimedVecEnv)
     decisions = LEARNING["n_envs"] * LEARNING["n_steps"]
     model.learn(decisions)  # warms up
-    environment, learning, learn = model.get_env(), 0.0, model.train
+    environment, learning, learn = model.get_env().unwrapped, 0.0, model.train
     environment.seconds = 0.0
 
     def timed() -> None:

@@ -184,11 +184,12 @@ class MarketMakingVecEnv(VecEnv):
     def _luck(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
 
-        Let F be `MarketConfig.foreseen_price`, what the asset is worth to one who sees the signal: a martingale. First, inventory times the move of F: a control variate in the
-        words of statistics. Second, the change of inventory times (mid - F), which is zero at either end of a session:
-        potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so that a fill
-        from one who knew better costs at once what it will cost, with a fraction of the noise. Third, by the same
-        right, the change of `inventory_penalty` `unwinding_time` inventory^2, about what holding it is going to cost.
+        Let F be `MarketConfig.foreseen_price`, what the asset is worth to one who sees the signal: a martingale. First,
+        inventory times the move of F: a control variate in the words of statistics. Second, the change of inventory
+        times (mid - F), which is zero at either end of a session: potential-based shaping (Ng, Harada and Russell
+        1999). What is left counts fills against F, so that a fill from one who knew better costs at once what it will
+        cost, with a fraction of the noise. Third, by the same right, the change of `inventory_penalty` `unwinding_time`
+        inventory^2, about what holding it is going to cost.
         """
         before = self._before
         move = self._foreseen_price(outcomes) - self._foreseen_price(before)

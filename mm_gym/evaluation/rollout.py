@@ -70,8 +70,8 @@ class Sessions:
     final_pnl: npt.NDArray[np.float64]
     objective: npt.NDArray[np.float64]
     luck: npt.NDArray[np.float64]
-    """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what sessions differ by, and
-    zero on average whatever is quoted. Zero in each session where the book alone makes the price
+    """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what sessions differ by,
+    and zero on average whatever is quoted. Zero in each session where the book alone makes the price
     (`zero_intelligence`): nobody knows what it is worth there."""
     spread_pnl: npt.NDArray[np.float64]
     inventory_pnl: npt.NDArray[np.float64]

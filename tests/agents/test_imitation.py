@@ -7,7 +7,8 @@ import torch
 
 from agents import make_agent
 from agents.imitation import imitate_the_oracle
-from agents.ppo import PPOAgent, Run
+from agents.memory import remember
+from agents.ppo import Run, quoting_agent
 from agents.settings import ALGORITHM_PART, read_settings
 from agents.training import first_model, new_model, training_markets
 from mm_gym import configure
@@ -27,7 +28,7 @@ def test_it_earns_more_than_a_rule_that_cannot_see_the_signal_and_its_quotes_lea
     model = new_model(markets, RUN)
     error = imitate_the_oracle(model, markets, CONFIG, decisions=120_000, seed=0)
     assert 0.3 < error < 3.0  # [ticks] most of which no observation could tell
-    imitator = run_sessions(lambda config: PPOAgent(model), CONFIG, 128, seed=3, horizons=())
+    imitator = run_sessions(lambda config: quoting_agent(model, RUN), CONFIG, 128, seed=3, horizons=())
     blind = run_sessions(partial(make_agent, "inventory_skew", skew=0.2), CONFIG, 128, seed=3, horizons=())
     gain = imitator.objective - blind.objective
     assert gain.mean() > 4.0 * gain.std(ddof=1) / np.sqrt(128)
@@ -35,10 +36,12 @@ def test_it_earns_more_than_a_rule_that_cannot_see_the_signal_and_its_quotes_lea
     # The centre of its quotes goes with what the signal says is still to come.
     watched = Markets(CONFIG, 256)
     observations, outcomes = watched.empty_results()
+    memory = None
     watched.reset(np.arange(256), [np.random.default_rng([9, i]) for i in range(256)], observations, outcomes)
     for _ in range(100):
         observations, outcomes = watched.step(np.full((256, 2), 2.0 * 1.5 / CONFIG.max_offset - 1.0, np.float32))
-    actions, _ = model.predict(observations, deterministic=True)
+        shown, memory = remember(observations, memory)
+    actions, _ = model.predict(shown, deterministic=True)
     lean = actions[:, 1] - actions[:, 0] + 0.2 * outcomes[:, Outcome.INVENTORY] * 4.0 / CONFIG.max_offset
     assert np.corrcoef(lean, outcomes[:, Outcome.SIGNAL])[0, 1] > 0.3  # 0.06 were chance: 1 / sqrt(256)
 

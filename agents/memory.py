@@ -1,0 +1,133 @@
+"""What a policy without a memory of its own is told beside each observation: means of what its session has shown.
+
+An observation forgets within a minute. Which kind of flow a session has, and how much of it is informed, shows only
+over hundreds of seconds, and in `mixed` that is half of what there is to know. So the policy sees, beside the
+observation, the session's means of how busy, wide and volatile the market was, how far flow and prices ran, and whether
+they ran together: where flow is informed, prices follow it. The filter of `glosten_milgrom` remembers too; this is
+what takes its place for a network.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from mm_gym import OBSERVATION_NAMES
+from mm_gym.core.layout import OBSERVATION_BOUNDS, OBSERVATION_CLIP, Obs
+from mm_gym.sb3 import MarketMakingVecEnv
+
+_Array = npt.NDArray[np.float32]
+
+LEVELS = (Obs.SPREAD, Obs.ACTIVITY, Obs.VOLATILITY, Obs.FLOW_SLOW)
+"""Columns remembered as they are."""
+FLOWS = (Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
+MOVES = (Obs.MID_MOVE_FAST, Obs.MID_MOVE_MEDIUM, Obs.MID_MOVE_SLOW)
+"""Columns of which the size is remembered, and the product of flow and move over the same time."""
+
+MEMORY_NAMES = tuple(
+    [f"mean_{column.name.lower()}" for column in LEVELS]
+    + [f"mean_size_of_{column.name.lower()}" for column in (*FLOWS, *MOVES)]
+    + [f"mean_{flow.name.lower()}_x_{move.name.lower()}" for flow, move in zip(FLOWS, MOVES, strict=True)]
+)
+"""What follows the observation's own columns."""
+
+REMEMBERED_NAMES = (*OBSERVATION_NAMES, *MEMORY_NAMES)
+"""All that a policy with this memory sees, in order."""
+
+PRIOR_DECISIONS = 30.0
+"""Means begin at zero as if that had been seen so often: the first few observations say nothing yet."""
+
+
+def remember(
+    observations: _Array, memory: _Array | None = None, starts: npt.NDArray[np.bool_] | None = None
+) -> tuple[_Array, _Array]:
+    """Observations with what is remembered beside them, and the memory to hand in with the next.
+
+    A mean over n observations is their sum over n + `PRIOR_DECISIONS`.
+
+    Args:
+        observations: shape (n, columns).
+        memory: as handed back before, shape (n, 1 + len(MEMORY_NAMES)): the observations seen, then their means. None
+            where all sessions start.
+        starts: whether a session starts here, shape (n,): it remembers nothing. None where none does.
+
+    Returns:
+        Shape (n, len(REMEMBERED_NAMES)), and the memory.
+    """
+    if memory is None:
+        memory = np.zeros((len(observations), 1 + len(MEMORY_NAMES)), np.float32)
+    elif starts is not None:
+        memory = np.where(np.asarray(starts, np.bool_)[:, None], np.float32(0.0), memory)
+    flows, moves = observations[:, FLOWS], observations[:, MOVES]
+    shown = np.concatenate(
+        [observations[:, LEVELS], np.abs(flows), np.abs(moves), flows * moves], axis=1, dtype=np.float32
+    )
+    seen = memory[:, :1] + np.float32(1.0)
+    means = memory[:, 1:] + (shown - memory[:, 1:]) / (seen + np.float32(PRIOR_DECISIONS))
+    return np.concatenate([observations, means], axis=1), np.concatenate([seen, means], axis=1)
+
+
+def remembered_space() -> spaces.Box:
+    """The space of what `remember` gives."""
+    low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
+    most = np.full(len(MEMORY_NAMES), OBSERVATION_CLIP**2, np.float32)  # of a product of two columns
+    return spaces.Box(np.concatenate([low, -most]), np.concatenate([high, most]), dtype=np.float32)
+
+
+class RememberingAgent:
+    """A maker whose policy was trained on what `remember` gives. Its `state` is the memory.
+
+    Args:
+        agent: which has no state of its own.
+    """
+
+    name = "remembering"
+
+    def __init__(self, agent: Any) -> None:
+        self._agent = agent
+
+    def predict(
+        self,
+        observation: _Array,
+        state: _Array | None = None,
+        episode_start: npt.NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[_Array, _Array]:
+        """As the agent's own, for observations of shape (n, columns) or (columns,), and the memory to hand back."""
+        shown, memory = remember(np.atleast_2d(observation), state, episode_start)
+        actions, _ = self._agent.predict(shown, deterministic=deterministic)
+        return (actions[0] if np.ndim(observation) == 1 else actions), memory
+
+
+class RememberingVecEnv(VecEnvWrapper):
+    """Markets whose observations are those of `remember`."""
+
+    venv: MarketMakingVecEnv
+
+    def __init__(self, venv: MarketMakingVecEnv) -> None:
+        super().__init__(venv, observation_space=remembered_space())
+        self._memory: _Array | None = None
+
+    def reset(self) -> _Array:
+        """Start a session in every market."""
+        shown, self._memory = remember(self.venv.reset())
+        return shown
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """One decision in every market; one whose session ends starts the next, and has forgotten the last."""
+        observations, rewards, ended, infos = self.venv.step_wait()
+        for market in np.flatnonzero(ended):
+            last = infos[market]["terminal_observation"][None]
+            infos[market]["terminal_observation"] = remember(last, self._memory_of(market))[0][0]
+        shown, self._memory = remember(observations, self._memory, ended)
+        return shown, rewards, ended, infos
+
+    def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """As of `MarketMakingVecEnv`."""
+        return self.venv.truth()
+
+    def _memory_of(self, market: Any) -> _Array | None:
+        return None if self._memory is None else self._memory[market : market + 1]

@@ -1,0 +1,146 @@
+"""What a policy is told of its session so far: plain means, of this session alone, the same in training as in use."""
+
+import numpy as np
+import pytest
+
+from agents.memory import (
+    MEMORY_NAMES,
+    PRIOR_DECISIONS,
+    REMEMBERED_NAMES,
+    RememberingAgent,
+    RememberingVecEnv,
+    remember,
+    remembered_space,
+)
+from agents.ppo import Run, quoting_agent
+from agents.settings import SettingsError, read_settings
+from agents.training import new_model, training_markets
+from mm_gym import OBSERVATION_NAMES, configure
+from mm_gym.core.layout import Obs
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.sb3 import MarketMakingVecEnv
+
+SESSION = 40
+
+
+def test_means_are_plain_means_shrunk_as_if_zeros_had_gone_before() -> None:
+    rows = np.random.default_rng(0).normal(size=(7, 3, len(Obs))).astype(np.float32)
+    memory = None
+    for row in rows:
+        shown, memory = remember(row, memory)
+    assert shown.shape == (3, len(REMEMBERED_NAMES))
+    assert shown.dtype == memory.dtype == np.float32
+    np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
+    column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
+    for name, told in zip(MEMORY_NAMES, shown[:, len(Obs) :].T, strict=True):
+        what = name.removeprefix("mean_")
+        if "_x_" in what:
+            flow, move = what.split("_x_")
+            values = column[flow] * column[move]
+        elif what.startswith("size_of_"):
+            values = np.abs(column[what.removeprefix("size_of_")])
+        else:
+            values = column[what]
+        np.testing.assert_allclose(told, values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6)
+
+
+def test_a_session_that_starts_has_forgotten_and_the_others_have_not() -> None:
+    rows = np.random.default_rng(1).normal(size=(2, 4, len(Obs))).astype(np.float32)
+    _, memory = remember(rows[0])
+    kept, starts = memory.copy(), np.array([True, False, False, True])
+    shown, _ = remember(rows[1], memory, starts)
+    np.testing.assert_array_equal(memory, kept)  # what was handed in is not written to
+    np.testing.assert_array_equal(shown[starts], remember(rows[1][starts])[0])
+    np.testing.assert_array_equal(shown[~starts], remember(rows[1][~starts], memory[~starts])[0])
+
+
+def test_markets_that_remember_are_the_markets_and_forget_at_the_end_of_each_session() -> None:
+    plain, venv = (MarketMakingVecEnv(3, "mixed", session_steps=SESSION, staggered=True) for _ in range(2))
+    remembering = RememberingVecEnv(venv)
+    for environment in (plain, remembering):
+        environment.seed(4)
+    observations, memory = plain.reset(), None
+    shown, memory = remember(observations)
+    np.testing.assert_array_equal(remembering.reset(), shown)
+    generator, n_ended = np.random.default_rng(2), 0
+    for _ in range(2 * SESSION + 5):
+        actions = generator.uniform(-1.0, 0.0, size=(3, 2)).astype(np.float32)
+        observations, rewards, ended, infos = plain.step(actions)
+        shown, their_rewards, their_ended, their_infos = remembering.step(actions)
+        for market in np.flatnonzero(ended):
+            last, _ = remember(infos[market]["terminal_observation"][None], memory[market : market + 1])
+            np.testing.assert_array_equal(their_infos[market]["terminal_observation"], last[0])
+            n_ended += 1
+        expected, memory = remember(observations, memory, ended)
+        np.testing.assert_array_equal(shown, expected)
+        assert all(remembered_space().contains(row) for row in shown)
+        np.testing.assert_array_equal(their_rewards, rewards)
+        np.testing.assert_array_equal(their_ended, ended)
+        np.testing.assert_array_equal(remembering.truth(), plain.truth())
+    assert n_ended == 6
+
+
+def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
+    """In whole sessions of an evaluation, and with the memory's every number."""
+    settings = read_settings("ppo")
+    config = configure("mixed", session_steps=SESSION)
+    run = Run(config, seed=0, n_envs=4, timesteps=1, settings=settings)
+    assert run.remembers
+    markets = training_markets(run)
+    model = new_model(markets, run)
+    asked = []
+
+    class Noting:
+        def predict(self, shown: np.ndarray, deterministic: bool) -> tuple[np.ndarray, None]:
+            asked.append(shown)
+            return model.predict(shown, deterministic=deterministic)
+
+    noting = run_sessions(lambda config: RememberingAgent(Noting()), config, episodes=4, horizons=())
+    assert len(asked) == SESSION
+    memory = None
+    for shown in asked:
+        expected, memory = remember(shown[:, : len(Obs)], memory)
+        np.testing.assert_array_equal(shown, expected)
+    plainly = run_sessions(lambda config: quoting_agent(model, run), config, episodes=4, horizons=())
+    np.testing.assert_array_equal(noting.objective, plainly.objective)
+    # One observation alone, as one who serves a single market asks.
+    one = asked[0][0, : len(Obs)]
+    action, memory = quoting_agent(model, run).predict(one)
+    np.testing.assert_allclose(action, model.predict(asked[0][:1], deterministic=True)[0][0], atol=1e-6)
+    assert memory.shape == (1, 1 + len(MEMORY_NAMES))
+
+
+def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
+    """What it is for: in `mixed` a straight line through the means explains most of p_informed after a while."""
+    from agents import make_agent
+
+    config, n = configure("mixed", session_steps=400, p_informed=1.0), 512
+    markets = MarketMakingVecEnv(n, **config.to_dict())
+    markets.seed(0)
+    observations, agent, memory = markets.reset(), make_agent("inventory_skew", config), None
+    flow = markets._markets.records["flow"]
+    share = np.where(flow["informed_kind"] == 0, flow["p_informed"], 0.0).copy()
+    for _ in range(399):
+        shown, memory = remember(observations, memory)
+        observations = markets.step(agent.predict(observations)[0])[0]
+
+    def explained(columns: np.ndarray) -> float:
+        design = np.column_stack([np.ones(n), columns])
+        fitted, tested = np.arange(n) < n // 2, np.arange(n) >= n // 2
+        coefficients = np.linalg.lstsq(design[fitted], share[fitted], rcond=None)[0]
+        return 1.0 - np.var(share[tested] - design[tested] @ coefficients) / np.var(share[tested])
+
+    now, ever = explained(shown[:, : len(Obs)]), explained(shown[:, len(Obs) :])
+    assert now < 0.5
+    assert ever > 0.7
+
+
+def test_a_memory_of_another_kind_and_one_for_an_lstm_are_errors(tmp_path: pytest.TempPathFactory) -> None:
+    text = (read_settings.__globals__["FOLDER"] / "ppo.yml").read_text()
+    path = tmp_path / "other.yml"  # type: ignore[operator]
+    path.write_text(text.replace("session_means", "session_mean"))
+    with pytest.raises(SettingsError, match="session_means"):
+        read_settings(str(path))
+    with pytest.raises(ValueError, match="leave `memory` out"):
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": "session_means"})
+    assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES
