@@ -18,6 +18,7 @@ from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from agents import Agent, make_agent
+from agents.memory import RememberingAgent
 from agents.ppo import read_run
 from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
@@ -45,6 +46,34 @@ class Arguments:
     """Sessions for each column, in the market that it was trained on."""
     seed: int = 0
     """Of the evaluation."""
+
+
+MEMORY = "memory"
+"""What an agent with a memory remembers (`agents.memory`) is one more."""
+
+
+class Forgetful:
+    """An agent that is handed the memory of another market at the same time.
+
+    Args:
+        config: of the market.
+        name: of an agent with a memory.
+    """
+
+    def __init__(self, config: MarketConfig, name: str) -> None:
+        self._agent: Agent = make_agent(name, config)
+
+    def predict(
+        self,
+        observation: npt.NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[npt.NDArray[np.float32], Any]:
+        """As the agent's own, for at least two observations. The state is each market's own memory."""
+        _, own = self._agent.predict(observation, state, episode_start, deterministic)
+        others = None if state is None else np.roll(state, 1, axis=0)
+        return self._agent.predict(observation, others, episode_start, deterministic)[0], own
 
 
 class Shuffled:
@@ -77,12 +106,25 @@ class Shuffled:
 
 
 def ablate(name: str, config: MarketConfig, episodes: int, seed: int, on_batch: Any = None) -> dict[str, Estimate]:
-    """What shuffling costs of the objective [ticks x lots a session], paired, by group of `GROUPS`, dearest first."""
+    """What shuffling costs of the objective [ticks x lots a session], by group of `GROUPS` and `MEMORY`, dearest first.
+
+    Differences are paired and without luck.
+    """
     cells = [Cell("whole", partial(make_agent, name), config)]
     cells += [Cell(group, partial(Shuffled, name=name, columns=columns), config) for group, columns in GROUPS.items()]
+    if has_memory(name, config):
+        cells.append(Cell(MEMORY, partial(Forgetful, name=name), config))
     whole, *others = run_cells(cells, episodes, seed, horizons=(), on_batch=on_batch)
-    costs = {group: difference(whole.objective, other.objective) for group, other in zip(GROUPS, others, strict=True)}
+    costs = {
+        cell.agent: difference(whole.fair_objective, other.fair_objective)
+        for cell, other in zip(cells[1:], others, strict=True)
+    }
     return dict(sorted(costs.items(), key=lambda item: -item[1].value))
+
+
+def has_memory(name: str, config: MarketConfig) -> bool:
+    """Whether an agent's state is a memory that can be swapped among markets."""
+    return isinstance(make_agent(name, config), RememberingAgent)
 
 
 def main(arguments: Arguments) -> dict[str, Estimate]:
@@ -92,7 +134,8 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
     config = read_run(arguments.run).config
     console = Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("sessions", total=(1 + len(GROUPS)) * arguments.episodes)
+        cells = 1 + len(GROUPS) + has_memory(str(arguments.run), config)
+        task = bar.add_task("sessions", total=cells * arguments.episodes)
         costs = ablate(str(arguments.run), config, arguments.episodes, arguments.seed, lambda n: bar.advance(task, n))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("shuffled among markets")

@@ -4,6 +4,8 @@ python -m agents.export runs/NAME
 
 The graph takes `observation`, float32 of shape (n, columns), the columns being named in the file's metadata, and gives
 `action`, the deterministic action of shape (n, 2) in [-1, 1], and `offset`, the same as bid and ask offset in ticks.
+A policy with a memory (`agents.memory`) also takes `memory`, zeros at the start of a session, and gives `next_memory`,
+which is what to hand in with the next observation.
 """
 
 import json
@@ -28,9 +30,10 @@ from torch import nn
 
 from agents import Agent
 from agents.base import AgentError
+from agents.memory import FLOWS, LEVELS, MEMORY_NAMES, MOVES, PRIOR_DECISIONS
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
 from agents.ppo import Run, load, load_model, read_run
-from mm_gym import MarketMakingVectorEnv
+from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
 
 POLICY_FILE = "policy.onnx"
 TOLERANCE = 1e-6
@@ -107,8 +110,7 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
         raise AgentError(
             f"the policy is a {type(policy).__name__}, only PPO's plain MlpPolicy can be exported; train with that one"
         )
-    nodes, initializers = [], []
-    layer = "observation"
+    nodes, initializers, layer = _memory_nodes() if run.remembers else ([], [], "observation")
     for index, module in enumerate([*policy.mlp_extractor.policy_net, policy.action_net]):
         previous, layer = layer, f"layer_{index}"
         if isinstance(module, nn.Linear):
@@ -131,12 +133,16 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
         helper.make_node("Mul", ["action", "scale"], ["shift"]),
         helper.make_node("Add", ["shift", "middle"], ["offset"]),
     ]
-    columns = ", ".join(run.observation)
-    inputs = [_tensor("observation", len(run.observation), f"one row a market, columns: {columns}")]
+    columns = ", ".join(OBSERVATION_NAMES)
+    inputs = [_tensor("observation", len(OBSERVATION_NAMES), f"one row a market, columns: {columns}")]
     outputs = [
         _tensor("action", 2, "bid and ask offset from the public mid, as shares: -1 is 0 ticks, 1 is max_offset"),
         _tensor("offset", 2, "the same [ticks]; the market rounds them away from the mid to whole ticks"),
     ]
+    if run.remembers:
+        held = f"observations seen, {', '.join(MEMORY_NAMES)}"
+        inputs.append(_tensor("memory", 1 + len(MEMORY_NAMES), f"zeros at the start of a session; columns: {held}"))
+        outputs.append(_tensor("next_memory", 1 + len(MEMORY_NAMES), "to be handed in with the next observation"))
     proto = helper.make_model(
         helper.make_graph(nodes, "policy", inputs, outputs, initializers),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -146,7 +152,7 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
         doc_string=f"Deterministic market-making policy trained by PPO on {run.config.regime}.",
     )
     facts = {
-        "observation": list(run.observation),
+        "observation": list(OBSERVATION_NAMES),
         "action": ["bid_offset", "ask_offset"],
         "max_offset": run.config.max_offset,
         "max_inventory": run.config.max_inventory,
@@ -158,30 +164,68 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     return proto
 
 
+def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
+    """What `agents.memory.remember` does, and the name of what it shows the network."""
+    constants: dict[str, npt.NDArray[Any]] = {
+        "levels": np.array(LEVELS, np.int64),
+        "flows": np.array(FLOWS, np.int64),
+        "moves": np.array(MOVES, np.int64),
+        "one": np.array(1.0, np.float32),
+        "prior": np.array(PRIOR_DECISIONS, np.float32),
+        "parts": np.array([1, len(MEMORY_NAMES)], np.int64),
+    }
+    nodes = [
+        *(
+            helper.make_node("Gather", ["observation", name], [f"shown_{name}"], axis=1)
+            for name in ("levels", "flows", "moves")
+        ),
+        helper.make_node("Abs", ["shown_flows"], ["flow_sizes"]),
+        helper.make_node("Abs", ["shown_moves"], ["move_sizes"]),
+        helper.make_node("Mul", ["shown_flows", "shown_moves"], ["products"]),
+        helper.make_node("Concat", ["shown_levels", "flow_sizes", "move_sizes", "products"], ["shown"], axis=1),
+        helper.make_node("Split", ["memory", "parts"], ["count", "means"], axis=1),
+        helper.make_node("Add", ["count", "one"], ["seen"]),
+        helper.make_node("Add", ["seen", "prior"], ["weight"]),
+        helper.make_node("Sub", ["shown", "means"], ["surprise"]),
+        helper.make_node("Div", ["surprise", "weight"], ["correction"]),
+        helper.make_node("Add", ["means", "correction"], ["next_means"]),
+        helper.make_node("Concat", ["seen", "next_means"], ["next_memory"], axis=1),
+        helper.make_node("Concat", ["observation", "next_means"], ["remembered"], axis=1),
+    ]
+    return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "remembered"
+
+
 def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
     """Ask the graph and torch on random observations and on those of the policy's own sessions, and take the time.
 
     Raises:
-        AgentError: if an action differs by more than `TOLERANCE`.
+        AgentError: if an action, or what is remembered, differs by more than `TOLERANCE`.
     """
-    session = serve(proto)
-    recorded = _recorded(agent, run)
-    random = np.random.default_rng(0).normal(size=(_RANDOM_OBSERVATIONS, recorded.shape[1])).astype(np.float32)
-    recorded = recorded[np.linspace(0, len(recorded) - 1, _RANDOM_OBSERVATIONS).astype(int)]
-    observations = np.concatenate([random, recorded])
-    (actions,) = session.run(["action"], {"observation": observations})
-    difference = float(np.abs(actions - agent.predict(observations)[0]).max())
+    session, generator = serve(proto), np.random.default_rng(0)
+    asked = {}
+    for name, recorded in _recorded(agent, run).items():
+        random = generator.normal(size=(_RANDOM_OBSERVATIONS, recorded.shape[1])).astype(np.float32)
+        if name == "memory":
+            random[:, 0] = generator.integers(0, run.config.session_steps, _RANDOM_OBSERVATIONS)
+        some = recorded[np.linspace(0, len(recorded) - 1, _RANDOM_OBSERVATIONS).astype(int)]
+        asked[name] = np.concatenate([random, some])
+    observations, memory = asked["observation"], asked.get("memory")
+    actions, *memories = session.run(["action"] if memory is None else ["action", "next_memory"], asked)
+    wanted, state = agent.predict(observations, memory)
+    difference = float(np.abs(actions - wanted).max())
+    for got in memories:
+        difference = max(difference, float(np.abs((got - state) / np.maximum(1.0, np.abs(state))).max()))
     if not difference <= TOLERANCE:
         raise AgentError(
             f"the exported policy's actions differ from torch's by {difference:.1e}, more than {TOLERANCE:g}: please "
             "report it with the run folder"
         )
-    one = {"observation": observations[-1:]}
+    one = {name: rows[-1:] for name, rows in asked.items()}
     return Check(
         len(observations),
         difference,
-        _median_seconds(lambda: session.run(["offset"], one)),
-        _median_seconds(lambda: agent.predict(one["observation"])),
+        _median_seconds(lambda: session.run(None, one)),
+        _median_seconds(lambda: agent.predict(one["observation"], one.get("memory"))),
     )
 
 
@@ -196,15 +240,24 @@ def _tensor(name: str, width: int, meaning: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width], doc_string=meaning)
 
 
-def _recorded(agent: Agent, run: Run) -> npt.NDArray[np.float32]:
-    """Observations of the markets it was trained for, as it quotes in them; shape (markets x steps, columns)."""
+def _recorded(agent: Agent, run: Run) -> dict[str, npt.NDArray[np.float32]]:
+    """What the graph is asked in the markets that the agent was trained for, as it quotes in them: the inputs by name,
+    shape (markets x steps, columns) each."""
     environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
     seen, _ = environment.reset(seed=0)
-    rows = [seen]
+    memory: npt.NDArray[np.float32] | None = None
+    if run.remembers:
+        memory = np.zeros((_RECORDED_MARKETS, 1 + len(MEMORY_NAMES)), np.float32)
+    rows: dict[str, list[npt.NDArray[np.float32]]] = {"observation": []}
+    starts = np.zeros(_RECORDED_MARKETS, np.bool_)
     for _ in range(_RECORDED_STEPS):
-        seen, *_ = environment.step(agent.predict(seen)[0])
-        rows.append(seen.copy())
-    return np.concatenate(rows)
+        rows["observation"].append(seen.copy())
+        if memory is not None:
+            rows.setdefault("memory", []).append(memory)
+        actions, memory = agent.predict(seen, memory, starts)
+        seen, _, ended, *_ = environment.step(actions)
+        starts = np.asarray(ended)
+    return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
 def _median_seconds(decide: Callable[[], Any]) -> float:

@@ -4,7 +4,7 @@ A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there
 are any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, of `imitate_the_oracle`: a head
-start, and `memory`, of which there is one kind, `session_means`: see `agents.memory`.
+start, and `memory`, whose only `kind` is `session_means`: see `agents.memory`.
 """
 
 import ast
@@ -68,8 +68,10 @@ def read_settings(name: str) -> dict[str, Any]:
             raise SettingsError(
                 f"{path} does not say {', '.join(sorted(missing))} under {part!r}; write it as {FOLDER.name}/ppo.yml is"
             )
-    if settings.get("memory", MEMORIES[0]) not in MEMORIES:
-        raise SettingsError(f"{path} says memory: {settings['memory']!r}; {nearest(str(settings['memory']), MEMORIES)}")
+    if "memory" in settings:
+        kind = settings["memory"].get("kind") if isinstance(settings["memory"], dict) else settings["memory"]
+        if kind not in MEMORIES:
+            raise SettingsError(f"{path} says kind: {kind!r} under 'memory'; {nearest(str(kind), MEMORIES)}")
     return dict(settings)
 
 

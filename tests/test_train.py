@@ -131,7 +131,7 @@ def test_the_untrained_policy_quotes_where_it_was_told_and_notices_what_it_holds
     quoting = {"policy_kwargs": {"net_arch": [64, 64], "log_std_init": np.log(0.5 / 8.0)}}
     run = a_run(1, config=config, learning=quoting, start={"initial_offset": 2.5})
     model = agents.training.new_model(agents.training.training_markets(run), run)
-    seen = np.zeros((2, 18), np.float32)
+    seen = np.zeros((2, len(run.observation)), np.float32)
     seen[1, 0] = 5 / 50  # five lots
     actions, _ = model.predict(seen, deterministic=True)
     np.testing.assert_allclose(8.0 * (1.0 + actions), 2.5, atol=0.2)  # ticks; the last layer starts near zero

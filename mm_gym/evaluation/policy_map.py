@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,8 @@ def map_policy(
     """Ask an agent for its quotes on a grid of observations.
 
     The grid varies the inventory, and the medium and the slow flow together. All other columns are at their mean over
-    a short rollout of the agent in this market. A recurrent agent is asked as at the start of a session.
+    a short rollout of the agent in this market, and so is a memory that is an array with a row a market. An agent with
+    a state of any other kind is asked as at the start of a session.
 
     Args:
         agent: with stable-baselines3's `predict`.
@@ -68,7 +70,7 @@ def map_policy(
     Raises:
         ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
     """
-    seen = _observe(agent, config, seed)
+    seen, state = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
         lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
@@ -82,8 +84,11 @@ def map_policy(
     grid[:, :, Obs.INVENTORY] = lots_held / config.max_inventory
     grid[:, :, FLOW_COLUMNS] = flows[:, None, None]
     rows = grid.reshape(-1, len(Obs)).astype(np.float32)
-    starts = np.ones(len(rows), dtype=np.bool_)
-    actions, again = (agent.predict(rows, state=None, episode_start=starts, deterministic=True)[0] for _ in range(2))
+    memory = None
+    if isinstance(state, np.ndarray) and state.shape[:1] == (_MARKETS,):
+        memory = np.tile(state.mean(axis=0), (len(rows), *(1,) * (state.ndim - 1))).astype(state.dtype)
+    starts = np.full(len(rows), memory is None)
+    actions, again = (agent.predict(rows, state=memory, episode_start=starts, deterministic=True)[0] for _ in range(2))
     offsets = 0.5 * config.max_offset * (1.0 + np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0))
     bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
     repeatable = bool(np.array_equal(actions, again))
@@ -104,8 +109,8 @@ def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], conf
         )
 
 
-def _observe(agent: Predicts, config: MarketConfig, seed: int) -> npt.NDArray[np.float64]:
-    """Observations of the agent's own sessions, shape (decisions, columns)."""
+def _observe(agent: Predicts, config: MarketConfig, seed: int) -> tuple[npt.NDArray[np.float64], Any]:
+    """Observations of the agent's own sessions, shape (decisions, columns), and the agent's state at their end."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
@@ -117,4 +122,4 @@ def _observe(agent: Predicts, config: MarketConfig, seed: int) -> npt.NDArray[np
         observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
         seen.append(observations)
         starts = np.zeros(_MARKETS, dtype=np.bool_)
-    return np.concatenate(seen).astype(np.float64)
+    return np.concatenate(seen).astype(np.float64), state

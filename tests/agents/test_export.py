@@ -15,7 +15,8 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
-from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run
+from agents.memory import MEMORY_NAMES, REMEMBERED_NAMES, RememberingVecEnv
+from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -114,7 +115,30 @@ def test_a_graph_that_differs_from_torch_is_found_out() -> None:
         compare(proto, PPOAgent(model), RUN)
 
 
-def test_a_policy_with_a_memory_is_refused() -> None:
+def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: Path) -> None:
+    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES)
+    torch.manual_seed(1)
+    markets = RememberingVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
+    model = PPO("MlpPolicy", markets, policy_kwargs={"net_arch": [16, 8]}, device="cpu")
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.normal_(std=0.2)
+    model.save(tmp_path / MODEL_FILE)
+    (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
+    session = onnxruntime.InferenceSession(main(Arguments(tmp_path)), providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == ["observation", "memory"]
+    agent, environment = load(tmp_path, CONFIG), MarketMakingVectorEnv(4, **CONFIG.to_dict())
+    seen, _ = environment.reset(seed=3)
+    state, memory = None, np.zeros((4, 1 + len(MEMORY_NAMES)), np.float32)
+    for step in range(CONFIG.session_steps):
+        actions, memory = session.run(["action", "next_memory"], {"observation": seen, "memory": memory})
+        wanted, state = agent.predict(seen, state, np.zeros(4, np.bool_))
+        np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=1e-5)
+        assert (memory[:, 0] == step + 1).all()
+        seen, *_ = environment.step(wanted)
+
+
+def test_a_recurrent_policy_is_refused() -> None:
     model = RecurrentPPO("MlpLstmPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), n_steps=8, device="cpu")
     with pytest.raises(AgentError, match="the policy is a RecurrentActorCriticPolicy, only PPO's plain MlpPolicy"):
         to_onnx(model, RUN)  # type: ignore[arg-type]

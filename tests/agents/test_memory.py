@@ -142,5 +142,5 @@ def test_a_memory_of_another_kind_and_one_for_an_lstm_are_errors(tmp_path: pytes
     with pytest.raises(SettingsError, match="session_means"):
         read_settings(str(path))
     with pytest.raises(ValueError, match="leave `memory` out"):
-        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": "session_means"})
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "session_means"}})
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES
