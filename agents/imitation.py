@@ -1,11 +1,10 @@
-"""A head start for a policy: it learns to quote as the oracle does, who sees the truth, from observations that do not.
+"""A head start for a policy: it learns to quote as a teacher does who sees the truth, from observations that do not.
 
-The best a policy can then do is to quote what the oracle would on average, given what it saw: it has learned to infer
-the signal, and quotes around what the asset is worth as far as that can be told. That is supervised learning, a hundred
-times cheaper than to find the same out by trial and error; PPO starts from there. Chen, Zhou, Koltun and Kraehenbuehl
-(2020), Learning by cheating, have the idea; Ross, Gordon and Bagnell (2011), A reduction of imitation learning and
-structured prediction to no-regret online learning, the loop: the policy drives, the teacher says what it would have
-done there.
+The best that it can then do is to quote what the teacher would on average, given what was seen: it has learned to infer
+what the teacher knows. That is supervised learning, a hundred times cheaper than to find the same out by trial and
+error; PPO starts from there. Chen, Zhou, Koltun and Kraehenbuehl (2020), Learning by cheating, have the idea; Ross,
+Gordon and Bagnell (2011), A reduction of imitation learning and structured prediction to no-regret online learning, the
+loop: the policy drives, the teacher says what it would have done there.
 """
 
 from typing import Any, cast
@@ -15,10 +14,8 @@ import numpy.typing as npt
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.memory import RememberingVecEnv
-from agents.oracle import OracleAgent
+from agents.teachers import Teacher, TrainingMarkets
 from mm_gym import MarketConfig
-from mm_gym.sb3 import MarketMakingVecEnv
 
 _ROUNDS = 8
 _LAST_EPOCHS = 6
@@ -27,26 +24,28 @@ _LEARNING_RATE = 2e-3
 _JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quotes, so that mistakes are seen
 
 
-def imitate_the_oracle(
+def imitate(
     model: OnPolicyAlgorithm,
-    markets: MarketMakingVecEnv | RememberingVecEnv,
+    markets: TrainingMarkets,
     config: MarketConfig,
+    teacher: Teacher,
     decisions: int,
     seed: int,
 ) -> float:
-    """Fit the policy's mean action to the oracle's, over so many decisions of all markets together.
+    """Fit the policy's mean action to the teacher's, over so many decisions of all markets together.
 
     Args:
         model: with a policy that is no recurrent one.
         markets: to collect in; they are reset.
         config: of the markets.
+        teacher: who quotes.
         decisions: to learn from.
         seed: of the jitter and of the order of batches.
 
     Returns:
         The root mean square error of an offset at the end [ticks], which the truth that nobody can infer is most of.
     """
-    teacher, policy = OracleAgent(config), model.policy
+    policy = model.policy
     generator = np.random.default_rng(seed)
     torch_generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=_LEARNING_RATE)
@@ -58,10 +57,7 @@ def imitate_the_oracle(
     error = 0.0
     for round_ in range(_ROUNDS):
         for _ in range(steps):
-            signal, gap = markets.truth()
-            # As they are: an action would stop at the mid, and the mean of what stops there says less than the mean.
-            offsets = np.stack(teacher.quotes_knowing(observations, signal, gap), axis=1)
-            target = (2.0 * offsets / config.max_offset - 1.0).astype(np.float32)
+            target = (2.0 * teacher.offsets(observations, markets) / config.max_offset - 1.0).astype(np.float32)
             seen.append(torch.from_numpy(observations))
             wanted.append(torch.from_numpy(target))
             driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]

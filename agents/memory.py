@@ -129,5 +129,9 @@ class RememberingVecEnv(VecEnvWrapper):
         """As of `MarketMakingVecEnv`."""
         return self.venv.truth()
 
+    def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """As of `MarketMakingVecEnv`."""
+        return self.venv.hidden_flow()
+
     def _memory_of(self, market: Any) -> _Array | None:
         return None if self._memory is None else self._memory[market : market + 1]

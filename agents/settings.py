@@ -2,9 +2,10 @@
 
 A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
-others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there
-are any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, of `imitate_the_oracle`: a head
-start, and `memory`, whose only `kind` is `session_means`: see `agents.memory`.
+others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there are
+any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, a head start (`agents.imitation`) of so
+many `decisions`, by the oracle or by `specialists`, and `memory`, whose only `kind` is `session_means`: see
+`agents.memory`.
 """
 
 import ast

@@ -23,10 +23,11 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.imitation import imitate_the_oracle
+from agents.imitation import imitate
 from agents.memory import RememberingVecEnv
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model, quoting_agent
 from agents.settings import ALGORITHM_PART
+from agents.teachers import Oracle, Specialists, Teacher, TrainingMarkets
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
 from mm_gym.evaluation.rollout import Sessions, run_sessions
@@ -149,9 +150,7 @@ def write_run(folder: Path, run: Run) -> None:
     replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
-def training_markets(
-    run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv
-) -> MarketMakingVecEnv | RememberingVecEnv:
+def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> TrainingMarkets:
     """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
     markets = kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
     return RememberingVecEnv(markets) if run.remembers else markets
@@ -189,14 +188,16 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
     return model
 
 
-def first_model(environment: MarketMakingVecEnv | RememberingVecEnv, run: Run) -> OnPolicyAlgorithm:
-    """What PPO starts from: an untrained model that, where the settings say so, has imitated the oracle."""
+def first_model(environment: TrainingMarkets, run: Run) -> OnPolicyAlgorithm:
+    """What PPO starts from: an untrained model that, where the settings say so, has imitated a teacher."""
     model = new_model(environment, run)
     head_start = run.settings.get("imitation")
     if head_start:
-        print(f"A head start: imitating the oracle over {head_start['decisions']:,} decisions")
-        seed = stream_seed(run.seed, 0)
-        imitate_the_oracle(model, environment, run.config, seed=seed, **head_start)
+        specialists = head_start.get("specialists")
+        teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
+        whom = f"{len(specialists)} specialists" if specialists else "the oracle"
+        print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
+        imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
     return model
 
 

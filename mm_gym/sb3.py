@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import ConfigurationError, configure
-from mm_gym.core.layout import Outcome
+from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.markets import INFO_COLUMNS, Markets, observation_space
 
 SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
@@ -128,6 +128,14 @@ class MarketMakingVecEnv(VecEnv):
         """The signal and V - mid [ticks] of each market, shape (num_envs,) each: for a teacher, who may see them."""
         records = self._markets.records
         return records["signal"].copy(), records["efficient_price"] - records["mid"]
+
+    def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """What nobody is told of each market's session, for a teacher too: the share of takers who act on the signal,
+        the share of those who are only called informed, and the imbalance, shape (num_envs,) each."""
+        flow = self._markets.records["flow"]
+        share, kind = flow["p_informed"], flow["informed_kind"]
+        acts, called = kind == InformedKind.SIGNAL, kind == InformedKind.NAIVE
+        return np.where(acts, share, 0.0), np.where(called, share, 0.0), flow["imbalance"].copy()
 
     def close(self) -> None:
         """Nothing to let go of."""

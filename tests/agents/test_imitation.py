@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from agents import make_agent
-from agents.imitation import imitate_the_oracle
+from agents.imitation import imitate
 from agents.memory import remember
 from agents.ppo import Run, quoting_agent
 from agents.settings import ALGORITHM_PART, read_settings
+from agents.teachers import Oracle
 from agents.training import first_model, new_model, training_markets
 from mm_gym import configure
 from mm_gym.core.layout import Outcome
@@ -26,7 +27,7 @@ def test_it_earns_more_than_a_rule_that_cannot_see_the_signal_and_its_quotes_lea
     torch.set_num_threads(1)
     markets = training_markets(RUN)
     model = new_model(markets, RUN)
-    error = imitate_the_oracle(model, markets, CONFIG, decisions=120_000, seed=0)
+    error = imitate(model, markets, CONFIG, Oracle(CONFIG), decisions=120_000, seed=0)
     assert 0.3 < error < 3.0  # [ticks] most of which no observation could tell
     imitator = run_sessions(lambda config: quoting_agent(model, RUN), CONFIG, 128, seed=3, horizons=())
     blind = run_sessions(partial(make_agent, "inventory_skew", skew=0.2), CONFIG, 128, seed=3, horizons=())

@@ -1,0 +1,98 @@
+"""Who teaches a policy to quote (`agents.imitation`), seeing what no observation shows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from agents import TRAINED
+from agents.base import AgentError
+from agents.memory import RememberingVecEnv
+from agents.oracle import OracleAgent
+from agents.ppo import load_model, read_run
+from mm_gym import MarketConfig
+from mm_gym.sb3 import MarketMakingVecEnv
+
+TrainingMarkets = MarketMakingVecEnv | RememberingVecEnv
+
+
+class Teacher(Protocol):
+    """Who says how to quote."""
+
+    def offsets(self, observations: npt.NDArray[np.float32], markets: TrainingMarkets) -> npt.NDArray[np.float64]:
+        """Bid and ask offset [ticks], shape (n, 2), in these markets, which show these observations just now."""
+        ...
+
+
+class Oracle:
+    """Quotes around what the asset is worth: who imitates it learns to infer the signal.
+
+    Its offsets are negative where it would quote beyond the mid. An action would stop at the mid, and the mean of what
+    stops there is not what the asset is worth on average.
+    """
+
+    def __init__(self, config: MarketConfig) -> None:
+        self._agent = OracleAgent(config)
+
+    def offsets(self, observations: npt.NDArray[np.float32], markets: TrainingMarkets) -> npt.NDArray[np.float64]:
+        """See `Teacher`."""
+        return np.stack(self._agent.quotes_knowing(observations, *markets.truth()), axis=1)
+
+
+_FLOWS = {"informed": "p_informed", "naive_informed": "p_informed", "imbalanced": "imbalance"}
+"""Regimes whose flow differs from noise, and the field that says how much."""
+
+
+class Specialists:
+    """Policies trained each on one kind of flow, of which that of the session's own flow speaks: who imitates them
+    learns to infer the flow. Rusu and others (2016), Policy distillation.
+
+    Between two shares of informed takers (or imbalances) it is the mean of two specialists, weighted by how near they
+    are; noise is the share of zero.
+
+    Args:
+        config: of the markets.
+        names: of run folders, or of policies in `agents/trained`: one trained in `noise`, and any number in the regimes
+            of `mixed`.
+
+    Raises:
+        AgentError: if one cannot be read, or is of another regime, or the one of noise is missing.
+    """
+
+    def __init__(self, config: MarketConfig, names: Sequence[str]) -> None:
+        self._max_offset = config.max_offset
+        self._noise: Any = None
+        self._others: dict[str, dict[float, Any]] = {regime: {} for regime in _FLOWS}
+        for name in names:
+            folder = TRAINED / name.removeprefix("trained/") if name.startswith("trained/") else Path(name)
+            run = read_run(folder)
+            policy = load_model(folder, run.algorithm, run.loads), len(run.observation)
+            regime = run.config.regime
+            if regime == "noise":
+                self._noise = policy
+            elif regime in _FLOWS:
+                self._others[regime][getattr(run.config, _FLOWS[regime])] = policy
+            else:
+                raise AgentError(f"{name} was trained on {regime}, which is no flow that a session of `mixed` may have")
+        if self._noise is None:
+            raise AgentError(f"specialists {', '.join(names) or 'of nothing'} came, none of noise; add one that is")
+
+    def offsets(self, observations: npt.NDArray[np.float32], markets: TrainingMarkets) -> npt.NDArray[np.float64]:
+        """See `Teacher`. Observations are those of `agents.memory` if a specialist remembers."""
+        left = np.ones(len(observations))
+        actions = np.zeros((len(observations), 2))
+        for regime, amount in zip(_FLOWS, markets.hidden_flow(), strict=True):
+            knots = [0.0, *sorted(self._others[regime])]
+            for index, knot in enumerate(knots[1:], start=1):
+                weight = np.interp(amount, knots, np.eye(len(knots))[index])
+                left -= weight
+                actions += weight[:, None] * self._ask(self._others[regime][knot], observations)
+        actions += left[:, None] * self._ask(self._noise, observations)
+        return 0.5 * self._max_offset * (1.0 + actions)
+
+    def _ask(self, policy: Any, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        model, n_columns = policy
+        actions: npt.NDArray[np.float32] = model.predict(observations[:, :n_columns], deterministic=True)[0]
+        return actions
