@@ -22,7 +22,7 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from agents import RULES, name_agent
+from agents import RULES, Agent, make_agent, name_agent
 from agents.ppo import read_run
 from agents.tuned import best_rule, read_tuned
 from mm_gym import MarketConfig, configure
@@ -32,6 +32,8 @@ from mm_gym.evaluation.statistics import Estimate, difference, of_sums
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 OTHER_REGIMES = ("imbalanced", "naive_informed", "mixed")
 FILTER, ORACLE = "glosten_milgrom:tuned", "oracle:tuned"
+UNTOLD_FILTER = "glosten_milgrom told `mixed`"
+"""The filter that knows of each market what a generalist may know: that it is one of those in `mixed`."""
 READS_FLOW = ("glosten_milgrom",)
 """Rules that infer the signal from the order flow."""
 _RESAMPLES = 2000
@@ -63,6 +65,8 @@ def main(arguments: Arguments) -> None:
         for market in markets
         for agent in (*_tuned_rules(), ORACLE, *(run for run, home in trained.items() if _is_tested_in(home, market)))
     ]
+    if any(home.mixed for home in trained.values()):
+        cells += [Cell(UNTOLD_FILTER, _untold_filter, market) for market in markets]
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("sessions", total=len(cells) * arguments.episodes)
@@ -112,18 +116,22 @@ def specialists(
 
 
 def generalists(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str, MarketConfig]) -> list[str]:
-    """Each generalist less the best tuned rule, market by market, and less each single rule on the average over all."""
+    """Each generalist less the best tuned rule, which is told the market, and less `UNTOLD_FILTER`, market by market;
+    and less each single rule on the average over all."""
     runs = [run for run, config in trained.items() if config.mixed]
     if not runs:
         return ["None of the runs was trained on `mixed`."]
-    table = _table("market", "best tuned rule", *(f"{Path(run).name} less it [95 %]" for run in runs))
+    names = [Path(run).name for run in runs]
+    headers = [f"{name} less {other} [95 %]" for name in names for other in ("it", "the untold filter")]
+    table = _table("market", "best tuned rule", *headers)
     for market, here in objectives.items():
         rule = f"{best_rule(market).agent}:tuned"
-        cells = [str(difference(here[run], here[rule])) for run in runs]
+        cells = [str(difference(here[run], here[other])) for run in runs for other in (rule, UNTOLD_FILTER)]
         table += _row(_name(market), rule.removesuffix(":tuned"), *cells)
     table += ["", *_table("on the average over these markets less", *(f"{Path(run).name} [95 %]" for run in runs))]
-    means = {agent: _over_markets(objectives, agent) for agent in (*_tuned_rules(), *runs)}
-    for rule in _tuned_rules():
+    rules = (*_tuned_rules(), UNTOLD_FILTER)
+    means = {agent: _over_markets(objectives, agent) for agent in (*rules, *runs)}
+    for rule in rules:
         table += _row(rule, *(str(difference(means[run], means[rule])) for run in runs))
     return table
 
@@ -180,6 +188,10 @@ def _recovered(
     agent: npt.NDArray[np.float64], blind: npt.NDArray[np.float64], oracle: npt.NDArray[np.float64]
 ) -> Estimate:
     return of_sums([agent - blind, oracle - blind], lambda gained, all_there_is: gained / all_there_is)
+
+
+def _untold_filter(config: MarketConfig) -> Agent:
+    return make_agent(FILTER, configure("mixed"))
 
 
 def _tuned_rules() -> list[str]:

@@ -19,7 +19,8 @@ from mm_gym import MarketConfig
 
 _ROUNDS = 8
 _LAST_EPOCHS = 6
-_BATCH = 2048
+_SETTLING_EPOCHS = 4
+_BATCH, _PART = 2048, 65536
 _LEARNING_RATE = 2e-3
 _JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quotes, so that mistakes are seen
 
@@ -33,6 +34,9 @@ def imitate(
     seed: int,
 ) -> float:
     """Fit the policy's mean action to the teacher's, over so many decisions of all markets together.
+
+    A teacher may say more than an action can: offsets below zero. At last the policy then learns to say what an action
+    can, since where its mean lies beyond, exploration does not reach the range, and PPO has nothing to learn from.
 
     Args:
         model: with a policy that is no recurrent one.
@@ -66,18 +70,40 @@ def imitate(
             observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
         inputs, targets = torch.cat(seen), torch.cat(wanted)
         last = round_ == _ROUNDS - 1
-        n_batches = (_LAST_EPOCHS if last else 1) * -(-len(inputs) // _BATCH)
-        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02 if last else 1.0, n_batches)
-        for _ in range(_LAST_EPOCHS if last else 1):
-            squares = 0.0
-            order: Any = torch.randperm(len(inputs), generator=torch_generator)
-            for batch in order.split(_BATCH):
-                mean = cast("torch.distributions.Normal", policy.get_distribution(inputs[batch]).distribution).mean
-                loss: Any = ((mean - targets[batch]) ** 2).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                squares += float(loss.detach()) * len(batch)
-            error = 0.5 * config.max_offset * (squares / len(inputs)) ** 0.5
-    return error
+        error = _fit(policy, inputs, targets, optimizer, _LAST_EPOCHS if last else 1, torch_generator, falls=last)
+    if bool((targets.abs() > 1.0).any()):
+        optimizer = torch.optim.Adam(policy.parameters(), lr=0.5 * _LEARNING_RATE)
+        parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
+        within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
+        _fit(policy, inputs, within, optimizer, _SETTLING_EPOCHS, torch_generator, falls=True)
+    return 0.5 * config.max_offset * error
+
+
+def _fit(
+    policy: Any,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    generator: torch.Generator,
+    falls: bool,
+) -> float:
+    """Fit the mean action, with a learning rate that falls nearly to zero or stands; root mean square error at last."""
+    n_batches = epochs * -(-len(inputs) // _BATCH)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02 if falls else 1.0, n_batches)
+    squares = 0.0
+    for _ in range(epochs):
+        squares = 0.0
+        order: Any = torch.randperm(len(inputs), generator=generator)
+        for batch in order.split(_BATCH):
+            loss: Any = ((_mean_action(policy, inputs[batch]) - targets[batch]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            squares += float(loss.detach()) * len(batch)
+    return float((squares / len(inputs)) ** 0.5)
+
+
+def _mean_action(policy: Any, observations: torch.Tensor) -> torch.Tensor:
+    return cast("torch.distributions.Normal", policy.get_distribution(observations).distribution).mean
