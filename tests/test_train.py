@@ -450,10 +450,11 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         train.main(train.Arguments())
         folder, run = asked[-1]
         assert folder == Path(f"runs/mixed-seed0-{number}")
-        settings = read_settings("ppo")
+        settings = read_settings("ppo-mixed")
         learning = settings[ALGORITHM_PART]
+        config = configure("mixed", p_informed=1.0)
         assert dataclasses.replace(run, command="") == Run(
-            configure("mixed"), 0, learning["n_envs"], learning["n_timesteps"], settings=settings
+            config, 0, learning["n_envs"], learning["n_timesteps"], settings=settings
         )
         assert run.timesteps >= 10_000_000
 
