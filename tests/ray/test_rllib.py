@@ -26,7 +26,8 @@ import agents.rllib
 import agents.training
 import train
 from agents import AgentError, make_agent
-from agents.ppo import RUN_FILE, PPOAgent, Run, read_run
+from agents.mlp import load_policy
+from agents.ppo import RUN_FILE, Run, quoting_agent, read_run
 from agents.settings import ALGORITHM_PART, read_settings
 from agents.training import TrainingError, new_model, training_markets
 from mm_gym import configure
@@ -100,7 +101,7 @@ def observations(n: int) -> np.ndarray:
 
 
 def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(trained: Path) -> None:
-    untrained = PPOAgent(new_model(training_markets(a_run(1)), a_run(1)))
+    untrained = quoting_agent(new_model(training_markets(a_run(1)), a_run(1)), a_run(1))
     before = run_sessions(lambda config: untrained, CONFIG, episodes=64, seed=5)
     after = run_sessions(functools.partial(make_agent, str(trained)), CONFIG, episodes=64, seed=5)
     gain = after.final_pnl - before.final_pnl
@@ -114,7 +115,7 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
     with torch.no_grad():
         inferred = module_of(trained).forward_inference({Columns.OBS: torch.as_tensor(seen)})
     inputs = inferred[Columns.ACTION_DIST_INPUTS].numpy()
-    actions, _ = make_agent(str(trained), CONFIG).predict(seen)
+    actions, _ = load_policy(trained).predict(seen)
     np.testing.assert_allclose(actions, inputs[:, :2].clip(-1.0, 1.0), atol=1e-6)
     assert actions.std() > 0.01
     np.testing.assert_allclose(np.tile(policy(trained)["log_std"], (200, 1)), inputs[:, 2:], atol=1e-6)
@@ -126,7 +127,7 @@ def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path, monk
     trained_here(tmp_path, run, env_runners=0)
     theirs = new_model(training_markets(run), run)
     seen = observations(50)
-    actions, _ = make_agent(str(tmp_path), CONFIG).predict(seen)
+    actions, _ = load_policy(tmp_path).predict(seen)
     np.testing.assert_allclose(actions, theirs.predict(seen, deterministic=True)[0], atol=1e-6)
     with torch.no_grad():
         values = module_of(tmp_path).compute_values({Columns.OBS: torch.as_tensor(seen)})
