@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnvWrapper
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from mm_gym import OBSERVATION_NAMES
 from mm_gym.core.layout import OBSERVATION_BOUNDS, OBSERVATION_CLIP, Obs
-from mm_gym.sb3 import MarketMakingVecEnv
 
 _Array = npt.NDArray[np.float32]
 
@@ -100,38 +97,3 @@ class RememberingAgent:
         shown, memory = remember(np.atleast_2d(observation), state, episode_start)
         actions, _ = self._agent.predict(shown, deterministic=deterministic)
         return (actions[0] if np.ndim(observation) == 1 else actions), memory
-
-
-class RememberingVecEnv(VecEnvWrapper):
-    """Markets whose observations are those of `remember`."""
-
-    venv: MarketMakingVecEnv
-
-    def __init__(self, venv: MarketMakingVecEnv) -> None:
-        super().__init__(venv, observation_space=remembered_space())
-        self._memory: _Array | None = None
-
-    def reset(self) -> _Array:
-        """Start a session in every market."""
-        shown, self._memory = remember(self.venv.reset())
-        return shown
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """One decision in every market; one whose session ends starts the next, and has forgotten the last."""
-        observations, rewards, ended, infos = self.venv.step_wait()
-        for market in np.flatnonzero(ended):
-            last = infos[market]["terminal_observation"][None]
-            infos[market]["terminal_observation"] = remember(last, self._memory_of(market))[0][0]
-        shown, self._memory = remember(observations, self._memory, ended)
-        return shown, rewards, ended, infos
-
-    def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """As of `MarketMakingVecEnv`."""
-        return self.venv.truth()
-
-    def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """As of `MarketMakingVecEnv`."""
-        return self.venv.hidden_flow()
-
-    def _memory_of(self, market: Any) -> _Array | None:
-        return None if self._memory is None else self._memory[market : market + 1]

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from agents import TRAINED
 from agents.base import AgentError
-from agents.memory import RememberingVecEnv
 from agents.oracle import OracleAgent
 from agents.ppo import load_model, read_run
+from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import MarketConfig
 from mm_gym.sb3 import MarketMakingVecEnv
 

@@ -24,8 +24,8 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.imitation import imitate
-from agents.memory import RememberingVecEnv
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model, quoting_agent
+from agents.remembering_vec_env import RememberingVecEnv
 from agents.settings import ALGORITHM_PART
 from agents.teachers import Oracle, Specialists, Teacher, TrainingMarkets
 from mm_gym.core.layout import Obs

@@ -15,8 +15,9 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
-from agents.memory import MEMORY_NAMES, REMEMBERED_NAMES, RememberingVecEnv
+from agents.memory import MEMORY_NAMES, REMEMBERED_NAMES
 from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load
+from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
 from mm_gym.sb3 import MarketMakingVecEnv
 

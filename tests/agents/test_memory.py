@@ -8,11 +8,11 @@ from agents.memory import (
     PRIOR_DECISIONS,
     REMEMBERED_NAMES,
     RememberingAgent,
-    RememberingVecEnv,
     remember,
     remembered_space,
 )
 from agents.ppo import Run, quoting_agent
+from agents.remembering_vec_env import RememberingVecEnv
 from agents.settings import SettingsError, read_settings
 from agents.training import new_model, training_markets
 from mm_gym import OBSERVATION_NAMES, configure

@@ -26,7 +26,7 @@ CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0
 
 
 SETTINGS = read_settings("ppo")
-del SETTINGS["imitation"]
+del SETTINGS["imitation"], SETTINGS["memory"]  # tests/agents/test_imitation.py and test_memory.py
 SETTINGS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
 
 

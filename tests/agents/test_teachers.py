@@ -11,8 +11,9 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.imitation import imitate
-from agents.memory import RememberingVecEnv, remember
+from agents.memory import remember
 from agents.ppo import MODEL_FILE, RUN_FILE, Run
+from agents.remembering_vec_env import RememberingVecEnv
 from agents.teachers import Oracle, Specialists
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import InformedKind
