@@ -41,3 +41,25 @@ def test_the_tables_say_what_was_put_into_them() -> None:
     (row,) = transfer(table, trained)[2:]
     assert row.startswith("| 0.4 (1 seeds) |")
     assert row.count("[") == len(SHARES)
+
+
+def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filter_that_is_not() -> None:
+    from agents.comparison import UNTOLD_FILTER, _tuned_rules, generalists
+
+    luck = np.random.default_rng(3).normal(0.0, 50.0, 400)
+    told = {rule: 100.0 + luck for rule in _tuned_rules()}
+    table = {
+        market: {**told, UNTOLD_FILTER: 80.0 + luck, "runs/g": 90.0 + shift + luck}
+        for market, shift in ((INFORMED, 0.0), (configure("noise"), 30.0))
+    }
+    lines = generalists(table, {"runs/g": configure("mixed"), "runs/a": INFORMED})
+    by_name = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("|")}
+
+    def figures(name: str) -> list[float]:
+        return [float(cell.split()[0]) for cell in by_name[name] if "[" in cell]
+
+    assert figures("informed at 0.4") == pytest.approx([-10.0, 10.0])
+    assert figures("noise") == pytest.approx([20.0, 40.0])
+    # On the average over both markets it earns 105.
+    assert figures(UNTOLD_FILTER) == pytest.approx([25.0])
+    assert figures("inventory_skew:tuned") == pytest.approx([5.0])
