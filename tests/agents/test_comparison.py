@@ -47,7 +47,7 @@ def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filt
     from agents.comparison import UNTOLD_FILTER, _tuned_rules, generalists
 
     luck = np.random.default_rng(3).normal(0.0, 50.0, 400)
-    told = {rule: 100.0 + luck for rule in _tuned_rules()}
+    told = dict.fromkeys(_tuned_rules(), 100.0 + luck)
     table = {
         market: {**told, UNTOLD_FILTER: 80.0 + luck, "runs/g": 90.0 + shift + luck}
         for market, shift in ((INFORMED, 0.0), (configure("noise"), 30.0))
