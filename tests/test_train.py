@@ -346,7 +346,9 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
 def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = 0
-    for arguments in (["--out", str(out)], ["--resume", str(out)]):
+    small = tmp_path / "small.yml"
+    small.write_text(yaml.safe_dump(SETTINGS))
+    for arguments in (["--out", str(out), "--settings", str(small)], ["--resume", str(out)]):
 
         def ahead(least: int = done) -> bool:
             return (out / RUN_FILE).is_file() and read_run(out).steps_done > least
