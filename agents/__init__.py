@@ -129,10 +129,18 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
             if key not in known:
                 raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
         return RULES[name](config, **parameters)
-    trained = {f"trained/{folder.name}": folder for folder in TRAINED.glob("*/")}
-    folder = trained.get(name, Path(name))
+    folder = trained_folder(name)
     if name and folder.is_dir():
         from agents.ppo import load  # torch is loaded only for those who use it
 
         return load(folder, config)
-    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *trained])}")
+    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *_trained()])}")
+
+
+def trained_folder(name: str) -> Path:
+    """The folder of a trained maker: one that comes with the code if it is called `trained/NAME`, else of that path."""
+    return _trained().get(name, Path(name))
+
+
+def _trained() -> dict[str, Path]:
+    return {f"trained/{folder.name}": folder for folder in TRAINED.glob("*/")}

@@ -5,7 +5,7 @@ python -m agents.comparison runs/*-seed* > table.md
 A run folder is a specialist in the market that it was trained on, or a generalist if that is `mixed`. Every agent lives
 through the same sessions, which no training and no tuning saw. Rules are chosen and tuned by what `agents.tune` found
 on sessions of its own (`best_rule:tuned`), so nothing is picked by the figures printed here. Objectives are without
-luck (`Sessions.fair_objective`): of the same mean, with intervals half as wide or less.
+luck (`Sessions.fair_objective`): of the same mean, with narrower intervals.
 """
 
 import itertools

@@ -30,7 +30,7 @@ from torch import nn
 
 from agents import Agent
 from agents.base import AgentError
-from agents.memory import FLOWS, LEVELS, MEMORY_NAMES, MOVES, PRIOR_DECISIONS
+from agents.memory import FLOWS, LEVELS, MEMORY_NAMES, MOVES, PRIOR_DECISIONS, empty_memory
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
 from agents.ppo import Run, load, load_model, read_run
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
@@ -245,9 +245,7 @@ def _recorded(agent: Agent, run: Run) -> dict[str, npt.NDArray[np.float32]]:
     shape (markets x steps, columns) each."""
     environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
     seen, _ = environment.reset(seed=0)
-    memory: npt.NDArray[np.float32] | None = None
-    if run.remembers:
-        memory = np.zeros((_RECORDED_MARKETS, 1 + len(MEMORY_NAMES)), np.float32)
+    memory = empty_memory(_RECORDED_MARKETS) if run.remembers else None
     rows: dict[str, list[npt.NDArray[np.float32]]] = {"observation": []}
     starts = np.zeros(_RECORDED_MARKETS, np.bool_)
     for _ in range(_RECORDED_STEPS):

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from mm_gym import OBSERVATION_NAMES
-from mm_gym.core.layout import OBSERVATION_BOUNDS, OBSERVATION_CLIP, Obs
+from mm_gym.core.layout import OBSERVATION_CLIP, Obs
+from mm_gym.markets import observation_space
 
 _Array = npt.NDArray[np.float32]
 
@@ -55,7 +56,7 @@ def remember(
         Shape (n, len(REMEMBERED_NAMES)), and the memory.
     """
     if memory is None:
-        memory = np.zeros((len(observations), 1 + len(MEMORY_NAMES)), np.float32)
+        memory = empty_memory(len(observations))
     elif starts is not None:
         memory = np.where(np.asarray(starts, np.bool_)[:, None], np.float32(0.0), memory)
     flows, moves = observations[:, FLOWS], observations[:, MOVES]
@@ -67,11 +68,16 @@ def remember(
     return np.concatenate([observations, means], axis=1), np.concatenate([seen, means], axis=1)
 
 
+def empty_memory(n: int) -> _Array:
+    """Of n sessions that start."""
+    return np.zeros((n, 1 + len(MEMORY_NAMES)), np.float32)
+
+
 def remembered_space() -> spaces.Box:
     """The space of what `remember` gives."""
-    low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
+    shown = observation_space()
     most = np.full(len(MEMORY_NAMES), OBSERVATION_CLIP**2, np.float32)  # of a product of two columns
-    return spaces.Box(np.concatenate([low, -most]), np.concatenate([high, most]), dtype=np.float32)
+    return spaces.Box(np.concatenate([shown.low, -most]), np.concatenate([shown.high, most]), dtype=np.float32)
 
 
 class RememberingAgent:

@@ -153,6 +153,17 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent | Rememberin
         AgentError: if the folder cannot be read, or the policy was trained in other units than these markets have.
     """
     run = read_run(folder)
+    check_fits(folder, run, config)
+    policy = load_policy(folder) if run.engine == "rllib" else load_model(folder, run.algorithm, run.loads)
+    return quoting_agent(policy, run)
+
+
+def check_fits(folder: Path, run: Run, config: MarketConfig) -> None:
+    """Make sure that what the run in this folder has learned means the same in markets of this configuration.
+
+    Raises:
+        AgentError: if it was trained on other observations or in other units.
+    """
     if run.observation not in (OBSERVATION_NAMES, REMEMBERED_NAMES):
         raise AgentError(
             f"{folder} was trained on {len(run.observation)} observations ({', '.join(run.observation)}), these "
@@ -166,8 +177,6 @@ def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent | Rememberin
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
-    policy = load_policy(folder) if run.engine == "rllib" else load_model(folder, run.algorithm, run.loads)
-    return quoting_agent(policy, run)
 
 
 def load_model(folder: Path, algorithm: str = "ppo", file: str = MODEL_FILE, **arguments: Any) -> "OnPolicyAlgorithm":

@@ -1,13 +1,11 @@
 """Markets to train in whose observations are those of `agents.memory`."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from agents.memory import remember, remembered_space
+from agents.memory import empty_memory, remember, remembered_space
 from mm_gym.sb3 import MarketMakingVecEnv
 
 _Array = npt.NDArray[np.float32]
@@ -20,7 +18,7 @@ class RememberingVecEnv(VecEnvWrapper):
 
     def __init__(self, venv: MarketMakingVecEnv) -> None:
         super().__init__(venv, observation_space=remembered_space())
-        self._memory: _Array | None = None
+        self._memory = empty_memory(venv.num_envs)
 
     def reset(self) -> _Array:
         """Start a session in every market."""
@@ -30,9 +28,11 @@ class RememberingVecEnv(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """One decision in every market; one whose session ends starts the next, and has forgotten the last."""
         observations, rewards, ended, infos = self.venv.step_wait()
-        for market in np.flatnonzero(ended):
-            last = infos[market]["terminal_observation"][None]
-            infos[market]["terminal_observation"] = remember(last, self._memory_of(market))[0][0]
+        chosen = np.flatnonzero(ended)
+        if len(chosen):
+            last = np.stack([infos[market]["terminal_observation"] for market in chosen])
+            for market, row in zip(chosen, remember(last, self._memory[chosen])[0], strict=True):
+                infos[market]["terminal_observation"] = row
         shown, self._memory = remember(observations, self._memory, ended)
         return shown, rewards, ended, infos
 
@@ -43,6 +43,3 @@ class RememberingVecEnv(VecEnvWrapper):
     def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """As of `MarketMakingVecEnv`."""
         return self.venv.hidden_flow()
-
-    def _memory_of(self, market: Any) -> _Array | None:
-        return None if self._memory is None else self._memory[market : market + 1]

@@ -1,6 +1,6 @@
 """Hyperparameters as data: the files in `agents/hyperparameters`, in the form that rl_zoo3 reads.
 
-A file has three parts. `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
+Of the parts of a file `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there are
 any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, a head start (`agents.imitation`) of so
@@ -28,6 +28,7 @@ _PARTS = {
 
 
 MEMORIES = ("session_means",)
+"""Kinds of memory that a policy may have beside its observations."""
 
 
 class SettingsError(ValueError):

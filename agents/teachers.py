@@ -1,16 +1,15 @@
 """Who teaches a policy to quote (`agents.imitation`), seeing what no observation shows."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from agents import TRAINED
+from agents import trained_folder
 from agents.base import AgentError
 from agents.oracle import OracleAgent
-from agents.ppo import load_model, read_run
+from agents.ppo import check_fits, load_model, read_run
 from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import MarketConfig
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -58,7 +57,8 @@ class Specialists:
             of `mixed`.
 
     Raises:
-        AgentError: if one cannot be read, or is of another regime, or the one of noise is missing.
+        AgentError: if one cannot be read, quotes in other units, or is of another regime, or the one of noise is
+            missing.
     """
 
     def __init__(self, config: MarketConfig, names: Sequence[str]) -> None:
@@ -66,8 +66,9 @@ class Specialists:
         self._noise: Any = None
         self._others: dict[str, dict[float, Any]] = {regime: {} for regime in _FLOWS}
         for name in names:
-            folder = TRAINED / name.removeprefix("trained/") if name.startswith("trained/") else Path(name)
+            folder = trained_folder(name)
             run = read_run(folder)
+            check_fits(folder, run, config)
             policy = load_model(folder, run.algorithm, run.loads), len(run.observation)
             regime = run.config.regime
             if regime == "noise":

@@ -80,6 +80,9 @@ def test_without_one_of_noise_or_with_one_of_another_regime_there_is_no_teacher(
         Specialists(configure("mixed"), [folders["noise"], dealer])
     with pytest.raises(AgentError, match="no run folder"):
         Specialists(configure("mixed"), ["trained/nobody"])
+    # Its actions are shares of another largest offset.
+    with pytest.raises(AgentError, match="write max_offset=15"):
+        Specialists(configure("mixed", max_offset=30.0), list(folders.values()))
 
 
 def test_the_hidden_flow_is_that_of_the_session_and_the_observations_do_not_change_with_it() -> None:

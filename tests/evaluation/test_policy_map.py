@@ -1,0 +1,97 @@
+"""The map of an agent's quotes: a rule's own formula, everything else at what the agent's own sessions showed."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from agents import make_agent
+from mm_gym import configure
+from mm_gym.core.layout import Obs
+from mm_gym.evaluation.policy_map import map_policy
+
+
+def test_the_map_of_inventory_skew_is_its_formula_cut_off_at_the_mid_and_at_the_largest_offset() -> None:
+    config = configure("noise", session_steps=40, max_offset=4.0)
+    agent = make_agent("inventory_skew", config, half_spread=1.5, skew=0.25)
+    lots = np.arange(-20, 21)
+    policy = map_policy(agent, config, inventory=lots, flow=[-2.0, 0.0, 1.0])
+    skewed = np.tile(0.25 * lots, (3, 1))
+    np.testing.assert_allclose(policy.bid_offset, np.clip(1.5 + skewed, 0.0, 4.0), atol=1e-6)
+    np.testing.assert_allclose(policy.ask_offset, np.clip(1.5 - skewed, 0.0, 4.0), atol=1e-6)
+    assert {0.0, 4.0} <= set(policy.bid_offset.ravel().tolist())
+    assert policy.repeatable
+
+
+def test_the_map_of_adaptive_spread_widens_with_the_flow_whichever_its_sign() -> None:
+    config = configure("noise", session_steps=40)
+    agent = make_agent("adaptive_spread", config, half_spread=1.0, skew=0.0, widening=0.5)
+    policy = map_policy(agent, config, inventory=[-3, 0, 3], flow=[-2.0, 0.0, 1.0])
+    for offsets in (policy.bid_offset, policy.ask_offset):
+        np.testing.assert_allclose(offsets, [[2.0] * 3, [1.0] * 3, [1.5] * 3], atol=1e-6)
+
+
+def test_what_a_map_holds_fixed_is_the_mean_of_the_agents_own_observations() -> None:
+    config = configure("informed", session_steps=30)
+    agent = make_agent("inventory_skew", config)
+    policy = map_policy(agent, config, seed=5)
+    seen = []
+    for market in range(8):
+        env = gymnasium.make("MarketMaking-v0", regime="informed", session_steps=30)
+        observation, _ = env.reset(seed=5 + market)
+        for _ in range(30):
+            seen.append(observation)
+            observation, *_ = env.step(agent.predict(observation)[0])
+    assert policy.n_observations == len(seen)
+    np.testing.assert_allclose(policy.observation, np.mean(seen, axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
+    most = round(np.abs(np.array(seen)[:, Obs.INVENTORY]).max() * config.max_inventory)
+    assert policy.inventory.tolist() == list(range(-max(5, most), max(5, most) + 1))
+
+
+def test_a_map_says_when_the_agent_draws_its_quotes_by_lot() -> None:
+    config = configure("noise", session_steps=20)
+    policy = map_policy(make_agent("random", config), config)
+    assert not policy.repeatable
+    assert policy.bid_offset.shape == policy.ask_offset.shape == (len(policy.flow), len(policy.inventory))
+
+
+def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
+    config = configure("noise", session_steps=20, max_inventory=10)
+    agent = make_agent("fixed_spread", config)
+    with pytest.raises(ValueError, match="goes to 11 lots, at most max_inventory=10"):
+        map_policy(agent, config, inventory=[-11, 0])
+    with pytest.raises(ValueError, match="goes to 6 standard deviations, an observation shows at most 5"):
+        map_policy(agent, config, flow=[0.0, 6.0])
+
+
+def test_a_memory_is_held_at_its_mean_over_the_rollouts_end() -> None:
+    config = configure("noise", session_steps=30)
+
+    class Remembers:
+        """Quotes by what it remembers, which differs from market to market and grows with each decision."""
+
+        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+            n = len(observation)
+            memory = np.arange(n, dtype=float)[:, None] * 0.01 if state is None else state
+            return np.repeat(memory, 2, axis=1).astype(np.float32), memory + 0.01
+
+    policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
+    # Eight markets began with 0 to 0.07; 29 decisions have added 0.01 each.
+    expected = 0.5 * config.max_offset * (1.0 + 0.035 + 0.29)
+    np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
+    assert policy.repeatable
+
+
+def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> None:
+    asked = []
+
+    class Recurrent:
+        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+            asked.append((state, episode_start))
+            return np.zeros((len(observation), 2), np.float32), (np.zeros(3), np.zeros(3))
+
+    map_policy(Recurrent(), configure("noise", session_steps=5), inventory=[0], flow=[0.0])
+    for state, starts in asked[-2:]:
+        assert state is None
+        assert starts.all()
