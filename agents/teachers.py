@@ -82,18 +82,27 @@ class Specialists:
 
     def offsets(self, observations: npt.NDArray[np.float32], markets: TrainingMarkets) -> npt.NDArray[np.float64]:
         """See `Teacher`. Observations are those of `agents.memory` if a specialist remembers."""
-        left = np.ones(len(observations))
         actions = np.zeros((len(observations), 2))
+        left = np.ones(len(observations))
         for regime, amount in zip(_FLOWS, markets.hidden_flow(), strict=True):
             knots = [0.0, *sorted(self._others[regime])]
             for index, knot in enumerate(knots[1:], start=1):
                 weight = np.interp(amount, knots, np.eye(len(knots))[index])
                 left -= weight
-                actions += weight[:, None] * self._ask(self._others[regime][knot], observations)
-        actions += left[:, None] * self._ask(self._noise, observations)
+                self._add(actions, weight, self._others[regime][knot], observations)
+        self._add(actions, left, self._noise, observations)
         return 0.5 * self._max_offset * (1.0 + actions)
 
-    def _ask(self, policy: Any, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _add(
+        self,
+        actions: npt.NDArray[np.float64],
+        weight: npt.NDArray[np.float64],
+        policy: Any,
+        observations: npt.NDArray[np.float32],
+    ) -> None:
+        """Add a specialist's actions with these weights; it is asked only where it has any."""
         model, n_columns = policy
-        actions: npt.NDArray[np.float32] = model.predict(observations[:, :n_columns], deterministic=True)[0]
-        return actions
+        rows = np.flatnonzero(weight > 0.0)
+        if len(rows):
+            said = model.predict(observations[rows, :n_columns], deterministic=True)[0]
+            actions[rows] += weight[rows, None] * said
