@@ -83,6 +83,17 @@ class Markets:
     def __len__(self) -> int:
         return len(self.records)
 
+    def count_luck(self) -> None:
+        """From now on, count what fills bring beyond what could be expected of them (`core.luck`)."""
+        self.records["luck"]["counted"] = 1
+
+    def fill_luck(self, inventory_price: float) -> npt.NDArray[np.float64]:
+        """[ticks x lots] What fills brought since the last decision less what could be expected, shape (n,): at what the
+        asset is worth to one who sees the signal, and at this price of a squared lot of inventory."""
+        luck = self.records["luck"]
+        fills: npt.NDArray[np.float64] = luck["edge"] - inventory_price * luck["lots_squared"]
+        return fills
+
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""
         n = len(self.records)

@@ -70,6 +70,8 @@ class MarketMakingVecEnv(VecEnv):
         self.unwinding_time = float(unwinding_time)
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs))
+        if self.without_luck:
+            self._markets.count_luck()
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
@@ -197,7 +199,8 @@ class MarketMakingVecEnv(VecEnv):
         times (mid - F), which is zero at either end of a session: potential-based shaping (Ng, Harada and Russell
         1999). What is left counts fills against F, so that a fill from one who knew better costs at once what it will
         cost, with a fraction of the noise. Third, by the same right, the change of `inventory_penalty` `unwinding_time`
-        inventory^2, about what holding it is going to cost.
+        inventory^2, about what holding it is going to cost. Fourth, what fills brought in these terms beyond what could
+        be expected of them (`Markets.fill_luck`).
         """
         before = self._before
         move = self._foreseen_price(outcomes) - self._foreseen_price(before)
@@ -205,7 +208,7 @@ class MarketMakingVecEnv(VecEnv):
         luck: npt.NDArray[np.float64] = (
             before[:, Outcome.INVENTORY] * move + going_on * self._mispricing(outcomes) - self._mispricing(before)
         )
-        return luck
+        return luck + self._markets.fill_luck(self.config.inventory_penalty * self.unwinding_time)
 
     def _foreseen_price(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return self.config.foreseen_price(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.SIGNAL])

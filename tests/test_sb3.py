@@ -176,6 +176,7 @@ def test_rewards_without_luck_are_what_the_infos_of_singles_say(
     batch = MarketMakingVecEnv(
         N_MARKETS, "informed", session_steps=SESSION, without_luck=True, unwinding_time=unwinding_time, **fields
     )
+    batch._markets.records["luck"]["counted"] = 0  # that of fills is no info's: tests/core/test_luck.py
     singles = one_by_one("informed", **fields)
     for venv in (batch, singles):
         venv.seed(0)
@@ -221,7 +222,7 @@ def test_luck_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_
     # Were the foreseen part of V's moves called luck as well, the mean would be far off: what it costs the maker.
     loss = paid[:, 0].astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     assert loss.mean() < -8.0 * error
-    assert paid[:, 1].std() < 0.6 * paid[:, 0].std()
+    assert paid[:, 1].std() < 0.5 * paid[:, 0].std()
 
 
 def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> None:

@@ -284,6 +284,15 @@ FEATURES = _record(
     ]
 )
 
+# What the agent's fills brought since the last decision, less what could be expected of them (`core.luck`).
+LUCK = _record(
+    [
+        ("counted", "i8"),  # whether anybody asked
+        ("edge", "f8"),  # [ticks x lots] against V + edge s
+        ("lots_squared", "f8"),  # [lots^2] by which the square of the inventory grew
+    ]
+)
+
 # What a recorder keeps of each of the agent's fills, for evaluation only.
 FILL_ROW = _record(
     [
@@ -329,6 +338,7 @@ MARKET = _record(
         ("quotes", QUOTES),
         ("account", ACCOUNT),
         ("features", FEATURES),
+        ("luck", LUCK),
         ("rules", RULES),
         ("book", BOOK),
     ]

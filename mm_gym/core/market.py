@@ -10,6 +10,7 @@ from mm_gym.core.account import close_position, mark_to, marked_wealth, open_acc
 from mm_gym.core.book import clear
 from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Makers, Outcome
+from mm_gym.core.luck import count_fills, expect_fills, forget_luck
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
@@ -72,10 +73,14 @@ def run_until(market, end):
     """Let everything happen that happens up to and including time `end`."""
     while True:
         time = next_event_time(market)
+        if market.luck.counted:
+            expect_fills(market, min(time, end) - market.time)
         if time > end:
             market.time = end
             return
         let_happen(market, time)
+        if market.luck.counted:
+            count_fills(market)
 
 
 @kernel
@@ -84,11 +89,15 @@ def run_until_recording(market, end, fill_rows, path_rows):
     keep_path(market, path_rows)
     while True:
         time = next_event_time(market)
+        if market.luck.counted:
+            expect_fills(market, min(time, end) - market.time)
         spend_time_at_touch(market, min(time, end) - market.time)
         if time > end:
             market.time = end
             return
         let_happen(market, time)
+        if market.luck.counted:
+            count_fills(market)
         keep_fills(market, fill_rows)
         keep_path(market, path_rows)
 
@@ -114,6 +123,7 @@ def reset_one(market, seed_words):
     market.value_ticks = 0
     market.next_value = market.start + rules.value_interval
     market.n_new_fills = 0
+    forget_luck(market)
     market.n_fill_rows = 0
     market.n_path_rows = 0
     clear(market.book)
@@ -144,6 +154,7 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     rules = market.rules
     account = market.account
     half_range = 0.5 * rules.max_offset
+    forget_luck(market)
     send_quotes(
         market,
         half_range * (1.0 + min(max(float(bid_action), -1.0), 1.0)),

@@ -1,0 +1,130 @@
+"""Which of the agent's fills were luck: what they brought, less what could be expected of them just before.
+
+Takers arrive as a Poisson stream, so while the book stands still the agent's quotes are filled at a rate that is known to
+who sees everything: the book, V, the signal and the flow. What the fills of an interval bring, less the integral of
+that rate times what a fill would bring, has mean zero whatever is quoted (the compensated point process of Bremaud
+1981, Point processes and queues, chapter II). A training that takes it away pays quotes for what they were likely to
+do; one quote in ten is filled, so that is much less noise. Agents never see it.
+
+Counted only where somebody asked for it (`Markets.count_luck`). Snipers are no Poisson stream: their fills are no luck.
+"""
+
+import math
+
+from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import ASK, BID, NO_ORDER, InformedKind, TakerKind
+from mm_gym.core.quotes import current_mid
+
+
+@kernel
+def forget_luck(market):
+    """Start counting anew, at a decision."""
+    market.luck.edge = 0.0
+    market.luck.lots_squared = 0.0
+
+
+@kernel
+def expect_fills(market, seconds):
+    """Take away what the agent's quotes could expect of so many seconds, in which the book stands as it is."""
+    for side in range(2):
+        slot = market.quotes.slot[side]
+        if slot != NO_ORDER:
+            lots = seconds * _fill_rate(market, side, slot, seconds)
+            if lots > 0.0:
+                price = float(market.book.orders[slot].key) * (1.0 if side == BID else -1.0)
+                _count(market, side, -lots, price, market.account.inventory, market.efficient_price, market.signal)
+
+
+@kernel
+def count_fills(market):
+    """Add what the latest event's fills brought."""
+    for index in range(market.n_new_fills):
+        fill = market.new_fills[index]
+        if fill.taker != TakerKind.SNIPER:
+            before = fill.inventory - (fill.lots if fill.side == BID else -fill.lots)
+            _count(market, fill.side, float(fill.lots), float(fill.price), before, fill.efficient_price, fill.signal)
+
+
+@kernel
+def _count(market, side, lots, price, inventory, value, signal):
+    """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of the inventory."""
+    direction = 1.0 if side == BID else -1.0
+    foreseen = value + market.rules.edge_per_signal * signal
+    market.luck.edge += lots * direction * (foreseen - price)
+    # As if the first lot set the price of all: any fixed price per lot has mean zero.
+    market.luck.lots_squared += lots * (2.0 * direction * inventory + 1.0)
+
+
+@kernel
+def _fill_rate(market, side, slot, seconds):
+    """[lots / s] At which takers trade with the agent's order, on the average over the next seconds."""
+    rules = market.rules
+    flow = market.flow
+    order = market.book.orders[slot]
+    ahead = _lots_before(market.book, side, slot)
+    price = float(order.key) * (1.0 if side == BID else -1.0)
+    buyers = side == ASK
+    naive = flow.informed_kind == InformedKind.NAIVE
+    likely = _expected_lots(rules.taker_size_log_miss, ahead, order.lots)
+    shown = _expected_lots(rules.naive_size_log_miss, ahead, order.lots) if naive else likely
+    if likely <= 0.0 and shown <= 0.0:
+        return 0.0
+    # Those who know nothing: an exponential tolerance beyond the mid, and the side that the imbalance favours.
+    mid = current_mid(market)
+    beyond = price - mid if buyers else mid - price
+    accepts = 1.0
+    if beyond > 0.0:
+        accepts = math.exp(-beyond / rules.taker_tolerance) if rules.taker_tolerance > 0.0 else 0.0
+    tilt = flow.imbalance * flow.bias
+    if tilt != 0.0:
+        tilt *= _mean_persistence(2.0 * rules.imbalance_flip_rate, market.time - flow.last_arrival, seconds)
+    share = 0.5 * (1.0 + tilt) if buyers else 0.5 * (1.0 - tilt)
+    lots = (1.0 - flow.p_informed) * likely
+    if naive:
+        lots += flow.p_informed * shown
+    rate = share * accepts * lots
+    # Those who act on a signal, their own or a false one.
+    if not naive and flow.p_informed > 0.0:
+        signal = market.decoy if flow.informed_kind == InformedKind.DECOY else market.signal
+        towards = signal if buyers else -signal
+        limit = market.efficient_price + rules.edge_per_signal * signal
+        worth_it = limit >= price if buyers else limit <= price
+        if towards > rules.signal_threshold and (worth_it or not rules.informed_price_limit):
+            rate += flow.p_informed * likely
+    return rules.taker_rate * rate
+
+
+@kernel
+def _lots_before(book, side, slot):
+    """Lots that trade before this order: at better prices, and older ones at its own."""
+    key = book.orders[slot].key
+    lots = 0
+    index = book.n_levels[side] - 1
+    while book.levels[side, index].key > key:
+        lots += book.levels[side, index].lots
+        index -= 1
+    older = book.orders[slot].older
+    while older != NO_ORDER:
+        lots += book.orders[older].lots
+        older = book.orders[older].older
+    return lots
+
+
+@kernel
+def _expected_lots(log_miss, ahead, lots):
+    """Of an order of so many lots with others ahead, those that a taker of geometric size is expected to trade.
+
+    A size exceeds k lots with chance exp(log_miss k).
+    """
+    if log_miss == -math.inf:
+        return 1.0 if ahead == 0 else 0.0
+    return math.exp(log_miss * ahead) * math.expm1(log_miss * lots) / math.expm1(log_miss)
+
+
+@kernel
+def _mean_persistence(rate, since, seconds):
+    """Mean of exp(-rate t) for t from `since` to `since + seconds`: the share of a bias that has not flipped."""
+    spread = rate * seconds
+    if spread < 1e-12:
+        return math.exp(-rate * since)
+    return math.exp(-rate * since) * -math.expm1(-spread) / spread
