@@ -30,7 +30,18 @@ from torch import nn
 
 from agents import Agent
 from agents.base import AgentError
-from agents.memory import FLOWS, LEVELS, MEMORY_NAMES, MOVES, PRIOR_DECISIONS, empty_memory
+from agents.memory import (
+    FLOWS,
+    LEVELS,
+    MEANS_NAMES,
+    MEMORY_NAMES,
+    MOVES,
+    PRIOR_DECISIONS,
+    RECENT,
+    RECENT_DECAY,
+    RECENT_HALF_LIVES,
+    empty_memory,
+)
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
 from agents.ppo import Run, load, load_model, read_run
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
@@ -172,25 +183,30 @@ def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         "moves": np.array(MOVES, np.int64),
         "one": np.array(1.0, np.float32),
         "prior": np.array(PRIOR_DECISIONS, np.float32),
-        "parts": np.array([1, len(MEMORY_NAMES)], np.int64),
+        "recent": np.array(RECENT * len(RECENT_HALF_LIVES), np.int64),
+        "decay": RECENT_DECAY,
+        "parts": np.array([1, len(MEANS_NAMES), len(RECENT_DECAY)], np.int64),
     }
     nodes = [
         *(
             helper.make_node("Gather", ["observation", name], [f"shown_{name}"], axis=1)
-            for name in ("levels", "flows", "moves")
+            for name in ("levels", "flows", "moves", "recent")
         ),
         helper.make_node("Abs", ["shown_flows"], ["flow_sizes"]),
         helper.make_node("Abs", ["shown_moves"], ["move_sizes"]),
         helper.make_node("Mul", ["shown_flows", "shown_moves"], ["products"]),
         helper.make_node("Concat", ["shown_levels", "flow_sizes", "move_sizes", "products"], ["shown"], axis=1),
-        helper.make_node("Split", ["memory", "parts"], ["count", "means"], axis=1),
+        helper.make_node("Split", ["memory", "parts"], ["count", "means", "trail"], axis=1),
         helper.make_node("Add", ["count", "one"], ["seen"]),
         helper.make_node("Add", ["seen", "prior"], ["weight"]),
         helper.make_node("Sub", ["shown", "means"], ["surprise"]),
         helper.make_node("Div", ["surprise", "weight"], ["correction"]),
         helper.make_node("Add", ["means", "correction"], ["next_means"]),
-        helper.make_node("Concat", ["seen", "next_means"], ["next_memory"], axis=1),
-        helper.make_node("Concat", ["observation", "next_means"], ["remembered"], axis=1),
+        helper.make_node("Sub", ["trail", "shown_recent"], ["distance"]),
+        helper.make_node("Mul", ["distance", "decay"], ["left"]),
+        helper.make_node("Add", ["shown_recent", "left"], ["next_trail"]),
+        helper.make_node("Concat", ["seen", "next_means", "next_trail"], ["next_memory"], axis=1),
+        helper.make_node("Concat", ["observation", "next_means", "next_trail"], ["remembered"], axis=1),
     ]
     return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "remembered"
 

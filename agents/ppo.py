@@ -81,7 +81,7 @@ class Run:
             names = REMEMBERED_NAMES if self.settings.get("memory") else OBSERVATION_NAMES
             object.__setattr__(self, "observation", names)
         if self.remembers and self.algorithm == "recurrent_ppo":
-            raise ValueError("recurrent_ppo came with a memory of session means; it has its own: leave `memory` out")
+            raise ValueError("recurrent_ppo came with a memory of means; it has its own: leave `memory` out")
 
     @property
     def remembers(self) -> bool:

@@ -23,7 +23,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 SESSION = 40
 
 
-def test_means_are_plain_means_shrunk_as_if_zeros_had_gone_before() -> None:
+def test_means_are_plain_or_running_means_as_if_zeros_had_gone_before() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3, len(Obs))).astype(np.float32)
     memory = None
     for row in rows:
@@ -33,6 +33,12 @@ def test_means_are_plain_means_shrunk_as_if_zeros_had_gone_before() -> None:
     np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
     column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
     for name, told in zip(MEMORY_NAMES, shown[:, len(Obs) :].T, strict=True):
+        if name.startswith("recent_"):
+            what, _, half_life = name.removeprefix("recent_").rpartition("_")
+            weights = 0.5 ** (np.arange(6, -1, -1) / float(half_life))
+            weights *= 1.0 - 0.5 ** (1.0 / float(half_life))
+            np.testing.assert_allclose(told, weights @ column[what], atol=1e-6)
+            continue
         what = name.removeprefix("mean_")
         if "_x_" in what:
             flow, move = what.split("_x_")
@@ -138,9 +144,9 @@ def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_doe
 def test_a_memory_of_another_kind_and_one_for_an_lstm_are_errors(tmp_path: pytest.TempPathFactory) -> None:
     text = (read_settings.__globals__["FOLDER"] / "ppo.yml").read_text()
     path = tmp_path / "other.yml"  # type: ignore[operator]
-    path.write_text(text.replace("session_means", "session_mean"))
-    with pytest.raises(SettingsError, match="session_means"):
+    path.write_text(text.replace("kind: means", "kind: mean"))
+    with pytest.raises(SettingsError, match="means"):
         read_settings(str(path))
     with pytest.raises(ValueError, match="leave `memory` out"):
-        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "session_means"}})
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "means"}})
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES
