@@ -124,7 +124,7 @@ def ablate(name: str, config: MarketConfig, episodes: int, seed: int, on_batch: 
 
 def has_memory(name: str, config: MarketConfig) -> bool:
     """Whether an agent's state is a memory that can be swapped among markets."""
-    return isinstance(make_agent(name, config), RememberingAgent)
+    return isinstance(make_agent(name, config, patience=0.0), RememberingAgent)
 
 
 def main(arguments: Arguments) -> dict[str, Estimate]:

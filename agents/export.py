@@ -45,6 +45,7 @@ from agents.memory import (
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
 from agents.ppo import Run, load, load_model, read_run
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
+from mm_gym.core.layout import Obs
 
 POLICY_FILE = "policy.onnx"
 TOLERANCE = 1e-6
@@ -139,11 +140,16 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     scale = 0.5 * run.config.max_offset
     constants = {"lowest": -1.0, "highest": 1.0, "scale": scale, "middle": scale}
     initializers += [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()]
+    clipped, offset = ("action", "offset") if run.patience == 0.0 else ("asked", "wanted")
     nodes += [
-        helper.make_node("Clip", [layer, "lowest", "highest"], ["action"]),
-        helper.make_node("Mul", ["action", "scale"], ["shift"]),
-        helper.make_node("Add", ["shift", "middle"], ["offset"]),
+        helper.make_node("Clip", [layer, "lowest", "highest"], [clipped]),
+        helper.make_node("Mul", [clipped, "scale"], ["shift"]),
+        helper.make_node("Add", ["shift", "middle"], [offset]),
     ]
+    if run.patience > 0.0:
+        patient_nodes, patient_initializers = _patience_nodes(run)
+        nodes += patient_nodes
+        initializers += patient_initializers
     columns = ", ".join(OBSERVATION_NAMES)
     inputs = [_tensor("observation", len(OBSERVATION_NAMES), f"one row a market, columns: {columns}")]
     outputs = [
@@ -209,6 +215,38 @@ def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         helper.make_node("Concat", ["observation", "next_means", "next_trail"], ["remembered"], axis=1),
     ]
     return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "remembered"
+
+
+def _patience_nodes(run: Run) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
+    """What `agents.base.leave_resting` does."""
+    constants: dict[str, npt.NDArray[Any]] = {
+        "offset_columns": np.array([Obs.BID_OFFSET, Obs.ASK_OFFSET], np.int64),
+        "size_columns": np.array([Obs.BID_SIZE, Obs.ASK_SIZE], np.int64),
+        "zero": np.array(0.0, np.float32),
+        "unit": np.array(1.0, np.float32),
+        "max_offset": np.array(run.config.max_offset, np.float32),
+        "half_tick": np.array(0.5, np.float32),
+        "reach": np.array(0.5 + run.patience, np.float32),
+    }
+    nodes = [
+        helper.make_node("Gather", ["observation", "offset_columns"], ["resting_shares"], axis=1),
+        helper.make_node("Mul", ["resting_shares", "max_offset"], ["resting"]),
+        helper.make_node("Gather", ["observation", "size_columns"], ["resting_sizes"], axis=1),
+        helper.make_node("Greater", ["resting_sizes", "zero"], ["there"]),
+        helper.make_node("GreaterOrEqual", ["resting", "zero"], ["behind_the_mid"]),
+        helper.make_node("LessOrEqual", ["resting", "max_offset"], ["in_range"]),
+        helper.make_node("Add", ["wanted", "half_tick"], ["rounded"]),
+        helper.make_node("Sub", ["resting", "rounded"], ["way"]),
+        helper.make_node("Abs", ["way"], ["way_size"]),
+        helper.make_node("Less", ["way_size", "reach"], ["near"]),
+        helper.make_node("And", ["there", "behind_the_mid"], ["there_and_behind"]),
+        helper.make_node("And", ["in_range", "near"], ["sayable_and_near"]),
+        helper.make_node("And", ["there_and_behind", "sayable_and_near"], ["stays"]),
+        helper.make_node("Where", ["stays", "resting", "wanted"], ["offset"]),
+        helper.make_node("Div", ["offset", "scale"], ["shares"]),
+        helper.make_node("Sub", ["shares", "unit"], ["action"]),
+    ]
+    return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
 def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:

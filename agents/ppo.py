@@ -17,6 +17,7 @@ import numpy.typing as npt
 from agents.base import AgentError
 from agents.memory import REMEMBERED_NAMES, RememberingAgent
 from agents.mlp import MLPAgent, load_policy
+from agents.patience import made_patient
 from mm_gym import OBSERVATION_NAMES, MarketConfig
 from mm_gym.config import nearest
 
@@ -57,6 +58,8 @@ class Run:
     """The file whose weights quote when the folder is an agent: the best on held-out sessions, once there are any."""
     best: dict[str, float] = dataclasses.field(default_factory=dict)
     """Of the weights in `best.zip`: the decisions they had learned from, and the held-out objective."""
+    patience: float = 0.0
+    """[ticks] How far a resting quote may be from where the policy would have it, before it is moved."""
     command: str = ""
     """What was typed to train it."""
     observation: tuple[str, ...] = ()
@@ -138,13 +141,13 @@ class PPOAgent:
         return actions, state
 
 
-def quoting_agent(policy: "OnPolicyAlgorithm | MLPAgent", run: Run) -> PPOAgent | MLPAgent | RememberingAgent:
-    """The maker that quotes by the policy that the run has trained."""
+def quoting_agent(policy: "OnPolicyAlgorithm | MLPAgent", run: Run) -> Any:
+    """The maker that quotes by the policy that the run has trained, with its memory and its patience."""
     agent = policy if isinstance(policy, MLPAgent) else PPOAgent(policy)
-    return RememberingAgent(agent) if run.remembers else agent
+    return made_patient(RememberingAgent(agent) if run.remembers else agent, run.config, run.patience)
 
 
-def load(folder: Path, config: MarketConfig) -> PPOAgent | MLPAgent | RememberingAgent:
+def load(folder: Path, config: MarketConfig) -> Any:
     """The maker that was trained in this folder, to quote in markets of this configuration.
 
     Model files are pickles, and reading one can run any program: load only those you trust.

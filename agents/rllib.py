@@ -4,6 +4,7 @@ What is left in the run folder beside `run.json`: `policy.npz`, which quotes wit
 names of the other engine's, and RLlib's own checkpoint, to go on from.
 """
 
+import copy
 import dataclasses
 import json
 import logging
@@ -157,8 +158,9 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
 
 
 def _hidden(run: Run) -> list[int]:
-    """Widths of the hidden layers."""
-    return list(run.settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"])
+    """Widths of the hidden layers: those of the policy, since RLlib's value network is as wide."""
+    widths = run.settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"]
+    return list(widths["pi"] if isinstance(widths, dict) else widths)
 
 
 def _learning_rate(value: Any, timesteps: int) -> Any:
@@ -177,7 +179,9 @@ def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> Non
 
 def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
     """What the other engine starts from, under RLlib's names."""
-    policy = first_model(training_markets(run), run).policy
+    settings = copy.deepcopy(run.settings)
+    settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"] = _hidden(run)
+    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
     theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):

@@ -30,7 +30,7 @@ from agents.settings import ALGORITHM_PART
 from agents.teachers import Oracle, Specialists, Teacher, TrainingMarkets
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
-from mm_gym.evaluation.rollout import Sessions, run_sessions
+from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
 from mm_gym.evaluation.table import summarise
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
 
@@ -38,6 +38,8 @@ HELD_OUT_SEED = 2_718_281_828
 """Of the sessions on which a training picks its best weights: neither trained on nor, with its seeds from 0 up, those
 of an evaluation. The same for all runs, so that their curves compare."""
 HELD_OUT_SESSIONS = 512
+PATIENCES = (0.0, 0.15, 0.3, 0.6, 1.0)
+"""[ticks] What a trained maker may have of it."""
 
 
 class TrainingError(ValueError):
@@ -142,6 +144,24 @@ def train(
             progress_bar=True,
         )
     checkpoint(model.num_timesteps)
+    if run.steps_done >= run.timesteps:
+        run = settle_patience(folder, run, n_held_out)
+    return run
+
+
+def settle_patience(folder: Path, run: Run, sessions: int = HELD_OUT_SESSIONS) -> Run:
+    """Choose the patience of what the run quotes with, on held-out sessions, and write it down.
+
+    Exploration moves every quote, so that a policy cannot learn what it is worth to leave one where it rests.
+    """
+    model = load_model(folder, run.algorithm, run.loads)
+
+    def score(patience: float) -> float:
+        patient = dataclasses.replace(run, patience=patience)
+        return float(held_out_sessions_of(model, patient, sessions, horizons=()).fair_objective.mean())
+
+    run = dataclasses.replace(run, patience=max(PATIENCES, key=score))
+    write_run(folder, run)
     return run
 
 
@@ -246,9 +266,11 @@ class TradingFigures(BaseCallback):
                 self.logger.record(f"market/{name}", np.mean([session[name] for session in sessions]))
 
 
-def held_out_sessions_of(model: OnPolicyAlgorithm, run: Run, sessions: int) -> Sessions:
+def held_out_sessions_of(
+    model: OnPolicyAlgorithm, run: Run, sessions: int, horizons: tuple[float, ...] = HORIZONS
+) -> Sessions:
     """What a model does in sessions of the run's market that no training, tuning or evaluation sees."""
-    return run_sessions(lambda config: quoting_agent(model, run), run.config, sessions, HELD_OUT_SEED)
+    return run_sessions(lambda config: quoting_agent(model, run), run.config, sessions, HELD_OUT_SEED, horizons)
 
 
 def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:

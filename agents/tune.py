@@ -33,6 +33,8 @@ class Arguments:
     effort: tyro.conf.OmitArgPrefixes[Effort] = field(default_factory=Effort)
     out: Path = TUNED_FILE
     """File to put what is found into; what stands there of other rules and markets stays."""
+    only: str | None = None
+    """Parameters to search for, parted by commas, the others staying as they were found before; by default all."""
 
 
 def main(arguments: Arguments) -> list[Tuned]:
@@ -42,12 +44,13 @@ def main(arguments: Arguments) -> list[Tuned]:
     for rule in rules:  # what cannot be done is found out now, not after hours
         search_space(rule)
     write_tuned([], arguments.out)
+    only = () if arguments.only is None else _names(arguments.only)
     console, found = Console(), []
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("sessions", total=len(rules) * len(markets) * arguments.effort.all_sessions)
         for config in markets:
             for rule in rules:
-                found.append(tune(rule, config, arguments.effort, on_batch=lambda done: bar.advance(task, done)))
+                found.append(tune(rule, config, arguments.effort, lambda done: bar.advance(task, done), only))
                 write_tuned(found[-1:], arguments.out)
     console.print(_table(found))
     console.print(

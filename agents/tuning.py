@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ import optuna
 
 from agents import RULES, make_agent
 from agents.base import AgentError, Range
-from agents.tuned import Tuned
+from agents.tuned import Tuned, tuned_rule
 from mm_gym import MarketConfig
 from mm_gym.config import nearest
 from mm_gym.evaluation.artefacts import package_versions
@@ -23,6 +23,9 @@ from mm_gym.evaluation.statistics import difference, mean
 
 _SEARCH, _FINAL = range(2)  # stages: each has sessions of its own
 _FAMILY = 1936024946  # any fixed number: seeds of tuning share no session with those of evaluation and training
+
+PATIENCE = Range(0.0, 1.25)
+"""[ticks] Where the best patience of any rule is looked for (`agents.base.leave_resting`)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Effort:
 
     @property
     def all_sessions(self) -> int:
-        """Of the whole search for one rule in one market."""
+        """Of the whole search for one rule in one market, at most."""
         return self.trials * self.sessions + (1 + min(self.finalists, self.trials)) * self.final_sessions
 
     def __post_init__(self) -> None:
@@ -62,24 +65,29 @@ def tunable_rules() -> list[str]:
 
 
 def search_space(rule: str) -> Mapping[str, Range]:
-    """The parameters of a rule that may be chosen.
+    """The parameters of a rule that may be chosen: its own, and patience.
 
     Raises:
         AgentError: if there is no such rule, or nothing of it to tune.
     """
     if rule not in tunable_rules():
         raise AgentError(f"agent {rule!r} is no rule with a search space; {nearest(rule, tunable_rules())}")
-    return RULES[rule].search_space
+    return {**RULES[rule].search_space, "patience": PATIENCE}
 
 
 def tune(
-    rule: str, config: MarketConfig, effort: Effort | None = None, on_batch: Callable[[int], None] | None = None
+    rule: str,
+    config: MarketConfig,
+    effort: Effort | None = None,
+    on_batch: Callable[[int], None] | None = None,
+    only: Collection[str] = (),
 ) -> Tuned:
     """Search for the parameters of the highest mean objective, by Optuna's tree-structured Parzen estimator.
 
     Every trial lives through the same sessions (common random numbers), and is scored without luck (`fair_objective`).
     The best of many noisy scores is lucky, so the few best trials are scored again on sessions of their own, and the
-    best of those is chosen; the rule's defaults are among them, so that tuning makes no rule worse. No trial is pruned:
+    best of those is chosen; the rule's defaults are among them (and what was found before, if only some parameters are
+    searched for), so that tuning makes no rule worse. No trial is pruned:
     one takes a tenth of a second.
 
     Args:
@@ -87,15 +95,22 @@ def tune(
         config: of the market.
         effort: by default `Effort()`.
         on_batch: called with the number of sessions done after each batch, to show progress.
+        only: parameters to search for; the others stay as they were found before. By default all.
 
     Raises:
-        AgentError: if there is no such rule, or nothing of it to tune.
+        AgentError: if there is no such rule or parameter, nothing of it to tune, or nothing was found before.
     """
     effort = Effort() if effort is None else effort
+    ranges = search_space(rule)
+    for name in only:
+        if name not in ranges:
+            raise AgentError(f"{rule} has no parameter {name!r} to tune; {nearest(name, list(ranges))}")
     space: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(range_.low, range_.high, log=range_.log)
-        for name, range_ in search_space(rule).items()
+        for name, range_ in ranges.items()
+        if not only or name in only
     }
+    before = dict(tuned_rule(rule, config).parameters) if only else {}
 
     def objectives(parameters: dict[str, Any], sessions: int, stage: int) -> npt.NDArray[np.float64]:
         """Of each session, shape (sessions,)."""
@@ -110,11 +125,12 @@ def tune(
     parameters_by_score: dict[float, dict[str, Any]] = {}  # equal scores are equal quotes: prices are whole ticks
     for _ in range(effort.trials):
         trial = study.ask(space)
-        parameters = {name: float(f"{value:.4g}") for name, value in trial.params.items()}
+        parameters = before | {name: float(f"{value:.4g}") for name, value in trial.params.items()}
         score = float(objectives(parameters, effort.sessions, _SEARCH).mean())
         study.tell(trial, score)
         parameters_by_score.setdefault(score, parameters)
-    finalists = [{}, *(parameters_by_score[score] for score in sorted(parameters_by_score)[-effort.finalists :])]
+    ranked = [parameters_by_score[score] for score in sorted(parameters_by_score, reverse=True)]
+    finalists = [{}, *([before] if before else []), *ranked][: 1 + min(effort.finalists, effort.trials)]
     scores = [objectives(parameters, effort.final_sessions, _FINAL) for parameters in finalists]
     best = int(np.argmax([score.mean() for score in scores]))
     objective, gain = mean(scores[best]), difference(scores[best], scores[0])

@@ -88,8 +88,12 @@ class Markets:
         self.records["luck"]["counted"] = 1
 
     def fill_luck(self, inventory_price: float) -> npt.NDArray[np.float64]:
-        """[ticks x lots] What fills brought since the last decision less what could be expected, shape (n,): at what the
-        asset is worth to one who sees the signal, and at this price of a squared lot of inventory."""
+        """[ticks x lots] What fills brought since the last decision less what could be expected of them, shape (n,).
+
+        Args:
+            inventory_price: [ticks / lot] of a squared lot of inventory; the asset counts at what it is worth to one
+                who sees the signal.
+        """
         luck = self.records["luck"]
         fills: npt.NDArray[np.float64] = luck["edge"] - inventory_price * luck["lots_squared"]
         return fills

@@ -1,7 +1,7 @@
 """Which of the agent's fills were luck: what they brought, less what could be expected of them just before.
 
-Takers arrive as a Poisson stream, so while the book stands still the agent's quotes are filled at a rate that is known to
-who sees everything: the book, V, the signal and the flow. What the fills of an interval bring, less the integral of
+Takers arrive as a Poisson stream, so while the book stands still the agent's quotes are filled at a rate that is known
+to who sees everything: the book, V, the signal and the flow. What the fills of an interval bring, less the integral of
 that rate times what a fill would bring, has mean zero whatever is quoted (the compensated point process of Bremaud
 1981, Point processes and queues, chapter II). A training that takes it away pays quotes for what they were likely to
 do; one quote in ten is filled, so that is much less noise. Agents never see it.

@@ -19,6 +19,7 @@ from agents.memory import MEMORY_NAMES, REMEMBERED_NAMES
 from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load
 from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
+from mm_gym.core.layout import Obs
 from mm_gym.sb3 import MarketMakingVecEnv
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
@@ -116,8 +117,9 @@ def test_a_graph_that_differs_from_torch_is_found_out() -> None:
         compare(proto, PPOAgent(model), RUN)
 
 
-def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: Path) -> None:
-    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES)
+@pytest.mark.parametrize("patience", [0.0, 0.4])
+def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: Path, patience: float) -> None:
+    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES, patience=patience)
     torch.manual_seed(1)
     markets = RememberingVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
     model = PPO("MlpPolicy", markets, policy_kwargs={"net_arch": [16, 8]}, device="cpu")
@@ -130,13 +132,15 @@ def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: P
     assert [value.name for value in session.get_inputs()] == ["observation", "memory"]
     agent, environment = load(tmp_path, CONFIG), MarketMakingVectorEnv(4, **CONFIG.to_dict())
     seen, _ = environment.reset(seed=3)
-    state, memory = None, np.zeros((4, 1 + len(MEMORY_NAMES)), np.float32)
+    state, memory, stayed = None, np.zeros((4, 1 + len(MEMORY_NAMES)), np.float32), 0
     for step in range(CONFIG.session_steps):
         actions, memory = session.run(["action", "next_memory"], {"observation": seen, "memory": memory})
         wanted, state = agent.predict(seen, state, np.zeros(4, np.bool_))
         np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=1e-5)
         assert (memory[:, 0] == step + 1).all()
+        stayed += int((np.abs(5.0 * (1.0 + wanted) - 10.0 * seen[:, [Obs.BID_OFFSET, Obs.ASK_OFFSET]]) < 1e-4).sum())
         seen, *_ = environment.step(wanted)
+    assert (stayed > 50) == (patience > 0.0)  # of 320 quotes or more
 
 
 def test_a_recurrent_policy_is_refused() -> None:

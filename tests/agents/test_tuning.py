@@ -14,7 +14,7 @@ from agents import RULES, AgentError, make_agent, name_agent, parse_agent
 from agents.training import stream_seed
 from agents.tune import Arguments, main
 from agents.tuned import TUNED_FILE, Tuned, best_rule, read_tuned, tuned_rule, write_tuned
-from agents.tuning import Effort, tunable_rules, tune, tuning_seed
+from agents.tuning import Effort, search_space, tunable_rules, tune, tuning_seed
 from mm_gym import REGIMES, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.statistics import difference
@@ -75,6 +75,18 @@ def test_equal_seeds_find_the_same_and_every_session_is_counted() -> None:
     assert other.objective != first.objective
 
 
+def test_only_what_is_asked_for_is_searched_and_the_rest_stays_as_it_was_found(file: Path) -> None:
+    write_tuned([an_entry("inventory_skew", "noise", 0.0, half_spread=1.0, skew=0.3)], file)
+    effort = Effort(trials=6, sessions=64, finalists=3, final_sessions=128)
+    found = tune("inventory_skew", configure("noise", session_steps=300), effort, only=["patience"])
+    assert {**found.parameters, "patience": 0.0} == {"half_spread": 1.0, "skew": 0.3, "patience": 0.0}
+    assert found.parameters["patience"] > 0.1  # a place in the queue is worth something: tests/agents/test_patience.py
+    with pytest.raises(AgentError, match=r"inventory_skew has no parameter 'patiense'.*did you mean 'patience'"):
+        tune("inventory_skew", configure("noise"), effort, only=["patiense"])
+    with pytest.raises(AgentError, match="was wanted"):
+        tune("inventory_skew", configure("imbalanced"), effort, only=["patience"])
+
+
 def test_defaults_that_nothing_beats_stay() -> None:
     """With taker_tolerance at its default a maker who quotes 12 ticks off trades with nobody."""
     config = configure("noise", session_steps=200)
@@ -94,9 +106,9 @@ def test_no_session_of_tuning_is_one_of_an_evaluation_or_a_training() -> None:
 @pytest.mark.parametrize("rule", tunable_rules())
 def test_both_ends_of_every_search_space_are_agents(rule: str) -> None:
     for end in ("low", "high"):
-        parameters = {name: getattr(range_, end) for name, range_ in RULES[rule].search_space.items()}
+        parameters = {name: getattr(range_, end) for name, range_ in search_space(rule).items()}
         make_agent(rule, configure(), **parameters)
-    assert all(range_.low < range_.high for range_ in RULES[rule].search_space.values())
+    assert all(range_.low < range_.high for range_ in search_space(rule).values())
 
 
 def test_a_rule_with_nothing_to_tune_is_refused_and_the_nearest_named() -> None:
@@ -119,8 +131,9 @@ def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> 
     entries = read_tuned()
     assert {entry.agent for entry in entries} <= set(tunable_rules())
     for entry in entries:
-        space = RULES[entry.agent].search_space
-        assert set(entry.parameters) in (set(), set(space))
+        space = search_space(entry.agent)
+        own = set(RULES[entry.agent].search_space)
+        assert set(entry.parameters) - {"patience"} in (set(), own)  # patience came later
         assert all(space[name].low <= value <= space[name].high for name, value in entry.parameters.items())
         assert entry.regime in REGIMES
         assert entry.gain >= 0.0

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.laboratory import assert_agrees, mean_and_error, offsets, start, started, step
 
 from mm_gym.core import luck
 from mm_gym.core.layout import Obs, Outcome
+from tests.core.laboratory import assert_agrees, mean_and_error, offsets, start, started, step
 
 MARKETS: dict[str, dict[str, Any]] = {
     "noise": {"regime": "noise"},
