@@ -120,11 +120,14 @@ def train(
         save(MODEL_FILE, steps_done=steps_done)
 
     best: npt.NDArray[np.float64] | None = None
+    restless = dataclasses.replace(run, patience=0.0)  # as its weights are compared: what they lack of it comes last
 
     def keep_if_best(steps_done: int, sessions: Sessions) -> None:
         nonlocal best
         if best is None and run.best:  # of the run that goes on
-            best = held_out_sessions_of(load_model(folder, run.algorithm, BEST_FILE), run, n_held_out).fair_objective
+            best = held_out_sessions_of(
+                load_model(folder, run.algorithm, BEST_FILE), restless, n_held_out
+            ).fair_objective
         if best is None or not clearly_worse(sessions.fair_objective, best):
             best = sessions.fair_objective
             objective = float(sessions.objective.mean())
@@ -138,7 +141,7 @@ def train(
                 *([Exploration(**exploration)] if exploration else []),
                 TradingFigures(),
                 Checkpoints(checkpoint_every, checkpoint, stop.is_set),
-                HeldOut(run, evaluate_every, n_held_out, keep_if_best),
+                HeldOut(restless, evaluate_every, n_held_out, keep_if_best),
             ],
             reset_num_timesteps=False,
             progress_bar=True,

@@ -64,6 +64,24 @@ def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: d
     return Run(config, seed, N_MARKETS, updates * UPDATE, settings=with_settings(**parts))
 
 
+def test_a_finished_training_has_the_patience_that_did_best_on_held_out_sessions(tmp_path: Path) -> None:
+    """Scored by the agents that the folder makes; while it trains it is judged without any."""
+    sessions = 32
+    run = agents.training.train(tmp_path, a_run(2), held_out_sessions=sessions)
+    assert run == read_run(tmp_path)
+    scores = {
+        patience: run_sessions(
+            functools.partial(make_agent, str(tmp_path), patience=patience), CONFIG, sessions, HELD_OUT_SEED
+        )
+        for patience in agents.training.PATIENCES
+    }
+    assert run.patience == max(scores, key=lambda patience: scores[patience].fair_objective.mean())
+    assert run.best["objective"] == pytest.approx(scores[0.0].objective.mean())
+    assert len({scored.fair_objective.mean() for scored in scores.values()}) > 1
+    quoted = run_sessions(functools.partial(make_agent, str(tmp_path)), CONFIG, sessions, HELD_OUT_SEED)
+    np.testing.assert_array_equal(quoted.objective, scores[run.patience].objective)
+
+
 def weights(folder: Path, file: str = MODEL_FILE) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in load_model(folder, file=file).policy.state_dict().items()}
 
@@ -192,7 +210,8 @@ def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> Non
     assert run.best == {"steps_done": best.step, "objective": pytest.approx(best.value, rel=1e-6)}
     assert load_model(tmp_path, file=BEST_FILE).num_timesteps == best.step
     assert load_model(tmp_path).num_timesteps == run.steps_done == 6 * UPDATE
-    sessions = run_sessions(functools.partial(make_agent, str(tmp_path)), CONFIG, 8, HELD_OUT_SEED)
+    # Weights are judged before there is any patience.
+    sessions = run_sessions(functools.partial(make_agent, str(tmp_path), patience=0.0), CONFIG, 8, HELD_OUT_SEED)
     assert sessions.objective.mean() == pytest.approx(best.value, rel=1e-6)
     for scalar, figures in (("fills", sessions.n_fills), ("mean_abs_inventory", sessions.mean_abs_inventory)):
         logged = {point.step: point.value for point in log.Scalars(f"held_out/{scalar}")}
@@ -215,7 +234,9 @@ def test_a_training_that_goes_on_gives_up_its_best_for_no_worse_one(tmp_path: Pa
     # From here on it unlearns everything.
     worse = load_model(tmp_path)
     with torch.no_grad():
-        worse.policy.get_parameter("action_net.bias").fill_(-1.0)  # quotes at the mid
+        # Buys whatever comes, to sell it all at the close.
+        worse.policy.get_parameter("action_net.weight").fill_(0.0)
+        worse.policy.get_parameter("action_net.bias").copy_(torch.tensor([-1.0, 1.0]))
     worse.learning_rate = 0.0
     worse.lr_schedule = lambda _: 0.0
     worse.save(tmp_path / MODEL_FILE)
