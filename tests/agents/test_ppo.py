@@ -1,5 +1,6 @@
 """Run folders and the maker in them, against a forward pass in NumPy; and folders that are broken in all ways."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from agents import AgentError, make_agent
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, PPOAgent, Run, load, load_model, read_run
 from agents.publish import publish
 from agents.settings import ALGORITHM_PART, read_settings
-from agents.training import TrainingError, train
+from agents.training import TrainingError, train, write_run
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
 
@@ -34,7 +35,8 @@ SETTINGS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # more of them stall one another where tests share the cores
     folder = tmp_path_factory.mktemp("trained")
-    train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS), held_out_sessions=4)
+    run = train(folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS), held_out_sessions=4)
+    write_run(folder, dataclasses.replace(run, patience=0.0))  # that is for tests/agents/test_patience.py
     return folder
 
 
