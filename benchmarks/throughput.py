@@ -31,7 +31,7 @@ from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
 
 BATCH = 256
-SETTINGS = read_settings("ppo")  # of `python train.py`
+SETTINGS = read_settings("ppo-mixed")  # of `python train.py`
 LEARNING = SETTINGS[ALGORITHM_PART]
 TORCH_THREADS = 2
 HALF_SPREAD = 1.5  # [ticks] quoted throughout

@@ -11,9 +11,11 @@ Counted only where somebody asked for it (`Markets.count_luck`). Snipers are no 
 
 import math
 
+from mm_gym.core.book import lots_ahead, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import ASK, BID, NO_ORDER, InformedKind, TakerKind
 from mm_gym.core.quotes import current_mid
+from mm_gym.core.takers import acting_signal, justified_price
 
 
 @kernel
@@ -31,7 +33,7 @@ def expect_fills(market, seconds):
         if slot != NO_ORDER:
             lots = seconds * _fill_rate(market, side, slot, seconds)
             if lots > 0.0:
-                price = float(market.book.orders[slot].key) * (1.0 if side == BID else -1.0)
+                price = float(price_key(side, market.book.orders[slot].key))
                 _count(market, side, -lots, price, market.account.inventory, market.efficient_price, market.signal)
 
 
@@ -62,7 +64,7 @@ def _fill_rate(market, side, slot, seconds):
     flow = market.flow
     order = market.book.orders[slot]
     ahead = _lots_before(market.book, side, slot)
-    price = float(order.key) * (1.0 if side == BID else -1.0)
+    price = float(price_key(side, order.key))
     buyers = side == ASK
     naive = flow.informed_kind == InformedKind.NAIVE
     likely = _expected_lots(rules.taker_size_log_miss, ahead, order.lots)
@@ -85,9 +87,9 @@ def _fill_rate(market, side, slot, seconds):
     rate = share * accepts * lots
     # Those who act on a signal, their own or a false one.
     if not naive and flow.p_informed > 0.0:
-        signal = market.decoy if flow.informed_kind == InformedKind.DECOY else market.signal
+        signal = acting_signal(market)
         towards = signal if buyers else -signal
-        limit = market.efficient_price + rules.edge_per_signal * signal
+        limit = justified_price(market, signal)
         worth_it = limit >= price if buyers else limit <= price
         if towards > rules.signal_threshold and (worth_it or not rules.informed_price_limit):
             rate += flow.p_informed * likely
@@ -103,11 +105,7 @@ def _lots_before(book, side, slot):
     while book.levels[side, index].key > key:
         lots += book.levels[side, index].lots
         index -= 1
-    older = book.orders[slot].older
-    while older != NO_ORDER:
-        lots += book.orders[older].lots
-        older = book.orders[older].older
-    return lots
+    return lots + lots_ahead(book, slot)
 
 
 @kernel

@@ -63,6 +63,8 @@ def let_happen(market, time):
         taker_event(market)
     else:
         receive_quotes(market)
+    if market.luck.counted:
+        count_fills(market)
     if market.rules.makers == Makers.ZERO_INTELLIGENCE:
         market.efficient_price = public_mid(market)
     reschedule_makers(market)
@@ -79,8 +81,6 @@ def run_until(market, end):
             market.time = end
             return
         let_happen(market, time)
-        if market.luck.counted:
-            count_fills(market)
 
 
 @kernel
@@ -96,8 +96,6 @@ def run_until_recording(market, end, fill_rows, path_rows):
             market.time = end
             return
         let_happen(market, time)
-        if market.luck.counted:
-            count_fills(market)
         keep_fills(market, fill_rows)
         keep_path(market, path_rows)
 

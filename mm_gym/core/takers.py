@@ -82,19 +82,30 @@ def taker_event(market):
 
 
 @kernel
+def acting_signal(market):
+    """What the informed act on: the signal, or the decoy of those who are deceived."""
+    return market.decoy if market.flow.informed_kind == InformedKind.DECOY else market.signal
+
+
+@kernel
+def justified_price(market, signal):
+    """What the asset is worth to one who believes in this signal."""
+    return market.efficient_price + market.rules.edge_per_signal * signal
+
+
+@kernel
 def _informed_order(market, size):
     """Trade with the signal if it is strong enough, at no worse a price than the signal justifies.
 
     Those who are deceived act on the decoy in just the same way.
     """
     rules = market.rules
-    deceived = market.flow.informed_kind == InformedKind.DECOY
-    signal = market.decoy if deceived else market.signal
-    kind = TakerKind.DECOY_INFORMED if deceived else TakerKind.INFORMED
+    signal = acting_signal(market)
+    kind = TakerKind.DECOY_INFORMED if market.flow.informed_kind == InformedKind.DECOY else TakerKind.INFORMED
     if abs(signal) <= rules.signal_threshold:
         return
     side = BID if signal > 0.0 else ASK
-    limit = market.efficient_price + rules.edge_per_signal * signal
+    limit = justified_price(market, signal)
     if not rules.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
     take(market, side, limit, size, kind)
