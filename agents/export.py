@@ -30,17 +30,16 @@ from torch import nn
 
 from agents import Agent
 from agents.base import AgentError
+from agents.learned_filter import shipped_filter
 from agents.memory import (
+    BELIEFS_CLIP,
     FLOWS,
     LEVELS,
     MEANS_NAMES,
-    MEMORY_NAMES,
     MOVES,
     PRIOR_DECISIONS,
-    RECENT,
-    RECENT_DECAY,
-    RECENT_HALF_LIVES,
     empty_memory,
+    memory_names,
 )
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
 from agents.ppo import Run, load, load_model, read_run
@@ -157,9 +156,9 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
         _tensor("offset", 2, "the same [ticks]; the market rounds them away from the mid to whole ticks"),
     ]
     if run.remembers:
-        held = f"observations seen, {', '.join(MEMORY_NAMES)}"
-        inputs.append(_tensor("memory", 1 + len(MEMORY_NAMES), f"zeros at the start of a session; columns: {held}"))
-        outputs.append(_tensor("next_memory", 1 + len(MEMORY_NAMES), "to be handed in with the next observation"))
+        held = memory_names()
+        inputs.append(_tensor("memory", len(held), f"zeros at the start of a session; columns: {', '.join(held)}"))
+        outputs.append(_tensor("next_memory", len(held), "to be handed in with the next observation"))
     proto = helper.make_model(
         helper.make_graph(nodes, "policy", inputs, outputs, initializers),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -183,36 +182,48 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
 
 def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
     """What `agents.memory.remember` does, and the name of what it shows the network."""
+    learned = shipped_filter()
     constants: dict[str, npt.NDArray[Any]] = {
         "levels": np.array(LEVELS, np.int64),
         "flows": np.array(FLOWS, np.int64),
         "moves": np.array(MOVES, np.int64),
         "one": np.array(1.0, np.float32),
         "prior": np.array(PRIOR_DECISIONS, np.float32),
-        "recent": np.array(RECENT * len(RECENT_HALF_LIVES), np.int64),
-        "decay": RECENT_DECAY,
-        "parts": np.array([1, len(MEANS_NAMES), len(RECENT_DECAY)], np.int64),
+        "parts": np.array([1, len(MEANS_NAMES), len(OBSERVATION_NAMES), learned.n_sums], np.int64),
+        "least_belief": np.array(-BELIEFS_CLIP, np.float32),
+        "most_belief": np.array(BELIEFS_CLIP, np.float32),
+        **learned._asdict(),
     }
     nodes = [
         *(
             helper.make_node("Gather", ["observation", name], [f"shown_{name}"], axis=1)
-            for name in ("levels", "flows", "moves", "recent")
+            for name in ("levels", "flows", "moves")
         ),
         helper.make_node("Abs", ["shown_flows"], ["flow_sizes"]),
         helper.make_node("Abs", ["shown_moves"], ["move_sizes"]),
         helper.make_node("Mul", ["shown_flows", "shown_moves"], ["products"]),
         helper.make_node("Concat", ["shown_levels", "flow_sizes", "move_sizes", "products"], ["shown"], axis=1),
-        helper.make_node("Split", ["memory", "parts"], ["count", "means", "trail"], axis=1),
+        helper.make_node("Split", ["memory", "parts"], ["count", "means", "last_observation", "sums"], axis=1),
         helper.make_node("Add", ["count", "one"], ["seen"]),
         helper.make_node("Add", ["seen", "prior"], ["weight"]),
         helper.make_node("Sub", ["shown", "means"], ["surprise"]),
         helper.make_node("Div", ["surprise", "weight"], ["correction"]),
         helper.make_node("Add", ["means", "correction"], ["next_means"]),
-        helper.make_node("Sub", ["trail", "shown_recent"], ["distance"]),
-        helper.make_node("Mul", ["distance", "decay"], ["left"]),
-        helper.make_node("Add", ["shown_recent", "left"], ["next_trail"]),
-        helper.make_node("Concat", ["seen", "next_means", "next_trail"], ["next_memory"], axis=1),
-        helper.make_node("Concat", ["observation", "next_means", "next_trail"], ["remembered"], axis=1),
+        helper.make_node("Concat", ["observation", "last_observation"], ["pair"], axis=1),
+        helper.make_node("Gemm", ["pair", "evidence_weights", "evidence_biases"], ["evidence_layer"]),
+        helper.make_node("Tanh", ["evidence_layer"], ["evidence"]),
+        helper.make_node("Gemm", ["evidence", "sum_weights", "sum_biases"], ["new_evidence"]),
+        helper.make_node("Mul", ["sums", "decay"], ["old_evidence"]),
+        helper.make_node("Add", ["old_evidence", "new_evidence"], ["next_sums"]),
+        helper.make_node("Concat", ["next_sums", "observation", "next_means"], ["all_seen"], axis=1),
+        helper.make_node("Gemm", ["all_seen", "weights_0", "biases_0"], ["hidden_layer_0"]),
+        helper.make_node("Tanh", ["hidden_layer_0"], ["hidden_0"]),
+        helper.make_node("Gemm", ["hidden_0", "weights_1", "biases_1"], ["hidden_layer_1"]),
+        helper.make_node("Tanh", ["hidden_layer_1"], ["hidden_1"]),
+        helper.make_node("Gemm", ["hidden_1", "weights_2", "biases_2"], ["unbounded_beliefs"]),
+        helper.make_node("Clip", ["unbounded_beliefs", "least_belief", "most_belief"], ["beliefs"]),
+        helper.make_node("Concat", ["seen", "next_means", "observation", "next_sums"], ["next_memory"], axis=1),
+        helper.make_node("Concat", ["observation", "next_means", "beliefs"], ["remembered"], axis=1),
     ]
     return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "remembered"
 

@@ -82,14 +82,22 @@ class GlostenMilgromAgent(ValueQuotingAgent):
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
         return self.quotes(self.filter.start(observations))
 
+    def expected_worth(self, belief: Belief) -> Ticks:
+        """[ticks] What the asset is believed to be worth, from the public mid, shape (n,)."""
+        return np.asarray((belief.weight * self._worth(belief)).sum(axis=(1, 2)))
+
     def quotes(self, belief: Belief) -> tuple[Ticks, Ticks]:
         """Bid and ask offset from the public mid [ticks] that go with a belief, shape (n,) each."""
-        worth = belief.gap + self.edge_left(belief.seen)[:, None, None] * self.filter.signals
+        worth = self._worth(belief)
         to_buyer, to_seller = (
             (belief.weight * takers * worth).sum(axis=(1, 2)) / (belief.weight * takers).sum(axis=(1, 2))
             for takers in self.filter.takers(belief, belief.quotes)
         )
         return self.quotes_around(belief.seen, to_seller, to_buyer)
+
+    def _worth(self, belief: Belief) -> npt.NDArray[np.float64]:
+        """[ticks] The same given flow and signal, shape (n, flows, signals)."""
+        return np.asarray(belief.gap + self.edge_left(belief.seen)[:, None, None] * self.filter.signals)
 
 
 def _choose(starts: npt.NDArray[np.bool_], fresh: Belief, old: Belief) -> Belief:

@@ -22,6 +22,7 @@ _LAST_EPOCHS = 6
 _SETTLING_EPOCHS = 4
 _BATCH, _PART = 2048, 65536
 _LEARNING_RATE = 2e-3
+_SETTLING_RATE = 5e-4
 _JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quotes, so that mistakes are seen
 
 
@@ -58,6 +59,7 @@ def imitate(
     observations = markets.reset()
     seen: list[torch.Tensor] = []
     wanted: list[torch.Tensor] = []
+    weighed: list[torch.Tensor] = []
     error = 0.0
     for round_ in range(_ROUNDS):
         for _ in range(steps):
@@ -65,17 +67,30 @@ def imitate(
             seen.append(torch.from_numpy(observations))
             wanted.append(torch.from_numpy(target))
             driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
-            actions = driver + generator.normal(0.0, jitter, size=driver.shape)
-            markets.step_async(np.clip(actions, -1.0, 1.0).astype(np.float32))
+            actions = np.clip(driver + generator.normal(0.0, jitter, size=driver.shape), -1.0, 1.0)
+            weights = teacher.weights(observations, markets, 0.5 * config.max_offset * (1.0 + actions))
+            weighed.append(torch.from_numpy(weights.astype(np.float32)))
+            markets.step_async(actions.astype(np.float32))
             observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
-        inputs, targets = torch.cat(seen), torch.cat(wanted)
+        inputs, targets, counts = torch.cat(seen), torch.cat(wanted), torch.cat(weighed)
+        counts = counts / counts.mean()
         last = round_ == _ROUNDS - 1
-        error = _fit(policy, inputs, targets, optimizer, _LAST_EPOCHS if last else 1, torch_generator, falls=last)
+        epochs = _LAST_EPOCHS if last else 1
+        error = _fit(policy, inputs, targets, counts, optimizer, epochs, torch_generator, falls=last)
     if bool((targets.abs() > 1.0).any()):
-        optimizer = torch.optim.Adam(policy.parameters(), lr=0.5 * _LEARNING_RATE)
+        optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
         parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
         within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
-        _fit(policy, inputs, within, optimizer, _SETTLING_EPOCHS, torch_generator, falls=True)
+        _fit(
+            policy,
+            inputs,
+            within,
+            torch.ones(1, 1).expand(counts.shape),
+            optimizer,
+            _SETTLING_EPOCHS,
+            torch_generator,
+            falls=True,
+        )
     return 0.5 * config.max_offset * error
 
 
@@ -83,6 +98,7 @@ def _fit(
     policy: Any,
     inputs: torch.Tensor,
     targets: torch.Tensor,
+    counts: torch.Tensor,
     optimizer: torch.optim.Optimizer,
     epochs: int,
     generator: torch.Generator,
@@ -96,7 +112,7 @@ def _fit(
         squares = 0.0
         order: Any = torch.randperm(len(inputs), generator=generator)
         for batch in order.split(_BATCH):
-            loss: Any = ((_mean_action(policy, inputs[batch]) - targets[batch]) ** 2).mean()
+            loss: Any = (counts[batch] * (_mean_action(policy, inputs[batch]) - targets[batch]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

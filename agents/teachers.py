@@ -8,9 +8,11 @@ import numpy.typing as npt
 
 from agents import trained_folder
 from agents.base import AgentError
+from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.oracle import OracleAgent
 from agents.ppo import check_fits, load_model, read_run
 from agents.remembering_vec_env import RememberingVecEnv
+from agents.tuned import tuned_rule
 from mm_gym import MarketConfig
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -24,20 +26,70 @@ class Teacher(Protocol):
         """Bid and ask offset [ticks], shape (n, 2), in these markets, which show these observations just now."""
         ...
 
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """How much the lesson counts for either side, shape (n, 2), where these offsets [ticks] are being quoted."""
+        ...
+
 
 class Oracle:
     """Quotes around what the asset is worth: who imitates it learns to infer the signal.
 
     Its offsets are negative where it would quote beyond the mid. An action would stop at the mid, and the mean of what
     stops there is not what the asset is worth on average.
+
+    A lesson counts as often as somebody would trade at the quote, so that what is learned for the ask is what the asset
+    is worth on the average of those moments at which a buyer comes: E[V | a buyer comes], as Glosten and Milgrom (1985)
+    set the ask. Margin and skew are those that tuning found for `glosten_milgrom`, which quotes around the same mean.
+
+    Args:
+        config: of the markets.
     """
 
     def __init__(self, config: MarketConfig) -> None:
-        self._agent = OracleAgent(config)
+        self._config = config
+        self._agent = OracleAgent(config, **_tuned_margin(config))
 
     def offsets(self, observations: npt.NDArray[np.float32], markets: TrainingMarkets) -> npt.NDArray[np.float64]:
         """See `Teacher`."""
         return np.stack(self._agent.quotes_knowing(observations, *markets.truth()), axis=1)
+
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """See `Teacher`: the share of takers who would sell at the bid, and buy at the ask.
+
+        The side that an imbalance favours is left out: it says nothing of what the asset is worth.
+        """
+        signal, gap = markets.truth()
+        informed = markets.hidden_flow()[0]
+        side = np.array([-1.0, 1.0])
+        worth = side * (gap + self._config.edge_per_signal * signal)[:, None]
+        acting = side * signal[:, None] > self._config.signal_threshold
+        if self._config.informed_price_limit:
+            acting &= worth >= offsets
+        tolerance = max(self._config.taker_tolerance, _LEAST_TOLERANCE)
+        others = 0.5 * np.exp(-np.maximum(offsets, 0.0) / tolerance)
+        return np.asarray(informed[:, None] * acting + (1.0 - informed[:, None]) * others)
+
+
+_LEAST_TOLERANCE = 1e-9  # [ticks]
+
+
+def _tuned_margin(config: MarketConfig) -> dict[str, float]:
+    """Half-spread and skew of `glosten_milgrom` as tuned in such markets; nothing where it was not tuned."""
+    try:
+        parameters = tuned_rule(GlostenMilgromAgent.name, config).parameters
+    except AgentError:
+        return {}
+    return {name: value for name, value in parameters.items() if name != "patience"}
 
 
 _FLOWS = {"informed": "p_informed", "naive_informed": "p_informed", "imbalanced": "imbalance"}
@@ -92,6 +144,15 @@ class Specialists:
                 self._add(actions, weight, self._others[regime][knot], observations)
         self._add(actions, left, self._noise, observations)
         return 0.5 * self._max_offset * (1.0 + actions)
+
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """See `Teacher`: every lesson counts alike, since what a specialist says is how to quote, not what is true."""
+        return np.ones_like(offsets)
 
     def _add(
         self,

@@ -15,7 +15,7 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
-from agents.memory import MEMORY_NAMES, REMEMBERED_NAMES
+from agents.memory import REMEMBERED_NAMES, empty_memory
 from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load
 from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
@@ -132,7 +132,7 @@ def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: P
     assert [value.name for value in session.get_inputs()] == ["observation", "memory"]
     agent, environment = load(tmp_path, CONFIG), MarketMakingVectorEnv(4, **CONFIG.to_dict())
     seen, _ = environment.reset(seed=3)
-    state, memory, stayed = None, np.zeros((4, 1 + len(MEMORY_NAMES)), np.float32), 0
+    state, memory, stayed = None, empty_memory(4), 0
     for step in range(CONFIG.session_steps):
         actions, memory = session.run(["action", "next_memory"], {"observation": seen, "memory": memory})
         wanted, state = agent.predict(seen, state, np.zeros(4, np.bool_))

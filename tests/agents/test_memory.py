@@ -1,13 +1,14 @@
-"""What a policy is told of its session so far: plain means, of this session alone, the same in training as in use."""
+"""What a policy is told of its session so far: of this session alone, and the same in training as in use."""
 
 import numpy as np
 import pytest
 
 from agents.memory import (
-    MEMORY_NAMES,
+    MEANS_NAMES,
     PRIOR_DECISIONS,
     REMEMBERED_NAMES,
     RememberingAgent,
+    memory_names,
     remember,
     remembered_space,
 )
@@ -23,22 +24,18 @@ from mm_gym.sb3 import MarketMakingVecEnv
 SESSION = 40
 
 
-def test_means_are_plain_or_running_means_as_if_zeros_had_gone_before() -> None:
+def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3, len(Obs))).astype(np.float32)
     memory = None
     for row in rows:
         shown, memory = remember(row, memory)
     assert shown.shape == (3, len(REMEMBERED_NAMES))
+    assert memory.shape == (3, len(memory_names()))
     assert shown.dtype == memory.dtype == np.float32
     np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
     column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
-    for name, told in zip(MEMORY_NAMES, shown[:, len(Obs) :].T, strict=True):
-        if name.startswith("recent_"):
-            what, _, half_life = name.removeprefix("recent_").rpartition("_")
-            weights = 0.5 ** (np.arange(6, -1, -1) / float(half_life))
-            weights *= 1.0 - 0.5 ** (1.0 / float(half_life))
-            np.testing.assert_allclose(told, weights @ column[what], atol=1e-6)
-            continue
+    told = dict(zip(REMEMBERED_NAMES, shown.T, strict=True))
+    for name in MEANS_NAMES:
         what = name.removeprefix("mean_")
         if "_x_" in what:
             flow, move = what.split("_x_")
@@ -47,7 +44,11 @@ def test_means_are_plain_or_running_means_as_if_zeros_had_gone_before() -> None:
             values = np.abs(column[what.removeprefix("size_of_")])
         else:
             values = column[what]
-        np.testing.assert_allclose(told, values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6)
+        np.testing.assert_allclose(told[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6)
+    kept = dict(zip(memory_names(), memory.T, strict=True))
+    assert (kept["observations_seen"] == 7.0).all()
+    for name, index in zip(OBSERVATION_NAMES, Obs, strict=True):
+        np.testing.assert_array_equal(kept[f"last_{name}"], rows[-1][:, index])
 
 
 def test_a_session_that_starts_has_forgotten_and_the_others_have_not() -> None:
@@ -113,7 +114,7 @@ def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
     one = asked[0][0, : len(Obs)]
     action, memory = quoting_agent(model, run).predict(one)
     np.testing.assert_allclose(action, model.predict(asked[0][:1], deterministic=True)[0][0], atol=1e-6)
-    assert memory.shape == (1, 1 + len(MEMORY_NAMES))
+    assert memory.shape == (1, len(memory_names()))
 
 
 def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
@@ -144,9 +145,9 @@ def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_doe
 def test_a_memory_of_another_kind_and_one_for_an_lstm_are_errors(tmp_path: pytest.TempPathFactory) -> None:
     text = (read_settings.__globals__["FOLDER"] / "ppo.yml").read_text()
     path = tmp_path / "other.yml"  # type: ignore[operator]
-    path.write_text(text.replace("kind: means", "kind: mean"))
-    with pytest.raises(SettingsError, match="means"):
+    path.write_text(text.replace("kind: beliefs", "kind: belief"))
+    with pytest.raises(SettingsError, match="beliefs"):
         read_settings(str(path))
     with pytest.raises(ValueError, match="leave `memory` out"):
-        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "means"}})
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "beliefs"}})
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES
