@@ -6,7 +6,7 @@ markets themselves, so only a market whose session has ended says anything; the 
 
 import time
 from collections.abc import Iterable
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,16 @@ from mm_gym.markets import INFO_COLUMNS, Markets, observation_space
 SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
 inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
+
+
+class _Valued(NamedTuple):
+    """What a moment's inventories are worth, shape (num_envs,) each."""
+
+    inventory: npt.NDArray[np.float64]
+    foreseen: npt.NDArray[np.float64]
+    """[ticks] F, what the asset is worth to one who sees the signal."""
+    mispriced: npt.NDArray[np.float64]
+    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of unwinding."""
 
 
 class MarketMakingVecEnv(VecEnv):
@@ -92,7 +102,7 @@ class MarketMakingVecEnv(VecEnv):
         self._start(everybody, observations, outcomes)
         if self.staggered:
             observations, outcomes = self._stagger(everybody * self.config.session_steps // self.num_envs)
-        self._remember(outcomes)
+        self._decided_at = self._valued(outcomes)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -111,9 +121,9 @@ class MarketMakingVecEnv(VecEnv):
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
-        rewards = (
-            outcomes[:, Outcome.REWARD] - self._luck(outcomes) if self.without_luck else outcomes[:, Outcome.REWARD]
-        )
+        rewards, valued = outcomes[:, Outcome.REWARD], self._valued(outcomes)
+        if valued is not None:
+            rewards = rewards - self._luck(valued, outcomes[:, Outcome.TERMINATED] == 0.0)
         paid = (self.reward_scale * rewards).astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
@@ -123,7 +133,8 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
-        self._remember(outcomes)
+            valued = self._valued(outcomes)
+        self._decided_at = valued
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -186,12 +197,16 @@ class MarketMakingVecEnv(VecEnv):
         self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
         return observations, outcomes
 
-    def _remember(self, outcomes: npt.NDArray[np.float64]) -> None:
-        """Keep what `_luck` needs of this moment at the next."""
-        if self.without_luck:
-            self._before = outcomes
+    def _valued(self, outcomes: npt.NDArray[np.float64]) -> _Valued | None:
+        """What `_luck` asks of a moment; nothing where it is not asked."""
+        if not self.without_luck:
+            return None
+        inventory = outcomes[:, Outcome.INVENTORY].copy()
+        foreseen = self.config.foreseen_price(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.SIGNAL])
+        unwinding = self.config.inventory_penalty * self.unwinding_time * inventory**2
+        return _Valued(inventory, foreseen, inventory * (outcomes[:, Outcome.MID] - foreseen) + unwinding)
 
-    def _luck(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _luck(self, now: _Valued, going_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
 
         Let F be `MarketConfig.foreseen_price`, what the asset is worth to one who sees the signal: a martingale. First,
@@ -202,22 +217,10 @@ class MarketMakingVecEnv(VecEnv):
         inventory^2, about what holding it is going to cost. Fourth, what fills brought in these terms beyond what could
         be expected of them (`Markets.fill_luck`).
         """
-        before = self._before
-        move = self._foreseen_price(outcomes) - self._foreseen_price(before)
-        going_on = outcomes[:, Outcome.TERMINATED] == 0.0
-        luck: npt.NDArray[np.float64] = (
-            before[:, Outcome.INVENTORY] * move + going_on * self._mispricing(outcomes) - self._mispricing(before)
-        )
+        before = self._decided_at
+        assert before is not None
+        luck = before.inventory * (now.foreseen - before.foreseen) + going_on * now.mispriced - before.mispriced
         return luck + self._markets.fill_luck(self.config.inventory_penalty * self.unwinding_time)
-
-    def _foreseen_price(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return self.config.foreseen_price(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.SIGNAL])
-
-    def _mispricing(self, outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of unwinding."""
-        inventory = outcomes[:, Outcome.INVENTORY]
-        excess: npt.NDArray[np.float64] = outcomes[:, Outcome.MID] - self._foreseen_price(outcomes)
-        return inventory * excess + self.config.inventory_penalty * self.unwinding_time * inventory**2
 
     def _stagger(self, decisions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Start every market anew and let so many decisions pass in it, all fewer than a session has."""
