@@ -83,20 +83,14 @@ class Markets:
     def __len__(self) -> int:
         return len(self.records)
 
-    def count_luck(self) -> None:
-        """From now on, count what fills bring beyond what could be expected of them (`core.luck`)."""
-        self.records["luck"]["counted"] = 1
-
-    def fill_luck(self, inventory_price: float) -> npt.NDArray[np.float64]:
-        """[ticks x lots] What fills brought since the last decision less what could be expected of them, shape (n,).
+    def count_luck(self, inventory_price: float = 0.0) -> None:
+        """From now on, report in `Outcome.LUCK` what of each decision's reward was luck (`core.luck`).
 
         Args:
-            inventory_price: [ticks / lot] of a squared lot of inventory; the asset counts at what it is worth to one
-                who sees the signal.
+            inventory_price: [ticks / lot] of a squared lot of inventory.
         """
-        luck = self.records["luck"]
-        fills: npt.NDArray[np.float64] = luck["edge"] - inventory_price * luck["lots_squared"]
-        return fills
+        self.records["luck"]["counted"] = 1
+        self.records["luck"]["inventory_price"] = inventory_price
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""

@@ -6,7 +6,7 @@ markets themselves, so only a market whose session has ended says anything; the 
 
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Never
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +25,6 @@ SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "f
 inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
 
 
-class _Valued(NamedTuple):
-    """What a moment's inventories are worth, shape (num_envs,) each."""
-
-    inventory: npt.NDArray[np.float64]
-    foreseen: npt.NDArray[np.float64]
-    """[ticks] F, what the asset is worth to one who sees the signal."""
-    mispriced: npt.NDArray[np.float64]
-    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of unwinding."""
-
-
 class MarketMakingVecEnv(VecEnv):
     """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
 
@@ -47,7 +37,7 @@ class MarketMakingVecEnv(VecEnv):
         regime, action, **fields: as of `MarketMakingEnv`.
         reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
         without_luck: leave out of the rewards what no policy can influence or foresee, with the truth that the
-            simulation knows and no observation shows: see `_luck`. Infos are not changed.
+            simulation knows and no observation shows: see `mm_gym.core.luck`. Infos are not changed.
         unwinding_time: [s] how long inventory is held; of use with `without_luck` only, which then charges the running
             price of so long when inventory is taken, and gives it back when it is let go of.
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
@@ -81,7 +71,7 @@ class MarketMakingVecEnv(VecEnv):
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs))
         if self.without_luck:
-            self._markets.count_luck()
+            self._markets.count_luck(self.config.inventory_penalty * self.unwinding_time)
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
@@ -102,7 +92,6 @@ class MarketMakingVecEnv(VecEnv):
         self._start(everybody, observations, outcomes)
         if self.staggered:
             observations, outcomes = self._stagger(everybody * self.config.session_steps // self.num_envs)
-        self._decided_at = self._valued(outcomes)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -121,10 +110,8 @@ class MarketMakingVecEnv(VecEnv):
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
-        rewards, valued = outcomes[:, Outcome.REWARD], self._valued(outcomes)
-        if valued is not None:
-            rewards = rewards - self._luck(valued, outcomes[:, Outcome.TERMINATED] == 0.0)
-        paid = (self.reward_scale * rewards).astype(np.float32)
+        # Where nobody asked for it, luck is zero.
+        paid = (self.reward_scale * (outcomes[:, Outcome.REWARD] - outcomes[:, Outcome.LUCK])).astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -133,8 +120,6 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
-            valued = self._valued(outcomes)
-        self._decided_at = valued
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -196,31 +181,6 @@ class MarketMakingVecEnv(VecEnv):
         self._returns += outcomes[:, Outcome.REWARD]
         self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
         return observations, outcomes
-
-    def _valued(self, outcomes: npt.NDArray[np.float64]) -> _Valued | None:
-        """What `_luck` asks of a moment; nothing where it is not asked."""
-        if not self.without_luck:
-            return None
-        inventory = outcomes[:, Outcome.INVENTORY].copy()
-        foreseen = self.config.foreseen_price(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.SIGNAL])
-        unwinding = self.config.inventory_penalty * self.unwinding_time * inventory**2
-        return _Valued(inventory, foreseen, inventory * (outcomes[:, Outcome.MID] - foreseen) + unwinding)
-
-    def _luck(self, now: _Valued, going_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """The part of the rewards [ticks x lots] whose sum over a session has mean zero whatever is quoted.
-
-        Let F be `MarketConfig.foreseen_price`, what the asset is worth to one who sees the signal: a martingale. First,
-        inventory times the move of F: a control variate in the words of statistics. Second, the change of inventory
-        times (mid - F), which is zero at either end of a session: potential-based shaping (Ng, Harada and Russell
-        1999). What is left counts fills against F, so that a fill from one who knew better costs at once what it will
-        cost, with a fraction of the noise. Third, by the same right, the change of `inventory_penalty` `unwinding_time`
-        inventory^2, about what holding it is going to cost. Fourth, what fills brought in these terms beyond what could
-        be expected of them (`Markets.fill_luck`).
-        """
-        before = self._decided_at
-        assert before is not None
-        luck = before.inventory * (now.foreseen - before.foreseen) + going_on * now.mispriced - before.mispriced
-        return luck + self._markets.fill_luck(self.config.inventory_penalty * self.unwinding_time)
 
     def _stagger(self, decisions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Start every market anew and let so many decisions pass in it, all fewer than a session has."""

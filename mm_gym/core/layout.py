@@ -126,6 +126,7 @@ class Outcome(IntEnum):
     REWARD_WEALTH = 10
     REWARD_RISK = 11
     REWARD_CLOSE_OUT = 12
+    LUCK = 13
 
 
 def _record(fields: list[Any]) -> np.dtype[Any]:
@@ -284,12 +285,18 @@ FEATURES = _record(
     ]
 )
 
-# What the agent's fills brought since the last decision, less what could be expected of them (`core.luck`).
+# What was luck since the last decision (`core.luck`).
 LUCK = _record(
     [
         ("counted", "i8"),  # whether anybody asked
+        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory
+        # What the agent's fills brought, less what could be expected of them.
         ("edge", "f8"),  # [ticks x lots] against V + edge s
         ("lots_squared", "f8"),  # [lots^2] by which the square of the inventory grew
+        # At the last decision.
+        ("inventory", "f8"),
+        ("foreseen_price", "f8"),  # V + edge s
+        ("mispricing", "f8"),  # [ticks x lots] of the inventory as it is marked
     ]
 )
 

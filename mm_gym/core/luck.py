@@ -1,12 +1,20 @@
-"""Which of the agent's fills were luck: what they brought, less what could be expected of them just before.
+"""What of a decision's reward was luck: the part whose sum over a session has mean zero whatever is quoted.
 
-Takers arrive as a Poisson stream, so while the book stands still the agent's quotes are filled at a rate that is known
-to who sees everything: the book, V, the signal and the flow. What the fills of an interval bring, less the integral of
-that rate times what a fill would bring, has mean zero whatever is quoted (the compensated point process of Bremaud
-1981, Point processes and queues, chapter II). A training that takes it away pays quotes for what they were likely to
-do; one quote in ten is filled, so that is much less noise. Agents never see it.
+Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. First, inventory times the move
+of F: a control variate in the words of statistics. Second, the change of inventory times (mid - F), which is zero at
+either end of a session: potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so
+that a fill from one who knew better costs at once what it will cost, with a fraction of the noise. Third, by the same
+right, the change of `inventory_price` inventory^2, about what holding it is going to cost.
 
-Counted only where somebody asked for it (`Markets.count_luck`). Snipers are no Poisson stream: their fills are no luck.
+Fourth, what fills brought in these terms, less what could be expected of them just before. Takers arrive as a Poisson
+stream, so while the book stands still the agent's quotes are filled at a rate that is known to who sees everything: the
+book, V, the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill
+would bring, has mean zero (the compensated point process of Bremaud 1981, Point processes and queues, chapter II). A
+training that takes it away pays quotes for what they were likely to do; one quote in ten is filled, so that is much
+less noise.
+
+Agents never see any of it. Counted only where somebody asked for it (`Markets.count_luck`). Snipers are no Poisson
+stream: their fills are no luck.
 """
 
 import math
@@ -21,8 +29,34 @@ from mm_gym.core.takers import acting_signal, justified_price
 @kernel
 def forget_luck(market):
     """Start counting anew, at a decision."""
-    market.luck.edge = 0.0
-    market.luck.lots_squared = 0.0
+    luck = market.luck
+    luck.edge = 0.0
+    luck.lots_squared = 0.0
+    if luck.counted:
+        inventory = float(market.account.inventory)
+        luck.inventory = inventory
+        luck.foreseen_price = _foreseen_price(market)
+        luck.mispricing = inventory * (market.mid - luck.foreseen_price) + luck.inventory_price * inventory**2
+
+
+@kernel
+def luck_since(market, terminated):
+    """[ticks x lots] The luck since the last decision, all four parts; what is held counts for nothing at the close."""
+    luck = market.luck
+    if not luck.counted:
+        return 0.0
+    inventory = float(market.account.inventory)
+    foreseen = _foreseen_price(market)
+    mispricing = inventory * (market.mid - foreseen) + luck.inventory_price * inventory**2
+    if terminated:
+        mispricing = 0.0
+    of_prices = luck.inventory * (foreseen - luck.foreseen_price) + mispricing - luck.mispricing
+    return of_prices + (luck.edge - luck.inventory_price * luck.lots_squared)
+
+
+@kernel
+def _foreseen_price(market):
+    return justified_price(market, market.signal)
 
 
 @kernel

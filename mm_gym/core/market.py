@@ -10,7 +10,7 @@ from mm_gym.core.account import close_position, mark_to, marked_wealth, open_acc
 from mm_gym.core.book import clear
 from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Makers, Outcome
-from mm_gym.core.luck import count_fills, expect_fills, forget_luck
+from mm_gym.core.luck import count_fills, expect_fills, forget_luck, luck_since
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
@@ -121,7 +121,6 @@ def reset_one(market, seed_words):
     market.value_ticks = 0
     market.next_value = market.start + rules.value_interval
     market.n_new_fills = 0
-    forget_luck(market)
     market.n_fill_rows = 0
     market.n_path_rows = 0
     clear(market.book)
@@ -139,6 +138,7 @@ def reset_one(market, seed_words):
         update_features(market)
     open_account(market.account, public_mid(market))
     observe(market)
+    forget_luck(market)
     _report(market, 0.0, 0.0, 0.0, False)
 
 
@@ -200,3 +200,4 @@ def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     outcome[Outcome.REWARD_WEALTH] = paid_wealth
     outcome[Outcome.REWARD_RISK] = paid_risk
     outcome[Outcome.REWARD_CLOSE_OUT] = paid_close_out
+    outcome[Outcome.LUCK] = luck_since(market, terminated)

@@ -1,4 +1,4 @@
-"""The luck of fills (`core.luck`): mean zero in every market, exact where nothing happens, and changing nothing."""
+"""Luck (`core.luck`): mean zero in every market, exact where nothing happens, and changing nothing."""
 
 import math
 from typing import Any
@@ -31,10 +31,11 @@ MARKETS: dict[str, dict[str, Any]] = {
     "zero intelligence": {"regime": "zero_intelligence"},
 }
 N, STEPS = 512, 200
+LUCK = Outcome.LUCK
 
 
 def lived(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums over a session of both figures of luck and of the fills, shape (N,), for a maker who may lean."""
+    """Sums over a session of both figures of fills' luck and of the fills, shape (N,), for a maker who may lean."""
     markets = started(N, seed=5, **(fields | {"session_steps": STEPS + 1}))
     markets.count_luck()
     unit = markets.records["rules"]["max_offset"][0] / 15.0
@@ -96,21 +97,51 @@ def test_what_inventory_stands_at_counts_for_its_square() -> None:
     np.testing.assert_allclose(markets.records["luck"]["lots_squared"], [-5.0 * bid + 3.0 * ask], rtol=1e-12)
 
 
+@pytest.mark.parametrize("price", [0.0, 0.3])
+def test_luck_is_moves_of_what_is_foreseen_marking_and_fills_and_marking_ends_with_the_session(price: float) -> None:
+    markets = started(16, "informed", p_informed=0.6, session_steps=30, value_interval=0.3)
+    markets.count_luck(price)
+    edge = markets.records["rules"]["edge_per_signal"]
+    before = start(markets, 3)
+    for number in range(30):
+        outcomes = step(markets, 0.7, 0.7)
+        ended = outcomes[:, Outcome.TERMINATED] > 0.0
+        assert ended.all() == (number == 29)
+
+        def foreseen(at: np.ndarray) -> np.ndarray:
+            return at[:, Outcome.EFFICIENT_PRICE] + edge * at[:, Outcome.SIGNAL]
+
+        def marked(at: np.ndarray) -> np.ndarray:
+            held = at[:, Outcome.INVENTORY]
+            return held * (at[:, Outcome.MID] - foreseen(at)) + price * held**2
+
+        luck_ = before[:, Outcome.INVENTORY] * (foreseen(outcomes) - foreseen(before)) - marked(before)
+        luck_ += np.where(ended, 0.0, marked(outcomes))
+        luck_ += markets.records["luck"]["edge"] - price * markets.records["luck"]["lots_squared"]
+        np.testing.assert_allclose(outcomes[:, LUCK], luck_, atol=1e-9)
+        before = outcomes
+    assert np.abs(luck_).max() > 0.1
+
+
 @pytest.mark.parametrize("rows", [0, 4000])
 def test_to_count_changes_nothing_and_a_recorder_does_not_change_the_count(rows: int) -> None:
     plain = started(8, "informed", p_informed=0.6, seed=1)
     counting = started(8, "informed", p_informed=0.6, seed=1, fill_rows=rows, path_rows=rows)
     bare = started(8, "informed", p_informed=0.6, seed=1)
-    counting.count_luck()
-    bare.count_luck()
+    counting.count_luck(0.1)
+    bare.count_luck(0.1)
+    counts: list[np.ndarray] = []
     for _ in range(100):
         action = offsets(plain, 1.0, 1.0)
         seen, outcomes = plain.step(action)
         for markets in (counting, bare):
-            for ours, theirs in zip(markets.step(action), (seen, outcomes), strict=True):
-                np.testing.assert_array_equal(ours, theirs)
-        assert not plain.fill_luck(1.0).any()
-        np.testing.assert_allclose(counting.fill_luck(0.1), bare.fill_luck(0.1), atol=1e-12)
+            ours, our_outcomes = markets.step(action)
+            np.testing.assert_array_equal(ours, seen)
+            np.testing.assert_array_equal(our_outcomes[:, :LUCK], outcomes[:, :LUCK])
+            counts.append(our_outcomes[:, LUCK])
+        assert not outcomes[:, LUCK].any()
+        np.testing.assert_allclose(*counts[-2:], atol=1e-12)
+        assert counts[-1].any()
     assert seen[:, Obs.INVENTORY].any()
 
 
@@ -118,10 +149,8 @@ def test_a_session_that_starts_has_had_no_luck() -> None:
     markets = started(4, "noise")
     markets.count_luck()
     for _ in range(5):
-        step(markets, 0.5, 0.5)
-    assert markets.fill_luck(0.0).any()
-    start(markets, 2)
-    assert not markets.fill_luck(1.0).any()
+        assert step(markets, 0.5, 0.5)[:, LUCK].any()
+    assert not start(markets, 2)[:, LUCK].any()
     assert (markets.records["luck"]["counted"] == 1).all()
 
 
