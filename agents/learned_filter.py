@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from agents.base import AgentError
 
@@ -61,13 +62,19 @@ class LearnedFilter(NamedTuple):
             means: of the session, as `agents.memory` has them, shape (n, means).
             sums: as handed back before, shape (n, sums); zeros at the start.
         """
-        evidence = np.tanh(
-            np.concatenate([observations, before], axis=1) @ self.evidence_weights + self.evidence_biases
-        )
-        sums = self.decay * sums + (evidence @ self.sum_weights + self.sum_biases)
-        hidden = np.tanh(np.concatenate([sums, observations, means], axis=1) @ self.weights_0 + self.biases_0)
-        hidden = np.tanh(hidden @ self.weights_1 + self.biases_1)
-        return hidden @ self.weights_2 + self.biases_2, sums
+        # Too small a task for a second thread, which would wait for more in the way of torch's own.
+        with _thread_pools().limit(limits=1, user_api="blas"):
+            pairs = np.concatenate([observations, before], axis=1)
+            evidence = np.tanh(pairs @ self.evidence_weights + self.evidence_biases)
+            sums = self.decay * sums + (evidence @ self.sum_weights + self.sum_biases)
+            hidden = np.tanh(np.concatenate([sums, observations, means], axis=1) @ self.weights_0 + self.biases_0)
+            hidden = np.tanh(hidden @ self.weights_1 + self.biases_1)
+            return hidden @ self.weights_2 + self.biases_2, sums
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @functools.cache
