@@ -48,7 +48,8 @@ def imitate(
         seed: of the jitter and of the order of batches.
 
     Returns:
-        The root mean square error of an offset at the end [ticks], which the truth that nobody can infer is most of.
+        The root mean square error of an offset at the end [ticks], lessons counting as the teacher weighs them; the
+        truth that nobody can infer is most of it.
     """
     policy = model.policy
     generator = np.random.default_rng(seed)
@@ -68,7 +69,7 @@ def imitate(
             wanted.append(torch.from_numpy(target))
             driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
             actions = np.clip(driver + generator.normal(0.0, jitter, size=driver.shape), -1.0, 1.0)
-            weights = teacher.weights(observations, markets, 0.5 * config.max_offset * (1.0 + actions))
+            weights = teacher.weights(markets, 0.5 * config.max_offset * (1.0 + actions))
             weighed.append(torch.from_numpy(weights.astype(np.float32)))
             markets.step_async(actions.astype(np.float32))
             observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
@@ -81,16 +82,8 @@ def imitate(
         optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
         parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
         within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
-        _fit(
-            policy,
-            inputs,
-            within,
-            torch.ones(1, 1).expand(counts.shape),
-            optimizer,
-            _SETTLING_EPOCHS,
-            torch_generator,
-            falls=True,
-        )
+        alike = torch.ones_like(counts)
+        _fit(policy, inputs, within, alike, optimizer, _SETTLING_EPOCHS, torch_generator, falls=True)
     return 0.5 * config.max_offset * error
 
 

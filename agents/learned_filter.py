@@ -88,8 +88,10 @@ def shipped_filter() -> LearnedFilter:
 
 
 def read_filter(path: Path) -> LearnedFilter:
-    """Raises:
-    AgentError: if there is none that can be read.
+    """The filter that `agents.learn_filter` has written to this file.
+
+    Raises:
+        AgentError: if there is none that can be read.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -34,6 +34,7 @@ _SHARES = 3  # values of an unknown p_informed, the middles of as many equal par
 _MEASURED, _MEASURED_MARKETS = 250, 64  # decisions and markets in which the mid's answer to V is measured
 _QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.96, 0.99)  # of the spread, by which it is parted
 _LEAST_RATE = 1e-9  # [takers a decision] so that no tape is impossible
+_LEAST_TOLERANCE = 1e-9  # [ticks] so that takers who accept no distance are no division by zero
 _LEAST_VARIANCE = 1e-12  # [ticks^2] so that a price that stands still is no division by zero
 _ON_TICK = 1e-4  # [ticks] as the environment has it
 
@@ -161,9 +162,8 @@ class SignalFilter:
         touch = np.inf if self._dealer else 0.5 * self._spread(belief.seen)
         ask = np.minimum(quotes.ask - belief.mid, touch)[:, None, None]
         bid = np.minimum(belief.mid - quotes.bid, touch)[:, None, None]
-        tolerance = max(self.config.taker_tolerance, 1e-9)
         buys, sells = (
-            np.repeat(chances * _accepts(distance, tolerance) + _LEAST_RATE, len(self.signals), axis=2)
+            np.repeat(chances * accepts(distance, self.config.taker_tolerance) + _LEAST_RATE, len(self.signals), axis=2)
             for chances, distance in ((self._noise_buys, ask), (self._noise_sells, bid))
         )
         acting = self._acting
@@ -322,11 +322,11 @@ def _first_shown(values: Array, shown: npt.NDArray[np.bool_], otherwise: Array) 
     return chosen
 
 
-def _accepts(distance: Array, tolerance: float) -> Array:
-    """The chance that an uninformed taker trades this far from the mid."""
+def accepts(distance: Array, tolerance: float) -> Array:
+    """The chance that an uninformed taker trades this far from the mid; both in ticks."""
     if math.isinf(tolerance):
         return np.isfinite(distance).astype(np.float64)
-    chance: Array = np.exp(-np.maximum(distance, 0.0) / tolerance)
+    chance: Array = np.exp(-np.maximum(distance, 0.0) / max(tolerance, _LEAST_TOLERANCE))
     return chance
 
 

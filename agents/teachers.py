@@ -12,6 +12,7 @@ from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.oracle import OracleAgent
 from agents.ppo import check_fits, load_model, read_run
 from agents.remembering_vec_env import RememberingVecEnv
+from agents.signal_filter import accepts
 from agents.tuned import tuned_rule
 from mm_gym import MarketConfig
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -26,12 +27,7 @@ class Teacher(Protocol):
         """Bid and ask offset [ticks], shape (n, 2), in these markets, which show these observations just now."""
         ...
 
-    def weights(
-        self,
-        observations: npt.NDArray[np.float32],
-        markets: TrainingMarkets,
-        offsets: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
+    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How much the lesson counts for either side, shape (n, 2), where these offsets [ticks] are being quoted."""
         ...
 
@@ -58,12 +54,7 @@ class Oracle:
         """See `Teacher`."""
         return np.stack(self._agent.quotes_knowing(observations, *markets.truth()), axis=1)
 
-    def weights(
-        self,
-        observations: npt.NDArray[np.float32],
-        markets: TrainingMarkets,
-        offsets: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
+    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """See `Teacher`: the share of takers who would sell at the bid, and buy at the ask.
 
         The side that an imbalance favours is left out: it says nothing of what the asset is worth.
@@ -71,16 +62,12 @@ class Oracle:
         signal, gap = markets.truth()
         informed = markets.hidden_flow()[0]
         side = np.array([-1.0, 1.0])
-        worth = side * (gap + self._config.edge_per_signal * signal)[:, None]
+        worth = side * self._config.foreseen_price(gap, signal)[:, None]
         acting = side * signal[:, None] > self._config.signal_threshold
         if self._config.informed_price_limit:
             acting &= worth >= offsets
-        tolerance = max(self._config.taker_tolerance, _LEAST_TOLERANCE)
-        others = 0.5 * np.exp(-np.maximum(offsets, 0.0) / tolerance)
+        others = 0.5 * accepts(offsets, self._config.taker_tolerance)
         return np.asarray(informed[:, None] * acting + (1.0 - informed[:, None]) * others)
-
-
-_LEAST_TOLERANCE = 1e-9  # [ticks]
 
 
 def _tuned_margin(config: MarketConfig) -> dict[str, float]:
@@ -145,12 +132,7 @@ class Specialists:
         self._add(actions, left, self._noise, observations)
         return 0.5 * self._max_offset * (1.0 + actions)
 
-    def weights(
-        self,
-        observations: npt.NDArray[np.float32],
-        markets: TrainingMarkets,
-        offsets: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
+    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """See `Teacher`: up to twice as much where many are informed: rare in `mixed`, and mistakes there are dear."""
         return np.ones_like(offsets) * (1.0 + markets.hidden_flow()[0])[:, None]
 

@@ -171,7 +171,7 @@ def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
     ],
 )
 def test_rewards_without_luck_are_what_the_infos_of_singles_say(
-    fields: dict[str, object], unwinding_time: float
+    fields: dict[str, object], unwinding_time: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = MarketMakingVecEnv(
         N_MARKETS, "informed", session_steps=SESSION, without_luck=True, unwinding_time=unwinding_time, **fields
@@ -192,20 +192,25 @@ def test_rewards_without_luck_are_what_the_infos_of_singles_say(
         held = info["inventory"]
         return held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
 
+    # The luck of fills is no info's (see tests/core/test_luck.py): it is read before the next session starts.
+    advance, of_fills, price = batch._markets.step, np.empty(N_MARKETS), config.inventory_penalty * unwinding_time
+
+    def noting(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        results = advance(offsets)
+        luck = batch._markets.records["luck"]
+        of_fills[:] = luck["edge"] - price * luck["lots_squared"]
+        return results
+
+    monkeypatch.setattr(batch._markets, "step", noting)
     before = singles.reset_infos
     for action in random_actions(batch.action_space, 2 * SESSION):
         _, ours, dones, _ = batch.step(action)
-        of_fills = batch._markets.records["luck"]
         _, rewards, _, infos = singles.step(action)
         for market, (then, info) in enumerate(zip(before, infos, strict=True)):
             surprise = worth(info) - worth(then)
-            expected = rewards[market] + shaped(info) - shaped(then) - then["inventory"] * surprise
-            if not dones[
-                market
-            ]:  # where another session has started: of the last decision, see tests/core/test_luck.py
-                price = config.inventory_penalty * unwinding_time
-                expected -= of_fills["edge"][market] - price * of_fills["lots_squared"][market]
-                assert ours[market] == pytest.approx(expected, abs=1e-4)
+            at_last = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
+            expected = rewards[market] + at_last - shaped(then) - then["inventory"] * surprise - of_fills[market]
+            assert ours[market] == pytest.approx(expected, abs=1e-4)
         before = [singles.reset_infos[market] if dones[market] else infos[market] for market in range(N_MARKETS)]
 
 

@@ -33,10 +33,9 @@ def forget_luck(market):
     luck.edge = 0.0
     luck.lots_squared = 0.0
     if luck.counted:
-        inventory = float(market.account.inventory)
-        luck.inventory = inventory
-        luck.foreseen_price = _foreseen_price(market)
-        luck.mispricing = inventory * (market.mid - luck.foreseen_price) + luck.inventory_price * inventory**2
+        luck.inventory = market.account.inventory
+        luck.foreseen_price = justified_price(market, market.signal)
+        luck.mispricing = _mispricing(market, luck.foreseen_price)
 
 
 @kernel
@@ -45,18 +44,17 @@ def luck_since(market, terminated):
     luck = market.luck
     if not luck.counted:
         return 0.0
-    inventory = float(market.account.inventory)
-    foreseen = _foreseen_price(market)
-    mispricing = inventory * (market.mid - foreseen) + luck.inventory_price * inventory**2
-    if terminated:
-        mispricing = 0.0
+    foreseen = justified_price(market, market.signal)
+    mispricing = 0.0 if terminated else _mispricing(market, foreseen)
     of_prices = luck.inventory * (foreseen - luck.foreseen_price) + mispricing - luck.mispricing
     return of_prices + (luck.edge - luck.inventory_price * luck.lots_squared)
 
 
 @kernel
-def _foreseen_price(market):
-    return justified_price(market, market.signal)
+def _mispricing(market, foreseen):
+    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of the inventory."""
+    inventory = float(market.account.inventory)
+    return inventory * (market.mid - foreseen) + market.luck.inventory_price * inventory**2
 
 
 @kernel

@@ -50,9 +50,10 @@ def test_beliefs_are_a_perceptron_of_faded_sums_of_evidence() -> None:
 
 @pytest.mark.parametrize("share", [0.4, 0.8])
 def test_it_explains_nearly_as_much_as_the_filter_that_is_told_the_market(share: float) -> None:
-    """On sessions that nobody learned from, with a rule at the quotes that it never watched.
+    """On sessions that nobody learned from, with a margin at the quotes that it never watched.
 
-    Standard error of the difference over sessions: about 0.005, by halves of the sessions.
+    Standard errors over sessions (bootstrap): 0.002 of the first difference, 0.013 and 0.005 at the two shares, and
+    0.005 and 0.003 of the second, about 0.1.
     """
     config = configure("informed", p_informed=share)
     markets = MarketMakingVecEnv(SESSIONS, **config.to_dict())
@@ -73,7 +74,7 @@ def test_it_explains_nearly_as_much_as_the_filter_that_is_told_the_market(share:
     def explained(what: list[np.ndarray]) -> float:
         return float(np.corrcoef(np.concatenate(truth), np.concatenate(what))[0, 1] ** 2)
 
-    assert explained(learned) > explained(told) - 0.02
+    assert explained(learned) > explained(told) - 0.005
     assert explained(learned) > explained(now) + 0.05
 
 
