@@ -9,6 +9,7 @@ sessions with a jitter, so that what is seen when others quote is not new.
 
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from agents.base import AgentError
 from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.learned_filter import BELIEF_NAMES, FILTER_FILE, LearnedFilter
 from agents.memory import empty_means, update_means
+from agents.training import replace_file
 from mm_gym import MarketConfig, configure
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -73,14 +75,17 @@ def main(arguments: Arguments) -> None:
     """Watch, fit, print and write."""
     if arguments.sessions <= _HELD_OUT:
         raise AgentError(f"--sessions {arguments.sessions} came; write more than the {_HELD_OUT} that are held out")
+    if not arguments.out.parent.is_dir():
+        raise AgentError(f"--out {arguments.out} came, and there is no folder {arguments.out.parent}; make it first")
     torch.set_num_threads(1)
     markets = [
         watch(config, arguments.sessions, [arguments.seed, number])
         for number, config in enumerate(track(WATCHED.values(), "watching", console=Console(stderr=True)))
     ]
     fitted = fit([_sessions(market, slice(_HELD_OUT, None)) for market in markets], arguments.epochs, arguments.seed)
-    with arguments.out.open("wb") as file:
-        np.savez_compressed(file, **fitted._asdict())
+    weights = BytesIO()
+    np.savez_compressed(weights, **fitted._asdict())
+    replace_file(arguments.out, weights.getvalue())
     print_shares(
         fitted, {name: _sessions(market, slice(_HELD_OUT)) for name, market in zip(WATCHED, markets, strict=True)}
     )

@@ -88,6 +88,8 @@ def test_fitting_it_anew_gives_a_filter_that_can_be_read(tmp_path: Path, capsys:
     )
     assert all(np.isfinite(array).all() for array in fitted)
     assert "mixed, p to 1" in capsys.readouterr().out
+    with pytest.raises(AgentError, match="there is no folder"):
+        main(Arguments(out=tmp_path / "nowhere" / "filter.npz"))
     with pytest.raises(AgentError, match="write more than the 64"):
         main(Arguments(sessions=64, out=path))
 
