@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch
 import tyro
+from joblib import parallel_config
 from rich.console import Console
 
 from agents import name_agent, rules_for
@@ -65,7 +66,8 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
-    """Of torch. On two idle cores 2 is up to half as fast again; on busy ones they stall, waiting for one another."""
+    """Of torch and of the markets, and as many processes to judge what was learned. On two idle cores 2 is half as fast
+    again; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
     """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
     env_runners: int | None = None
@@ -85,11 +87,13 @@ def main(arguments: Arguments) -> Path:
     out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
     check_output(out, arguments.resume)
     print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
-    run = learn(out, run, arguments.resume, arguments.checkpoint_every)
-    if run.steps_done < run.timesteps:
-        print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {shlex.quote(str(out))}")
-        sys.exit(130)
-    compare(out, run.config)
+    with parallel_config(n_jobs=arguments.threads):
+        run = learn(out, run, arguments.resume, arguments.checkpoint_every)
+        if run.steps_done < run.timesteps:
+            goes_on = f"python train.py --resume {shlex.quote(str(out))}"
+            print(f"Stopped after {run.steps_done:,} decisions. To go on: {goes_on}")
+            sys.exit(130)
+        compare(out, run.config)
     print(f"The run: {out}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 
@@ -102,7 +106,7 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
                 raise TrainingError(
                     f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
                 )
-        return partial(train, evaluate_every=arguments.evaluate_every)
+        return partial(train, evaluate_every=arguments.evaluate_every, threads=arguments.threads)
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
     try:

@@ -23,6 +23,7 @@ from mm_gym.config import nearest
 
 if TYPE_CHECKING:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+    from stable_baselines3.common.policies import BasePolicy
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.zip"
@@ -116,11 +117,11 @@ def read_run(folder: Path) -> Run:
 
 
 class PPOAgent:
-    """The policy of a PPO model, as stable-baselines3's `predict` has it."""
+    """The policy of a PPO model, or the model itself, as stable-baselines3's `predict` has it."""
 
     name = "ppo"
 
-    def __init__(self, model: "OnPolicyAlgorithm") -> None:
+    def __init__(self, model: "OnPolicyAlgorithm | BasePolicy") -> None:
         self._model = model
 
     def predict(
@@ -141,7 +142,7 @@ class PPOAgent:
         return actions, state
 
 
-def quoting_agent(policy: "OnPolicyAlgorithm | MLPAgent", run: Run) -> Any:
+def quoting_agent(policy: "OnPolicyAlgorithm | BasePolicy | MLPAgent", run: Run) -> Any:
     """The maker that quotes by the policy that the run has trained, with its memory and its patience."""
     agent = policy if isinstance(policy, MLPAgent) else PPOAgent(policy)
     return made_patient(RememberingAgent(agent) if run.remembers else agent, run.config, run.patience)

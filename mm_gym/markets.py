@@ -5,7 +5,11 @@ market is the same by construction. Nothing here knows about Gymnasium's episode
 """
 
 import copy
+import functools
+import itertools
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +68,16 @@ class Recorded(NamedTuple):
     """A row of `layout.PATH_ROW` at each change of the public mid, the efficient price or the inventory."""
 
 
+@functools.cache
+def _helpers(n: int) -> ThreadPoolExecutor:
+    """Threads beside the calling one, shared by all markets; the core does not hold Python's lock."""
+    return ThreadPoolExecutor(n)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # threads do not survive a fork
+
+
 class Markets:
     """`n` markets of one configuration.
 
@@ -72,13 +86,21 @@ class Markets:
         n: how many.
         fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a market and
             session; 0 records nothing.
+        threads: that step them, each its share: what happens is the same with any number.
+
+    Raises:
+        ConfigurationError: if `threads` is no whole number from 1 up.
     """
 
-    def __init__(self, config: MarketConfig, n: int, fill_rows: int = 0, path_rows: int = 0) -> None:
+    def __init__(self, config: MarketConfig, n: int, fill_rows: int = 0, path_rows: int = 0, threads: int = 1) -> None:
+        if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+            raise ConfigurationError(f"threads={threads!r} came, a number of threads was wanted; write 1 or more")
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
         self.records["rules"] = config.to_rules()
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
+        borders = np.arange(min(int(threads), n) + 1) * n // min(int(threads), n)
+        self._shares = [slice(first, end) for first, end in itertools.pairwise(borders)]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,7 +135,12 @@ class Markets:
     def step(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and outcomes, a row each."""
         observations, outcomes = self.empty_results()
-        entry_points.step_many(self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
+        rows = (self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
+        *others, mine = ([array[share] for array in rows] for share in self._shares)
+        at_work = [_helpers(len(others)).submit(entry_points.step_many, *share) for share in others]
+        entry_points.step_many(*mine)
+        for work in at_work:
+            work.result()
         return observations, outcomes
 
     def recorded(self, market: int) -> Recorded:

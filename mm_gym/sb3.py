@@ -43,6 +43,7 @@ class MarketMakingVecEnv(VecEnv):
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
             `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
             the session.
+        threads: that step the markets, as of `Markets`.
 
     Raises:
         ConfigurationError: for an unknown regime or keyword, or a value out of range.
@@ -58,6 +59,7 @@ class MarketMakingVecEnv(VecEnv):
         without_luck: bool = False,
         unwinding_time: float = 0.0,
         staggered: bool = False,
+        threads: int = 1,
         **fields: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
@@ -69,7 +71,7 @@ class MarketMakingVecEnv(VecEnv):
         self.staggered = bool(staggered)
         self.unwinding_time = float(unwinding_time)
         self._dialect = check_dialect(action)
-        self._markets = Markets(self.config, int(num_envs))
+        self._markets = Markets(self.config, int(num_envs), threads=threads)
         if self.without_luck:
             self._markets.count_luck(self.config.inventory_penalty * self.unwinding_time)
         self._generators: list[np.random.Generator] = []

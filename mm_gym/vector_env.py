@@ -40,6 +40,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
             `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
+        threads: that step the markets, each its share; what happens is the same with any number.
 
     Raises:
         ConfigurationError: for an unknown regime or keyword, or a value out of range.
@@ -57,6 +58,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        threads: int = 1,
         **fields: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
@@ -72,7 +74,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self.single_action_space = action_space(self._dialect)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._markets = Markets(self.config, self.num_envs, check_record(record), PATH_ROWS_PER_FILL * record)
+        self._markets = Markets(
+            self.config, self.num_envs, check_record(record), PATH_ROWS_PER_FILL * record, threads=threads
+        )
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)

@@ -294,8 +294,9 @@ def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
     assert returns[0] == returns[1]
 
 
-def test_a_pickled_batch_goes_on_as_the_original_does() -> None:
-    batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_pickled_batch_goes_on_as_the_original_does(threads: int) -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, threads=threads)
     batch.seed(0)
     batch.reset()
     actions = random_actions(batch.action_space, SESSION + 10)

@@ -134,6 +134,29 @@ def test_markets_reset_one_after_the_other_keep_their_own_first_observation(mode
         reset_both(batch, single, f"partial reset {number} after a step", mask=next(some))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_any_number_of_threads_steps_the_markets_alike(threads: int) -> None:
+    made = [
+        gymnasium.make_vec("MarketMaking-v0", num_envs=5, regime="mixed", session_steps=8, record=50, threads=number)
+        for number in (1, threads)
+    ]
+    alone, together = (environment.unwrapped for environment in made)
+    np.testing.assert_array_equal(alone.reset(seed=1)[0], together.reset(seed=1)[0])
+    for _ in range(20):
+        actions = 0.2 * alone.action_space.sample() - 0.8
+        for ours, theirs in zip(alone.step(actions)[:4], together.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
+    assert alone.snapshot().records.tobytes() == together.snapshot().records.tobytes()
+    for one, other in zip(alone.recorded(), together.recorded(), strict=True):
+        assert [rows.tobytes() for rows in one] == [rows.tobytes() for rows in other]
+
+
+@pytest.mark.parametrize("threads", [0, -2, 1.5, "two", True])
+def test_a_wrong_number_of_threads_is_refused(threads: Any) -> None:
+    with pytest.raises(mm_gym.ConfigurationError, match="write 1 or more"):
+        gymnasium.make_vec("MarketMaking-v0", num_envs=2, threads=threads)
+
+
 @pytest.mark.parametrize("seed", [0, 5, list(range(40, 40 + N))])
 def test_market_i_is_the_single_environment_of_its_own_seed(seed: Any) -> None:
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="informed")
