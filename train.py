@@ -66,8 +66,8 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
-    """Of torch and of the markets, and as many processes to judge what was learned. On two idle cores 2 is half as fast
-    again; on busy ones they stall, waiting for one another."""
+    """Of torch, and as many processes to judge what was learned. On two idle cores 2 is half as fast again; on busy ones
+    they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
     """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
     env_runners: int | None = None
@@ -106,7 +106,7 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
                 raise TrainingError(
                     f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
                 )
-        return partial(train, evaluate_every=arguments.evaluate_every, threads=arguments.threads)
+        return partial(train, evaluate_every=arguments.evaluate_every)
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
     try:

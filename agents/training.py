@@ -76,7 +76,6 @@ def train(
     checkpoint_every: int = 100_000,
     evaluate_every: int = 2_000_000,
     held_out_sessions: int | None = None,
-    threads: int = 1,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -87,7 +86,6 @@ def train(
         checkpoint_every: decisions, of all markets together, after which the model is saved.
         evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
         held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
-        threads: that step the markets.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -98,7 +96,7 @@ def train(
         AgentError: if the model to go on with cannot be read.
     """
     n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
-    environment = training_markets(run, threads=threads)
+    environment = training_markets(run)
     if resume_from is None:
         model = first_model(environment, run)
     else:
@@ -175,12 +173,9 @@ def write_run(folder: Path, run: Run) -> None:
     replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
-def training_markets(
-    run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv, threads: int = 1
-) -> TrainingMarkets:
+def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> TrainingMarkets:
     """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
-    chosen = run.settings["markets"] | run.config.to_dict()
-    markets = kind(run.n_envs, without_luck=True, staggered=True, threads=threads, **chosen)
+    markets = kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
     return RememberingVecEnv(markets) if run.remembers else markets
 
 

@@ -95,10 +95,16 @@ def _fill_rate(market, side, slot, seconds):
     rules = market.rules
     flow = market.flow
     order = market.book.orders[slot]
+    naive = flow.informed_kind == InformedKind.NAIVE
+    if (
+        rules.taker_size_log_miss == -math.inf
+        and (not naive or rules.naive_size_log_miss == -math.inf)
+        and _stands_behind(market.book, side, slot)
+    ):
+        return 0.0  # those who take one lot take another's: most moments are such, so nothing else is looked at
     ahead = _lots_before(market.book, side, slot)
     price = float(price_key(side, order.key))
     buyers = side == ASK
-    naive = flow.informed_kind == InformedKind.NAIVE
     likely = _expected_lots(rules.taker_size_log_miss, ahead, order.lots)
     shown = _expected_lots(rules.naive_size_log_miss, ahead, order.lots) if naive else likely
     if likely <= 0.0 and shown <= 0.0:
@@ -126,6 +132,13 @@ def _fill_rate(market, side, slot, seconds):
         if towards > rules.signal_threshold and (worth_it or not rules.informed_price_limit):
             rate += flow.p_informed * likely
     return rules.taker_rate * rate
+
+
+@kernel
+def _stands_behind(book, side, slot):
+    """Whether any lot trades before this order."""
+    order = book.orders[slot]
+    return order.older != NO_ORDER or book.levels[side, book.n_levels[side] - 1].key > order.key
 
 
 @kernel
