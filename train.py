@@ -66,8 +66,8 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     threads: int = 1
-    """Of torch, and as many processes to judge what was learned. On two idle cores 2 is half as fast again; on busy ones
-    they stall, waiting for one another."""
+    """Of torch, and as many processes to judge what was learned. On two idle cores 2 is half as fast again; on busy
+    ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
     """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
     env_runners: int | None = None

@@ -15,6 +15,7 @@ from agents.remembering_vec_env import RememberingVecEnv
 from agents.signal_filter import accepts
 from agents.tuned import tuned_rule
 from mm_gym import MarketConfig
+from mm_gym.core.layout import Obs
 from mm_gym.sb3 import MarketMakingVecEnv
 
 TrainingMarkets = MarketMakingVecEnv | RememberingVecEnv
@@ -27,7 +28,12 @@ class Teacher(Protocol):
         """Bid and ask offset [ticks], shape (n, 2), in these markets, which show these observations just now."""
         ...
 
-    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
         """How much the lesson counts for either side, shape (n, 2), where these offsets [ticks] are being quoted."""
         ...
 
@@ -54,7 +60,12 @@ class Oracle:
         """See `Teacher`."""
         return np.stack(self._agent.quotes_knowing(observations, *markets.truth()), axis=1)
 
-    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
         """See `Teacher`: the share of takers who would sell at the bid, and buy at the ask.
 
         The side that an imbalance favours is left out: it says nothing of what the asset is worth.
@@ -82,6 +93,11 @@ def _tuned_margin(config: MarketConfig) -> dict[str, float]:
 _FLOWS = {"informed": "p_informed", "naive_informed": "p_informed", "imbalanced": "imbalance"}
 """Regimes whose flow differs from noise, and the field that says how much."""
 
+_INFORMED_COUNTS = 6.0
+"""By how much more a lesson counts where all are informed."""
+_UNKNOWN_COUNTS, _KNOWN_AFTER = 40.0, 50.0
+"""By how much more still as a session begins, and the decisions after which a third of that is left."""
+
 
 class Specialists:
     """Policies trained each on one kind of flow, of which that of the session's own flow speaks: who imitates them
@@ -102,6 +118,7 @@ class Specialists:
 
     def __init__(self, config: MarketConfig, names: Sequence[str]) -> None:
         self._max_offset = config.max_offset
+        self._session_steps = config.session_steps
         self._noise: Any = None
         self._others: dict[str, dict[float, Any]] = {regime: {} for regime in _FLOWS}
         for name in names:
@@ -132,9 +149,21 @@ class Specialists:
         self._add(actions, left, self._noise, observations)
         return 0.5 * self._max_offset * (1.0 + actions)
 
-    def weights(self, markets: TrainingMarkets, offsets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """See `Teacher`: up to twice as much where many are informed: rare in `mixed`, and mistakes there are dear."""
-        return np.ones_like(offsets) * (1.0 + markets.hidden_flow()[0])[:, None]
+    def weights(
+        self,
+        observations: npt.NDArray[np.float32],
+        markets: TrainingMarkets,
+        offsets: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """See `Teacher`: more where many are informed, rare in `mixed`, and most of all before anybody can know it.
+
+        Who does not know yet learns the mean of what specialists would quote, and so earns about what the one for noise
+        would, or loses what informed takers cost. The latter is far more: the mean has to lie near the cautious ones.
+        """
+        p_informed = markets.hidden_flow()[0]
+        decisions = (1.0 - observations[:, Obs.TIME_LEFT]) * self._session_steps
+        count = 1.0 + p_informed * (_INFORMED_COUNTS + _UNKNOWN_COUNTS * np.exp(-decisions / _KNOWN_AFTER))
+        return np.repeat(count[:, None], offsets.shape[1], axis=1)
 
     def _add(
         self,

@@ -110,7 +110,8 @@ def test_the_oracle_does_not_stop_at_the_mid() -> None:
 
 
 def test_who_imitates_specialists_tells_flows_apart_by_what_it_remembers(folders: dict[str, str]) -> None:
-    """Specialists that differ by how wide they quote: the imitator quotes wide where flow is informed."""
+    """Specialists that differ by how wide they quote: the imitator quotes wide where flow is informed, and before it
+    can know."""
     config = configure("mixed", session_steps=400, p_informed=1.0)
     markets = RememberingVecEnv(MarketMakingVecEnv(128, **config.to_dict(), staggered=True))
     markets.seed(1)
@@ -121,12 +122,15 @@ def test_who_imitates_specialists_tells_flows_apart_by_what_it_remembers(folders
     assert error < 2.0  # [ticks] of 1 to 8
     tested = MarketMakingVecEnv(256, **config.to_dict())
     tested.seed(2)
-    observations, memory = tested.reset(), None
+    observations, memory, first = tested.reset(), None, None
     for _ in range(300):
         shown, memory = remember(observations, memory)
         actions = model.predict(shown, deterministic=True)[0]
+        first = actions if first is None else first
         observations = tested.step(actions)[0]
     informed = tested.hidden_flow()[0]
     wide = 0.5 * config.max_offset * (1.0 + actions.mean(axis=1))
     assert np.corrcoef(wide, informed)[0, 1] > 0.6  # 0.06 were chance
     assert wide[informed > 0.6].mean() > wide[informed == 0.0].mean() + 1.5
+    # At first nobody can tell. Specialists quote 2.0 on the average over sessions, and 5.6 as lessons count.
+    assert 0.5 * config.max_offset * (1.0 + first[informed == 0.0].mean()) > 3.5
