@@ -4,7 +4,8 @@ The best that it can then do is to quote what the teacher would on average, give
 what the teacher knows. That is supervised learning, a hundred times cheaper than to find the same out by trial and
 error; PPO starts from there. Chen, Zhou, Koltun and Kraehenbuehl (2020), Learning by cheating, have the idea; Ross,
 Gordon and Bagnell (2011), A reduction of imitation learning and structured prediction to no-regret online learning, the
-loop: the policy drives, the teacher says what it would have done there.
+loop: the policy drives, the teacher says what it would have done there. At last the critic learns what the imitator
+earns, so that PPO has something to go by.
 """
 
 from typing import Any, cast
@@ -23,6 +24,7 @@ _SETTLING_EPOCHS = 4
 _BATCH, _PART = 2048, 65536
 _LEARNING_RATE = 2e-3
 _SETTLING_RATE = 5e-4
+_CRITIC_RATE = 1e-3
 _JITTER = 0.5  # [ticks] standard deviation of what is added to the driver's quotes, so that mistakes are seen
 
 
@@ -85,6 +87,30 @@ def imitate(
         alike = torch.ones_like(counts)
         _fit(policy, inputs, within, alike, optimizer, _SETTLING_EPOCHS, torch_generator, falls=True)
     return 0.5 * config.max_offset * error
+
+
+def teach_critic(model: OnPolicyAlgorithm, decisions: int) -> None:
+    """Let the model's own updates fit its critic to what the policy earns, the policy itself standing still.
+
+    A policy that has imitated is good, and a critic that has learned nothing is wrong about it for a million decisions:
+    what it takes for an advantage would undo the head start.
+
+    Args:
+        model: with a policy that is no recurrent one; it has done no steps afterwards, and its optimizer is new.
+        decisions: of all markets together, rounded up to whole updates.
+    """
+    policy = model.policy
+    still = [part for name, part in policy.named_parameters() if "value_net" not in name]
+    schedule = model.lr_schedule
+    model.lr_schedule = lambda _: _CRITIC_RATE
+    for part in still:
+        part.requires_grad_(False)
+    model.learn(decisions)
+    for part in still:
+        part.requires_grad_(True)
+    model.lr_schedule = schedule
+    model.num_timesteps = model._n_updates = 0
+    policy.optimizer = policy.optimizer_class(policy.parameters(), lr=schedule(1.0), **policy.optimizer_kwargs)  # type: ignore[call-arg]
 
 
 def _fit(

@@ -4,8 +4,8 @@ Of the parts of a file `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`:
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where there are
 any, `exploration`, arguments of `agents.training.Exploration`, `imitation`, a head start (`agents.imitation`) of so
-many `decisions`, by the oracle or by `specialists`, and `memory`, whose only `kind` is `beliefs`: see
-`agents.memory`.
+many `decisions`, by the oracle or by `specialists`, and then of `critic_decisions` for the critic alone, and `memory`,
+whose only `kind` is `beliefs`: see `agents.memory`.
 """
 
 import ast

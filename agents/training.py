@@ -23,7 +23,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.imitation import imitate
+from agents.imitation import imitate, teach_critic
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model, quoting_agent
 from agents.remembering_vec_env import RememberingVecEnv
 from agents.settings import ALGORITHM_PART
@@ -221,6 +221,8 @@ def first_model(environment: TrainingMarkets, run: Run) -> OnPolicyAlgorithm:
         whom = f"{len(specialists)} specialists" if specialists else "the oracle"
         print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
         imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
+        if head_start.get("critic_decisions"):
+            teach_critic(model, head_start["critic_decisions"])
     return model
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from agents import make_agent
-from agents.imitation import imitate
+from agents.imitation import imitate, teach_critic
 from agents.memory import remember
 from agents.ppo import Run, quoting_agent
 from agents.settings import ALGORITHM_PART, read_settings
@@ -47,8 +47,41 @@ def test_it_earns_more_than_a_rule_that_cannot_see_the_signal_and_its_quotes_lea
     assert np.corrcoef(lean, outcomes[:, Outcome.SIGNAL])[0, 1] > 0.3  # 0.06 were chance: 1 / sqrt(256)
 
 
+def test_the_critic_learns_what_the_policy_earns_and_the_policy_stands_still() -> None:
+    """Held against discounted rewards of 400 decisions, from states that it has not seen."""
+    torch.set_num_threads(1)
+    markets = training_markets(RUN)
+    model = new_model(markets, RUN)
+    imitate(model, markets, CONFIG, Oracle(CONFIG), decisions=30_000, seed=0)
+    before = {name: part.clone() for name, part in model.policy.state_dict().items()}
+    teach_critic(model, 100_000)
+    after = {name: part.clone() for name, part in model.policy.state_dict().items()}
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {name for name in after if "value_net" in name}
+    assert model.num_timesteps == 0
+    assert all(part.requires_grad for part in model.policy.parameters())
+    assert model.policy.optimizer.param_groups[0]["lr"] == model.lr_schedule(1.0) < 1e-3
+
+    observations = markets.reset()
+    for _ in range(CONFIG.session_steps):  # markets begin in the middle of sessions that nobody remembers
+        observations = markets.step(model.predict(observations)[0])[0]
+    first = observations
+    earned, live = np.zeros(markets.num_envs), np.ones(markets.num_envs)
+    for step in range(400):
+        actions = model.predict(observations)[0]
+        observations, rewards, ended, _ = markets.step(actions)
+        earned += live * model.gamma**step * rewards
+        live *= ~ended
+    bias = {}
+    for name, weights in (("untrained", before), ("taught", after)):
+        model.policy.load_state_dict(weights)
+        error = earned - model.policy.predict_values(torch.from_numpy(first)).detach().numpy()[:, 0]
+        bias[name] = error.mean() / (error.std() / np.sqrt(len(error)))
+    assert abs(bias["taught"]) < 3.0 < bias["untrained"], bias  # in standard errors
+
+
 def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:
-    short = {**SETTINGS, "imitation": {"decisions": 4096}}
+    short = {**SETTINGS, "imitation": {"decisions": 4096, "critic_decisions": 4096}}
     runs = [Run(CONFIG, 0, 128, 1, settings=short), Run(CONFIG, 0, 128, 1, settings=short)]
     one, two = (first_model(training_markets(run), run).policy.state_dict() for run in runs)
     assert all(torch.equal(one[name], two[name]) for name in one)
