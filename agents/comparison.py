@@ -27,7 +27,7 @@ from agents.ppo import read_run
 from agents.tuned import best_rule, read_tuned
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import Cell, run_cells
-from mm_gym.evaluation.statistics import Estimate, difference, of_sums
+from mm_gym.evaluation.statistics import Estimate, difference, mean, of_sums
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 OTHER_REGIMES = ("imbalanced", "naive_informed", "mixed")
@@ -60,12 +60,15 @@ def main(arguments: Arguments) -> None:
     """Run every agent in every market, and print the tables."""
     trained = {str(folder): read_run(folder).config for folder in arguments.runs}
     markets = [_informed(share) for share in SHARES] + [configure(regime) for regime in OTHER_REGIMES]
+    any_generalist = any(home.mixed for home in trained.values())
+    any_specialist = not all(home.mixed for home in trained.values())
+    rules = [*_tuned_rules(), *([ORACLE] if any_specialist else [])]
     cells = [
         Cell(agent, name_agent(agent), market)
         for market in markets
-        for agent in (*_tuned_rules(), ORACLE, *(run for run, home in trained.items() if _is_tested_in(home, market)))
+        for agent in (*rules, *(run for run, home in trained.items() if _is_tested_in(home, market)))
     ]
-    if any(home.mixed for home in trained.values()):
+    if any_generalist:
         cells += [Cell(UNTOLD_FILTER, _untold_filter, market) for market in markets]
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
@@ -84,12 +87,17 @@ def main(arguments: Arguments) -> None:
         objectives[cell.config][cell.agent] = sessions.fair_objective
         fills[cell.agent, cell.config] = float(sessions.n_fills.mean())
     print(f"Printed by `{shlex.join(['python', '-m', 'agents.comparison', *sys.argv[1:]])}`.\n")
-    for title, lines in (
-        ("Each specialist beside the best tuned rule of its market", specialists(objectives, trained, fills)),
-        ("The generalists, trained on `mixed`", generalists(objectives, trained)),
-        ("Share of the oracle's advantage over the best rule that does not read the flow", shares(objectives, trained)),
-        ("Trained at p (rows), tested at p (columns)", transfer(objectives, trained)),
-    ):
+    tables: dict[str, list[str]] = {}
+    if any_specialist:
+        tables["Each specialist beside the best tuned rule of its market"] = specialists(objectives, trained, fills)
+    if any_generalist:
+        tables["The generalists, trained on `mixed`"] = generalists(objectives, trained)
+    if any_specialist:
+        tables["Share of the oracle's advantage over the best rule that does not read the flow"] = shares(
+            objectives, trained
+        )
+        tables["Trained at p (rows), tested at p (columns)"] = transfer(objectives, trained)
+    for title, lines in tables.items():
         print(f"### {title}\n", *lines, "", sep="\n")
 
 
@@ -98,19 +106,22 @@ def specialists(
     trained: Mapping[str, MarketConfig],
     fills: Mapping[tuple[str, MarketConfig], float],
 ) -> list[str]:
-    """A row for each run in its own market."""
+    """A row for each run in its own market, and one for all training seeds of a market together."""
     table = _table("market", "best tuned rule", "it earns", "trained run", "it earns", "difference [95 %]", "fills")
     for market, here in objectives.items():
         rule = f"{best_rule(market).agent}:tuned"
-        for run in _trained_in(trained, market):
+        runs = _trained_in(trained, market)
+        rows = {Path(run).name: [run] for run in runs} | ({f"all {len(runs)} seeds": runs} if len(runs) > 1 else {})
+        for name, chosen in rows.items():
+            gains = np.stack([here[run] - here[rule] for run in chosen])
             table += _row(
                 _name(market),
                 rule.removesuffix(":tuned"),
                 f"{here[rule].mean():.1f}",
-                Path(run).name,
-                f"{here[run].mean():.1f}",
-                str(difference(here[run], here[rule])),
-                f"{fills[run, market]:.0f}",
+                name,
+                f"{np.mean([here[run] for run in chosen]):.1f}",
+                str(mean(gains[0]) if len(chosen) == 1 else over_seeds_and_sessions(gains)),
+                f"{np.mean([fills[run, market] for run in chosen]):.0f}",
             )
     return table
 
@@ -119,8 +130,6 @@ def generalists(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[
     """Each generalist less the best tuned rule, which is told the market, and less `UNTOLD_FILTER`, market by market;
     and less each single rule on the average over all."""
     runs = [run for run, config in trained.items() if config.mixed]
-    if not runs:
-        return ["None of the runs was trained on `mixed`."]
     names = [Path(run).name for run in runs]
     headers = [f"{name} less {other} [95 %]" for name in names for other in ("it", "the untold filter")]
     table = _table("market", "best tuned rule", *headers)
@@ -221,8 +230,8 @@ def _is_tested_in(home: MarketConfig, market: MarketConfig) -> bool:
 
 def _over_markets(objectives: Mapping[MarketConfig, Objectives], agent: str) -> npt.NDArray[np.float64]:
     """Of each session the mean over the markets: they share their random numbers."""
-    mean: npt.NDArray[np.float64] = np.mean([here[agent] for here in objectives.values()], axis=0)
-    return mean
+    means: npt.NDArray[np.float64] = np.mean([here[agent] for here in objectives.values()], axis=0)
+    return means
 
 
 def _name(market: MarketConfig) -> str:

@@ -38,6 +38,13 @@ def test_the_tables_say_what_was_put_into_them() -> None:
     assert "50 % [50, 50]" in row
     (row,) = [line for line in specialists(table, trained, {("runs/a", INFORMED): 7.0}) if "informed at 0.4" in line]
     assert row.endswith("| 7 |")
+    assert "| 50 [" in row  # the run, 200, less the best rule, the filter, 150
+    table[INFORMED]["runs/b"] = table[INFORMED]["runs/a"] + 30.0
+    fills = {("runs/a", INFORMED): 7.0, ("runs/b", INFORMED): 9.0}
+    *_, row = specialists(table, {"runs/a": INFORMED, "runs/b": INFORMED}, fills)
+    # Of two seeds 30 apart a resample has both, or one of them twice.
+    assert "| all 2 seeds | " in row
+    assert "| 65 [50, 80] | 8 |" in row
     (row,) = transfer(table, trained)[2:]
     assert row.startswith("| 0.4 (1 seeds) |")
     assert row.count("[") == len(SHARES)
