@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -39,7 +39,7 @@ HELD_OUT_SEED = 2_718_281_828
 of an evaluation. The same for all runs, so that their curves compare."""
 HELD_OUT_SESSIONS = 512
 PATIENCES = (0.0, 0.15, 0.3, 0.6, 1.0)
-"""[ticks] What a trained maker may have of it."""
+"""[ticks] What a trained maker may have of it, unless its settings name others."""
 
 
 class TrainingError(ValueError):
@@ -120,14 +120,14 @@ def train(
         save(MODEL_FILE, steps_done=steps_done)
 
     best: npt.NDArray[np.float64] | None = None
-    restless = dataclasses.replace(run, patience=0.0)  # as its weights are compared: what they lack of it comes last
+    # The best patience is chosen in the end; until then weights are compared with a middling one, not with none: what
+    # quotes well while it moves all the time need not do so when it stands.
+    judged = dataclasses.replace(run, patience=_patiences(run)[len(_patiences(run)) // 2])
 
     def keep_if_best(steps_done: int, sessions: Sessions) -> None:
         nonlocal best
         if best is None and run.best:  # of the run that goes on
-            best = held_out_sessions_of(
-                load_model(folder, run.algorithm, BEST_FILE), restless, n_held_out
-            ).fair_objective
+            best = held_out_sessions_of(load_model(folder, run.algorithm, BEST_FILE), judged, n_held_out).fair_objective
         if best is None or not clearly_worse(sessions.fair_objective, best):
             best = sessions.fair_objective
             objective = float(sessions.objective.mean())
@@ -141,7 +141,7 @@ def train(
                 *([Exploration(**exploration)] if exploration else []),
                 TradingFigures(),
                 Checkpoints(checkpoint_every, checkpoint, stop.is_set),
-                HeldOut(restless, evaluate_every, n_held_out, keep_if_best),
+                HeldOut(judged, evaluate_every, n_held_out, keep_if_best),
             ],
             reset_num_timesteps=False,
             progress_bar=True,
@@ -163,9 +163,14 @@ def settle_patience(folder: Path, run: Run, sessions: int = HELD_OUT_SESSIONS) -
         patient = dataclasses.replace(run, patience=patience)
         return float(held_out_sessions_of(model, patient, sessions, horizons=()).fair_objective.mean())
 
-    run = dataclasses.replace(run, patience=max(PATIENCES, key=score))
+    run = dataclasses.replace(run, patience=max(_patiences(run), key=score))
     write_run(folder, run)
     return run
+
+
+def _patiences(run: Run) -> Sequence[float]:
+    """[ticks] Those that the run may have, from the smallest up."""
+    return sorted(run.settings.get("patiences", PATIENCES))
 
 
 def write_run(folder: Path, run: Run) -> None:
