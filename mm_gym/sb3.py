@@ -40,8 +40,6 @@ class MarketMakingVecEnv(VecEnv):
             simulation knows and no observation shows: see `mm_gym.core.luck`. Infos are not changed.
         unwinding_time: [s] how long inventory is held; of use with `without_luck` only, which then charges the running
             price of so long when inventory is taken, and gives it back when it is let go of.
-        informed_counts: by how much more a reward counts where all takers are informed, in proportion to their share in
-            the session: sessions in which mistakes are dear may be rare (`mixed`). Infos are not changed.
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
             `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
             the session.
@@ -60,7 +58,6 @@ class MarketMakingVecEnv(VecEnv):
         reward_scale: float = 1.0,
         without_luck: bool = False,
         unwinding_time: float = 0.0,
-        informed_counts: float = 0.0,
         staggered: bool = False,
         threads: int = 1,
         **fields: Any,
@@ -73,7 +70,6 @@ class MarketMakingVecEnv(VecEnv):
         self.without_luck = bool(without_luck)
         self.staggered = bool(staggered)
         self.unwinding_time = float(unwinding_time)
-        self.informed_counts = float(informed_counts)
         self._dialect = check_dialect(action)
         self._markets = Markets(self.config, int(num_envs), threads=threads)
         if self.without_luck:
@@ -117,10 +113,7 @@ class MarketMakingVecEnv(VecEnv):
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
         # Where nobody asked for it, luck is zero.
-        rewards = self.reward_scale * (outcomes[:, Outcome.REWARD] - outcomes[:, Outcome.LUCK])
-        if self.informed_counts:
-            rewards *= 1.0 + self.informed_counts * self.hidden_flow()[0]
-        paid = rewards.astype(np.float32)
+        paid = (self.reward_scale * (outcomes[:, Outcome.REWARD] - outcomes[:, Outcome.LUCK])).astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

@@ -294,27 +294,6 @@ def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
     assert returns[0] == returns[1]
 
 
-def test_rewards_of_informed_sessions_count_more_in_proportion_to_their_informed() -> None:
-    """Through ends of sessions: a reward counts as the session in which it was earned."""
-    plain, weighed = (
-        MarketMakingVecEnv(40, "mixed", session_steps=SESSION, p_informed=1.0, informed_counts=counts)
-        for counts in (0.0, 3.0)
-    )
-    for batch in (plain, weighed):
-        batch.seed(0)
-        batch.reset()
-    for _ in range(SESSION + 5):
-        share = plain.hidden_flow()[0]
-        action = np.full((40, 2), -0.8, np.float32)
-        ours, theirs = weighed.step(action), plain.step(action)
-        np.testing.assert_allclose(ours[1], (1.0 + 3.0 * share) * theirs[1], rtol=1e-5)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        assert [info.get("episode", {}).get("r") for info in ours[3]] == [
-            info.get("episode", {}).get("r") for info in theirs[3]
-        ]
-    assert 0.0 < (share > 0.0).mean() < 1.0
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_pickled_batch_goes_on_as_the_original_does(threads: int) -> None:
     batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, threads=threads)
