@@ -136,6 +136,9 @@ class Markets:
         """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and outcomes, a row each."""
         observations, outcomes = self.empty_results()
         rows = (self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
+        if len(self._shares) == 1:
+            entry_points.step_many(*rows)
+            return observations, outcomes
         *others, mine = ([array[share] for array in rows] for share in self._shares)
         at_work = [_helpers(len(others)).submit(entry_points.step_many, *share) for share in others]
         entry_points.step_many(*mine)
