@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from joblib import parallel_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.training
@@ -217,6 +218,19 @@ def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> Non
         logged = {point.step: point.value for point in log.Scalars(f"held_out/{scalar}")}
         assert logged[best.step] == pytest.approx(figures.mean(), rel=1e-6)
     assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
+
+
+def test_two_processes_judge_a_policy_as_one_does() -> None:
+    """As `train.py --threads 2` has it; the model has its markets and a logger, which no process could be sent."""
+    run = a_run(1)
+    model = agents.training.new_model(agents.training.training_markets(run), run)
+    model.learn(UPDATE)
+    alone = agents.training.held_out_sessions_of(model, run, 128, horizons=())
+    with parallel_config(n_jobs=2):
+        together = agents.training.held_out_sessions_of(model, run, 128, horizons=())
+    np.testing.assert_array_equal(alone.objective, together.objective)
+    np.testing.assert_array_equal(alone.fills, together.fills)
+    assert np.ptp(alone.objective) > 0.0
 
 
 def test_a_later_policy_is_kept_unless_it_is_clearly_worse() -> None:
