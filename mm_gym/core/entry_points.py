@@ -8,6 +8,7 @@ from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
 from mm_gym.core.layout import PUBLIC
 from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
+from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
 
 
@@ -28,6 +29,7 @@ def _market_entry_points(fingerprint):
         """Step every market once."""
         fingerprint  # noqa: B018
         for i in range(markets.shape[0]):
+            prefetch_market(markets, i + 1)
             step_one(markets[i], actions[i, 0], actions[i, 1], i, fill_rows, path_rows)
             _hand_out(markets[i], i, observations, outcomes)
 
