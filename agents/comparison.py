@@ -87,18 +87,18 @@ def main(arguments: Arguments) -> None:
         objectives[cell.config][cell.agent] = sessions.fair_objective
         fills[cell.agent, cell.config] = float(sessions.n_fills.mean())
     print(f"Printed by `{shlex.join(['python', '-m', 'agents.comparison', *sys.argv[1:]])}`.\n")
-    tables: dict[str, list[str]] = {}
     if any_specialist:
-        tables["Each specialist beside the best tuned rule of its market"] = specialists(objectives, trained, fills)
+        print_table("Each specialist beside the best tuned rule of its market", specialists(objectives, trained, fills))
+        share = "Share of the oracle's advantage over the best rule that does not read the flow"
+        print_table(share, shares(objectives, trained))
+        print_table("Trained at p (rows), tested at p (columns)", transfer(objectives, trained))
     if any_generalist:
-        tables["The generalists, trained on `mixed`"] = generalists(objectives, trained)
-    if any_specialist:
-        tables["Share of the oracle's advantage over the best rule that does not read the flow"] = shares(
-            objectives, trained
-        )
-        tables["Trained at p (rows), tested at p (columns)"] = transfer(objectives, trained)
-    for title, lines in tables.items():
-        print(f"### {title}\n", *lines, "", sep="\n")
+        print_table("The generalists, trained on `mixed`", generalists(objectives, trained))
+
+
+def print_table(title: str, lines: list[str]) -> None:
+    """With its heading, as Markdown."""
+    print(f"### {title}\n", *lines, "", sep="\n")
 
 
 def specialists(

@@ -12,6 +12,7 @@ others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained
 """
 
 import ast
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,14 @@ def read_settings(name: str) -> dict[str, Any]:
         kind = settings["memory"].get("kind") if isinstance(settings["memory"], dict) else settings["memory"]
         if kind not in MEMORIES:
             raise SettingsError(f"{path} says kind: {kind!r} under 'memory'; {nearest(str(kind), MEMORIES)}")
+    patiences = settings.get("patiences", [0.0])
+    if not (isinstance(patiences, list) and patiences and all(_is_patience(patience) for patience in patiences)):
+        raise SettingsError(f"{path} says patiences: {patiences!r}; write ticks from 0 up, for example [0.15, 0.3]")
     return dict(settings)
+
+
+def _is_patience(number: object) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0.0 <= number < math.inf
 
 
 def parse_fields(settings: Iterable[str]) -> dict[str, Any]:

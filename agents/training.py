@@ -122,7 +122,8 @@ def train(
     best: npt.NDArray[np.float64] | None = None
     # The best patience is chosen in the end; until then weights are compared with a middling one, not with none: what
     # quotes well while it moves all the time need not do so when it stands.
-    judged = dataclasses.replace(run, patience=_patiences(run)[len(_patiences(run)) // 2])
+    patiences = sorted(_patiences(run))
+    judged = dataclasses.replace(run, patience=patiences[len(patiences) // 2])
 
     def keep_if_best(steps_done: int, sessions: Sessions) -> None:
         nonlocal best
@@ -169,8 +170,9 @@ def settle_patience(folder: Path, run: Run, sessions: int = HELD_OUT_SESSIONS) -
 
 
 def _patiences(run: Run) -> Sequence[float]:
-    """[ticks] Those that the run may have, from the smallest up."""
-    return sorted(run.settings.get("patiences", PATIENCES))
+    """[ticks] Those that the run may have."""
+    patiences: Sequence[float] = run.settings.get("patiences", PATIENCES)
+    return patiences
 
 
 def write_run(folder: Path, run: Run) -> None:

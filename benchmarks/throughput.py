@@ -30,7 +30,7 @@ from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
 
-BATCH = 256
+BATCH, LARGE_BATCH = 256, 4096
 SETTINGS = read_settings("ppo-mixed")  # of `python train.py`
 LEARNING = SETTINGS[ALGORITHM_PART]
 TORCH_THREADS = 2
@@ -97,12 +97,12 @@ def kernel_rates(steps: int) -> tuple[float, float]:
     return BATCH * steps / taken, events / taken
 
 
-def vector_rate(steps: int) -> float:
+def vector_rate(steps: int, markets: int = BATCH, threads: int = 1) -> float:
     """Agent steps per second of `gymnasium.make_vec`."""
-    environment = gymnasium.make_vec("MarketMaking-v0", num_envs=BATCH)
+    environment = gymnasium.make_vec("MarketMaking-v0", num_envs=markets, threads=threads)
     environment.reset(seed=0)
-    actions = quotes(BATCH)
-    return BATCH * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
+    actions = quotes(markets)
+    return markets * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
 
 
 def single_rate(name: str, steps: int) -> float:
@@ -158,6 +158,10 @@ def main(quick: bool = False) -> None:
     next(progress)
     vector = [vector_rate(steps) for _ in range(turns + 1)][1:]
     next(progress)
+    few = steps * BATCH // LARGE_BATCH
+    two_threads, one_thread, threads_ratio = in_turns(
+        lambda: vector_rate(few, LARGE_BATCH, threads=2), lambda: vector_rate(few, LARGE_BATCH), turns
+    )
     ours, cartpole, single_ratio = in_turns(
         lambda: single_rate("MarketMaking-v0", 50 * steps), lambda: single_rate("CartPole-v1", 50 * steps), turns
     )
@@ -177,6 +181,9 @@ def main(quick: bool = False) -> None:
     table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")
     table.add_row(f"agent steps/s, compiled core, {BATCH} markets", f"{agent_steps:,.0f}", "1,000,000")
     table.add_row(f"agent steps/s, make_vec, {BATCH} markets", f"{statistics.median(vector):,.0f}", "1,000,000")
+    table.add_row(f"agent steps/s, make_vec, {LARGE_BATCH} markets", f"{one_thread:,.0f}", "")
+    table.add_row("the same, threads=2", f"{two_threads:,.0f}", "")
+    table.add_row("  ratio", f"{threads_ratio:.2f}", "")
     table.add_row("steps/s, gymnasium.make, one market", f"{ours:,.0f}", "")
     table.add_row("steps/s, gymnasium.make, CartPole", f"{cartpole:,.0f}", "")
     table.add_row("  ratio", f"{single_ratio:.0%}", "40%")

@@ -93,13 +93,12 @@ class Markets:
     """
 
     def __init__(self, config: MarketConfig, n: int, fill_rows: int = 0, path_rows: int = 0, threads: int = 1) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-            raise ConfigurationError(f"threads={threads!r} came, a number of threads was wanted; write 1 or more")
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
         self.records["rules"] = config.to_rules()
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
-        borders = np.arange(min(int(threads), n) + 1) * n // min(int(threads), n)
+        n_shares = min(check_count("threads", threads, "threads"), n)
+        borders = np.arange(n_shares + 1) * n // n_shares
         self._shares = [slice(first, end) for first, end in itertools.pairwise(borders)]
 
     def __len__(self) -> int:
@@ -198,6 +197,17 @@ class Markets:
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.face)
+
+
+def check_count(name: str, number: Any, of: str) -> int:
+    """The argument `name`, a number of what one at least is needed of.
+
+    Raises:
+        ConfigurationError: if it is not.
+    """
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise ConfigurationError(f"{name}={number!r} came, a number of {of} was wanted; write 1 or more")
+    return int(number)
 
 
 def check_record(record: Any) -> int:

@@ -16,9 +16,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import ConfigurationError, configure
+from mm_gym.config import configure
 from mm_gym.core.layout import InformedKind, Outcome
-from mm_gym.markets import INFO_COLUMNS, Markets, observation_space
+from mm_gym.markets import INFO_COLUMNS, Markets, check_count, observation_space
 
 SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
@@ -62,8 +62,7 @@ class MarketMakingVecEnv(VecEnv):
         threads: int = 1,
         **fields: Any,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
-            raise ConfigurationError(f"num_envs={num_envs!r} came, a number of markets was wanted; write 1 or more")
+        num_envs = check_count("num_envs", num_envs, "markets")
         self.config = configure(regime, **fields)
         self.render_mode = None
         self.reward_scale = float(reward_scale)
@@ -71,14 +70,14 @@ class MarketMakingVecEnv(VecEnv):
         self.staggered = bool(staggered)
         self.unwinding_time = float(unwinding_time)
         self._dialect = check_dialect(action)
-        self._markets = Markets(self.config, int(num_envs), threads=threads)
+        self._markets = Markets(self.config, num_envs, threads=threads)
         if self.without_luck:
             self._markets.count_luck(self.config.inventory_penalty * self.unwinding_time)
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
         self._started_at = time.time()
-        super().__init__(int(num_envs), observation_space(), action_space(self._dialect))
+        super().__init__(num_envs, observation_space(), action_space(self._dialect))
 
     def reset(self) -> npt.NDArray[np.float32]:
         """Start a session in every market, with the seeds of the last `seed()`, or else the next of its generator."""

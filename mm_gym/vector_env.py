@@ -19,6 +19,7 @@ from mm_gym.markets import (
     Markets,
     Recorded,
     Snapshot,
+    check_count,
     check_record,
     observation_space,
 )
@@ -61,9 +62,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         threads: int = 1,
         **fields: Any,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
-            raise ConfigurationError(f"num_envs={num_envs!r} came, a number of markets was wanted; write 1 or more")
-        self.num_envs = int(num_envs)
+        self.num_envs = check_count("num_envs", num_envs, "markets")
         self.config = configure(regime, **fields)
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _autoreset_mode(autoreset_mode)

@@ -233,6 +233,17 @@ def test_two_processes_judge_a_policy_as_one_does() -> None:
     assert np.ptp(alone.objective) > 0.0
 
 
+@pytest.mark.parametrize("patiences", ["[]", "0.3", "[0.3, -0.1]", "[much]", "[true]", "[.inf]"])
+def test_patiences_that_nobody_can_have_are_refused_before_a_training(tmp_path: Path, patiences: str) -> None:
+    path = tmp_path / "settings.yml"
+    text = (ROOT / "agents/hyperparameters/ppo.yml").read_text()
+    path.write_text(f"{text}\npatiences: [0.15, 0.3]\n")
+    assert read_settings(str(path))["patiences"] == [0.15, 0.3]
+    path.write_text(f"{text}\npatiences: {patiences}\n")
+    with pytest.raises(SettingsError, match="write ticks from 0 up"):
+        read_settings(str(path))
+
+
 def test_a_later_policy_is_kept_unless_it_is_clearly_worse() -> None:
     generator = np.random.default_rng(0)
     best = generator.normal(0.0, 100.0, 400)
