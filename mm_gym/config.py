@@ -419,6 +419,8 @@ def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
     rules["reward"] = RewardKind[config.reward.upper()]
     rules["taker_size_log_miss"] = _log_miss(config.taker_size)
     rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
+    rules["taker_size_miss"] = 1.0 - 1.0 / config.taker_size
+    rules["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
     rules["maker_size_log_miss"] = _log_miss(config.maker_size)
     with np.errstate(divide="ignore"):
         rules["maker_gap"] = 1.0 / (

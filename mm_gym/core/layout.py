@@ -199,6 +199,8 @@ RULES = _record(
         ("taker_tolerance", "f8"),
         ("taker_size_log_miss", "f8"),
         ("naive_size_log_miss", "f8"),
+        ("taker_size_miss", "f8"),  # chance of one lot more, of an order that has come so far
+        ("naive_size_miss", "f8"),
         ("signal_threshold", "f8"),
         ("informed_price_limit", "i8"),
         ("mixed", "i8"),

@@ -20,7 +20,7 @@ stream: their fills are no luck.
 import math
 
 from mm_gym.core.book import lots_ahead, price_key
-from mm_gym.core.kernel import kernel
+from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import ASK, BID, NO_ORDER, InformedKind, TakerKind
 from mm_gym.core.quotes import current_mid
 from mm_gym.core.takers import acting_signal, justified_price
@@ -57,16 +57,26 @@ def _mispricing(market, foreseen):
     return inventory * (market.mid - foreseen) + market.luck.inventory_price * inventory**2
 
 
-@kernel
+@hot_kernel
 def expect_fills(market, seconds):
     """Take away what the agent's quotes could expect of so many seconds, in which the book stands as it is."""
+    rules = market.rules
+    longest = rules.taker_size_miss
+    if market.flow.informed_kind == InformedKind.NAIVE:
+        longest = max(longest, rules.naive_size_miss)
     for side in range(2):
         slot = market.quotes.slot[side]
-        if slot != NO_ORDER:
-            lots = seconds * _fill_rate(market, side, slot, seconds)
-            if lots > 0.0:
-                price = float(price_key(side, market.book.orders[slot].key))
-                _count(market, side, -lots, price, market.account.inventory, market.efficient_price, market.signal)
+        # Where all take one lot, one behind others has nothing to expect: most moments are such.
+        if slot != NO_ORDER and (longest > 0.0 or not _stands_behind(market.book, side, slot)):
+            _expect(market, side, slot, seconds)
+
+
+@kernel
+def _expect(market, side, slot, seconds):
+    lots = seconds * _fill_rate(market, side, slot, seconds)
+    if lots > 0.0:
+        price = float(price_key(side, market.book.orders[slot].key))
+        _count(market, side, -lots, price, market.account.inventory, market.efficient_price, market.signal)
 
 
 @kernel
@@ -96,17 +106,11 @@ def _fill_rate(market, side, slot, seconds):
     flow = market.flow
     order = market.book.orders[slot]
     naive = flow.informed_kind == InformedKind.NAIVE
-    if (
-        rules.taker_size_log_miss == -math.inf
-        and (not naive or rules.naive_size_log_miss == -math.inf)
-        and _stands_behind(market.book, side, slot)
-    ):
-        return 0.0  # those who take one lot take another's: most moments are such, so nothing else is looked at
     ahead = _lots_before(market.book, side, slot)
     price = float(price_key(side, order.key))
     buyers = side == ASK
-    likely = _expected_lots(rules.taker_size_log_miss, ahead, order.lots)
-    shown = _expected_lots(rules.naive_size_log_miss, ahead, order.lots) if naive else likely
+    likely = _expected_lots(rules.taker_size_miss, ahead, order.lots)
+    shown = _expected_lots(rules.naive_size_miss, ahead, order.lots) if naive else likely
     if likely <= 0.0 and shown <= 0.0:
         return 0.0
     # Those who know nothing: an exponential tolerance beyond the mid, and the side that the imbalance favours.
@@ -134,7 +138,7 @@ def _fill_rate(market, side, slot, seconds):
     return rules.taker_rate * rate
 
 
-@kernel
+@hot_kernel
 def _stands_behind(book, side, slot):
     """Whether any lot trades before this order."""
     order = book.orders[slot]
@@ -154,14 +158,13 @@ def _lots_before(book, side, slot):
 
 
 @kernel
-def _expected_lots(log_miss, ahead, lots):
+def _expected_lots(miss, ahead, lots):
     """Of an order of so many lots with others ahead, those that a taker of geometric size is expected to trade.
 
-    A size exceeds k lots with chance exp(log_miss k).
+    A size exceeds k lots with chance miss^k.
     """
-    if log_miss == -math.inf:
-        return 1.0 if ahead == 0 else 0.0
-    return math.exp(log_miss * ahead) * math.expm1(log_miss * lots) / math.expm1(log_miss)
+    reached = miss**ahead
+    return reached if lots == 1 else reached * (1.0 - miss**lots) / (1.0 - miss)
 
 
 @kernel
