@@ -11,12 +11,12 @@ from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import configure
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
-    INFO_COLUMNS,
     PATH_ROWS_PER_FILL,
     Markets,
     Recorded,
     Snapshot,
     check_record,
+    info_of,
     observation_space,
 )
 from mm_gym.render import check_render_mode, ladder
@@ -119,7 +119,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         observations, outcomes = self._markets.empty_results()
         self._markets.reset(_FIRST, [self.np_random], observations, outcomes)
         self._needs_reset = False
-        return observations[0], _info(outcomes[0].tolist())
+        return observations[0], info_of(outcomes[0].tolist())
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Quote, and live through one decision interval.
@@ -135,7 +135,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
         outcome = outcomes[0].tolist()
         self._needs_reset = outcome[Outcome.TERMINATED] > 0.0
-        return observations[0], outcome[Outcome.REWARD], self._needs_reset, False, _info(outcome)
+        return observations[0], outcome[Outcome.REWARD], self._needs_reset, False, info_of(outcome)
 
     def render(self) -> str | None:
         """The ladder as text, with `render_mode="ansi"`; None without a render mode."""
@@ -164,7 +164,3 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
-
-
-def _info(outcome: list[float]) -> dict[str, Any]:
-    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}

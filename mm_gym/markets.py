@@ -38,6 +38,11 @@ INFO_COLUMNS: dict[str, tuple[Outcome, type]] = {
 """What `info` holds: the column of the core's report and the Python type."""
 
 
+def info_of(outcome: list[float]) -> dict[str, Any]:
+    """The `info` of one market, of the row that the core reported."""
+    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}
+
+
 def observation_space() -> spaces.Box:
     """The space of one market's observation; columns as in `OBSERVATION_NAMES`."""
     low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T

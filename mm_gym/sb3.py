@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import configure
 from mm_gym.core.layout import InformedKind, Outcome
-from mm_gym.markets import INFO_COLUMNS, Markets, check_count, observation_space
+from mm_gym.markets import Markets, check_count, info_of, observation_space
 
 SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
@@ -175,7 +175,7 @@ class MarketMakingVecEnv(VecEnv):
         self._returns[chosen] = 0.0
         self._lots_held[chosen] = 0.0
         for market in chosen:
-            self.reset_infos[market] = _info(outcomes[market])
+            self.reset_infos[market] = info_of(outcomes[market].tolist())
 
     def _advance(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         observations, outcomes = self._markets.step(offsets)
@@ -197,7 +197,7 @@ class MarketMakingVecEnv(VecEnv):
         record = self._markets.records[market]
         account = record["account"]
         decisions = int(record["steps"])
-        info = _info(outcome)
+        info = info_of(outcome.tolist())
         info["TimeLimit.truncated"] = False  # the close settles the position: nothing is left to bootstrap
         info["terminal_observation"] = observation.copy()
         info["episode"] = {
@@ -213,7 +213,3 @@ class MarketMakingVecEnv(VecEnv):
             "mean_abs_inventory": float(self._lots_held[market]) / decisions,
         }
         return info
-
-
-def _info(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
-    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}
