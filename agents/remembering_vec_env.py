@@ -29,11 +29,16 @@ class RememberingVecEnv(VecEnvWrapper):
         """One decision in every market; one whose session ends starts the next, and has forgotten the last."""
         observations, rewards, ended, infos = self.venv.step_wait()
         chosen = np.flatnonzero(ended)
-        if len(chosen):
-            last = np.stack([infos[market]["terminal_observation"] for market in chosen])
-            for market, row in zip(chosen, remember(last, self._memory[chosen])[0], strict=True):
-                infos[market]["terminal_observation"] = row
-        shown, self._memory = remember(observations, self._memory, ended)
+        # The last observations of sessions that have ended go along below the others: one call for all.
+        last = [infos[market]["terminal_observation"][None] for market in chosen]
+        shown, memory = remember(
+            np.concatenate([observations, *last]),
+            np.concatenate([self._memory, self._memory[chosen]]),
+            np.concatenate([ended, np.zeros(len(chosen), np.bool_)]),
+        )
+        shown, of_ended, self._memory = shown[: self.num_envs], shown[self.num_envs :], memory[: self.num_envs]
+        for market, row in zip(chosen, of_ended, strict=True):
+            infos[market]["terminal_observation"] = row
         return shown, rewards, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
