@@ -8,22 +8,13 @@ import dataclasses
 import difflib
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.core.layout import (
-    FEATURE_HALF_LIVES,
-    MAKER_DISTANCES,
-    MARKET_ORDERS,
-    QUOTES_IN_FLIGHT,
-    RULES,
-    VOLATILITY_HALF_LIFE,
-    InformedKind,
-    Makers,
-    RewardKind,
-)
+from mm_gym.coefficients import by_distance, to_rules
+from mm_gym.core.layout import MAKER_DISTANCES, MARKET_ORDERS, QUOTES_IN_FLIGHT
 from mm_gym.regimes import REGIMES
 
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
@@ -180,7 +171,7 @@ class MarketConfig:
 
     def to_rules(self) -> np.ndarray[Any, Any]:
         """The same in the form in which the kernels use it: an array of shape () of `layout.RULES`."""
-        return _to_rules(self)
+        return to_rules(self)
 
 
 FIELD_NAMES = tuple(field.name for field in fields(MarketConfig))
@@ -359,7 +350,7 @@ def _check_makers(config: MarketConfig) -> None:
                 )
         arrivals = np.array(config.limit_order_rates)
         with np.errstate(divide="ignore", invalid="ignore"):
-            resting = float(np.nansum(arrivals / _by_distance(config.cancel_rates)[: len(arrivals)]))
+            resting = float(np.nansum(arrivals / by_distance(config.cancel_rates)[: len(arrivals)]))
         what = "limit_order_rates with cancel_rates"
     elif config.makers == "anchored":
         resting = config.maker_rate / config.maker_cancel_rate
@@ -371,95 +362,3 @@ def _check_makers(config: MarketConfig) -> None:
             f"{what} keeps about {resting:.0f} orders a side in a book with room for {MARKET_ORDERS // 2}; write a "
             f"ratio of arrivals to cancellations of at most {MARKET_ORDERS // 4}"
         )
-
-
-def _value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
-    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta s dt + sigma dW.
-
-    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2 / kappa,
-    Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
-    """
-    x = kappa * dt
-    decay = math.exp(-x)
-    lost = -math.expm1(-x)
-    signal_noise = math.sqrt(-math.expm1(-2.0 * x))
-    # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
-    variance = (2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay) / kappa**2
-    shared = lost * lost / kappa / signal_noise
-    own = beta * beta * max(0.0, variance - shared * shared) + sigma * sigma * dt
-    return {
-        "signal_decay": decay,
-        "signal_noise": signal_noise,
-        "value_per_signal": beta * lost / kappa,
-        "value_signal_noise": beta * shared,
-        "value_own_noise": math.sqrt(own),
-    }
-
-
-def _log_miss(mean_size: float) -> float:
-    return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
-
-
-def _to_rules(config: MarketConfig) -> np.ndarray[Any, Any]:
-    rules = np.zeros((), dtype=RULES)
-    for name in cast(tuple[str, ...], RULES.names):
-        if name in FIELD_NAMES and name not in _CHOICES:
-            rules[name] = getattr(config, name)
-    if config.makers == "zero_intelligence":
-        _tabulate_distances(config, rules)
-    for name, value in _value_coefficients(
-        config.signal_decay_rate, config.signal_drift, config.volatility, config.value_interval
-    ).items():
-        rules[name] = value
-    rules["warm_up_steps"] = round(config.warm_up / config.decision_interval)
-    rules["edge_per_signal"] = config.edge_per_signal
-    rules["informed_kind"] = InformedKind[config.informed_kind.upper()]
-    rules["mixed"] = config.mixed
-    rules["makers"] = Makers[config.makers.upper()]
-    rules["reward"] = RewardKind[config.reward.upper()]
-    rules["taker_size_log_miss"] = _log_miss(config.taker_size)
-    rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
-    rules["taker_size_miss"] = 1.0 - 1.0 / config.taker_size
-    rules["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
-    rules["maker_size_log_miss"] = _log_miss(config.maker_size)
-    with np.errstate(divide="ignore"):
-        rules["maker_gap"] = 1.0 / (
-            2.0 * rules["maker_rate"] + rules["maker_cancel_rate"] * np.arange(MARKET_ORDERS + 1)
-        )
-    _scale_features(config, rules)
-    return rules
-
-
-def _by_distance(rates: tuple[float, ...]) -> np.ndarray[Any, Any]:
-    """Rates at every distance, the last given holding at all larger ones."""
-    return np.array(rates)[np.minimum(np.arange(MAKER_DISTANCES), len(rates) - 1)]
-
-
-def _tabulate_distances(config: MarketConfig, rules: np.ndarray[Any, Any]) -> None:
-    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for cancellations."""
-    arrivals = np.zeros(MAKER_DISTANCES)
-    arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
-    cancels = _by_distance(config.cancel_rates)
-    rules["maker_rate"] = arrivals.sum()
-    rules["maker_cancel_rate"] = cancels.max()
-    rules["limit_order_share"] = np.cumsum(arrivals) / arrivals.sum()
-    # The last share that is reached has to be one, whatever rounding says: draws are below one.
-    rules["limit_order_share"][len(config.limit_order_rates) - 1 :] = 1.0
-    rules["cancel_share"] = cancels / cancels.max()
-
-
-def _scale_features(config: MarketConfig, rules: np.ndarray[Any, Any]) -> None:
-    """Fixed scales that bring each feature to about one: its standard deviation in noise flow, where it is known."""
-    lots = config.taker_size
-    for index, half_life in enumerate(FEATURE_HALF_LIVES):
-        memory = half_life / math.log(2.0)
-        rules["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
-        arrivals = max(1.0, config.taker_rate * memory / 2.0)
-        rules["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
-        typical_move = config.volatility * math.sqrt(memory / 2.0)
-        rules["move_scale"][index] = 1.0 / max(1.0, typical_move)
-    middle = max(1.0, config.taker_rate * FEATURE_HALF_LIVES[1] / math.log(2.0))
-    rules["activity_scale"] = 1.0 / (lots * middle)
-    rules["queue_scale"] = 1.0 / (10.0 * config.maker_size)
-    rules["volatility_decay"] = 0.5 ** (config.decision_interval / VOLATILITY_HALF_LIFE)
-    rules["volatility_scale"] = 1.0 / max(config.volatility, 1e-9)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy.integrate import dblquad, quad
 
-from mm_gym.config import _value_coefficients
+from mm_gym.coefficients import value_coefficients
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets
 from tests.core.laboratory import FLOW_REGIMES, assert_agrees, start, started, step
@@ -43,7 +43,7 @@ def _integrated(x: float) -> tuple[float, float, float, float]:
 @pytest.mark.parametrize("sigma", [0.0, 0.6])
 def test_the_transition_has_the_integrated_mean_and_covariance(x: float, kappa: float, sigma: float) -> None:
     beta, dt = 0.11, x / kappa
-    step_of = _value_coefficients(kappa, beta, sigma, dt)
+    step_of = value_coefficients(kappa, beta, sigma, dt)
     mean, signal_variance, covariance, variance = _integrated(x)
     mean, covariance, variance = mean / kappa, covariance / kappa, variance / kappa**2
 

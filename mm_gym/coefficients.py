@@ -1,0 +1,117 @@
+"""A configuration as the numbers that steer the core: one record of `layout.RULES`.
+
+What can be reckoned once is reckoned here, and not at every event: transitions of the price and its signal over one
+interval, mean times between events, scales of the observation's columns.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mm_gym.core.layout import (
+    FEATURE_HALF_LIVES,
+    MAKER_DISTANCES,
+    MARKET_ORDERS,
+    RULES,
+    VOLATILITY_HALF_LIFE,
+    InformedKind,
+    Makers,
+    RewardKind,
+)
+
+if TYPE_CHECKING:
+    from mm_gym.config import MarketConfig
+
+
+def to_rules(config: "MarketConfig") -> np.ndarray[Any, Any]:
+    """The configuration as an array of shape () of `layout.RULES`."""
+    rules = np.zeros((), dtype=RULES)
+    for name, value in config.to_dict().items():
+        if name in cast(tuple[str, ...], RULES.names) and not isinstance(value, str):
+            rules[name] = value
+    if config.makers == "zero_intelligence":
+        _tabulate_distances(config, rules)
+    for name, value in value_coefficients(
+        config.signal_decay_rate, config.signal_drift, config.volatility, config.value_interval
+    ).items():
+        rules[name] = value
+    rules["warm_up_steps"] = round(config.warm_up / config.decision_interval)
+    rules["edge_per_signal"] = config.edge_per_signal
+    rules["informed_kind"] = InformedKind[config.informed_kind.upper()]
+    rules["mixed"] = config.mixed
+    rules["makers"] = Makers[config.makers.upper()]
+    rules["reward"] = RewardKind[config.reward.upper()]
+    rules["taker_size_log_miss"] = _log_miss(config.taker_size)
+    rules["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
+    rules["taker_size_miss"] = 1.0 - 1.0 / config.taker_size
+    rules["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
+    rules["maker_size_log_miss"] = _log_miss(config.maker_size)
+    with np.errstate(divide="ignore"):
+        rules["maker_gap"] = 1.0 / (
+            2.0 * rules["maker_rate"] + rules["maker_cancel_rate"] * np.arange(MARKET_ORDERS + 1)
+        )
+    _scale_features(config, rules)
+    return rules
+
+
+def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
+    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta s dt + sigma dW.
+
+    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2 / kappa,
+    Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
+    """
+    x = kappa * dt
+    decay = math.exp(-x)
+    lost = -math.expm1(-x)
+    signal_noise = math.sqrt(-math.expm1(-2.0 * x))
+    # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
+    variance = (2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay) / kappa**2
+    shared = lost * lost / kappa / signal_noise
+    own = beta * beta * max(0.0, variance - shared * shared) + sigma * sigma * dt
+    return {
+        "signal_decay": decay,
+        "signal_noise": signal_noise,
+        "value_per_signal": beta * lost / kappa,
+        "value_signal_noise": beta * shared,
+        "value_own_noise": math.sqrt(own),
+    }
+
+
+def _log_miss(mean_size: float) -> float:
+    return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
+
+
+def by_distance(rates: tuple[float, ...]) -> np.ndarray[Any, Any]:
+    """Rates at every distance, the last given holding at all larger ones."""
+    return np.array(rates)[np.minimum(np.arange(MAKER_DISTANCES), len(rates) - 1)]
+
+
+def _tabulate_distances(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> None:
+    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for cancellations."""
+    arrivals = np.zeros(MAKER_DISTANCES)
+    arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
+    cancels = by_distance(config.cancel_rates)
+    rules["maker_rate"] = arrivals.sum()
+    rules["maker_cancel_rate"] = cancels.max()
+    rules["limit_order_share"] = np.cumsum(arrivals) / arrivals.sum()
+    # The last share that is reached has to be one, whatever rounding says: draws are below one.
+    rules["limit_order_share"][len(config.limit_order_rates) - 1 :] = 1.0
+    rules["cancel_share"] = cancels / cancels.max()
+
+
+def _scale_features(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> None:
+    """Fixed scales that bring each feature to about one: its standard deviation in noise flow, where it is known."""
+    lots = config.taker_size
+    for index, half_life in enumerate(FEATURE_HALF_LIVES):
+        memory = half_life / math.log(2.0)
+        rules["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
+        arrivals = max(1.0, config.taker_rate * memory / 2.0)
+        rules["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
+        typical_move = config.volatility * math.sqrt(memory / 2.0)
+        rules["move_scale"][index] = 1.0 / max(1.0, typical_move)
+    middle = max(1.0, config.taker_rate * FEATURE_HALF_LIVES[1] / math.log(2.0))
+    rules["activity_scale"] = 1.0 / (lots * middle)
+    rules["queue_scale"] = 1.0 / (10.0 * config.maker_size)
+    rules["volatility_decay"] = 0.5 ** (config.decision_interval / VOLATILITY_HALF_LIFE)
+    rules["volatility_scale"] = 1.0 / max(config.volatility, 1e-9)
