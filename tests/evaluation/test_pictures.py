@@ -1,0 +1,137 @@
+"""What pictures show: the sessions' own figures, reckoned anew by hand, of the markets that belong together."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from mm_gym import configure
+from mm_gym.core.layout import TakerKind
+from mm_gym.evaluation.pictures.entries import curves, distinct, market_names, representatives
+from mm_gym.evaluation.pictures.layout import render
+from mm_gym.evaluation.pictures.money import inventories, pnl_parts
+from mm_gym.evaluation.pictures.toxicity import toxicity
+from mm_gym.evaluation.report import Entry
+from mm_gym.evaluation.rollout import Sessions
+from tests.evaluation.few_sessions import sessions_of
+
+
+def test_the_toxicity_curves_are_drawn_through_the_sessions_means() -> None:
+    entries = [Entry("", "skew", sessions_of("inventory_skew", p_informed=p)) for p in (1.0, 0.0, 0.5)]
+    (drawing,) = toxicity(entries)
+    assert drawing.name == "toxicity"
+    in_order = [entries[index].sessions for index in (1, 2, 0)]
+    for panel, reference in zip(drawing.panels, _toxicity_by_hand(in_order), strict=True):
+        axes = Figure().add_subplot()
+        panel.draw(axes)
+        curves_drawn = [line.get_xydata() for line in axes.lines if len(line.get_xdata()) == 3]
+        assert len(curves_drawn) == len(reference)
+        for drawn, expected in zip(curves_drawn, reference, strict=True):
+            np.testing.assert_allclose(drawn, np.column_stack([(0.0, 0.5, 1.0), expected]), atol=1e-12)
+
+
+def _toxicity_by_hand(sweep: list[Sessions]) -> list[list[list[float]]]:
+    """For each panel, against the mid and against V: fill by fill, in plain Python."""
+    moves: dict[str, list[list[float]]] = {"mid": [], "value": []}
+    markouts: dict[str, list[list[float]]] = {"mid": [], "value": []}
+    for sessions in sweep:
+        column = sessions.horizons.index(50.0)
+        for name, before, later in (
+            ("mid", sessions.fills["mid"], sessions.later_mid),
+            ("value", sessions.fills["efficient_price"], sessions.later_value),
+        ):
+            kept = [i for i in range(len(sessions.fills)) if not np.isnan(later[i, column])]
+            taken = {i: 1.0 if sessions.fills["side"][i] == 1 else -1.0 for i in kept}
+            moves[name].append([taken[i] * (later[i, column] - before[i]) for i in kept])
+            markouts[name].append([taken[i] * (sessions.fills["price"][i] - later[i, column]) for i in kept])
+    pnl = [float(np.mean(sessions.final_pnl)) for sessions in sweep]
+    fills = [len(sessions.fills) / len(sessions.final_pnl) for sessions in sweep]
+    return [
+        [pnl],
+        [fills],
+        [[-a / b for a, b in zip(pnl, fills, strict=True)]],
+        [[sum(of) / len(of) for of in markouts[name]] for name in ("mid", "value")],
+        [[sum(of) / len(of) for of in moves[name]] for name in ("mid", "value")],
+        [[sum((m > 0) + 0.5 * (m == 0) for m in of) / len(of) for of in moves[name]] for name in ("mid", "value")],
+    ]
+
+
+def test_the_parts_of_the_bars_add_up_to_the_final_pnl_of_every_session() -> None:
+    sessions = sessions_of("inventory_skew", p_informed=0.5, sniping=True, maker_fee=0.25)
+    parts = pnl_parts(sessions)
+    np.testing.assert_allclose(sum(parts.values()), sessions.final_pnl, atol=1e-9)
+    by_hand = np.zeros(len(sessions))
+    for fill, session in zip(sessions.fills, sessions.fill_session, strict=True):
+        if fill["taker"] in (TakerKind.INFORMED, TakerKind.SNIPER):
+            signed = -fill["lots"] if fill["side"] == 1 else fill["lots"]
+            by_hand[session] += signed * (sessions.final_mid[session] - fill["mid"])
+    np.testing.assert_allclose(parts["informed"], by_hand, atol=1e-9)
+    assert all(np.abs(part).sum() > 0.0 for part in parts.values())
+
+
+def test_a_curve_needs_three_markets_that_differ_in_one_field_alone() -> None:
+    def entry(**fields: Any) -> Entry:
+        return Entry("", "fixed_spread", sessions_of("fixed_spread", episodes=1, session_steps=2, **fields))
+
+    shares = [entry(p_informed=p) for p in (0.9, 0.1, 0.5)]
+    slow = [entry(p_informed=0.5, latency=latency) for latency in (0.5, 1.0)]
+    assert curves(shares[:2]) == {}
+    found = curves(shares + slow)
+    assert {field: [curve.values for curve in of] for field, of in found.items()} == {
+        "p_informed": [[0.1, 0.5, 0.9]],
+        "latency": [[0.0, 0.5, 1.0]],
+    }
+    assert list(found) == ["p_informed", "latency"]
+    sniped = [entry(p_informed=0.5, latency=latency, sniping=True) for latency in (0.0, 0.5, 1.0)]
+    assert [curve.name for curve in curves(shares + slow + sniped)["latency"]] == [
+        "fixed_spread, p = 0.5",
+        "fixed_spread, p = 0.5, sniping",
+    ]
+    again = Entry("another label", "fixed_spread", shares[0].sessions)
+    assert distinct([*shares, again]) == shares
+
+
+def test_markets_are_named_by_what_sets_them_apart() -> None:
+    configs = [
+        configure("noise"),
+        configure("noise", latency=0.5),
+        configure("informed", p_informed=0.0),
+        configure("informed", p_informed=0.4, informed_kind="decoy"),
+        configure("imbalanced", imbalance=0.4, sniping=True),
+    ]
+    assert market_names(configs) == [
+        "noise",
+        "noise, latency = 0.5",
+        "informed, p = 0",
+        "informed, p = 0.4, informed_kind = decoy",
+        "imbalanced, sniping",
+    ]
+    # What all have in common sets none apart.
+    assert market_names([configure("noise", latency=1.0), configure("imbalanced", latency=1.0)]) == [
+        "noise",
+        "imbalanced",
+    ]
+
+
+def test_representatives_show_each_regime_and_the_end_of_a_sweep_before_its_middle() -> None:
+    markets = [configure("noise"), *(configure("informed", p_informed=p) for p in (0.0, 0.2, 0.5, 0.8, 1.0))]
+    markets += [configure("noise", latency=latency) for latency in (0.1, 2.0)]
+    sessions = [sessions_of("fixed_spread", episodes=1, **_fields(config)) for config in markets]
+    entries = [Entry("", "fixed_spread", result) for result in sessions]
+    for limit, chosen in {2: [0, 5], 4: [0, 3, 5, 7], 8: range(8), 20: range(8)}.items():
+        assert representatives(entries, limit) == [entries[index] for index in chosen]
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ("regime", "p_informed", "latency")} | {"session_steps": 2}
+
+
+def test_drawing_neither_follows_nor_changes_matplotlibs_settings() -> None:
+    entry = Entry("fixed_spread", "fixed_spread", sessions_of("fixed_spread", episodes=2, session_steps=10))
+    (drawing,) = inventories([entry])
+    plain = render(drawing)
+    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30.0}):
+        own = dict(matplotlib.rcParams)
+        assert render(drawing) == plain
+        assert dict(matplotlib.rcParams) == own
