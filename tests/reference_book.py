@@ -4,10 +4,13 @@ Each side is a dictionary from price to the queue of orders there, oldest first;
 Nothing here is fast and nothing is clever. The methods are those of `mm_gym.LimitOrderBook`.
 """
 
-from typing import Literal
+from typing import Any, Literal
+
+from mm_gym import LimitOrderBook
 
 Side = Literal["bid", "ask"]
 Fill = tuple[int, int, int]
+SIDES: tuple[Side, Side] = ("bid", "ask")
 
 
 class ReferenceBook:
@@ -105,3 +108,13 @@ class ReferenceBook:
             del self.where[order_id]
         if not queue:
             del self.queues[side][price]
+
+
+def everything(book: LimitOrderBook | ReferenceBook) -> dict[str, Any]:
+    """All that can be asked of a book."""
+    return {
+        "best": (book.best_bid, book.best_ask),
+        "orders": len(book),
+        **{f"{side} levels": book.levels(side) for side in SIDES},
+        **{(side, price): book.queue(side, price) for side in SIDES for price, _ in book.levels(side)},
+    }
