@@ -27,7 +27,7 @@ from agents.ppo import read_run
 from agents.tuned import best_rule, read_tuned
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import Cell, run_cells
-from mm_gym.evaluation.statistics import Estimate, difference, mean, of_sums
+from mm_gym.evaluation.statistics import Estimate, mean, of_sums
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 OTHER_REGIMES = ("imbalanced", "naive_informed", "mixed")
@@ -111,37 +111,40 @@ def specialists(
     for market, here in objectives.items():
         rule = f"{best_rule(market).agent}:tuned"
         runs = _trained_in(trained, market)
-        rows = {Path(run).name: [run] for run in runs} | ({f"all {len(runs)} seeds": runs} if len(runs) > 1 else {})
-        for name, chosen in rows.items():
-            gains = np.stack([here[run] - here[rule] for run in chosen])
+        for name, chosen in _alone_and_together(runs).items():
             table += _row(
                 _name(market),
                 rule.removesuffix(":tuned"),
                 f"{here[rule].mean():.1f}",
                 name,
                 f"{np.mean([here[run] for run in chosen]):.1f}",
-                str(mean(gains[0]) if len(chosen) == 1 else over_seeds_and_sessions(gains)),
+                _gain(here, chosen, rule),
                 f"{np.mean([fills[run, market] for run in chosen]):.0f}",
             )
     return table
 
 
 def generalists(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str, MarketConfig]) -> list[str]:
-    """Each generalist less the best tuned rule, which is told the market, and less `UNTOLD_FILTER`, market by market;
-    and less each single rule on the average over all."""
-    runs = [run for run, config in trained.items() if config.mixed]
-    names = [Path(run).name for run in runs]
-    headers = [f"{name} less {other} [95 %]" for name in names for other in ("it", "the untold filter")]
-    table = _table("market", "best tuned rule", *headers)
+    """A column for each generalist, and one for all training seeds together: less the best tuned rule, which is told
+    the market, and less `UNTOLD_FILTER`, market by market; and less each single rule on the average over all."""
+    groups = _alone_and_together([run for run, config in trained.items() if config.mixed])
+    columns = [f"{name} [95 %]" for name in groups]
+    table = _table("market", "best tuned rule, less which", *columns)
     for market, here in objectives.items():
         rule = f"{best_rule(market).agent}:tuned"
-        cells = [str(difference(here[run], here[other])) for run in runs for other in (rule, UNTOLD_FILTER)]
-        table += _row(_name(market), rule.removesuffix(":tuned"), *cells)
-    table += ["", *_table("on the average over these markets less", *(f"{Path(run).name} [95 %]" for run in runs))]
+        table += _row(
+            _name(market), rule.removesuffix(":tuned"), *(_gain(here, runs, rule) for runs in groups.values())
+        )
+    table += ["", *_table("market", "", *columns)]
+    for market, here in objectives.items():
+        gains = (_gain(here, runs, UNTOLD_FILTER) for runs in groups.values())
+        table += _row(_name(market), f"less {UNTOLD_FILTER}", *gains)
     rules = (*_tuned_rules(), UNTOLD_FILTER)
-    means = {agent: _over_markets(objectives, agent) for agent in (*rules, *runs)}
+    agents = (*rules, *itertools.chain(*groups.values()))
+    means = {agent: _over_markets(objectives, agent) for agent in agents}
+    table += ["", *_table("on the average over these markets less", *columns)]
     for rule in rules:
-        table += _row(rule, *(str(difference(means[run], means[rule])) for run in runs))
+        table += _row(rule, *(_gain(means, runs, rule) for runs in groups.values()))
     return table
 
 
@@ -177,6 +180,18 @@ def transfer(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str
             ]
             table += _row(f"{share:g} ({len(runs)} seeds)", *map(str, cells))
     return table
+
+
+def _alone_and_together(runs: list[str]) -> dict[str, list[str]]:
+    """Each run by its name, and all of them."""
+    together = {f"all {len(runs)} seeds": runs} if len(runs) > 1 else {}
+    return {Path(run).name: [run] for run in runs} | together
+
+
+def _gain(objectives: Objectives, runs: list[str], rule: str) -> str:
+    """What the runs earn more than the rule, on the mean; of several seeds with an interval over both."""
+    gains = np.stack([objectives[run] - objectives[rule] for run in runs])
+    return str(mean(gains[0]) if len(runs) == 1 else over_seeds_and_sessions(gains))
 
 
 def over_seeds_and_sessions(objectives: npt.NDArray[np.float64]) -> Estimate:

@@ -60,13 +60,19 @@ def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filt
         for market, shift in ((INFORMED, 0.0), (configure("noise"), 30.0))
     }
     lines = generalists(table, {"runs/g": configure("mixed"), "runs/a": INFORMED})
-    by_name = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("|")}
 
-    def figures(name: str) -> list[float]:
-        return [float(cell.split()[0]) for cell in by_name[name] if "[" in cell]
+    def figures(name: str, lines: list[str] = lines) -> list[float]:
+        rows = [line.split("|")[2:-1] for line in lines if line.startswith(f"| {name} |")]
+        return [float(cell.split()[0]) for row in rows for cell in row if "[" in cell]
 
     assert figures("informed at 0.4") == pytest.approx([-10.0, 10.0])
     assert figures("noise") == pytest.approx([20.0, 40.0])
     # On the average over both markets it earns 105.
     assert figures(UNTOLD_FILTER) == pytest.approx([25.0])
     assert figures("inventory_skew:tuned") == pytest.approx([5.0])
+    # A second seed that earns 30 more: each by itself, then both.
+    table = {market: {**here, "runs/h": here["runs/g"] + 30.0} for market, here in table.items()}
+    lines = generalists(table, {"runs/g": configure("mixed"), "runs/h": configure("mixed")})
+    assert sum(line.count("all 2 seeds [95 %]") for line in lines) == 3
+    assert figures("informed at 0.4", lines) == pytest.approx([-10.0, 20.0, 5.0, 10.0, 40.0, 25.0])
+    assert figures(UNTOLD_FILTER, lines) == pytest.approx([25.0, 55.0, 40.0])
