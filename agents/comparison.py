@@ -129,20 +129,17 @@ def generalists(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[
     the market, and less `UNTOLD_FILTER`, market by market; and less each single rule on the average over all."""
     groups = _alone_and_together([run for run, config in trained.items() if config.mixed])
     columns = [f"{name} [95 %]" for name in groups]
-    table = _table("market", "best tuned rule, less which", *columns)
-    for market, here in objectives.items():
-        rule = f"{best_rule(market).agent}:tuned"
-        table += _row(
-            _name(market), rule.removesuffix(":tuned"), *(_gain(here, runs, rule) for runs in groups.values())
-        )
-    table += ["", *_table("market", "", *columns)]
-    for market, here in objectives.items():
-        gains = (_gain(here, runs, UNTOLD_FILTER) for runs in groups.values())
-        table += _row(_name(market), f"less {UNTOLD_FILTER}", *gains)
+    table: list[str] = []
+    for told in (True, False):
+        table += _table("market", "less", *columns)
+        for market, here in objectives.items():
+            rule = f"{best_rule(market).agent}:tuned" if told else UNTOLD_FILTER
+            table += _row(_name(market), rule, *(_gain(here, runs, rule) for runs in groups.values()))
+        table += [""]
     rules = (*_tuned_rules(), UNTOLD_FILTER)
     agents = (*rules, *itertools.chain(*groups.values()))
     means = {agent: _over_markets(objectives, agent) for agent in agents}
-    table += ["", *_table("on the average over these markets less", *columns)]
+    table += _table("on the average over these markets less", *columns)
     for rule in rules:
         table += _row(rule, *(_gain(means, runs, rule) for runs in groups.values()))
     return table
