@@ -12,7 +12,7 @@ help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
 
 train: $(STAMP)  ## train PPO and compare it with the rule-based makers
-	$(BIN)/python train.py --threads 2 $(ARGS)
+	$(BIN)/python train.py --jobs 2 $(ARGS)
 
 evaluate: $(STAMP)  ## agents x regimes on paired seeds
 	$(BIN)/python evaluate.py $(ARGS)

@@ -33,7 +33,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 BATCH, LARGE_BATCH = 256, 4096
 SETTINGS = read_settings("ppo-mixed")  # of `python train.py`
 LEARNING = SETTINGS[ALGORITHM_PART]
-TORCH_THREADS = 2
+TORCH_THREADS = 1  # as `make train` has it
 HALF_SPREAD = 1.5  # [ticks] quoted throughout
 
 START = """
@@ -175,7 +175,7 @@ def main(quick: bool = False) -> None:
     next(progress, None)
 
     agent_steps, events = (statistics.median(rates) for rates in zip(*kernel, strict=True))
-    table = Table(title=f"Medians of {turns} turns; one core, PPO with {TORCH_THREADS} threads")
+    table = Table(title=f"Medians of {turns} turns; one core but where threads are named")
     for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")

@@ -158,7 +158,7 @@ def test_the_best_on_held_out_sessions_is_kept_and_quotes(tmp_path: Path) -> Non
 
 
 def test_two_processes_judge_a_policy_as_one_does() -> None:
-    """As `train.py --threads 2` has it; the model has its markets and a logger, which no process could be sent."""
+    """As `train.py --jobs 2` has it; the model has its markets and a logger, which no process could be sent."""
     run = a_run(1)
     model = agents.training.new_model(agents.training.training_markets(run), run)
     model.learn(UPDATE)
