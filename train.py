@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 import tyro
@@ -24,7 +24,7 @@ from joblib import parallel_config
 from rich.console import Console
 
 from agents import name_agent, rules_for
-from agents.ppo import Run, read_run
+from agents.ppo import RUN_FILE, Run, read_run
 from agents.settings import ALGORITHM_PART, parse_fields, read_settings, settings_name
 from agents.training import TrainingError, check_output, train
 from mm_gym import MarketConfig, configure
@@ -66,9 +66,9 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     jobs: int = 1
-    """Processes that judge what was learned."""
+    """Cores for what goes on beside PPO: torch's threads in a head start, processes that judge what was learned."""
     threads: int = 1
-    """Of torch. On two idle cores 2 is a fifth faster; on busy ones they stall, waiting for one another."""
+    """Of torch. On two idle cores 2 is an eighth faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
     """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
     env_runners: int | None = None
@@ -89,14 +89,26 @@ def main(arguments: Arguments) -> Path:
     check_output(out, arguments.resume)
     print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
     with parallel_config(n_jobs=arguments.jobs):
-        run = learn(out, run, arguments.resume, arguments.checkpoint_every)
+        try:
+            run = learn(out, run, arguments.resume, arguments.checkpoint_every)
+        except KeyboardInterrupt:  # during a head start, or for the second time
+            _stop(out)
         if run.steps_done < run.timesteps:
-            goes_on = f"python train.py --resume {shlex.quote(str(out))}"
-            print(f"Stopped after {run.steps_done:,} decisions. To go on: {goes_on}")
-            sys.exit(130)
+            _stop(out)
         compare(out, run.config)
     print(f"The run: {out}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
+
+
+def _stop(out: Path) -> NoReturn:
+    """Say how to go on, and exit as one who was interrupted does."""
+    if (out / RUN_FILE).exists():
+        goes_on = shlex.join(["python", "train.py", "--resume", str(out)])
+        print(f"Stopped after {read_run(out).steps_done:,} decisions. To go on: {goes_on}")
+    else:
+        again = shlex.join(["python", *sys.argv])
+        print(f"Stopped before the first checkpoint: nothing is kept. To start again: {again}")
+    sys.exit(130)
 
 
 def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
@@ -107,7 +119,8 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
                 raise TrainingError(
                     f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
                 )
-        return partial(train, evaluate_every=arguments.evaluate_every)
+        head_start_threads = max(arguments.threads, arguments.jobs)
+        return partial(train, evaluate_every=arguments.evaluate_every, head_start_threads=head_start_threads)
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
     try:

@@ -180,9 +180,12 @@ def transfer(objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str
 
 
 def _alone_and_together(runs: list[str]) -> dict[str, list[str]]:
-    """Each run by its name, and all of them."""
+    """Each run by its folder's name, or by its whole path where folders share a name, and all of them."""
     together = {f"all {len(runs)} seeds": runs} if len(runs) > 1 else {}
-    return {Path(run).name: [run] for run in runs} | together
+    names = [Path(run).name for run in runs]
+    if len(set(names)) < len(runs):
+        names = runs
+    return {name: [run] for name, run in zip(names, runs, strict=True)} | together
 
 
 def _gain(objectives: Objectives, runs: list[str], rule: str) -> str:

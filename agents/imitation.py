@@ -8,11 +8,14 @@ loop: the policy drives, the teacher says what it would have done there. At last
 earns, so that PPO has something to go by.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import Progress, TimeElapsedColumn
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.teachers import Teacher, TrainingMarkets
@@ -22,6 +25,7 @@ _ROUNDS = 8
 _LAST_EPOCHS = 6
 _SETTLING_EPOCHS = 4
 _BATCH, _PART = 2048, 65536
+_COLLECTING = 8.0  # passes over a lesson that take as long as to collect it
 _LEARNING_RATE = 2e-3
 _SETTLING_RATE = 5e-4
 _CRITIC_RATE = 1e-3
@@ -36,7 +40,7 @@ def imitate(
     decisions: int,
     seed: int,
 ) -> float:
-    """Fit the policy's mean action to the teacher's, over so many decisions of all markets together.
+    """Fit the policy's mean action to the teacher's, over so many decisions of all markets together; shows a bar.
 
     A teacher may say more than an action can: offsets below zero. At last the policy then learns to say what an action
     can, since where its mean lies beyond, exploration does not reach the range, and PPO has nothing to learn from.
@@ -64,28 +68,35 @@ def imitate(
     wanted: list[torch.Tensor] = []
     weighed: list[torch.Tensor] = []
     error = 0.0
-    for round_ in range(_ROUNDS):
-        for _ in range(steps):
-            target = (2.0 * teacher.offsets(observations, markets) / config.max_offset - 1.0).astype(np.float32)
-            seen.append(torch.from_numpy(observations))
-            wanted.append(torch.from_numpy(target))
-            driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
-            actions = np.clip(driver + generator.normal(0.0, jitter, size=driver.shape), -1.0, 1.0)
-            weights = teacher.weights(observations, markets, 0.5 * config.max_offset * (1.0 + actions))
-            weighed.append(torch.from_numpy(weights.astype(np.float32)))
-            markets.step_async(actions.astype(np.float32))
-            observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
-        inputs, targets, counts = torch.cat(seen), torch.cat(wanted), torch.cat(weighed)
-        counts = counts / counts.mean()
-        last = round_ == _ROUNDS - 1
-        epochs = _LAST_EPOCHS if last else 1
-        error = _fit(policy, inputs, targets, counts, optimizer, epochs, torch_generator, falls=last)
-    if bool((targets.abs() > 1.0).any()):
-        optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
-        parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
-        within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
-        alike = torch.ones_like(counts)
-        _fit(policy, inputs, within, alike, optimizer, _SETTLING_EPOCHS, torch_generator, falls=True)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as bar:
+        lessons = steps * markets.num_envs  # of each round; a round learns from all so far
+        total = lessons * (_ROUNDS * _COLLECTING + sum(range(1, _ROUNDS)) + _ROUNDS * _LAST_EPOCHS)
+        task = bar.add_task("imitating", total=total)
+        advance = partial(bar.advance, task)
+        for round_ in range(_ROUNDS):
+            for _ in range(steps):
+                target = (2.0 * teacher.offsets(observations, markets) / config.max_offset - 1.0).astype(np.float32)
+                seen.append(torch.from_numpy(observations))
+                wanted.append(torch.from_numpy(target))
+                driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
+                actions = np.clip(driver + generator.normal(0.0, jitter, size=driver.shape), -1.0, 1.0)
+                weights = teacher.weights(observations, markets, 0.5 * config.max_offset * (1.0 + actions))
+                weighed.append(torch.from_numpy(weights.astype(np.float32)))
+                markets.step_async(actions.astype(np.float32))
+                observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])
+                advance(_COLLECTING * len(observations))
+            inputs, targets, counts = torch.cat(seen), torch.cat(wanted), torch.cat(weighed)
+            counts = counts / counts.mean()
+            last = round_ == _ROUNDS - 1
+            n_epochs = _LAST_EPOCHS if last else 1
+            error = _fit(policy, inputs, targets, counts, optimizer, n_epochs, torch_generator, advance, falls=last)
+        if bool((targets.abs() > 1.0).any()):
+            bar.update(task, total=total + _SETTLING_EPOCHS * len(inputs))
+            optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
+            parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
+            within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
+            alike = torch.ones_like(counts)
+            _fit(policy, inputs, within, alike, optimizer, _SETTLING_EPOCHS, torch_generator, advance, falls=True)
     return 0.5 * config.max_offset * error
 
 
@@ -121,6 +132,7 @@ def _fit(
     optimizer: torch.optim.Optimizer,
     epochs: int,
     generator: torch.Generator,
+    advance: Callable[[float], None],
     falls: bool,
 ) -> float:
     """Fit the mean action, with a learning rate that falls nearly to zero or stands; root mean square error at last."""
@@ -137,6 +149,7 @@ def _fit(
             optimizer.step()
             schedule.step()
             squares += float(loss.detach()) * len(batch)
+            advance(len(batch))
     return float((squares / len(inputs)) ** 0.5)
 
 

@@ -76,6 +76,7 @@ def train(
     checkpoint_every: int = 100_000,
     evaluate_every: int = 2_000_000,
     held_out_sessions: int | None = None,
+    head_start_threads: int | None = None,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -86,6 +87,7 @@ def train(
         checkpoint_every: decisions, of all markets together, after which the model is saved.
         evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
         held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
+        head_start_threads: of torch, during a head start; by default those that it has.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -98,7 +100,8 @@ def train(
     n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
     environment = training_markets(run)
     if resume_from is None:
-        model = first_model(environment, run)
+        with torch_threads(head_start_threads or torch.get_num_threads()):
+            model = first_model(environment, run)
     else:
         model = load_model(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
@@ -147,9 +150,9 @@ def train(
             reset_num_timesteps=False,
             progress_bar=True,
         )
-    checkpoint(model.num_timesteps)
-    if run.steps_done >= run.timesteps:
-        run = settle_patience(folder, run, n_held_out)
+        checkpoint(model.num_timesteps)
+        if run.steps_done >= run.timesteps:
+            run = settle_patience(folder, run, n_held_out)
     return run
 
 
@@ -424,6 +427,17 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """So many threads of torch, and afterwards those that it had."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

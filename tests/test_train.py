@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import agents.training
@@ -68,6 +70,25 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert load(elsewhere, config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
+def test_an_interrupt_during_a_head_start_keeps_nothing_and_says_how_to_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "compare", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--out", "a run"])
+    settings = tmp_path / "short.yml"
+    settings.write_text(yaml.safe_dump({**SETTINGS, "imitation": {"decisions": 8 * N_MARKETS}}))
+    arguments = train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        send_at(patch, 5, signal.SIGINT)
+        with pytest.raises(SystemExit) as stopped:
+            train.main(arguments)
+    assert stopped.value.code == 130
+    assert "To start again: python train.py --out 'a run'" in capsys.readouterr().out
+    assert not list((tmp_path / "run").iterdir())
+    train.main(arguments)
+    assert read_run(tmp_path / "run").steps_done == UPDATE
+
+
 def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +135,29 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
             config, 0, learning["n_envs"], learning["n_timesteps"], settings=settings
         )
         assert run.timesteps >= 10_000_000
+
+
+def test_torch_has_the_threads_that_were_asked_for_and_judging_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    had: dict[str, tuple[int, ...]] = {}
+
+    def instead(folder: Path, run: Run, *_: object, head_start_threads: int, **__: object) -> Run:
+        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), head_start_threads
+        return dataclasses.replace(run, steps_done=run.timesteps)
+
+    def compare(*_: object) -> None:
+        had["comparison"] = torch.get_num_threads(), joblib.effective_n_jobs(None)
+
+    monkeypatch.setattr(train, "train", instead)
+    monkeypatch.setattr(train, "compare", compare)
+    before = torch.get_num_threads()
+    try:
+        for threads, jobs in ((1, 1), (2, 1), (1, 3)):
+            train.main(train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs))
+            assert had == {"training": (threads, jobs, max(threads, jobs)), "comparison": (threads, jobs)}
+    finally:
+        torch.set_num_threads(before)
 
 
 def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception], str]]:

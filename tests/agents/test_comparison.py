@@ -76,3 +76,8 @@ def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filt
     assert sum(line.count("all 2 seeds [95 %]") for line in lines) == 3
     assert figures("informed at 0.4", lines) == pytest.approx([-10.0, 20.0, 5.0, 10.0, 40.0, 25.0])
     assert figures(UNTOLD_FILTER, lines) == pytest.approx([25.0, 55.0, 40.0])
+    # Two folders of one name are told apart by their paths.
+    alike = {market: {**here, "more/g": here["runs/h"]} for market, here in table.items()}
+    lines = generalists(alike, {"runs/g": configure("mixed"), "more/g": configure("mixed")})
+    assert sum("runs/g [95 %] | more/g [95 %]" in line for line in lines) == 3
+    assert figures(UNTOLD_FILTER, lines) == pytest.approx([25.0, 55.0, 40.0])

@@ -1,10 +1,13 @@
 """A policy that imitates the oracle infers the signal: held against the exact filter and against a blind rule."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+import agents.training
 from agents import make_agent
 from agents.imitation import imitate, teach_critic
 from agents.memory import remember
@@ -78,6 +81,19 @@ def test_the_critic_learns_what_the_policy_earns_and_the_policy_stands_still() -
         error = earned - model.policy.predict_values(torch.from_numpy(first)).detach().numpy()[:, 0]
         bias[name] = error.mean() / (error.std() / np.sqrt(len(error)))
     assert abs(bias["taught"]) < 3.0 < bias["untrained"], bias  # in standard errors
+
+
+@pytest.mark.filterwarnings("ignore:rich is experimental")
+def test_a_head_start_has_threads_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    had: list[int] = []
+    monkeypatch.setattr(agents.training, "imitate", lambda *_: had.append(torch.get_num_threads()))
+    monkeypatch.setattr(agents.training, "settle_patience", lambda folder, run, _: had.append(torch.get_num_threads()))
+    settings = {**SETTINGS, "imitation": {"decisions": 1}}
+    run = Run(CONFIG, 0, 128, 1, settings=settings)
+    for threads in (2, None):
+        agents.training.train(tmp_path / str(threads), run, held_out_sessions=2, head_start_threads=threads)
+    assert had == [2, 1, 1, 1]
 
 
 def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:
