@@ -1,4 +1,5 @@
-"""An agent's quotes as a function of its inventory and of recent flow, everything else being as usual."""
+"""An agent's quotes as a function of what it observes, everything else being as usual: over inventory and recent flow
+together, and over one thing at a time."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from gymnasium.utils import seeding
 
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_BOUNDS, Obs
+from mm_gym.evaluation.policy_profile import FLOW_COLUMNS, Profile, profiles
 from mm_gym.evaluation.rollout import Predicts
 from mm_gym.markets import Markets
 
-FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
 _MARKETS = 8
 _MOST_STEPS = 1000
 _LARGEST_FLOW = 3.0  # [standard deviations of noise flow]
@@ -40,6 +41,8 @@ class PolicyMap:
     """How many observations that is the mean of."""
     repeatable: bool
     """Whether the agent, asked again, said the same."""
+    profiles: tuple[Profile, ...]
+    """Over inventory, recent flow, time left and the place in the queue, one at a time."""
 
     @property
     def flow_half_lives(self) -> str:
@@ -70,7 +73,7 @@ def map_policy(
     Raises:
         ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
     """
-    seen, state = _observe(agent, config, seed)
+    seen, quoted, state = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
         lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
@@ -83,16 +86,34 @@ def map_policy(
     grid = np.tile(typical, (len(flows), len(lots_held), 1))
     grid[:, :, Obs.INVENTORY] = lots_held / config.max_inventory
     grid[:, :, FLOW_COLUMNS] = flows[:, None, None]
-    rows = grid.reshape(-1, len(Obs)).astype(np.float32)
-    memory = None
-    if isinstance(state, np.ndarray) and state.shape[:1] == (_MARKETS,):
-        memory = np.tile(state.mean(axis=0), (len(rows), *(1,) * (state.ndim - 1))).astype(state.dtype)
-    starts = np.full(len(rows), memory is None)
-    actions, again = (agent.predict(rows, state=memory, episode_start=starts, deterministic=True)[0] for _ in range(2))
-    offsets = 0.5 * config.max_offset * (1.0 + np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0))
+    rows = grid.reshape(-1, len(Obs))
+
+    def ask(observations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        n, memory = len(observations), None
+        if isinstance(state, np.ndarray) and state.shape[:1] == (_MARKETS,):
+            memory = np.tile(state.mean(axis=0), (n, *(1,) * (state.ndim - 1))).astype(state.dtype)
+        starts = np.full(n, memory is None)
+        shown = observations.astype(np.float32)
+        return _offsets(agent.predict(shown, state=memory, episode_start=starts, deterministic=True)[0], config)
+
+    offsets = ask(rows)
     bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
-    repeatable = bool(np.array_equal(actions, again))
-    return PolicyMap(lots_held, flows, bid_offset, ask_offset, typical.astype(np.float32), len(seen), repeatable)
+    return PolicyMap(
+        lots_held,
+        flows,
+        bid_offset,
+        ask_offset,
+        typical.astype(np.float32),
+        len(seen),
+        repeatable=bool(np.array_equal(offsets, ask(rows))),
+        profiles=profiles(ask, seen, quoted, config),
+    )
+
+
+def _offsets(actions: Any, config: MarketConfig) -> npt.NDArray[np.float64]:
+    """[ticks] Of bid and ask, shape (n, 2)."""
+    within = np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0)
+    return np.asarray(0.5 * config.max_offset * (1.0 + within))
 
 
 def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], config: MarketConfig) -> None:
@@ -109,17 +130,22 @@ def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], conf
         )
 
 
-def _observe(agent: Predicts, config: MarketConfig, seed: int) -> tuple[npt.NDArray[np.float64], Any]:
-    """Observations of the agent's own sessions, shape (decisions, columns), and the agent's state at their end."""
+def _observe(
+    agent: Predicts, config: MarketConfig, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any]:
+    """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it quoted on them, shape
+    (decisions, 2), and its state before the last of each session."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
     markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
-    seen = [observations]
+    seen, quoted = [observations], []
     state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
     for _ in range(min(config.session_steps, _MOST_STEPS) - 1):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        quoted.append(_offsets(actions, config))
         observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
         seen.append(observations)
         starts = np.zeros(_MARKETS, dtype=np.bool_)
-    return np.concatenate(seen).astype(np.float64), state
+    quoted.append(_offsets(agent.predict(observations, state, starts, deterministic=True)[0], config))
+    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state

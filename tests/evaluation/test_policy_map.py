@@ -1,4 +1,5 @@
-"""The map of an agent's quotes: a rule's own formula, everything else at what the agent's own sessions showed."""
+"""The map of an agent's quotes, and their profiles over one thing at a time: a rule's own formula, everything else at
+what the agent's own sessions showed."""
 
 from typing import Any
 
@@ -95,3 +96,82 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
     for state, starts in asked[-2:]:
         assert state is None
         assert starts.all()
+
+
+def test_the_profile_over_time_left_is_avellanedas_and_stoikovs_spread() -> None:
+    config = configure("noise", session_steps=200)
+    gamma, kappa, volatility = 0.002, 0.9, 1.5
+    agent = make_agent(
+        "avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility, patience=0.0
+    )
+    _, _, time_left, _ = map_policy(agent, config).profiles
+    assert time_left.axis == "time left [s]"
+    assert 0.0 < time_left.value[0] < time_left.value[-1] <= 200.0
+    # Avellaneda and Stoikov (2008), equation 30.
+    spread = gamma * volatility**2 * time_left.value + 2.0 / gamma * np.log(1.0 + gamma / kappa)
+    np.testing.assert_allclose(time_left.asked.sum(axis=0), spread, rtol=1e-5)
+
+
+def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() -> None:
+    config = configure("noise", session_steps=60)
+
+    class Follows:
+        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.05 a lot held, 0.2 a standard deviation of slow flow."""
+
+        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+            common = 1.5 + 0.05 * config.max_inventory * observation[:, Obs.INVENTORY]
+            common += 0.2 * observation[:, Obs.FLOW_SLOW]
+            ahead = 10.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
+            return (2.0 * (common[:, None] + 0.1 * ahead) / config.max_offset - 1.0).astype(np.float32), None
+
+    inventory, flow, time_left, queue = map_policy(Follows(), config).profiles
+    for profile, slope in ((inventory, 0.05), (flow, 0.2), (time_left, 0.0), (queue, 0.1)):
+        assert len(profile.value) > 3
+        for asked in profile.asked:
+            np.testing.assert_allclose(asked - asked[0], slope * (profile.value - profile.value[0]), atol=1e-5)
+    for profile in (inventory, queue):
+        np.testing.assert_array_equal(profile.value, np.arange(profile.value[0], profile.value[-1] + 1.0))
+
+
+def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw() -> None:
+    config = configure("informed", session_steps=60)
+    agent = make_agent("inventory_skew", config, half_spread=2.0, skew=0.1)
+    profile = map_policy(agent, config, seed=3).profiles[1]
+    bins: list[list[tuple[float, float]]] = [[] for _ in range(12)]
+    decisions = []
+    for market in range(8):
+        env = gymnasium.make("MarketMaking-v0", regime="informed", session_steps=60)
+        observation, _ = env.reset(seed=3 + market)
+        for _ in range(60):
+            action = agent.predict(observation)[0]
+            decisions.append((float(observation[Obs.FLOW_MEDIUM]), 7.5 * (1.0 + float(action[1]))))
+            observation, *_ = env.step(action)
+    both_sides = [flow for flow, _ in decisions for _ in range(2)]
+    low, high = np.percentile(both_sides, [0.5, 99.5])
+    for flow, offset in decisions:
+        if low <= flow <= high:
+            bins[min(11, int((flow - low) / (high - low) * 12))].append((flow, offset))
+    assert any(len(of) < 20 for of in bins)
+    assert any(len(of) >= 20 for of in bins)
+    for of, seen, quoted in zip(bins, profile.seen[1], profile.quoted[1], strict=True):
+        expected = np.mean(of, axis=0) if len(of) >= 20 else (np.nan, np.nan)
+        np.testing.assert_allclose((seen, quoted), expected, rtol=1e-5)
+
+
+def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alone_is_varied() -> None:
+    config = configure("informed", p_informed=0.6, session_steps=300)
+    flow = map_policy(make_agent("glosten_milgrom", config, patience=0.0), config).profiles[1]
+    assert np.ptp(flow.asked, axis=1).max() == 0.0
+    bid, ask = (row[np.isfinite(row)] for row in flow.quoted)
+    assert bid[0] - bid[-1] > 1.0  # after sales the bid stands far back, after purchases near
+    assert ask[-1] - ask[0] > 1.0
+
+
+def test_where_nothing_varies_a_profile_has_one_value() -> None:
+    dealer = configure("dealer")
+    *_, queue = map_policy(make_agent("fixed_spread", dealer), dealer).profiles
+    assert queue.value.tolist() == [0.0]
+    assert queue.asked.shape == (2, 1)
+    shortest = configure("noise", session_steps=1)
+    for profile in map_policy(make_agent("fixed_spread", shortest), shortest).profiles:
+        assert np.isnan(profile.quoted).all()  # eight decisions are too few

@@ -231,6 +231,7 @@ def test_every_picture_is_a_png_beside_the_page_and_in_it_and_shows_something(re
         "paths_2",
         "inventory_distribution",
         "quotes_1",
+        "quote_profiles_1",
     ]
     for picture in wide + narrow:
         image = Image.open(io.BytesIO(picture))

@@ -10,7 +10,7 @@ from mm_gym.evaluation.pictures.entries import Entry, distinct
 from mm_gym.evaluation.pictures.layout import render
 from mm_gym.evaluation.pictures.markout import markout_by_counterparty, markout_by_regime
 from mm_gym.evaluation.pictures.money import decomposition, inventories, paths
-from mm_gym.evaluation.pictures.quotes import quote_maps
+from mm_gym.evaluation.pictures.quotes import quotes
 from mm_gym.evaluation.pictures.style import Picture
 from mm_gym.evaluation.pictures.toxicity import toxicity
 from mm_gym.evaluation.policy_map import PolicyMap
@@ -22,5 +22,5 @@ def draw(entries: Sequence[Entry], policies: Mapping[str, PolicyMap]) -> Iterato
     """Every picture that these entries and policies give, in the report's order."""
     shown = distinct(entries)
     kinds = (toxicity, markout_by_regime, markout_by_counterparty, decomposition, paths, inventories)
-    for drawing in chain(*(kind(shown) for kind in kinds if shown), quote_maps(policies)):
+    for drawing in chain(*(kind(shown) for kind in kinds if shown), quotes(policies)):
         yield render(drawing)
