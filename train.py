@@ -66,7 +66,8 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: torch's threads in a head start, processes that judge what was learned."""
+    """Cores for what goes on beside PPO: torch's threads in a head start (with others its sums are rounded otherwise,
+    and the weights differ from there on), processes that judge what was learned."""
     threads: int = 1
     """Of torch. On two idle cores 2 is an eighth faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
@@ -91,11 +92,11 @@ def main(arguments: Arguments) -> Path:
     with parallel_config(n_jobs=arguments.jobs):
         try:
             run = learn(out, run, arguments.resume, arguments.checkpoint_every)
-        except KeyboardInterrupt:  # during a head start, or for the second time
+            if run.steps_done < run.timesteps:
+                _stop(out)
+            compare(out, run.config)
+        except KeyboardInterrupt:  # before PPO or after it, or for the second time
             _stop(out)
-        if run.steps_done < run.timesteps:
-            _stop(out)
-        compare(out, run.config)
     print(f"The run: {out}, its learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 
@@ -103,8 +104,16 @@ def main(arguments: Arguments) -> Path:
 def _stop(out: Path) -> NoReturn:
     """Say how to go on, and exit as one who was interrupted does."""
     if (out / RUN_FILE).exists():
-        goes_on = shlex.join(["python", "train.py", "--resume", str(out)])
-        print(f"Stopped after {read_run(out).steps_done:,} decisions. To go on: {goes_on}")
+        run = read_run(out)
+        goes_on = ["train.py", "--resume", str(out)]
+        judges = ["evaluate.py", "--agents", str(out), "--regimes", run.config.regime]
+        if run.steps_done < run.timesteps:
+            print(f"Stopped after {run.steps_done:,} decisions. To go on: {shlex.join(['python', *goes_on])}")
+        else:
+            print(
+                f"Stopped after all of {run.steps_done:,} decisions, before the table, with a patience of "
+                f"{run.patience:g} ticks. To judge it: {shlex.join(['python', *judges])}"
+            )
     else:
         again = shlex.join(["python", *sys.argv])
         print(f"Stopped before the first checkpoint: nothing is kept. To start again: {again}")
@@ -113,13 +122,13 @@ def _stop(out: Path) -> NoReturn:
 
 def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
     """What trains this run."""
+    head_start_threads = max(arguments.threads, arguments.jobs)
     if run.engine == "sb3":
         for name in ("env_runners", "address"):
             if getattr(arguments, name) is not None:
                 raise TrainingError(
                     f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
                 )
-        head_start_threads = max(arguments.threads, arguments.jobs)
         return partial(train, evaluate_every=arguments.evaluate_every, head_start_threads=head_start_threads)
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
@@ -131,7 +140,9 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
             "with: make venv-ray"
         ) from error
     env_runners = 1 if arguments.env_runners is None else arguments.env_runners
-    return partial(rllib.train, env_runners=env_runners, address=arguments.address)
+    return partial(
+        rllib.train, env_runners=env_runners, address=arguments.address, head_start_threads=head_start_threads
+    )
 
 
 def compare(folder: Path, config: MarketConfig) -> None:

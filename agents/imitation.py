@@ -88,10 +88,12 @@ def imitate(
             inputs, targets, counts = torch.cat(seen), torch.cat(wanted), torch.cat(weighed)
             counts = counts / counts.mean()
             last = round_ == _ROUNDS - 1
+            beyond = last and bool((targets.abs() > 1.0).any())
+            if beyond:
+                bar.update(task, total=total + _SETTLING_EPOCHS * len(inputs))
             n_epochs = _LAST_EPOCHS if last else 1
             error = _fit(policy, inputs, targets, counts, optimizer, n_epochs, torch_generator, advance, falls=last)
-        if bool((targets.abs() > 1.0).any()):
-            bar.update(task, total=total + _SETTLING_EPOCHS * len(inputs))
+        if beyond:
             optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
             parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
             within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
@@ -101,7 +103,7 @@ def imitate(
 
 
 def teach_critic(model: OnPolicyAlgorithm, decisions: int) -> None:
-    """Let the model's own updates fit its critic to what the policy earns, the policy itself standing still.
+    """Let the model's own updates fit its critic to what the policy earns, the policy standing still; shows a bar.
 
     A policy that has imitated is good, and a critic that has learned nothing is wrong about it for a million decisions:
     what it takes for an advantage would undo the head start.
@@ -116,7 +118,7 @@ def teach_critic(model: OnPolicyAlgorithm, decisions: int) -> None:
     model.lr_schedule = lambda _: _CRITIC_RATE
     for part in still:
         part.requires_grad_(False)
-    model.learn(decisions)
+    model.learn(decisions, progress_bar=True)
     for part in still:
         part.requires_grad_(True)
     model.lr_schedule = schedule

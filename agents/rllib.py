@@ -59,6 +59,7 @@ def train(
     checkpoint_every: int = 100_000,
     env_runners: int = 1,
     address: str | None = None,
+    head_start_threads: int | None = None,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -67,6 +68,7 @@ def train(
         env_runners: processes that step the markets, which are dealt out evenly; 0 steps them in this one.
         address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`; by default one of its own, on this
             machine, that ends with the training.
+        head_start_threads: as of `agents.training.train`.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -91,23 +93,24 @@ def train(
         stop_signals() as stop,
         _algorithm(algorithm_config(run, env_runners, restart=address is not None)) as algorithm,
         SummaryWriter(str(folder / "tensorboard")) as log,
-        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), _Note()) as bar,
     ):
         if checkpoint is None:
-            algorithm.set_state({"learner_group": {"learner": {"rl_module": {DEFAULT_MODULE_ID: first_weights(run)}}}})
+            weights = first_weights(run, head_start_threads)
+            algorithm.set_state({"learner_group": {"learner": {"rl_module": {DEFAULT_MODULE_ID: weights}}}})
             run = _save(folder, run, algorithm)
         else:
             _restore(algorithm, checkpoint)
         saved_at, steps_done = run.steps_done, run.steps_done
-        task = bar.add_task("decisions", total=run.timesteps, completed=steps_done, note="")
-        while steps_done < run.timesteps and not stop.is_set():
-            result = algorithm.train()
-            steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
-            note = _log(log, result, steps_done)
-            bar.update(task, completed=steps_done, note=note)
-            if steps_done >= saved_at + checkpoint_every:
-                run = _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
-                saved_at = steps_done
+        with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), _Note()) as bar:
+            task = bar.add_task("decisions", total=run.timesteps, completed=steps_done, note="")
+            while steps_done < run.timesteps and not stop.is_set():
+                result = algorithm.train()
+                steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
+                note = _log(log, result, steps_done)
+                bar.update(task, completed=steps_done, note=note)
+                if steps_done >= saved_at + checkpoint_every:
+                    run = _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
+                    saved_at = steps_done
         return _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
 
 
@@ -177,11 +180,11 @@ def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> Non
         metrics_logger.log_value(("market", name), float(told[name]), window=env.num_envs)
 
 
-def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
-    """What the other engine starts from, under RLlib's names."""
+def first_weights(run: Run, threads: int | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """What the other engine starts from, with so many threads of torch, under RLlib's names."""
     settings = copy.deepcopy(run.settings)
     settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"] = _hidden(run)
-    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
+    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings), threads).policy
     theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):

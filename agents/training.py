@@ -100,8 +100,7 @@ def train(
     n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
     environment = training_markets(run)
     if resume_from is None:
-        with torch_threads(head_start_threads or torch.get_num_threads()):
-            model = first_model(environment, run)
+        model = first_model(environment, run, head_start_threads)
     else:
         model = load_model(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
@@ -150,9 +149,9 @@ def train(
             reset_num_timesteps=False,
             progress_bar=True,
         )
-        checkpoint(model.num_timesteps)
-        if run.steps_done >= run.timesteps:
-            run = settle_patience(folder, run, n_held_out)
+    checkpoint(model.num_timesteps)
+    if run.steps_done >= run.timesteps:
+        run = settle_patience(folder, run, n_held_out)
     return run
 
 
@@ -221,8 +220,14 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
     return model
 
 
-def first_model(environment: TrainingMarkets, run: Run) -> OnPolicyAlgorithm:
-    """What PPO starts from: an untrained model that, where the settings say so, has imitated a teacher."""
+def first_model(environment: TrainingMarkets, run: Run, threads: int | None = None) -> OnPolicyAlgorithm:
+    """What PPO starts from: an untrained model that, where the settings say so, has imitated a teacher.
+
+    Args:
+        environment: to learn in.
+        run: with the settings.
+        threads: of torch; by default those that it has.
+    """
     model = new_model(environment, run)
     head_start = run.settings.get("imitation")
     if head_start:
@@ -230,9 +235,11 @@ def first_model(environment: TrainingMarkets, run: Run) -> OnPolicyAlgorithm:
         teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
         whom = f"{len(specialists)} specialists" if specialists else "the oracle"
         print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
-        imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
-        if head_start.get("critic_decisions"):
-            teach_critic(model, head_start["critic_decisions"])
+        with torch_threads(threads or torch.get_num_threads()):
+            imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
+            if head_start.get("critic_decisions"):
+                print(f"Its critic learns what it earns, over {head_start['critic_decisions']:,} decisions")
+                teach_critic(model, head_start["critic_decisions"])
     return model
 
 

@@ -78,15 +78,40 @@ def test_an_interrupt_during_a_head_start_keeps_nothing_and_says_how_to_start_ag
     settings = tmp_path / "short.yml"
     settings.write_text(yaml.safe_dump({**SETTINGS, "imitation": {"decisions": 8 * N_MARKETS}}))
     arguments = train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=tmp_path / "run")
-    with monkeypatch.context() as patch:
-        send_at(patch, 5, signal.SIGINT)
-        with pytest.raises(SystemExit) as stopped:
-            train.main(arguments)
+    # A shell that starts the tests in the background has them ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            send_at(patch, 5, signal.SIGINT)
+            with pytest.raises(SystemExit) as stopped:
+                train.main(arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.value.code == 130
     assert "To start again: python train.py --out 'a run'" in capsys.readouterr().out
     assert not list((tmp_path / "run").iterdir())
     train.main(arguments)
     assert read_run(tmp_path / "run").steps_done == UPDATE
+
+
+@pytest.mark.parametrize("where", ["settle_patience", "compare"])
+def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_judge_it(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings = tmp_path / "short.yml"
+    settings.write_text(yaml.safe_dump(SETTINGS))
+    monkeypatch.setattr(agents.training if where == "settle_patience" else train, where, interrupted)
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as stopped:
+        train.main(train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=out))
+    assert stopped.value.code == 130
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"python evaluate.py --agents {out} --regimes noise" in printed
+    assert "--resume" not in printed
+    assert load(out, read_run(out).config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
 def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(

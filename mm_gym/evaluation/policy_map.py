@@ -3,7 +3,7 @@ together, and over one thing at a time."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ class PolicyMap:
     """How many observations that is the mean of."""
     repeatable: bool
     """Whether the agent, asked again, said the same."""
+    memory: Literal["none", "at its mean", "as at the start of a session"]
+    """What the agent was given of it when asked."""
     profiles: tuple[Profile, ...]
     """Over inventory, recent flow, time left and the place in the queue, one at a time."""
 
@@ -60,8 +62,8 @@ def map_policy(
     """Ask an agent for its quotes on a grid of observations.
 
     The grid varies the inventory, and the medium and the slow flow together. All other columns are at their mean over
-    a short rollout of the agent in this market, and so is a memory that is an array with a row a market. An agent with
-    a state of any other kind is asked as at the start of a session.
+    eight sessions of the agent in this market, or their first thousand decisions, and so is a memory that is an array
+    with a row a market. An agent with a state of any other kind is asked as at the start of a session.
 
     Args:
         agent: with stable-baselines3's `predict`.
@@ -73,7 +75,7 @@ def map_policy(
     Raises:
         ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
     """
-    seen, quoted, state = _observe(agent, config, seed)
+    seen, quoted, state, memory = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
         lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
@@ -89,12 +91,11 @@ def map_policy(
     rows = grid.reshape(-1, len(Obs))
 
     def ask(observations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        n, memory = len(observations), None
-        if isinstance(state, np.ndarray) and state.shape[:1] == (_MARKETS,):
-            memory = np.tile(state.mean(axis=0), (n, *(1,) * (state.ndim - 1))).astype(state.dtype)
-        starts = np.full(n, memory is None)
+        n = len(observations)
+        held = None if memory is None else np.tile(memory, (n, *(1,) * memory.ndim))
+        starts = np.full(n, held is None)
         shown = observations.astype(np.float32)
-        return _offsets(agent.predict(shown, state=memory, episode_start=starts, deterministic=True)[0], config)
+        return _offsets(agent.predict(shown, state=held, episode_start=starts, deterministic=True)[0], config)
 
     offsets = ask(rows)
     bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
@@ -105,6 +106,7 @@ def map_policy(
         ask_offset,
         typical.astype(np.float32),
         len(seen),
+        memory="at its mean" if memory is not None else "none" if state is None else "as at the start of a session",
         repeatable=bool(np.array_equal(offsets, ask(rows))),
         profiles=profiles(ask, seen, quoted, config),
     )
@@ -132,20 +134,29 @@ def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], conf
 
 def _observe(
     agent: Predicts, config: MarketConfig, seed: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any, npt.NDArray[Any] | None]:
     """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it quoted on them, shape
-    (decisions, 2), and its state before the last of each session."""
+    (decisions, 2), its state in the end, and if that has a row a market, the mean of all that it quoted with."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
     markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
     seen, quoted = [observations], []
+    total: Any = 0.0
     state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
     for _ in range(min(config.session_steps, _MOST_STEPS) - 1):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
         quoted.append(_offsets(actions, config))
+        if _has_rows(state):
+            total = total + np.mean(state, axis=0, dtype=np.float64)
         observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
         seen.append(observations)
         starts = np.zeros(_MARKETS, dtype=np.bool_)
     quoted.append(_offsets(agent.predict(observations, state, starts, deterministic=True)[0], config))
-    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state
+    memory = (total / (len(seen) - 1)).astype(state.dtype) if _has_rows(state) else None
+    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state, memory
+
+
+def _has_rows(state: Any) -> TypeGuard[npt.NDArray[Any]]:
+    """Whether a state is an array with a row a market."""
+    return isinstance(state, np.ndarray) and state.shape[:1] == (_MARKETS,)

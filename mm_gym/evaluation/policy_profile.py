@@ -1,7 +1,7 @@
 """An agent's quotes over one thing that it observes: what it answers when that alone varies, and what it quoted.
 
-The two differ where an agent infers: a taker who buys tells more than the column of recent flow, and what an agent
-remembers of it moves together with that column in sessions, but not where the column alone is varied.
+The two differ by what comes along in sessions: with a run of purchases the mid has moved, the agent has sold, and who
+infers believes something else. None of that happens where a column alone is varied.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,8 @@ class Profile:
     asked: _Array
     """[ticks] Offsets from the public mid when asked, every other column at its mean, shape (2, k)."""
     seen: _Array
-    """The mean value in a bin of the agent's own decisions, shape (2, b); NaN where there are too few."""
+    """The mean value in a bin of the agent's own decisions, shape (2, b); NaN where there are too few. A place in the
+    queue has who has a quote."""
     quoted: _Array
     """[ticks] The mean offset in those decisions, shape (2, b)."""
 
@@ -51,6 +52,8 @@ class _Axis(NamedTuple):
     unit: float
     whole: bool = False
     """Whether it comes in whole units."""
+    of_quotes: bool = False
+    """Whether it says something only of a side that has a quote."""
 
 
 def _axes(config: MarketConfig) -> list[_Axis]:
@@ -59,7 +62,7 @@ def _axes(config: MarketConfig) -> list[_Axis]:
         _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), config.max_inventory, whole=True),
         _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS, 1.0),
         _Axis("time left [s]", (Obs.TIME_LEFT,), (Obs.TIME_LEFT,), config.session_length),
-        _Axis("queue ahead [lots]", (Obs.BID_QUEUE_AHEAD,), (Obs.ASK_QUEUE_AHEAD,), queue, whole=True),
+        _Axis("queue ahead [lots]", (Obs.BID_QUEUE_AHEAD,), (Obs.ASK_QUEUE_AHEAD,), queue, whole=True, of_quotes=True),
     ]
 
 
@@ -80,11 +83,15 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
     low, high = np.percentile(shown, _SHOWN)
     value = np.linspace(low, high, _POINTS)
     value = np.unique(np.rint(value) if axis.whole else value) + 0.0  # no -0
-    rows = np.tile(observations.mean(axis=0), (len(value), 1))
-    rows[:, [*axis.bid, *axis.ask]] = value[:, None] / axis.unit
     edges = np.linspace(low, high, _BINS + 1)
-    bins = [_bin_means(edges, shown[:, side], offsets[:, side]) for side in (0, 1)]
-    return Profile(axis.label, value, ask(rows).T, *np.swapaxes(bins, 0, 1))
+    asked, bins = [], []
+    for side, columns in enumerate((axis.bid, axis.ask)):
+        rows = np.tile(observations.mean(axis=0), (len(value), 1))
+        rows[:, columns] = value[:, None] / axis.unit
+        asked.append(ask(rows)[:, side])
+        counts = observations[:, Obs.BID_SIZE + side] > 0.0 if axis.of_quotes else np.full(len(shown), True)
+        bins.append(_bin_means(edges, shown[counts, side], offsets[counts, side]))
+    return Profile(axis.label, value, np.array(asked), *np.swapaxes(bins, 0, 1))
 
 
 def _bin_means(edges: _Array, values: _Array, offsets: _Array) -> _Array:

@@ -20,6 +20,8 @@ from mm_gym.core.layout import Outcome
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.markets import Markets
 
+pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
+
 CONFIG = configure("informed", p_informed=0.6, session_steps=300)
 SETTINGS = read_settings("ppo")
 SETTINGS[ALGORITHM_PART] |= {"n_envs": 128}
@@ -83,7 +85,6 @@ def test_the_critic_learns_what_the_policy_earns_and_the_policy_stands_still() -
     assert abs(bias["taught"]) < 3.0 < bias["untrained"], bias  # in standard errors
 
 
-@pytest.mark.filterwarnings("ignore:rich is experimental")
 def test_a_head_start_has_threads_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     had: list[int] = []

@@ -6,12 +6,15 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from agents import make_agent
 from mm_gym import configure
 from mm_gym.core.layout import TakerKind
 from mm_gym.evaluation.pictures.entries import curves, distinct, market_names, representatives
 from mm_gym.evaluation.pictures.layout import render
 from mm_gym.evaluation.pictures.money import inventories, pnl_parts
+from mm_gym.evaluation.pictures.quotes import quotes
 from mm_gym.evaluation.pictures.toxicity import toxicity
+from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.report import Entry
 from mm_gym.evaluation.rollout import Sessions
 from tests.evaluation.few_sessions import sessions_of
@@ -135,3 +138,28 @@ def test_drawing_neither_follows_nor_changes_matplotlibs_settings() -> None:
         own = dict(matplotlib.rcParams)
         assert render(drawing) == plain
         assert dict(matplotlib.rcParams) == own
+
+
+def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_what_never_varies() -> None:
+    dealer = configure("dealer", session_steps=50)
+    agents = {name: make_agent(name, dealer) for name in ("inventory_skew", "random")}
+    policies = {name: map_policy(agent, dealer) for name, agent in agents.items()}
+    drawings = list(quotes(policies))
+    assert [drawing.name for drawing in drawings] == ["quotes_1", "quote_profiles_1", "quotes_2", "quote_profiles_2"]
+    for (name, policy), drawing in zip(policies.items(), drawings[1::2], strict=True):
+        answers_alike = name == "inventory_skew"
+        assert ("Lines:" in drawing.caption) is answers_alike
+        inventory, *_, queue = drawing.panels
+        axes = Figure().add_subplot()
+        inventory.draw(axes)
+        drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
+        profile = policy.profiles[0]
+        expected = [curve for side in (0, 1) for curve in (profile.asked[side], profile.quoted[side])]
+        if not answers_alike:
+            expected = [*profile.quoted]
+        assert len(drawn) == len(expected)
+        for ours, theirs in zip(drawn, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        axes = Figure().add_subplot()
+        queue.draw(axes)
+        assert [text.get_text() for text in axes.texts] == ["always 0"]

@@ -66,7 +66,7 @@ def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
         map_policy(agent, config, flow=[0.0, 6.0])
 
 
-def test_a_memory_is_held_at_its_mean_over_the_rollouts_end() -> None:
+def test_a_memory_is_held_at_its_mean_over_the_decisions_that_it_served() -> None:
     config = configure("noise", session_steps=30)
 
     class Remembers:
@@ -78,10 +78,13 @@ def test_a_memory_is_held_at_its_mean_over_the_rollouts_end() -> None:
             return np.repeat(memory, 2, axis=1).astype(np.float32), memory + 0.01
 
     policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
-    # Eight markets began with 0 to 0.07; 29 decisions have added 0.01 each.
-    expected = 0.5 * config.max_offset * (1.0 + 0.035 + 0.29)
+    # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the thirtieth's 0.29.
+    expected = 0.5 * config.max_offset * (1.0 + 0.035 + 0.15)
     np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
+    for profile in policy.profiles:
+        np.testing.assert_allclose(profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6)
     assert policy.repeatable
+    assert policy.memory == "at its mean"
 
 
 def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> None:
@@ -92,7 +95,8 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
             asked.append((state, episode_start))
             return np.zeros((len(observation), 2), np.float32), (np.zeros(3), np.zeros(3))
 
-    map_policy(Recurrent(), configure("noise", session_steps=5), inventory=[0], flow=[0.0])
+    policy = map_policy(Recurrent(), configure("noise", session_steps=5), inventory=[0], flow=[0.0])
+    assert policy.memory == "as at the start of a session"
     for state, starts in asked[-2:]:
         assert state is None
         assert starts.all()
@@ -116,13 +120,15 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
     config = configure("noise", session_steps=60)
 
     class Follows:
-        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.05 a lot held, 0.2 a standard deviation of slow flow."""
+        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.3 a lot ahead of the other one, 0.05 a lot held, 0.2 a
+        standard deviation of slow flow."""
 
         def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
             common = 1.5 + 0.05 * config.max_inventory * observation[:, Obs.INVENTORY]
             common += 0.2 * observation[:, Obs.FLOW_SLOW]
             ahead = 10.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
-            return (2.0 * (common[:, None] + 0.1 * ahead) / config.max_offset - 1.0).astype(np.float32), None
+            depth = common[:, None] + 0.1 * ahead + 0.3 * ahead[:, ::-1]
+            return (2.0 * depth / config.max_offset - 1.0).astype(np.float32), None
 
     inventory, flow, time_left, queue = map_policy(Follows(), config).profiles
     for profile, slope in ((inventory, 0.05), (flow, 0.2), (time_left, 0.0), (queue, 0.1)):
@@ -160,11 +166,18 @@ def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw(
 
 def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alone_is_varied() -> None:
     config = configure("informed", p_informed=0.6, session_steps=300)
-    flow = map_policy(make_agent("glosten_milgrom", config, patience=0.0), config).profiles[1]
-    assert np.ptp(flow.asked, axis=1).max() == 0.0
-    bid, ask = (row[np.isfinite(row)] for row in flow.quoted)
-    assert bid[0] - bid[-1] > 1.0  # after sales the bid stands far back, after purchases near
-    assert ask[-1] - ask[0] > 1.0
+
+    def lean(name: str) -> list[float]:
+        """How much further back the bid stands after sales than after purchases, and the ask the other way."""
+        # Without skew: inventory, too, goes with the flow.
+        agent = make_agent(name, config, skew=0.0, patience=0.0)
+        flow = map_policy(agent, config).profiles[1]
+        assert np.ptp(flow.asked, axis=1).max() == 0.0
+        bid, ask = (row[np.isfinite(row)] for row in flow.quoted)
+        return [float(bid[0] - bid[-1]), float(ask[-1] - ask[0])]
+
+    assert min(lean("glosten_milgrom")) > 2.0
+    assert lean("inventory_skew") == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
 def test_where_nothing_varies_a_profile_has_one_value() -> None:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _LEAST_RANGE = 0.1  # [ticks] differences smaller than that are not blown up into a landscape
 _SECTION = "What is quoted, and what it depends on"
+_MEMORY = {
+    "none": "",
+    "at its mean": " So is its memory.",
+    "as at the start of a session": " It remembers nothing, as at the start of a session.",
+}
 _SIDES = (("bid", BLUE, MARKERS[0]), ("ask", VERMILION, MARKERS[1]))
 
 
@@ -51,7 +56,7 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
             f"{luck}Offset of each quote from the public mid in ticks; contours are labelled where there are any. "
             "The flow is bought less sold by takers, in standard deviations of noise flow, the same at half-lives "
             f"of {policy.flow_half_lives}. All other observations are at their mean over {policy.n_observations:,} "
-            "decisions of the agent itself, and so is its memory, if it has one."
+            f"decisions of the agent itself.{_MEMORY[policy.memory]}"
         ),
         panels=[
             Panel(partial(_map, policy=policy, offsets=policy.bid_offset, low=low, high=high), "bid offset"),
@@ -67,17 +72,19 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
     asked = [Key(f"{side} offset", colour) for side, colour, _ in _SIDES]
     quoted = [Key(f"mean {side} offset in its sessions", colour, "", marker) for side, colour, marker in _SIDES]
     lines = (
-        "Lines: what it answers when that alone varies, all else, and its memory, at the mean. The queue ahead is that "
-        "of the quote itself. "
+        "Lines: what it answers when that alone varies, all else at the mean of these decisions (the flow at "
+        f"half-lives of {policy.flow_half_lives} together, the queue ahead of the quote itself)."
+        f"{_MEMORY[policy.memory]} "
     )
+    differ = "The two differ by what comes along with it in sessions. " if policy.repeatable else ""
     return Drawing(
         name=f"quote_profiles_{number}",
         section=_SECTION,
         title=f"How far from the mid {name} quotes, by one thing at a time",
         caption=(
-            f"{lines if policy.repeatable else ''}Marks: the mean of what it quoted in {policy.n_observations:,} "
-            "decisions of its own, by what it saw, where there are enough of them. The two differ where what it sees "
-            "comes together with something else, such as what it remembers."
+            f"Marks: the mean of where it wanted its quotes in {policy.n_observations:,} decisions of eight sessions, "
+            f"by what it saw, where there are enough of them. {lines if policy.repeatable else ''}{differ}Nobody is "
+            "patient here: a quote that would stay where it rests is shown where it would go."
         ),
         panels=[
             Panel(
@@ -100,6 +107,7 @@ def _profile(axes: "Axes", profile: Profile, repeatable: bool) -> None:
             axes.plot(profile.seen[row], profile.quoted[row], color=colour, linestyle="", marker=marker)
     else:
         say(axes, f"always {profile.value[0]:g}")
+        axes.set_xticks([])
     axes.set_xlabel(profile.axis)
     axes.set_ylabel("offset from the mid [ticks]")
 
