@@ -17,6 +17,7 @@ from mm_gym.markets import Markets
 
 _MARKETS = 8
 _MOST_STEPS = 1000
+_MEMORIES = 8  # of each market, evenly spread over its session
 _LARGEST_FLOW = 3.0  # [standard deviations of noise flow]
 _FLOWS = 31
 _MOST_INVENTORIES = 41
@@ -41,8 +42,8 @@ class PolicyMap:
     """How many observations that is the mean of."""
     repeatable: bool
     """Whether the agent, asked again, said the same."""
-    memory: Literal["none", "at its mean", "as at the start of a session"]
-    """What the agent was given of it when asked."""
+    memory: Literal["none", "as in sessions", "as at the start of a session"]
+    """What the agent was given of it when asked; with memories of many decisions it said the mean of its answers."""
     profiles: tuple[Profile, ...]
     """Over inventory, recent flow, time left and the place in the queue, one at a time."""
 
@@ -62,8 +63,10 @@ def map_policy(
     """Ask an agent for its quotes on a grid of observations.
 
     The grid varies the inventory, and the medium and the slow flow together. All other columns are at their mean over
-    eight sessions of the agent in this market, or their first thousand decisions, and so is a memory that is an array
-    with a row a market. An agent with a state of any other kind is asked as at the start of a session.
+    eight sessions of the agent in this market, or their first thousand decisions. If it has a memory that is an array
+    with a row a market, it is asked with those of 64 of these decisions, and the mean of its answers taken (at the mean
+    of memories it would answer what it never has to). With a state of any other kind it is asked as at the start of a
+    session.
 
     Args:
         agent: with stable-baselines3's `predict`.
@@ -75,7 +78,7 @@ def map_policy(
     Raises:
         ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
     """
-    seen, quoted, state, memory = _observe(agent, config, seed)
+    seen, quoted, state, memories = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
         lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
@@ -91,11 +94,12 @@ def map_policy(
     rows = grid.reshape(-1, len(Obs))
 
     def ask(observations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        n = len(observations)
-        held = None if memory is None else np.tile(memory, (n, *(1,) * memory.ndim))
-        starts = np.full(n, held is None)
-        shown = observations.astype(np.float32)
-        return _offsets(agent.predict(shown, state=held, episode_start=starts, deterministic=True)[0], config)
+        n, each = len(observations), 1 if memories is None else len(memories)
+        held = None if memories is None else np.tile(memories, (n, *(1,) * (memories.ndim - 1)))
+        starts = np.full(n * each, held is None)
+        shown = np.repeat(observations.astype(np.float32), each, axis=0)
+        actions, _ = agent.predict(shown, state=held, episode_start=starts, deterministic=True)
+        return np.asarray(_offsets(actions, config).reshape(n, each, 2).mean(axis=1))
 
     offsets = ask(rows)
     bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
@@ -106,7 +110,11 @@ def map_policy(
         ask_offset,
         typical.astype(np.float32),
         len(seen),
-        memory="at its mean" if memory is not None else "none" if state is None else "as at the start of a session",
+        memory="as in sessions"
+        if memories is not None
+        else "none"
+        if state is None
+        else "as at the start of a session",
         repeatable=bool(np.array_equal(offsets, ask(rows))),
         profiles=profiles(ask, seen, quoted, config),
     )
@@ -136,25 +144,27 @@ def _observe(
     agent: Predicts, config: MarketConfig, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any, npt.NDArray[Any] | None]:
     """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it quoted on them, shape
-    (decisions, 2), its state in the end, and if that has a row a market, the mean of all that it quoted with."""
+    (decisions, 2), its state in the end, and if that has a row a market, some of those that it quoted with."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
     markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
     seen, quoted = [observations], []
-    total: Any = 0.0
+    states: list[Any] = []
     state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
     for _ in range(min(config.session_steps, _MOST_STEPS) - 1):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
         quoted.append(_offsets(actions, config))
-        if _has_rows(state):
-            total = total + np.mean(state, axis=0, dtype=np.float64)
+        states.append(state)
         observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
         seen.append(observations)
         starts = np.zeros(_MARKETS, dtype=np.bool_)
     quoted.append(_offsets(agent.predict(observations, state, starts, deterministic=True)[0], config))
-    memory = (total / (len(seen) - 1)).astype(state.dtype) if _has_rows(state) else None
-    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state, memory
+    memories = None
+    if _has_rows(state):
+        chosen = np.unique(np.rint(np.linspace(0, len(states) - 1, _MEMORIES)).astype(int))
+        memories = np.concatenate([states[index] for index in chosen])
+    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state, memories
 
 
 def _has_rows(state: Any) -> TypeGuard[npt.NDArray[Any]]:

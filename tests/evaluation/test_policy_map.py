@@ -66,7 +66,7 @@ def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
         map_policy(agent, config, flow=[0.0, 6.0])
 
 
-def test_a_memory_is_held_at_its_mean_over_the_decisions_that_it_served() -> None:
+def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> None:
     config = configure("noise", session_steps=30)
 
     class Remembers:
@@ -79,12 +79,13 @@ def test_a_memory_is_held_at_its_mean_over_the_decisions_that_it_served() -> Non
 
     policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
     # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the thirtieth's 0.29.
+    # Those of every fourth are taken.
     expected = 0.5 * config.max_offset * (1.0 + 0.035 + 0.15)
     np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
     for profile in policy.profiles:
         np.testing.assert_allclose(profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6)
     assert policy.repeatable
-    assert policy.memory == "at its mean"
+    assert policy.memory == "as in sessions"
 
 
 def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> None:

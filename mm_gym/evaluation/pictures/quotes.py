@@ -29,8 +29,8 @@ _LEAST_RANGE = 0.1  # [ticks] differences smaller than that are not blown up int
 _SECTION = "What is quoted, and what it depends on"
 _MEMORY = {
     "none": "",
-    "at its mean": " So is its memory.",
-    "as at the start of a session": " It remembers nothing, as at the start of a session.",
+    "as in sessions": " Its answers are averaged over what it remembered in 64 of them.",
+    "as at the start of a session": " It is asked with nothing remembered, as at the start of a session.",
 }
 _SIDES = (("bid", BLUE, MARKERS[0]), ("ask", VERMILION, MARKERS[1]))
 
