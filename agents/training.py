@@ -228,14 +228,14 @@ def first_model(environment: TrainingMarkets, run: Run, threads: int | None = No
         run: with the settings.
         threads: of torch; by default those that it has.
     """
-    model = new_model(environment, run)
-    head_start = run.settings.get("imitation")
-    if head_start:
-        specialists = head_start.get("specialists")
-        teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
-        whom = f"{len(specialists)} specialists" if specialists else "the oracle"
-        print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
-        with torch_threads(threads or torch.get_num_threads()):
+    with torch_threads(threads or torch.get_num_threads()):
+        model = new_model(environment, run)
+        head_start = run.settings.get("imitation")
+        if head_start:
+            specialists = head_start.get("specialists")
+            teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
+            whom = f"{len(specialists)} specialists" if specialists else "the oracle"
+            print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
             imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
             if head_start.get("critic_decisions"):
                 print(f"Its critic learns what it earns, over {head_start['critic_decisions']:,} decisions")
