@@ -104,15 +104,13 @@ def main(arguments: Arguments) -> Path:
 def _stop(out: Path) -> NoReturn:
     """Say how to go on, and exit as one who was interrupted does."""
     if (out / RUN_FILE).exists():
-        run = read_run(out)
-        goes_on = ["train.py", "--resume", str(out)]
-        judges = ["evaluate.py", "--agents", str(out), "--regimes", run.config.regime]
+        run, name = read_run(out), shlex.quote(str(out))
         if run.steps_done < run.timesteps:
-            print(f"Stopped after {run.steps_done:,} decisions. To go on: {shlex.join(['python', *goes_on])}")
+            print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {name}")
         else:
             print(
                 f"Stopped after all of {run.steps_done:,} decisions, before the table, with a patience of "
-                f"{run.patience:g} ticks. To judge it: {shlex.join(['python', *judges])}"
+                f"{run.patience:g} ticks. To judge it: python evaluate.py --agents {name} --regimes {run.config.regime}"
             )
     else:
         again = shlex.join(["python", *sys.argv])

@@ -26,7 +26,7 @@ from agents.base import AgentError
 from agents.bellman import dealer_problem as session_problem
 from agents.settings import ALGORITHM_PART, read_settings
 from mm_gym import MarketConfig, configure
-from mm_gym.actions import to_offsets
+from mm_gym.actions import to_offsets, to_ticks
 from mm_gym.core.layout import Outcome
 from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.markets import Markets
@@ -106,7 +106,7 @@ def measure_skill(
         actions, state = agent.predict(observations, state, starts)
         offsets = to_offsets("offsets", actions, sessions)
         lots, mid = outcomes[:, Outcome.INVENTORY].astype(int), outcomes[:, Outcome.MID]
-        away = 0.5 * config.max_offset * (1.0 + np.clip(offsets.astype(float), -1.0, 1.0))
+        away = to_ticks(offsets, config.max_offset)
         bid_depths = mid - np.floor(mid - away[:, 0] + _ON_A_TICK)
         ask_depths = np.ceil(mid + away[:, 1] - _ON_A_TICK) - mid
         given_away += best.values[step, lots + problem.max_inventory]

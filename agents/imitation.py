@@ -20,6 +20,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.teachers import Teacher, TrainingMarkets
 from mm_gym import MarketConfig
+from mm_gym.actions import to_ticks
 
 _ROUNDS = 8
 _LAST_EPOCHS = 6
@@ -80,7 +81,7 @@ def imitate(
                 wanted.append(torch.from_numpy(target))
                 driver = target if round_ == 0 else model.predict(observations, deterministic=True)[0]
                 actions = np.clip(driver + generator.normal(0.0, jitter, size=driver.shape), -1.0, 1.0)
-                weights = teacher.weights(observations, markets, 0.5 * config.max_offset * (1.0 + actions))
+                weights = teacher.weights(observations, markets, to_ticks(actions, config.max_offset))
                 weighed.append(torch.from_numpy(weights.astype(np.float32)))
                 markets.step_async(actions.astype(np.float32))
                 observations = cast("npt.NDArray[np.float32]", markets.step_wait()[0])

@@ -4,7 +4,7 @@ Of the parts of a file `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`:
 number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 passes over the
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where present:
 
-* `exploration`: arguments of `agents.training.Exploration`;
+* `exploration`: arguments of `agents.callbacks.Exploration`;
 * `imitation`: a head start (`agents.imitation`) of so many `decisions`, by the oracle or by `specialists`, and then of
   `critic_decisions` for the critic alone;
 * `memory`, whose only `kind` is `beliefs`: see `agents.memory`;

@@ -1,4 +1,4 @@
-"""Training a maker by PPO: what is logged, the best that is kept, and checkpoints that no interruption can spoil."""
+"""Training a maker by PPO: its start, the best that is kept, and checkpoints that no interruption can spoil."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,26 +17,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.callbacks import Checkpoints, Exploration, HeldOut, TradingFigures, held_out_sessions_of
 from agents.imitation import imitate, teach_critic
-from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model, quoting_agent
+from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model
 from agents.remembering_vec_env import RememberingVecEnv
 from agents.settings import ALGORITHM_PART
 from agents.teachers import Oracle, Specialists, Teacher, TrainingMarkets
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.artefacts import package_versions
-from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
-from mm_gym.evaluation.table import summarise
-from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.sb3 import MarketMakingVecEnv
 
-HELD_OUT_SEED = 2_718_281_828
-"""Of the sessions on which a training picks its best weights: neither trained on nor, with its seeds from 0 up, those
-of an evaluation. The same for all runs, so that their curves compare."""
 HELD_OUT_SESSIONS = 512
 PATIENCES = (0.0, 0.15, 0.3, 0.6, 1.0)
 """[ticks] What a trained maker may have of it, unless its settings name others."""
@@ -274,29 +270,6 @@ def stream_seed(seed: int, steps_done: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=(steps_done,)).generate_state(1)[0])
 
 
-class TradingFigures(BaseCallback):
-    """Logs what a trader would ask: means over the latest session of each market, in ticks x lots and lots."""
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        sessions = self.model.ep_info_buffer
-        if sessions:
-            self.logger.record("market/objective", np.mean([session["r"] for session in sessions]))
-            for name in SESSION_FIGURES:
-                self.logger.record(f"market/{name}", np.mean([session[name] for session in sessions]))
-
-
-def held_out_sessions_of(
-    model: OnPolicyAlgorithm, run: Run, sessions: int, horizons: tuple[float, ...] = HORIZONS
-) -> Sessions:
-    """What a model does in sessions of the run's market that no training, tuning or evaluation sees."""
-    # Of the model its policy alone, which can be sent to another process.
-    agent = quoting_agent(model.policy, run)
-    return run_sessions(lambda config: agent, run.config, sessions, HELD_OUT_SEED, horizons)
-
-
 def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> bool:
     """Whether objectives on the same sessions are lower by more than luck allows: two standard errors, paired.
 
@@ -305,125 +278,6 @@ def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.floa
     """
     gap = objectives - best
     return bool(gap.mean() < -2.0 * gap.std() / math.sqrt(len(gap)))
-
-
-class HeldOut(BaseCallback):
-    """Judges the policy between updates, and at the end, on sessions that no training sees; logs what a trader reads.
-
-    Args:
-        run: whose markets.
-        every: decisions of all markets together.
-        sessions: how many.
-        tell: called with the decisions learned from and the sessions.
-    """
-
-    def __init__(self, run: Run, every: int, sessions: int, tell: Callable[[int, Sessions], None]) -> None:
-        super().__init__()
-        self._run = run
-        self._every = every
-        self._sessions = sessions
-        self._tell = tell
-
-    def _on_training_start(self) -> None:
-        self._judged_at = self.num_timesteps
-
-    def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._judged_at + self._every:
-            self._judge()
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_end(self) -> None:
-        if self.model.num_timesteps > self._judged_at:
-            self._judge()
-
-    def _judge(self) -> None:
-        self._judged_at = self.model.num_timesteps
-        sessions = held_out_sessions_of(self.model, self._run, self._sessions)  # type: ignore[arg-type]
-        row = summarise(self._run.algorithm, sessions)
-        for name in HELD_OUT_FIGURES:
-            self.logger.record(f"held_out/{name}", row[name])
-        self.logger.record("held_out/fair_objective", sessions.fair_objective.mean())
-        self.logger.dump(self._judged_at)
-        self._tell(self._judged_at, sessions)
-
-
-HELD_OUT_FIGURES = (
-    "objective",
-    "final_pnl",
-    "spread_pnl",
-    "inventory_pnl",
-    "close_out",
-    "fills",
-    "mean_abs_inventory",
-    "quoted_spread",
-    "markout_5",
-    "markout_50",
-    "value_adverse_move_5",
-    "value_adverse_move_50",
-)
-"""Columns of the summary (docs/metrics.md) that TensorBoard shows under `held_out`."""
-
-
-class Exploration(BaseCallback):
-    """Holds the policy's scatter wide for the first part of the budget, then narrows it geometrically.
-
-    Left to itself PPO narrows it as soon as scatter costs, long before it has learned what scatter could teach it where
-    few quotes are filled.
-
-    Args:
-        end: logarithm of the standard deviation at the end of the budget; the policy's own is where it starts.
-        constant: share of the budget in which it stands.
-    """
-
-    def __init__(self, end: float, constant: float) -> None:
-        super().__init__()
-        self._end = end
-        self._constant = constant
-
-    def _on_training_start(self) -> None:
-        self._start = self.model.policy_kwargs["log_std_init"]
-        self.model.policy.get_parameter("log_std").requires_grad_(False)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        done = 1.0 - self.model._current_progress_remaining  # as stable-baselines3's own schedules have it
-        narrowed = max(0.0, done - self._constant) / (1.0 - self._constant)
-        with torch.no_grad():
-            self.model.policy.get_parameter("log_std").fill_(self._start + narrowed * (self._end - self._start))
-
-
-class Checkpoints(BaseCallback):
-    """Saves between updates: at the start, then after every so many decisions. Ends the training when asked to.
-
-    Args:
-        every: decisions of all markets together.
-        save: called with the number of decisions learned from.
-        stop: whether to stop now.
-    """
-
-    def __init__(self, every: int, save: Callable[[int], None], stop: Callable[[], bool]) -> None:
-        super().__init__()
-        self._every = every
-        self._save = save
-        self._stop = stop
-        self._saved_at: int | None = None
-
-    def _on_rollout_start(self) -> None:
-        self._learned = self.num_timesteps
-        if self._saved_at is None or self._learned >= self._saved_at + self._every:
-            self._save(self._learned)
-            self._saved_at = self._learned
-
-    def _on_step(self) -> bool:
-        if self._stop():
-            # What was collected since the last update has taught nothing yet: it does not count.
-            self.model.num_timesteps = self._learned
-            return False
-        return True
 
 
 def replace_file(path: Path, content: bytes) -> None:

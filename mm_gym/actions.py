@@ -42,6 +42,12 @@ def action_space(dialect: ActionDialect) -> spaces.Space[Any]:
     return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
+def to_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
+    """The core's offsets in ticks from the public mid, of the same shape; numbers beyond [-1, 1] are clipped."""
+    within = np.clip(np.asarray(offsets, dtype=np.float64), -1.0, 1.0)
+    return np.asarray(0.5 * max_offset * (1.0 + within))
+
+
 def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
     """Actions of `n_markets` markets as the core's offsets, shape (n_markets, 2); numbers beyond [-1, 1] are clipped.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import seeding
 
+from mm_gym.actions import to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_BOUNDS, Obs
 from mm_gym.evaluation.policy_profile import FLOW_COLUMNS, Profile, profiles
@@ -22,6 +23,9 @@ _LARGEST_FLOW = 3.0  # [standard deviations of noise flow]
 _FLOWS = 31
 _MOST_INVENTORIES = 41
 _LEAST_INVENTORY = 5  # [lots] the range shown, at the least
+
+
+Memory = Literal["none", "as in sessions", "as at the start of a session"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class PolicyMap:
     """How many observations that is the mean of."""
     repeatable: bool
     """Whether the agent, asked again, said the same."""
-    memory: Literal["none", "as in sessions", "as at the start of a session"]
+    memory: Memory
     """What the agent was given of it when asked; with memories of many decisions it said the mean of its answers."""
     profiles: tuple[Profile, ...]
     """Over inventory, recent flow, time left and the place in the queue, one at a time."""
@@ -78,7 +82,7 @@ def map_policy(
     Raises:
         ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
     """
-    seen, quoted, state, memories = _observe(agent, config, seed)
+    seen, quoted, memory, memories = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
         lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
@@ -99,7 +103,7 @@ def map_policy(
         starts = np.full(n * each, held is None)
         shown = np.repeat(observations.astype(np.float32), each, axis=0)
         actions, _ = agent.predict(shown, state=held, episode_start=starts, deterministic=True)
-        return np.asarray(_offsets(actions, config).reshape(n, each, 2).mean(axis=1))
+        return np.asarray(to_ticks(actions, config.max_offset).reshape(n, each, 2).mean(axis=1))
 
     offsets = ask(rows)
     bid_offset, ask_offset = np.moveaxis(offsets.reshape(len(flows), len(lots_held), 2), -1, 0)
@@ -110,20 +114,10 @@ def map_policy(
         ask_offset,
         typical.astype(np.float32),
         len(seen),
-        memory="as in sessions"
-        if memories is not None
-        else "none"
-        if state is None
-        else "as at the start of a session",
+        memory=memory,
         repeatable=bool(np.array_equal(offsets, ask(rows))),
         profiles=profiles(ask, seen, quoted, config),
     )
-
-
-def _offsets(actions: Any, config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[ticks] Of bid and ask, shape (n, 2)."""
-    within = np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0)
-    return np.asarray(0.5 * config.max_offset * (1.0 + within))
 
 
 def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], config: MarketConfig) -> None:
@@ -142,29 +136,31 @@ def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], conf
 
 def _observe(
     agent: Predicts, config: MarketConfig, seed: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Any, npt.NDArray[Any] | None]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Memory, npt.NDArray[Any] | None]:
     """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it quoted on them, shape
-    (decisions, 2), its state in the end, and if that has a row a market, some of those that it quoted with."""
+    (decisions, 2), how it is to be asked for more, and the memories for that, if it has any with a row a market."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
     markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
-    seen, quoted = [observations], []
-    states: list[Any] = []
+    seen, quoted, memories = [observations], [], []
+    more = min(config.session_steps, _MOST_STEPS) - 1
+    remembered = set(np.rint(np.linspace(0, more - 1, _MEMORIES)))
     state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
-    for _ in range(min(config.session_steps, _MOST_STEPS) - 1):
+    for step in range(more):
         actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
-        quoted.append(_offsets(actions, config))
-        states.append(state)
+        quoted.append(to_ticks(actions, config.max_offset))
+        if step in remembered and _has_rows(state):
+            memories.append(state)
         observations, _ = markets.step(np.ascontiguousarray(actions, dtype=np.float32))
         seen.append(observations)
         starts = np.zeros(_MARKETS, dtype=np.bool_)
-    quoted.append(_offsets(agent.predict(observations, state, starts, deterministic=True)[0], config))
-    memories = None
-    if _has_rows(state):
-        chosen = np.unique(np.rint(np.linspace(0, len(states) - 1, _MEMORIES)).astype(int))
-        memories = np.concatenate([states[index] for index in chosen])
-    return np.concatenate(seen).astype(np.float64), np.concatenate(quoted), state, memories
+    actions, _ = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+    quoted.append(to_ticks(actions, config.max_offset))
+    observed = np.concatenate(seen).astype(np.float64), np.concatenate(quoted)
+    if memories:
+        return *observed, "as in sessions", np.concatenate(memories)
+    return *observed, "none" if state is None else "as at the start of a session", None
 
 
 def _has_rows(state: Any) -> TypeGuard[npt.NDArray[Any]]:

@@ -84,14 +84,17 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
     value = np.linspace(low, high, _POINTS)
     value = np.unique(np.rint(value) if axis.whole else value) + 0.0  # no -0
     edges = np.linspace(low, high, _BINS + 1)
-    asked, bins = [], []
-    for side, columns in enumerate((axis.bid, axis.ask)):
+    answers = {}
+    for columns in {axis.bid, axis.ask}:
         rows = np.tile(observations.mean(axis=0), (len(value), 1))
         rows[:, columns] = value[:, None] / axis.unit
-        asked.append(ask(rows)[:, side])
+        answers[columns] = ask(rows)
+    asked = np.stack([answers[axis.bid][:, 0], answers[axis.ask][:, 1]])
+    bins = []
+    for side in (0, 1):
         counts = observations[:, Obs.BID_SIZE + side] > 0.0 if axis.of_quotes else np.full(len(shown), True)
         bins.append(_bin_means(edges, shown[counts, side], offsets[counts, side]))
-    return Profile(axis.label, value, np.array(asked), *np.swapaxes(bins, 0, 1))
+    return Profile(axis.label, value, asked, *np.swapaxes(bins, 0, 1))
 
 
 def _bin_means(edges: _Array, values: _Array, offsets: _Array) -> _Array:

@@ -15,8 +15,9 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.training
+from agents.callbacks import HELD_OUT_SEED
 from agents.ppo import MODEL_FILE, RUN_FILE, algorithm_class, load, load_model, read_run
-from agents.training import HELD_OUT_SEED, replace_file, stream_seed
+from agents.training import replace_file, stream_seed
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv

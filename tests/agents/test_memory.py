@@ -76,11 +76,11 @@ def test_markets_that_remember_are_the_markets_and_forget_at_the_end_of_each_ses
         shown, their_rewards, their_ended, their_infos = remembering.step(actions)
         for market in np.flatnonzero(ended):
             last, _ = remember(infos[market]["terminal_observation"][None], memory[market : market + 1])
-            # Reckoned in one call with the others: with more rows, sums may run in another order.
+            # Reckoned in one call with the others, whose sums run in another order than those of a single row.
             np.testing.assert_allclose(their_infos[market]["terminal_observation"], last[0], rtol=1e-5, atol=1e-6)
             n_ended += 1
         expected, memory = remember(observations, memory, ended)
-        np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(shown, expected)
         assert all(remembered_space().contains(row) for row in shown)
         np.testing.assert_array_equal(their_rewards, rewards)
         np.testing.assert_array_equal(their_ended, ended)

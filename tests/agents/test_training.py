@@ -12,12 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import agents.training
 from agents import make_agent
+from agents.callbacks import HELD_OUT_SEED, held_out_sessions_of
 from agents.ppo import BEST_FILE, MODEL_FILE, Run, algorithm_class, load, load_model, read_run
 from agents.settings import ALGORITHM_PART, SettingsError, read_settings
-from agents.training import HELD_OUT_SEED, clearly_worse, rollout_shape
+from agents.training import clearly_worse, rollout_shape
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.sb3 import MarketMakingVecEnv
+from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
 from tests.small_runs import CONFIG, N_MARKETS, ROOT, UPDATE, a_run, weights, with_settings
 from tests.small_runs import small as small  # a fixture
 
@@ -71,7 +72,7 @@ def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.M
     agents.training.train(tmp_path, a_run(3))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
-    names = {"objective": "r"} | {name: name for name in agents.training.SESSION_FIGURES}
+    names = {"objective": "r"} | {name: name for name in SESSION_FIGURES}
     for scalar, name in names.items():
         logged = log.Scalars(f"market/{scalar}")
         assert [point.step for point in logged] == [UPDATE, 2 * UPDATE, 3 * UPDATE]
@@ -162,9 +163,9 @@ def test_two_processes_judge_a_policy_as_one_does() -> None:
     run = a_run(1)
     model = agents.training.new_model(agents.training.training_markets(run), run)
     model.learn(UPDATE)
-    alone = agents.training.held_out_sessions_of(model, run, 128, horizons=())
+    alone = held_out_sessions_of(model, run, 128, horizons=())
     with parallel_config(n_jobs=2):
-        together = agents.training.held_out_sessions_of(model, run, 128, horizons=())
+        together = held_out_sessions_of(model, run, 128, horizons=())
     np.testing.assert_array_equal(alone.objective, together.objective)
     np.testing.assert_array_equal(alone.fills, together.fills)
     assert np.ptp(alone.objective) > 0.0

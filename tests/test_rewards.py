@@ -1,0 +1,107 @@
+"""The four rewards of a session, by arithmetic from its infos."""
+
+import itertools
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from tests.random_quotes import quote_near
+
+
+def wealth_of(info: dict[str, Any]) -> float:
+    return float(info["cash"] + info["inventory"] * info["mid"])
+
+
+def close_out_of(info: dict[str, Any]) -> float:
+    """With close_out_cost=1 and close_out_impact=0.25."""
+    lots = abs(info["inventory"])
+    return 1.0 * lots + 0.25 * lots * lots
+
+
+def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, Any]], list[float], Any]:
+    """Infos from reset on, rewards, and the environment of one session of 200 decisions every half second."""
+    env = gymnasium.make(
+        "MarketMaking-v0", regime=regime, reward=reward, session_steps=200, decision_interval=0.5,
+        taker_rate=4.0, close_out_cost=1.0, close_out_impact=0.25, maker_fee=0.125, record=2000, **fields,
+    ).unwrapped  # fmt: skip
+    generator = np.random.default_rng(1)
+    infos, rewards = [env.reset(seed=3)[1]], []
+    for _ in range(200):
+        # The bid is the nearer one, so that a position builds up and is there to be closed.
+        _, reward_paid, _, _, info = env.step(quote_near(generator) + np.array([-0.3, 0.1], np.float32))
+        infos.append(info)
+        rewards.append(reward_paid)
+    assert sum(info["fills"] for info in infos) > 30
+    assert infos[-1]["inventory"] != 0
+    return infos, rewards, env
+
+
+@pytest.mark.parametrize("regime", ["informed", "dealer"])
+@pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened", "cara"])
+def test_the_reward_is_the_sum_of_its_parts(reward: str, regime: str) -> None:
+    infos, rewards, _ = session_of(reward, regime)
+    for info, paid in zip(infos[1:], rewards, strict=True):
+        assert paid == pytest.approx(
+            math.fsum(info["reward_" + part] for part in ("wealth", "risk", "close_out")), abs=1e-9
+        )
+    assert [info["reward_close_out"] for info in infos[:-1]] == [0.0] * 200
+    assert infos[-1]["reward_close_out"] < 0.0
+
+
+@pytest.mark.parametrize("regime", ["informed", "dealer"])
+@pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened"])
+def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the_position(
+    reward: str, regime: str
+) -> None:
+    infos, rewards, _ = session_of(reward, regime)
+    for before, after in itertools.pairwise(infos):
+        assert after["reward_wealth"] == pytest.approx(wealth_of(after) - wealth_of(before), abs=1e-6)
+    assert infos[-1]["reward_close_out"] == -close_out_of(infos[-1])
+    assert [info["pnl"] for info in infos[:-1]] == pytest.approx([wealth_of(info) for info in infos[:-1]], abs=1e-6)
+    assert infos[-1]["pnl"] == pytest.approx(wealth_of(infos[-1]) - close_out_of(infos[-1]), abs=1e-6)
+    if reward == "pnl":
+        assert sum(rewards) == pytest.approx(infos[-1]["pnl"], abs=1e-6)
+
+
+def test_the_inventory_penalty_is_on_squared_lots_and_seconds() -> None:
+    infos, _, _ = session_of("inventory_penalty", "informed", inventory_penalty=0.02)
+    for info in infos[1:]:
+        assert info["reward_risk"] == pytest.approx(-0.02 * info["inventory"] ** 2 * 0.5)
+
+
+def test_the_pnl_reward_has_no_running_price() -> None:
+    infos, _, _ = session_of("pnl", "informed")
+    assert {info["reward_risk"] for info in infos} == {0.0}
+
+
+def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_loss() -> None:
+    """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory * mid move)."""
+    infos, _, env = session_of("dampened", "informed", dampening=0.7)
+    path = env.recorded().path
+    # A row says what holds from its time on, so a move of the mid is earned by the row's own inventory:
+    # a fill settles at the mid before it.
+    gains = np.diff(path["mid"]) * path["inventory"][1:]
+    step = np.ceil(path["time"][1:] / 0.5).astype(int)
+    gained = np.bincount(step, weights=gains, minlength=201)[1:]
+    expected = -np.maximum(0.0, 0.7 * gained)
+    np.testing.assert_allclose([info["reward_risk"] for info in infos[1:]], expected, atol=1e-9)
+    assert (expected < 0.0).any()
+    assert (gained < 0.0).any()
+
+
+def test_the_cara_reward_is_the_change_of_exponential_utility() -> None:
+    infos, rewards, _ = session_of("cara", "informed", risk_aversion=0.01)
+
+    def utility(wealth: float) -> float:
+        return (1.0 - math.exp(-0.01 * wealth)) / 0.01
+
+    for before, after in itertools.pairwise(infos):
+        assert after["reward_wealth"] == pytest.approx(utility(wealth_of(after)) - utility(wealth_of(before)), abs=1e-8)
+    final = wealth_of(infos[-1])
+    assert infos[-1]["reward_close_out"] == pytest.approx(
+        utility(final - close_out_of(infos[-1])) - utility(final), abs=1e-8
+    )
+    assert sum(rewards) == pytest.approx(utility(infos[-1]["pnl"]), abs=1e-8)
