@@ -66,8 +66,8 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: torch's threads in a head start (with others its sums are rounded otherwise,
-    and the weights differ from there on), processes that judge what was learned."""
+    """Cores for what goes on beside PPO: threads that step the markets, torch's in a head start (with others its sums
+    are rounded otherwise, and the weights differ from there on), processes that judge what was learned."""
     threads: int = 1
     """Of torch. On two idle cores 2 is an eighth faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
@@ -127,7 +127,12 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
                 raise TrainingError(
                     f"{name}={getattr(arguments, name)} came, which is for the engine rllib; write --engine rllib too"
                 )
-        return partial(train, evaluate_every=arguments.evaluate_every, head_start_threads=head_start_threads)
+        return partial(
+            train,
+            evaluate_every=arguments.evaluate_every,
+            head_start_threads=head_start_threads,
+            market_threads=arguments.jobs,
+        )
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
     try:

@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
@@ -73,6 +74,7 @@ def train(
     evaluate_every: int = 2_000_000,
     held_out_sessions: int | None = None,
     head_start_threads: int | None = None,
+    market_threads: int = 1,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -84,6 +86,7 @@ def train(
         evaluate_every: decisions after which it is judged on held-out sessions; the best is kept.
         held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
         head_start_threads: of torch, during a head start; by default those that it has.
+        market_threads: that step the markets; what is learned is the same with any number.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -94,7 +97,7 @@ def train(
         AgentError: if the model to go on with cannot be read.
     """
     n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
-    environment = training_markets(run)
+    environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
     if resume_from is None:
         model = first_model(environment, run, head_start_threads)
     else:
@@ -178,7 +181,7 @@ def write_run(folder: Path, run: Run) -> None:
     replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
-def training_markets(run: Run, kind: type[MarketMakingVecEnv] = MarketMakingVecEnv) -> TrainingMarkets:
+def training_markets(run: Run, kind: Callable[..., MarketMakingVecEnv] = MarketMakingVecEnv) -> TrainingMarkets:
     """The markets of a run, at different times of their sessions, with rewards that hold little noise."""
     markets = kind(run.n_envs, **run.settings["markets"], without_luck=True, staggered=True, **run.config.to_dict())
     return RememberingVecEnv(markets) if run.remembers else markets

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -33,7 +34,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 BATCH, LARGE_BATCH = 256, 4096
 SETTINGS = read_settings("ppo-mixed")  # of `python train.py`
 LEARNING = SETTINGS[ALGORITHM_PART]
-TORCH_THREADS = 1  # as `make train` has it
+TORCH_THREADS, MARKET_THREADS = 1, 2  # as `make train` has them
 HALF_SPREAD = 1.5  # [ticks] quoted throughout
 
 START = """
@@ -122,7 +123,7 @@ def single_rate(name: str, steps: int) -> float:
     return steps / seconds(run)
 
 
-def untrained(markets: type[MarketMakingVecEnv]) -> Any:
+def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
     """The model that train.py would begin with, in markets of this kind."""
     run = Run(mm_gym.configure("mixed"), seed=0, n_envs=LEARNING["n_envs"], timesteps=1, settings=SETTINGS)
     model = new_model(training_markets(run, markets), run)
@@ -130,7 +131,7 @@ def untrained(markets: type[MarketMakingVecEnv]) -> Any:
     return model
 
 
-def ppo_rate(markets: type[MarketMakingVecEnv], updates: int) -> Callable[[], float]:
+def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callable[[], float]:
     """A function that trains with train.py's settings for so many updates, and returns frames per second."""
     model = untrained(markets)
 
@@ -168,7 +169,7 @@ def main(quick: bool = False) -> None:
     next(progress)
     updates = 2 if quick else 3
     with_markets, with_nothing, ppo_ratio = in_turns(
-        ppo_rate(MarketMakingVecEnv, updates), ppo_rate(NullVecEnv, updates), turns
+        ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), updates), ppo_rate(NullVecEnv, updates), turns
     )
     next(progress)
     start = [seconds(lambda: subprocess.run([sys.executable, "-c", START], check=True)) for _ in range(turns + 1)][1:]
@@ -187,7 +188,7 @@ def main(quick: bool = False) -> None:
     table.add_row("steps/s, gymnasium.make, one market", f"{ours:,.0f}", "")
     table.add_row("steps/s, gymnasium.make, CartPole", f"{cartpole:,.0f}", "")
     table.add_row("  ratio", f"{single_ratio:.0%}", "40%")
-    table.add_row(f"PPO frames/s, {LEARNING['n_envs']} markets", f"{with_markets:,.0f}", "")
+    table.add_row(f"PPO frames/s, {LEARNING['n_envs']} markets, threads={MARKET_THREADS}", f"{with_markets:,.0f}", "")
     table.add_row("PPO frames/s, nothing", f"{with_nothing:,.0f}", "")
     table.add_row("  ratio", f"{ppo_ratio:.0%}", "85%")
     table.add_row("warm start to the first step", f"{statistics.median(start):.2f} s", "1 s")

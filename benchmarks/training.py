@@ -5,6 +5,7 @@ The ceiling is the same training on an environment that does nothing. Both take 
 
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.throughput import LEARNING, NullVecEnv, in_turns, ppo_rate, untrained
+from benchmarks.throughput import LEARNING, MARKET_THREADS, TORCH_THREADS, NullVecEnv, in_turns, ppo_rate, untrained
 from mm_gym.sb3 import MarketMakingVecEnv
 
 
@@ -33,9 +34,9 @@ class TimedVecEnv(MarketMakingVecEnv):
         return result
 
 
-def shares(updates: int) -> tuple[float, float, float]:
+def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
     """Shares of a training's time: in the environment, in collecting beside it, and in learning from what came."""
-    model = untrained(TimedVecEnv)
+    model = untrained(partial(TimedVecEnv, threads=market_threads))
     decisions = LEARNING["n_envs"] * LEARNING["n_steps"]
     model.learn(decisions)  # warms up
     environment, learning, learn = model.get_env().unwrapped, 0.0, model.train
@@ -54,22 +55,26 @@ def shares(updates: int) -> tuple[float, float, float]:
     return environment.seconds / total, 1.0 - (environment.seconds + learning) / total, learning / total
 
 
-def main(turns: int = 5, updates: int = 5, threads: int = 1) -> None:
+def main(turns: int = 5, updates: int = 5, threads: int = TORCH_THREADS, market_threads: int = MARKET_THREADS) -> None:
     """Measure, and print a table.
 
     Args:
         turns: of each measurement; the figures are medians.
         updates: of the policy in each turn.
         threads: of torch.
+        market_threads: that step the markets.
     """
     torch.set_num_threads(threads)
     environment, collecting, learning = (
-        statistics.median(found) for found in zip(*(shares(updates) for _ in range(turns)), strict=True)
+        statistics.median(found) for found in zip(*(shares(updates, market_threads) for _ in range(turns)), strict=True)
     )
     with_markets, with_nothing, ratio = in_turns(
-        ppo_rate(MarketMakingVecEnv, updates), ppo_rate(NullVecEnv, updates), turns
+        ppo_rate(partial(MarketMakingVecEnv, threads=market_threads), updates), ppo_rate(NullVecEnv, updates), turns
     )
-    table = Table(title=f"Training with {LEARNING['n_envs']} markets and {threads} thread(s), medians of {turns} turns")
+    table = Table(
+        title=f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
+        f"Threads: {threads} of torch, {market_threads} for the markets"
+    )
     for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     table.add_row("time in the environment", f"{environment:.1%}", "below 15%")

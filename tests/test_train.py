@@ -162,13 +162,13 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         assert run.timesteps >= 10_000_000
 
 
-def test_torch_has_the_threads_that_were_asked_for_and_judging_the_processes(
+def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     had: dict[str, tuple[int, ...]] = {}
 
-    def instead(folder: Path, run: Run, *_: object, head_start_threads: int, **__: object) -> Run:
-        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), head_start_threads
+    def instead(folder: Path, run: Run, *_: object, head_start_threads: int, market_threads: int, **__: object) -> Run:
+        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), head_start_threads, market_threads
         return dataclasses.replace(run, steps_done=run.timesteps)
 
     def compare(*_: object) -> None:
@@ -180,7 +180,7 @@ def test_torch_has_the_threads_that_were_asked_for_and_judging_the_processes(
     try:
         for threads, jobs in ((1, 1), (2, 1), (1, 3)):
             train.main(train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs))
-            assert had == {"training": (threads, jobs, max(threads, jobs)), "comparison": (threads, jobs)}
+            assert had == {"training": (threads, jobs, max(threads, jobs), jobs), "comparison": (threads, jobs)}
     finally:
         torch.set_num_threads(before)
 

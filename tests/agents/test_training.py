@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,22 @@ def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path:
     first, again, other = (weights(tmp_path / name) for name in "abc")
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not any(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_markets_on_two_threads_teach_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Noted(MarketMakingVecEnv):
+        def __init__(self, num_envs: int, *, threads: int, **fields: Any) -> None:
+            made.append(threads)
+            super().__init__(num_envs, threads=threads, **fields)
+
+    monkeypatch.setattr(agents.training, "MarketMakingVecEnv", Noted)
+    for threads in (1, 2):
+        agents.training.train(tmp_path / str(threads), a_run(2), market_threads=threads)
+    assert made == [1, 2]
+    one, two = (weights(tmp_path / str(threads)) for threads in made)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
 def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
