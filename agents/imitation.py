@@ -18,12 +18,14 @@ import torch
 from rich.progress import Progress, TimeElapsedColumn
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.ppo import mean_action
 from agents.teachers import Teacher, TrainingMarkets
 from mm_gym import MarketConfig
 from mm_gym.actions import to_ticks
 
+LAST_EPOCHS = 6
+"""Passes over all lessons in the end, unless the settings name another number."""
 _ROUNDS = 8
-_LAST_EPOCHS = 6
 _SETTLING_EPOCHS = 4
 _BATCH, _PART = 2048, 65536
 _COLLECTING = 8.0  # passes over a lesson that take as long as to collect it
@@ -40,6 +42,7 @@ def imitate(
     teacher: Teacher,
     decisions: int,
     seed: int,
+    last_epochs: int = LAST_EPOCHS,
 ) -> float:
     """Fit the policy's mean action to the teacher's, over so many decisions of all markets together; shows a bar.
 
@@ -53,6 +56,7 @@ def imitate(
         teacher: who quotes.
         decisions: to learn from.
         seed: of the jitter and of the order of batches.
+        last_epochs: passes over all lessons in the end.
 
     Returns:
         The root mean square error of an offset at the end [ticks], lessons counting as the teacher weighs them; the
@@ -71,7 +75,7 @@ def imitate(
     error = 0.0
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as bar:
         lessons = steps * markets.num_envs  # of each round; a round learns from all so far
-        total = lessons * (_ROUNDS * _COLLECTING + sum(range(1, _ROUNDS)) + _ROUNDS * _LAST_EPOCHS)
+        total = lessons * (_ROUNDS * _COLLECTING + sum(range(1, _ROUNDS)) + _ROUNDS * last_epochs)
         task = bar.add_task("imitating", total=total)
         advance = partial(bar.advance, task)
         for round_ in range(_ROUNDS):
@@ -92,12 +96,12 @@ def imitate(
             beyond = last and bool((targets.abs() > 1.0).any())
             if beyond:
                 bar.update(task, total=total + _SETTLING_EPOCHS * len(inputs))
-            n_epochs = _LAST_EPOCHS if last else 1
+            n_epochs = last_epochs if last else 1
             error = _fit(policy, inputs, targets, counts, optimizer, n_epochs, torch_generator, advance, falls=last)
         if beyond:
             optimizer = torch.optim.Adam(policy.parameters(), lr=_SETTLING_RATE)
             parts: Any = inputs.split(_PART)  # type: ignore[no-untyped-call]
-            within = torch.cat([_mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
+            within = torch.cat([mean_action(policy, part).detach() for part in parts]).clamp(-1.0, 1.0)
             alike = torch.ones_like(counts)
             _fit(policy, inputs, within, alike, optimizer, _SETTLING_EPOCHS, torch_generator, advance, falls=True)
     return 0.5 * config.max_offset * error
@@ -146,7 +150,7 @@ def _fit(
         squares = 0.0
         order: Any = torch.randperm(len(inputs), generator=generator)
         for batch in order.split(_BATCH):
-            loss: Any = (counts[batch] * (_mean_action(policy, inputs[batch]) - targets[batch]) ** 2).mean()
+            loss: Any = (counts[batch] * (mean_action(policy, inputs[batch]) - targets[batch]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -154,7 +158,3 @@ def _fit(
             squares += float(loss.detach()) * len(batch)
             advance(len(batch))
     return float((squares / len(inputs)) ** 0.5)
-
-
-def _mean_action(policy: Any, observations: torch.Tensor) -> torch.Tensor:
-    return cast("torch.distributions.Normal", policy.get_distribution(observations).distribution).mean

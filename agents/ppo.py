@@ -22,6 +22,7 @@ from mm_gym import OBSERVATION_NAMES, MarketConfig
 from mm_gym.config import nearest
 
 if TYPE_CHECKING:
+    import torch
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.policies import BasePolicy
 
@@ -181,6 +182,12 @@ def check_fits(folder: Path, run: Run, config: MarketConfig) -> None:
                 f"{folder} was trained with {name}={trained:g}, these markets have {wanted:g}, and its actions and "
                 f"observations are in shares of it; write {name}={trained:g}"
             )
+
+
+def mean_action(policy: Any, observations: "torch.Tensor") -> "torch.Tensor":
+    """The mean of the policy's Gaussian, before it is cut off at -1 and 1: shape (n, 2) for (n, columns)."""
+    mean: torch.Tensor = policy.get_distribution(observations).distribution.mean
+    return mean
 
 
 def load_model(folder: Path, algorithm: str = "ppo", file: str = MODEL_FILE, **arguments: Any) -> "OnPolicyAlgorithm":

@@ -5,8 +5,8 @@ number of markets, the budget and, where the file is for one market, its fields 
 others: `markets`, arguments of `MarketMakingVecEnv`, `start`, how the untrained policy quotes, and, where present:
 
 * `exploration`: arguments of `agents.callbacks.Exploration`;
-* `imitation`: a head start (`agents.imitation`) of so many `decisions`, by the oracle or by `specialists`, and then of
-  `critic_decisions` for the critic alone;
+* `imitation`: a head start (`agents.imitation`) of so many `decisions`, by the oracle or by `specialists`, with
+  `last_epochs` passes over all lessons in the end, and then of `critic_decisions` for the critic alone;
 * `memory`, whose only `kind` is `beliefs`: see `agents.memory`;
 * `patiences`: [ticks] those of which the best is chosen in the end; weights are compared with the middle one.
 """
@@ -78,10 +78,19 @@ def read_settings(name: str) -> dict[str, Any]:
         kind = settings["memory"].get("kind") if isinstance(settings["memory"], dict) else settings["memory"]
         if kind not in MEMORIES:
             raise SettingsError(f"{path} says kind: {kind!r} under 'memory'; {nearest(str(kind), MEMORIES)}")
+    _check_head_start(path, settings.get("imitation", {"decisions": 1}))
     patiences = settings.get("patiences", [0.0])
     if not (isinstance(patiences, list) and patiences and all(_is_patience(patience) for patience in patiences)):
         raise SettingsError(f"{path} says patiences: {patiences!r}; write ticks from 0 up, for example [0.15, 0.3]")
     return dict(settings)
+
+
+def _check_head_start(path: Path, head_start: object) -> None:
+    counts = head_start if isinstance(head_start, dict) else {}
+    for name in ("decisions", "critic_decisions", "last_epochs"):
+        number = counts.get(name, None if name == "decisions" else 1)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise SettingsError(f"{path} says {name}: {number!r} under 'imitation'; write a whole number from 1 up")
 
 
 def _is_patience(number: object) -> bool:

@@ -5,12 +5,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from agents import trained_folder
 from agents.base import AgentError
 from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.oracle import OracleAgent
-from agents.ppo import check_fits, load_model, read_run
+from agents.ppo import check_fits, load_model, mean_action, read_run
 from agents.remembering_vec_env import RememberingVecEnv
 from agents.signal_filter import accepts
 from agents.tuned import tuned_rule
@@ -125,7 +126,9 @@ class Specialists:
             folder = trained_folder(name)
             run = read_run(folder)
             check_fits(folder, run, config)
-            policy = load_model(folder, run.algorithm, run.loads), len(run.observation)
+            if run.algorithm != "ppo":
+                raise AgentError(f"{name} was trained by {run.algorithm}; a specialist is wanted that ppo has trained")
+            policy = load_model(folder, run.algorithm, run.loads).policy, len(run.observation)
             regime = run.config.regime
             if regime == "noise":
                 self._noise = policy
@@ -169,12 +172,13 @@ class Specialists:
         self,
         actions: npt.NDArray[np.float64],
         weight: npt.NDArray[np.float64],
-        policy: Any,
+        specialist: tuple[Any, int],
         observations: npt.NDArray[np.float32],
     ) -> None:
         """Add a specialist's actions with these weights; it is asked only where it has any."""
-        model, n_columns = policy
+        policy, n_columns = specialist
         rows = np.flatnonzero(weight > 0.0)
         if len(rows):
-            said = model.predict(observations[rows, :n_columns], deterministic=True)[0]
-            actions[rows] += weight[rows, None] * said
+            with torch.no_grad():
+                said = mean_action(policy, torch.from_numpy(observations[rows, :n_columns])).clamp(-1.0, 1.0)
+            actions[rows] += weight[rows, None] * said.numpy()

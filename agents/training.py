@@ -24,7 +24,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.callbacks import Checkpoints, Exploration, HeldOut, TradingFigures, held_out_sessions_of
-from agents.imitation import imitate, teach_critic
+from agents.imitation import LAST_EPOCHS, imitate, teach_critic
 from agents.ppo import BEST_FILE, MODEL_FILE, RUN_FILE, Run, algorithm_class, load_model
 from agents.remembering_vec_env import RememberingVecEnv
 from agents.settings import ALGORITHM_PART
@@ -235,7 +235,15 @@ def first_model(environment: TrainingMarkets, run: Run, threads: int | None = No
             teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
             whom = f"{len(specialists)} specialists" if specialists else "the oracle"
             print(f"A head start: imitating {whom} over {head_start['decisions']:,} decisions")
-            imitate(model, environment, run.config, teacher, head_start["decisions"], stream_seed(run.seed, 0))
+            imitate(
+                model,
+                environment,
+                run.config,
+                teacher,
+                head_start["decisions"],
+                stream_seed(run.seed, 0),
+                head_start.get("last_epochs", LAST_EPOCHS),
+            )
             if head_start.get("critic_decisions"):
                 print(f"Its critic learns what it earns, over {head_start['critic_decisions']:,} decisions")
                 teach_critic(model, head_start["critic_decisions"])

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+import agents.imitation
 import agents.training
 from agents import make_agent
 from agents.imitation import imitate, teach_critic
 from agents.memory import remember
 from agents.ppo import Run, quoting_agent
-from agents.settings import ALGORITHM_PART, read_settings
+from agents.settings import ALGORITHM_PART, FOLDER, SettingsError, read_settings
 from agents.teachers import Oracle
 from agents.training import first_model, new_model, training_markets
 from mm_gym import configure
@@ -95,6 +96,30 @@ def test_a_head_start_has_threads_of_its_own(tmp_path: Path, monkeypatch: pytest
     for threads in (2, None):
         agents.training.train(tmp_path / str(threads), run, held_out_sessions=2, head_start_threads=threads)
     assert had == [2, 1, 1, 1]
+
+
+def test_so_many_passes_in_the_end_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven rounds with one pass over the lessons so far, and then these: 128 lessons a round, of one batch each."""
+    fitted: list[int] = []
+    fit = agents.imitation._fit
+    monkeypatch.setattr(agents.imitation, "_fit", lambda *args, **named: fitted.append(args[5]) or fit(*args, **named))
+    for passes in ({"last_epochs": 2}, {}):
+        settings = {**SETTINGS, "imitation": {"decisions": 1024, **passes}}
+        run = Run(CONFIG, 0, 128, 1, settings=settings)
+        first_model(training_markets(run), run)
+    settled = [agents.imitation._SETTLING_EPOCHS]
+    assert fitted == [*[1] * 7, 2, *settled, *[1] * 7, 6, *settled]
+
+
+@pytest.mark.parametrize(
+    "says", ["{}", "{decisions: 0}", "{decisions: many}", "{decisions: 9, last_epochs: 0}", "[600000]", "600000"]
+)
+def test_a_head_start_that_cannot_be_is_refused_before_a_training(tmp_path: Path, says: str) -> None:
+    path = tmp_path / "settings.yml"
+    text = (FOLDER / "ppo.yml").read_text()
+    path.write_text(text.replace("imitation:", f"imitation: {says}\nunread:"))
+    with pytest.raises(SettingsError, match="write a whole number from 1 up"):
+        read_settings(str(path))
 
 
 def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:

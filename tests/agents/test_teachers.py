@@ -78,6 +78,11 @@ def test_without_one_of_noise_or_with_one_of_another_regime_there_is_no_teacher(
     dealer = a_specialist(tmp_path / "dealer", configure("dealer"), 1.0)
     with pytest.raises(AgentError, match="was trained on dealer"):
         Specialists(configure("mixed"), [folders["noise"], dealer])
+    run = Run(configure("informed"), 0, 1, 1, algorithm="recurrent_ppo")
+    (tmp_path / "lstm").mkdir()
+    (tmp_path / "lstm" / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
+    with pytest.raises(AgentError, match="trained by recurrent_ppo"):  # which would quote without its memory
+        Specialists(configure("mixed"), [folders["noise"], str(tmp_path / "lstm")])
     with pytest.raises(AgentError, match="no run folder"):
         Specialists(configure("mixed"), ["trained/nobody"])
     # Its actions are shares of another largest offset.
