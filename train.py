@@ -66,8 +66,9 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: threads that step the markets, torch's in a head start (with others its sums
-    are rounded otherwise, and the weights differ from there on), processes that judge what was learned."""
+    """Cores for what goes on beside PPO: threads that step the markets (where torch has one), torch's in a head start
+    (with others its sums are rounded otherwise, and the weights differ from there on), processes that judge what was
+    learned."""
     threads: int = 1
     """Of torch. On two idle cores 2 is an eighth faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
@@ -131,7 +132,8 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
             train,
             evaluate_every=arguments.evaluate_every,
             head_start_threads=head_start_threads,
-            market_threads=arguments.jobs,
+            # Several threads of torch wait for work in a loop, in the way of any others.
+            market_threads=arguments.jobs if arguments.threads == 1 else 1,
         )
     if run.algorithm != "ppo":
         raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
