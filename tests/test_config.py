@@ -322,9 +322,14 @@ def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(in
     kappa, sigma = config.signal_decay_rate, config.volatility
     linear = np.array([[-kappa, 0.0], [drift, 0.0]])
     noise = np.diag([2.0 * kappa, sigma**2])
-    block = expm(np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval)
+    # It loses digits where the signal decays by much, so long intervals are put together of shorter ones.
+    doublings = max(0, math.ceil(math.log2(kappa * interval)))
+    block = expm(np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval / 2**doublings)
     transition = block[2:, 2:].T
     covariance = transition @ block[:2, 2:]
+    for _ in range(doublings):
+        covariance = transition @ covariance @ transition.T + covariance
+        transition = transition @ transition
 
     mixing = np.array([[rules["signal_noise"], 0.0], [rules["value_signal_noise"], rules["value_own_noise"]]])
     moved = [[rules["signal_decay"], 0.0], [rules["value_per_signal"], 1.0]]
