@@ -66,11 +66,11 @@ class Arguments:
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: threads that step the markets (where torch has one), torch's in a head start
-    (with others its sums are rounded otherwise, and the weights differ from there on), processes that judge what was
-    learned."""
+    """Cores for what goes on beside PPO: threads that step the markets (of sb3, unless --threads gives torch several),
+    torch's in a head start (with others its sums are rounded otherwise, and the weights differ from there on),
+    processes that judge what was learned."""
     threads: int = 1
-    """Of torch. On two idle cores 2 is an eighth faster; on busy ones they stall, waiting for one another."""
+    """Of torch. On two idle cores 2 is a quarter faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
     """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
     env_runners: int | None = None

@@ -48,8 +48,8 @@ from mm_gym.core.layout import Obs
 
 POLICY_FILE = "policy.onnx"
 TOLERANCE = 1e-5
-"""Largest difference of an action from torch's: both are 32-bit, and add up in another order, which hangs on the
-processor too. It is less than a ten-thousandth of a tick."""
+"""Largest difference of an action from torch's: both are 32-bit, and add up in another order, which depends on the
+processor too. With `max_offset` as it is by default this is less than a ten-thousandth of a tick."""
 
 # Old enough for every runtime of the last years; the graph has nothing newer.
 _OPSET, _IR_VERSION = 17, 8

@@ -30,6 +30,8 @@ _PARTS = {
 }
 """The parts of a file, and what each has to say at least."""
 
+_HEAD_START = ("decisions", "last_epochs", "critic_decisions", "specialists")
+"""What `imitation` may say."""
 
 MEMORIES = ("beliefs",)
 """Kinds of memory that a policy may have beside its observations."""
@@ -86,11 +88,21 @@ def read_settings(name: str) -> dict[str, Any]:
 
 
 def _check_head_start(path: Path, head_start: object) -> None:
-    counts = head_start if isinstance(head_start, dict) else {}
-    for name in ("decisions", "critic_decisions", "last_epochs"):
-        number = counts.get(name, None if name == "decisions" else 1)
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise SettingsError(f"{path} says {name}: {number!r} under 'imitation'; write a whole number from 1 up")
+    if not isinstance(head_start, dict) or "decisions" not in head_start:
+        raise SettingsError(
+            f"{path} says imitation: {head_start!r}; write decisions: 600000 under it, or leave 'imitation' out"
+        )
+    for name, value in head_start.items():
+        if name not in _HEAD_START:  # a misspelt one would be passed over
+            raise SettingsError(f"{path} says {name} under 'imitation'; {nearest(str(name), _HEAD_START)}")
+        if name != "specialists" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise SettingsError(f"{path} says {name}: {value!r} under 'imitation'; write a whole number from 1 up")
+    names = head_start.get("specialists", ["trained/noise"])
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise SettingsError(
+            f"{path} says specialists: {names!r} under 'imitation'; write a list such as [trained/noise], or leave it "
+            "out to imitate the oracle"
+        )
 
 
 def _is_patience(number: object) -> bool:

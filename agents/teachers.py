@@ -113,8 +113,8 @@ class Specialists:
             of `mixed`.
 
     Raises:
-        AgentError: if one cannot be read, quotes in other units, or is of another regime, or the one of noise is
-            missing.
+        AgentError: if one cannot be read, was trained by another algorithm than ppo, quotes in other units, or is of
+            another regime, or the one of noise is missing.
     """
 
     def __init__(self, config: MarketConfig, names: Sequence[str]) -> None:
@@ -127,7 +127,9 @@ class Specialists:
             run = read_run(folder)
             check_fits(folder, run, config)
             if run.algorithm != "ppo":
-                raise AgentError(f"{name} was trained by {run.algorithm}; a specialist is wanted that ppo has trained")
+                raise AgentError(
+                    f"{name} was trained by {run.algorithm}, a specialist by ppo is wanted; name another run folder"
+                )
             policy = load_model(folder, run.algorithm, run.loads).policy, len(run.observation)
             regime = run.config.regime
             if regime == "noise":

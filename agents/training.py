@@ -231,6 +231,10 @@ def first_model(environment: TrainingMarkets, run: Run, threads: int | None = No
         model = new_model(environment, run)
         head_start = run.settings.get("imitation")
         if head_start:
+            if run.algorithm != "ppo":
+                raise TrainingError(
+                    f"'imitation' came with --algorithm {run.algorithm}, it is for ppo; leave it out of the settings"
+                )
             specialists = head_start.get("specialists")
             teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
             whom = f"{len(specialists)} specialists" if specialists else "the oracle"
@@ -293,12 +297,12 @@ def clearly_worse(objectives: npt.NDArray[np.float64], best: npt.NDArray[np.floa
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that at any moment there is either the old one or the new one, whole."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    unfinished = path.with_name(path.name + ".partial")
+    with unfinished.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    os.replace(unfinished, path)
 
 
 @contextmanager

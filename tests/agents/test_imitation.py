@@ -15,7 +15,7 @@ from agents.memory import remember
 from agents.ppo import Run, quoting_agent
 from agents.settings import ALGORITHM_PART, FOLDER, SettingsError, read_settings
 from agents.teachers import Oracle
-from agents.training import first_model, new_model, training_markets
+from agents.training import TrainingError, first_model, new_model, training_markets
 from mm_gym import configure
 from mm_gym.core.layout import Outcome
 from mm_gym.evaluation.rollout import run_sessions
@@ -112,14 +112,36 @@ def test_so_many_passes_in_the_end_as_the_settings_say(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "says", ["{}", "{decisions: 0}", "{decisions: many}", "{decisions: 9, last_epochs: 0}", "[600000]", "600000"]
+    ("says", "message"),
+    [
+        ("{}", "says imitation: {}; write decisions"),
+        ("[600000]", r"says imitation: \[600000\]; write decisions"),
+        ("600000", "says imitation: 600000; write decisions"),
+        ("null", "says imitation: None; write decisions"),
+        ("{decisions: 0}", "decisions: 0 under 'imitation'; write a whole number from 1 up"),
+        ("{decisions: many}", "decisions: 'many' under"),
+        ("{decisions: true}", "decisions: True under"),
+        ("{decisions: 9, last_epochs: 0.5}", "last_epochs: 0.5 under"),
+        ("{decisions: 9, critic_decisions: 0}", "critic_decisions: 0 under"),
+        ("{decisions: 9, last_epoch: 2}", "last_epoch under 'imitation'; did you mean 'last_epochs'"),
+        ("{decisions: 9, specialists: trained/noise}", "specialists: 'trained/noise' under"),
+        ("{decisions: 9, specialists: []}", r"specialists: \[\] under 'imitation'; write a list"),
+        ("{decisions: 9, specialists: [5]}", r"specialists: \[5\] under"),
+    ],
 )
-def test_a_head_start_that_cannot_be_is_refused_before_a_training(tmp_path: Path, says: str) -> None:
+def test_a_head_start_that_cannot_be_is_refused_before_a_training(tmp_path: Path, says: str, message: str) -> None:
     path = tmp_path / "settings.yml"
     text = (FOLDER / "ppo.yml").read_text()
     path.write_text(text.replace("imitation:", f"imitation: {says}\nunread:"))
-    with pytest.raises(SettingsError, match="write a whole number from 1 up"):
+    with pytest.raises(SettingsError, match=message):
         read_settings(str(path))
+
+
+def test_an_lstm_has_no_head_start() -> None:
+    settings = {**read_settings("recurrent_ppo"), "imitation": {"decisions": 1024}}
+    run = Run(CONFIG, 0, 8, 1, algorithm="recurrent_ppo", settings=settings)
+    with pytest.raises(TrainingError, match="leave it out of the settings"):
+        first_model(training_markets(run), run)
 
 
 def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:

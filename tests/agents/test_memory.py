@@ -23,7 +23,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 
 SESSION = 40
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
-"""Of rows that are reckoned with others beside them: their sums run in another order, which hangs on the processor."""
+"""Of rows reckoned with others beside them: their sums run in another order, which depends on the processor."""
 
 
 def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
