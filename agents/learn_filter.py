@@ -30,6 +30,7 @@ from agents.learned_filter import BELIEF_NAMES, FILTER_FILE, LearnedFilter
 from agents.memory import empty_means, update_means
 from agents.training import replace_file
 from mm_gym import MarketConfig, configure
+from mm_gym.actions import to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 WATCHED = {
@@ -110,7 +111,7 @@ def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
         told = agent.expected_worth(belief)
         rows.append((observations, means[:, 1:], np.stack([worth, signal, *acting], axis=1, dtype=np.float32), told))
         sent = np.clip(actions + generator.normal(size=actions.shape) * jitter, -1.0, 1.0).astype(np.float32)
-        bid, ask = (0.5 * config.max_offset * (1.0 + sent.astype(np.float64))).T
+        bid, ask = to_ticks(sent, config.max_offset).T
         belief = agent.filter.send(belief, bid, ask, agent.inventory(observations))
         observations = np.asarray(markets.step(sent)[0], np.float32)
     return Watched(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))

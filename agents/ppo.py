@@ -42,7 +42,7 @@ class Run:
     """What `run.json` says of a training.
 
     Raises:
-        ValueError: for a number out of range.
+        ValueError: for a number out of range, or settings that do not suit the algorithm.
     """
 
     config: MarketConfig
@@ -87,6 +87,8 @@ class Run:
             object.__setattr__(self, "observation", names)
         if self.remembers and self.algorithm == "recurrent_ppo":
             raise ValueError("recurrent_ppo came with a memory of means; it has its own: leave `memory` out")
+        if self.settings.get("imitation") and self.algorithm == "recurrent_ppo":
+            raise ValueError("recurrent_ppo came with `imitation`, which is for ppo; leave it out of the settings")
 
     @property
     def remembers(self) -> bool:

@@ -80,7 +80,8 @@ def read_settings(name: str) -> dict[str, Any]:
         kind = settings["memory"].get("kind") if isinstance(settings["memory"], dict) else settings["memory"]
         if kind not in MEMORIES:
             raise SettingsError(f"{path} says kind: {kind!r} under 'memory'; {nearest(str(kind), MEMORIES)}")
-    _check_head_start(path, settings.get("imitation", {"decisions": 1}))
+    if "imitation" in settings:
+        _check_head_start(path, settings["imitation"])
     patiences = settings.get("patiences", [0.0])
     if not (isinstance(patiences, list) and patiences and all(_is_patience(patience) for patience in patiences)):
         raise SettingsError(f"{path} says patiences: {patiences!r}; write ticks from 0 up, for example [0.15, 0.3]")
@@ -95,14 +96,14 @@ def _check_head_start(path: Path, head_start: object) -> None:
     for name, value in head_start.items():
         if name not in _HEAD_START:  # a misspelt one would be passed over
             raise SettingsError(f"{path} says {name} under 'imitation'; {nearest(str(name), _HEAD_START)}")
-        if name != "specialists" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        if name == "specialists":
+            if not (isinstance(value, list) and value and all(isinstance(folder, str) for folder in value)):
+                raise SettingsError(
+                    f"{path} says specialists: {value!r} under 'imitation'; write a list such as [trained/noise], or "
+                    "leave it out to imitate the oracle"
+                )
+        elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise SettingsError(f"{path} says {name}: {value!r} under 'imitation'; write a whole number from 1 up")
-    names = head_start.get("specialists", ["trained/noise"])
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        raise SettingsError(
-            f"{path} says specialists: {names!r} under 'imitation'; write a list such as [trained/noise], or leave it "
-            "out to imitate the oracle"
-        )
 
 
 def _is_patience(number: object) -> bool:

@@ -16,6 +16,7 @@ from agents.remembering_vec_env import RememberingVecEnv
 from agents.signal_filter import accepts
 from agents.tuned import tuned_rule
 from mm_gym import MarketConfig
+from mm_gym.actions import to_ticks
 from mm_gym.core.layout import Obs
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -152,7 +153,7 @@ class Specialists:
                 left -= weight
                 self._add(actions, weight, self._others[regime][knot], observations)
         self._add(actions, left, self._noise, observations)
-        return 0.5 * self._max_offset * (1.0 + actions)
+        return to_ticks(actions, self._max_offset)
 
     def weights(
         self,

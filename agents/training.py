@@ -231,10 +231,6 @@ def first_model(environment: TrainingMarkets, run: Run, threads: int | None = No
         model = new_model(environment, run)
         head_start = run.settings.get("imitation")
         if head_start:
-            if run.algorithm != "ppo":
-                raise TrainingError(
-                    f"'imitation' came with --algorithm {run.algorithm}, it is for ppo; leave it out of the settings"
-                )
             specialists = head_start.get("specialists")
             teacher: Teacher = Specialists(run.config, specialists) if specialists else Oracle(run.config)
             whom = f"{len(specialists)} specialists" if specialists else "the oracle"

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def quote_near(generator: np.random.Generator) -> np.ndarray:
-    """A random action with offsets of 0 to 3 of the default 10 ticks, so that there are fills."""
+    """A random action with offsets of 0 to 4.5 of the default 15 ticks, so that there are fills."""
     return generator.uniform(-1.0, -0.4, 2).astype(np.float32)
 
 

@@ -178,12 +178,10 @@ def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
     monkeypatch.setattr(train, "compare", compare)
     before = torch.get_num_threads()
     try:
-        for threads, jobs in ((1, 1), (2, 1), (1, 3), (2, 2)):
+        # Of torch and the processes; then of torch in a head start, and of the markets.
+        for threads, jobs, in_head_start, of_markets in ((1, 1, 1, 1), (2, 1, 2, 1), (1, 3, 3, 3), (2, 2, 2, 1)):
             train.main(train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs))
-            assert had == {
-                "training": (threads, jobs, max(threads, jobs), jobs if threads == 1 else 1),
-                "comparison": (threads, jobs),
-            }
+            assert had == {"training": (threads, jobs, in_head_start, of_markets), "comparison": (threads, jobs)}
     finally:
         torch.set_num_threads(before)
 

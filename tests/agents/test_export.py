@@ -16,7 +16,7 @@ from stable_baselines3 import PPO
 from agents import AgentError
 from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
 from agents.memory import REMEMBERED_NAMES, empty_memory
-from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load
+from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load, quoting_agent
 from agents.remembering_vec_env import RememberingVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
 from mm_gym.core.layout import Obs
@@ -111,10 +111,24 @@ def test_a_graph_that_differs_from_torch_is_found_out() -> None:
     model = a_model(net_arch=[8])
     proto = to_onnx(model, RUN)
     (bias,) = (array for array in proto.graph.initializer if array.name == "bias_2")
-    changed = onnx.numpy_helper.to_array(bias) + np.float32([0.0, 3e-5])
+    changed = onnx.numpy_helper.to_array(bias) + np.float32([0.0, 3e-6])
     bias.CopyFrom(onnx.numpy_helper.from_array(changed, "bias_2"))
-    with pytest.raises(AgentError, match=r"differ from torch's by 3\.\de-05, more than 1e-05"):
+    with pytest.raises(AgentError, match=r"differ from torch's by 3\.\de-06, more than 1e-06"):
         compare(proto, PPOAgent(model), RUN)
+
+
+def test_a_graph_that_remembers_otherwise_is_found_out() -> None:
+    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES)
+    markets = RememberingVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
+    model = PPO("MlpPolicy", markets, policy_kwargs={"net_arch": [8]}, device="cpu")
+    with torch.no_grad():  # so that no action tells
+        model.policy.get_parameter("action_net.weight").zero_()
+    proto = to_onnx(model, run)
+    (biases,) = (array for array in proto.graph.initializer if array.name == "sum_biases")
+    changed = onnx.numpy_helper.to_array(biases) + np.float32(3e-5)
+    biases.CopyFrom(onnx.numpy_helper.from_array(changed, "sum_biases"))
+    with pytest.raises(AgentError, match=r"memories differ from torch's by \d\.\de-0[56], more than 1e-06"):
+        compare(proto, quoting_agent(model, run), run)
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.4])

@@ -15,7 +15,7 @@ from agents.memory import remember
 from agents.ppo import Run, quoting_agent
 from agents.settings import ALGORITHM_PART, FOLDER, SettingsError, read_settings
 from agents.teachers import Oracle
-from agents.training import TrainingError, first_model, new_model, training_markets
+from agents.training import first_model, new_model, training_markets
 from mm_gym import configure
 from mm_gym.core.layout import Outcome
 from mm_gym.evaluation.rollout import run_sessions
@@ -139,9 +139,8 @@ def test_a_head_start_that_cannot_be_is_refused_before_a_training(tmp_path: Path
 
 def test_an_lstm_has_no_head_start() -> None:
     settings = {**read_settings("recurrent_ppo"), "imitation": {"decisions": 1024}}
-    run = Run(CONFIG, 0, 8, 1, algorithm="recurrent_ppo", settings=settings)
-    with pytest.raises(TrainingError, match="leave it out of the settings"):
-        first_model(training_markets(run), run)
+    with pytest.raises(ValueError, match="`imitation`, which is for ppo; leave it out of the settings"):
+        Run(CONFIG, 0, 8, 1, algorithm="recurrent_ppo", settings=settings)
 
 
 def test_equal_seeds_imitate_alike_and_settings_without_it_do_not() -> None:

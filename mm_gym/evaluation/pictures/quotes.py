@@ -29,7 +29,7 @@ _LEAST_RANGE = 0.1  # [ticks] differences smaller than that are not blown up int
 _SECTION = "What is quoted, and what it depends on"
 _MEMORY = {
     "none": "",
-    "as in sessions": " Its answers are averaged over what it remembered in 64 of them.",
+    "as in sessions": " Its answers are averaged over what it remembered in some of them.",
     "as at the start of a session": " It is asked with nothing remembered, as at the start of a session.",
 }
 _SIDES = (("bid", BLUE, MARKERS[0]), ("ask", VERMILION, MARKERS[1]))
@@ -82,7 +82,7 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
         section=_SECTION,
         title=f"How far from the mid {name} quotes, by one thing at a time",
         caption=(
-            f"Marks: the mean of where it wanted its quotes in {policy.n_observations:,} decisions of eight sessions, "
+            f"Marks: the mean of where it wanted its quotes in {policy.n_observations:,} decisions of its sessions, "
             f"by what it saw, where there are enough of them. {lines if policy.repeatable else ''}{differ}Nobody is "
             "patient here: a quote that would stay where it rests is shown where it would go."
         ),
