@@ -4,6 +4,8 @@ python evaluate.py
 python evaluate.py --agents inventory_skew,runs/NAME --regimes noise,informed --p-informed 0.5
 python evaluate.py --sweep p_informed --agents fixed_spread:half_spread=2,inventory_skew
 python evaluate.py --experiment all
+python evaluate.py --suite --agents inventory_skew:tuned,ppo=runs/a+runs/b+runs/c
+python evaluate.py --suite --compare results/a/suite.csv,results/b/suite.csv
 """
 
 import shlex
@@ -16,7 +18,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from agents import name_agent
-from mm_gym.evaluation import artefacts, plans
+from mm_gym import TASKS, __version__
+from mm_gym.evaluation import artefacts, plans, suite
 from mm_gym.evaluation.experiments import Laboratory
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.report import write_report
@@ -45,10 +48,17 @@ class Arguments:
     """An experiment of the post-mortem by name, or all, instead of agents x regimes."""
     twin: bool = False
     """Run the experiment's twin, from which the cause of the effect was taken out: it should not hold."""
-    episodes: int = 256
-    """Sessions for each agent in each market."""
+    suite: bool = False
+    """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds of one learner, {task}
+    is the task's name, and * a wildcard in the path of run folders: ppo=runs/ppo-{task}-seed*."""
+    tasks: str | None = None
+    """Comma-separated tasks of the suite. Default: all."""
+    compare: str | None = None
+    """With --suite: comma-separated suite.csv files of earlier runs. Prints one table of all and runs nothing."""
+    episodes: int | None = None
+    """Sessions for each agent in each market. Default: 256, or 512 with --suite."""
     seed: int = 0
-    """Seed of the evaluation; every agent lives through the same sessions."""
+    """Seed of the evaluation; every agent lives through the same sessions. The suite has sessions of its own."""
     jobs: int = 1
     """Processes to fan out over."""
     out: Path | None = None
@@ -57,9 +67,11 @@ class Arguments:
     """Replace the results in that folder."""
 
 
-def main(arguments: Arguments) -> Path:
+def main(arguments: Arguments) -> Path | None:
     """Run the evaluation, print its tables, and return the folder of its results."""
     console = Console()
+    if arguments.suite or arguments.tasks is not None or arguments.compare is not None:
+        return _suite(arguments, console)
     out = arguments.out or artefacts.fresh_folder(Path("results"), arguments.experiment or "evaluation")
     with artefacts.results_folder(out, arguments.overwrite) as folder:  # found out now if it cannot be written
         bars = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -78,11 +90,63 @@ def main(arguments: Arguments) -> Path:
     return out
 
 
+def _suite(arguments: Arguments, console: Console) -> Path | None:
+    """Judge on the benchmark suite, or print results of earlier runs beside each other."""
+    _check_suite(arguments)
+    if arguments.compare is not None:
+        results = suite.compare([Path(name) for name in _names(arguments.compare)], TASKS)
+        tasks = suite.choose_tasks([name for name in TASKS if name in {row.task for row in results.rows}], TASKS)
+        console.print(suite.text_table(results, tasks))
+        console.print(_SUITE_NOTE)
+        return None
+    tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
+    out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
+    with artefacts.results_folder(out, arguments.overwrite) as folder:
+        bars = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*bars, console=console) as bar:
+            progress = bar.add_task("sessions", total=None)
+            results = suite.run_suite(
+                name_agent,
+                suite.parse_contenders(arguments.agents),
+                tasks,
+                version=__version__,
+                command=shlex.join(["python", *sys.argv]),
+                episodes=suite.EPISODES if arguments.episodes is None else arguments.episodes,
+                jobs=arguments.jobs,
+                on_batch=lambda done, total: bar.update(progress, advance=done, total=total),
+            )
+        about = {"arguments": _plain(arguments), "versions": artefacts.package_versions()}
+        suite.write_suite(folder, results, tasks, about)
+    console.print(suite.text_table(results, tasks))
+    console.print(_SUITE_NOTE)
+    console.print(f"Results: {out} (send in {out / suite.RESULTS_FILE})", soft_wrap=True)
+    return out
+
+
+_SUITE_NOTE = (
+    "Objective in ticks x lots a session, ± one standard error. IQM: interquartile mean of\n"
+    "the normalised scores, with its 95 % interval. Spread: standard deviation between\n"
+    "training seeds, of the objective in a task, of the score over all tasks."
+)
+
+
+def _check_suite(arguments: Arguments) -> None:
+    """Refuse what means nothing beside --suite, so that nobody believes that it was done."""
+    if not arguments.suite:
+        name = "tasks" if arguments.tasks is not None else "compare"
+        raise ValueError(f"--{name} came alone: expected --suite beside it, got none")
+    for name in ("regimes", "p_informed", "sweep", "values", "reference", "experiment", "twin", "seed"):
+        if getattr(arguments, name) != getattr(Arguments, name):
+            raise ValueError(f"the suite is fixed: expected no --{name.replace('_', '-')} with --suite, got one")
+
+
+def _plain(arguments: Arguments) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()}
+
+
 def _write(folder: Path, title: str, results: plans.Results, arguments: Arguments) -> None:
     about = {
-        "arguments": {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()
-        },
+        "arguments": _plain(arguments),
         "versions": artefacts.package_versions(),
         "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
         "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
@@ -105,7 +169,7 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     if arguments.experiment is not None:
         laboratory = Laboratory(
             name_agent,
-            arguments.episodes,
+            _episodes(arguments),
             arguments.seed,
             arguments.jobs,
             on_batch=lambda done: bar.advance(task, done),
@@ -120,11 +184,15 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
         _names(arguments.agents),
         plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)),
         arguments.reference,
-        arguments.episodes,
+        _episodes(arguments),
         arguments.seed,
         arguments.jobs,
         on_batch=lambda done, total: bar.update(task, advance=done, total=total),
     )
+
+
+def _episodes(arguments: Arguments) -> int:
+    return 256 if arguments.episodes is None else arguments.episodes
 
 
 def _names(text: str) -> list[str]:

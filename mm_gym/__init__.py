@@ -11,6 +11,7 @@ from mm_gym.core.layout import OBSERVATION_NAMES
 from mm_gym.env import MarketMakingEnv
 from mm_gym.order_book import LimitOrderBook, OrderBookError
 from mm_gym.regimes import REGIMES
+from mm_gym.tasks import TASKS, Task
 from mm_gym.vector_env import MarketMakingVectorEnv
 
 __version__ = "0.1.0"
@@ -18,12 +19,14 @@ __version__ = "0.1.0"
 __all__ = [
     "OBSERVATION_NAMES",
     "REGIMES",
+    "TASKS",
     "ConfigurationError",
     "LimitOrderBook",
     "MarketConfig",
     "MarketMakingEnv",
     "MarketMakingVectorEnv",
     "OrderBookError",
+    "Task",
     "configure",
 ]
 

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import configure
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
     PATH_ROWS_PER_FILL,
@@ -20,6 +19,7 @@ from mm_gym.markets import (
     observation_space,
 )
 from mm_gym.render import check_render_mode, ladder
+from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
 _KEPT = ("_np_random", "_np_random_seed", "_needs_reset")  # in a snapshot, beside the market
@@ -78,7 +78,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     ## Arguments
     Args:
-        regime: name of the order flow, a key of `mm_gym.REGIMES`.
+        regime: name of the order flow, a key of `mm_gym.REGIMES`; `noise` by default.
+        task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`, in place of `regime` and all `fields`.
         action: `offsets` (default), `spread_skew` or `discrete`.
         record: room for this many fills, and ten times as many changes of mid, price or inventory, to be recorded in
             each session for `recorded()`; 0 records nothing.
@@ -96,14 +97,15 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     def __init__(
         self,
-        regime: str = "noise",
+        regime: str | None = None,
         *,
+        task: str | None = None,
         action: str = "offsets",
         record: int = 0,
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        self.config = configure(regime, **fields)
+        self.config = market_config(regime, task, fields)
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = observation_space()
         self._dialect = check_dialect(action)

@@ -16,9 +16,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import configure
 from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.markets import Markets, check_count, info_of, observation_space
+from mm_gym.tasks import market_config
 
 SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
@@ -34,7 +34,7 @@ class MarketMakingVecEnv(VecEnv):
 
     Args:
         num_envs: number of markets.
-        regime, action, **fields: as of `MarketMakingEnv`.
+        regime, task, action, **fields: as of `MarketMakingEnv`.
         reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
         without_luck: leave out of the rewards what no policy can influence or foresee, with the truth that the
             simulation knows and no observation shows: see `mm_gym.core.luck`. Infos are not changed.
@@ -52,8 +52,9 @@ class MarketMakingVecEnv(VecEnv):
     def __init__(
         self,
         num_envs: int,
-        regime: str = "noise",
+        regime: str | None = None,
         *,
+        task: str | None = None,
         action: str = "offsets",
         reward_scale: float = 1.0,
         without_luck: bool = False,
@@ -63,7 +64,7 @@ class MarketMakingVecEnv(VecEnv):
         **fields: Any,
     ) -> None:
         num_envs = check_count("num_envs", num_envs, "markets")
-        self.config = configure(regime, **fields)
+        self.config = market_config(regime, task, fields)
         self.render_mode = None
         self.reward_scale = float(reward_scale)
         self.without_luck = bool(without_luck)

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import ConfigurationError, configure
+from mm_gym.config import ConfigurationError
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
     INFO_COLUMNS,
@@ -24,6 +24,7 @@ from mm_gym.markets import (
     observation_space,
 )
 from mm_gym.render import check_render_mode, ladder
+from mm_gym.tasks import market_config
 
 _Observations = npt.NDArray[np.float32]
 _KEPT = ("_generators", "_observations", "_ended")  # in a snapshot, beside the markets
@@ -37,7 +38,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     Args:
         num_envs: number of markets.
-        regime, action, record, render_mode, **fields: as of `MarketMakingEnv`.
+        regime, task, action, record, render_mode, **fields: as of `MarketMakingEnv`.
         autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
             `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
@@ -52,8 +53,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
     def __init__(
         self,
         num_envs: int = 1,
-        regime: str = "noise",
+        regime: str | None = None,
         *,
+        task: str | None = None,
         action: str = "offsets",
         record: int = 0,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -63,7 +65,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         **fields: Any,
     ) -> None:
         self.num_envs = check_count("num_envs", num_envs, "markets")
-        self.config = configure(regime, **fields)
+        self.config = market_config(regime, task, fields)
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}

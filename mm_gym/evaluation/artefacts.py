@@ -16,7 +16,8 @@ from typing import Any
 _PACKAGES = ("mm-gym", "gymnasium", "numpy", "numba", "scipy", "stable-baselines3", "sb3-contrib", "torch", "optuna")
 
 
-_MARK = "summary.json"  # a folder without it is not ours to replace
+_SUMMARY = "summary.json"
+_MARKS = (_SUMMARY, "suite.json")  # a folder without one of them is not ours to replace
 
 
 class ArtefactError(OSError):
@@ -66,7 +67,7 @@ def check_free(folder: Path, overwrite: bool = False) -> None:
         raise ArtefactError(f"{folder} is a file, a folder was wanted; write --out with another name")
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / _MARK).exists() or Path.cwd().is_relative_to(folder.resolve()):
+    if not any((folder / mark).exists() for mark in _MARKS) or Path.cwd().is_relative_to(folder.resolve()):
         raise ArtefactError(
             f"{folder} holds something else than results, which is never replaced; write --out with another name"
         )
@@ -106,7 +107,7 @@ def write_summary(folder: Path, rows: Sequence[dict[str, Any]], about: dict[str,
         writer.writeheader()
         writer.writerows({key: "" if _missing(value) else value for key, value in row.items()} for row in rows)
     plain = [{key: None if _missing(value) else value for key, value in row.items()} for row in rows]
-    (folder / _MARK).write_text(json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n")
+    (folder / _SUMMARY).write_text(json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n")
 
 
 def _missing(value: Any) -> bool:
