@@ -49,14 +49,15 @@ class Arguments:
     twin: bool = False
     """Run the experiment's twin, from which the cause of the effect was taken out: it should not hold."""
     suite: bool = False
-    """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds of one learner, {task}
-    is the task's name, and * a wildcard in the path of run folders: ppo=runs/ppo-{task}-seed*."""
+    """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds of one learner,
+    {task} is the task's name, and * a wildcard in the path of run folders: ppo=runs/ppo-{task}-seed*."""
     tasks: str | None = None
     """Comma-separated tasks of the suite. Default: all."""
     compare: str | None = None
     """With --suite: comma-separated suite.csv files of earlier runs. Prints one table of all and runs nothing."""
     episodes: int | None = None
-    """Sessions for each agent in each market. Default: 256, or 512 with --suite."""
+    """Sessions for each agent in each market. Default: 256, or 512 with --suite, of 1,000 decisions
+    each: where sessions are shorter there are more."""
     seed: int = 0
     """Seed of the evaluation; every agent lives through the same sessions. The suite has sessions of its own."""
     jobs: int = 1
@@ -95,9 +96,9 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
     _check_suite(arguments)
     if arguments.compare is not None:
         results = suite.compare([Path(name) for name in _names(arguments.compare)], TASKS)
-        tasks = suite.choose_tasks([name for name in TASKS if name in {row.task for row in results.rows}], TASKS)
+        judged = {row.task for row in results.rows}
+        tasks = suite.choose_tasks([name for name in TASKS if name in judged], TASKS)
         console.print(suite.text_table(results, tasks))
-        console.print(_SUITE_NOTE)
         return None
     tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
     out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
@@ -118,16 +119,8 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
         about = {"arguments": _plain(arguments), "versions": artefacts.package_versions()}
         suite.write_suite(folder, results, tasks, about)
     console.print(suite.text_table(results, tasks))
-    console.print(_SUITE_NOTE)
     console.print(f"Results: {out} (send in {out / suite.RESULTS_FILE})", soft_wrap=True)
     return out
-
-
-_SUITE_NOTE = (
-    "Objective in ticks x lots a session, ± one standard error. IQM: interquartile mean of\n"
-    "the normalised scores, with its 95 % interval. Spread: standard deviation between\n"
-    "training seeds, of the objective in a task, of the score over all tasks."
-)
 
 
 def _check_suite(arguments: Arguments) -> None:
@@ -135,9 +128,16 @@ def _check_suite(arguments: Arguments) -> None:
     if not arguments.suite:
         name = "tasks" if arguments.tasks is not None else "compare"
         raise ValueError(f"--{name} came alone: expected --suite beside it, got none")
-    for name in ("regimes", "p_informed", "sweep", "values", "reference", "experiment", "twin", "seed"):
-        if getattr(arguments, name) != getattr(Arguments, name):
-            raise ValueError(f"the suite is fixed: expected no --{name.replace('_', '-')} with --suite, got one")
+    meaningless = ["regimes", "p_informed", "sweep", "values", "reference", "experiment", "twin", "seed"]
+    beside = "--suite"
+    if arguments.compare is not None:
+        meaningless += ["agents", "tasks", "episodes", "jobs", "out", "overwrite"]
+        beside = "--compare"
+    for name in meaningless:
+        value = getattr(arguments, name)
+        if value != getattr(Arguments, name):
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} means nothing beside {beside}: expected none, got {option} {value}")
 
 
 def _plain(arguments: Arguments) -> dict[str, object]:

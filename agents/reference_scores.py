@@ -16,13 +16,12 @@ and those that `--makers` names. If none is better than 0 by three standard erro
 """
 
 import dataclasses
-import functools
 import json
 import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from agents.tuning import Effort, tune
 from mm_gym import TASKS, Task
 from mm_gym.evaluation.artefacts import package_versions
 from mm_gym.evaluation.rollout import Cell, run_cells
-from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective
+from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_policy, solve
 
@@ -113,9 +112,13 @@ def main(arguments: Arguments) -> dict[str, Any]:
     command = shlex.join(["python", "-m", "agents.reference_scores", *sys.argv[1:]])
     console, open_ends = Console(), []
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bar:
-        done = iter(bar.track(Parallel(arguments.jobs, return_as="generator")(work), len(work), description="makers"))
+        progress = bar.add_task("makers", total=len(work))
+        done = iter(Parallel(arguments.jobs, return_as="generator")(work))
         for task in tasks:
-            candidates = [next(done) for _ in (*_rules(task), *makers.get(task.name, ()))]
+            candidates = []
+            for _ in (*_rules(task), *makers.get(task.name, ())):
+                candidates.append(next(done))
+                bar.advance(progress)
             zero, one = exact_references(task) if exact(task) else choose_references(candidates)
             if one is None:
                 open_ends.append(task.name)
@@ -124,7 +127,8 @@ def main(arguments: Arguments) -> dict[str, Any]:
     console.print(_table({task.name: entries[task.name] for task in tasks}))
     for name in open_ends:
         console.print(f"{name}: no maker is better than 0 by {_SURE:g} standard errors, so 1 stays open; see --makers")
-    console.print(f"Mean objective of {sessions} sessions ± one standard error. Written to {arguments.out}")
+    console.print(f"Mean objective ± one standard error, of {sessions} sessions of 1,000 decisions.")
+    console.print(f"Written to {arguments.out}", soft_wrap=True)
     return entries
 
 
@@ -228,6 +232,7 @@ def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _
         objective = found.objective
         text = ":".join([agent, *(f"{key}={value:.4g}" for key, value in found.parameters.items())])
     cell = Cell(text, name_agent(text), task.config)
+    sessions = sessions_in(task, sessions)
     score, error, _ = mean_objective(run_cells([cell], sessions, SUITE_SEED, horizons=())[0])
     return _Candidate(name, agent, objective, Reference(text, score, error, sessions))
 
@@ -235,7 +240,7 @@ def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _
 def _table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
     """For a terminal of 80."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for header, width in (("task", 14), ("", 1), ("score", 14), ("agent", 47)):
+    for header, width in (("task", 25), ("", 1), ("score", 16), ("agent", 35)):
         table.add_column(header, width=width, overflow="fold")
     for name, found in entries.items():
         for end, label in (("zero", "0"), ("one", "1")):

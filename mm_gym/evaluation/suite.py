@@ -41,7 +41,8 @@ from mm_gym.tasks import Task, find_task
 Array = npt.NDArray[np.float64]
 
 EPISODES = 512
-"""Sessions of each contender in each task, by default."""
+"""Sessions of 1,000 decisions of each contender in each task, by default; see `sessions_in`."""
+_DECISIONS = 1000
 _FAMILY = 1937074537  # any fixed number: sessions of the suite are no sessions of training, tuning or other evaluations
 SUITE_SEED = int(np.random.SeedSequence(0, spawn_key=(_FAMILY,)).generate_state(1)[0])
 """Seed of the suite's sessions, the same in every task."""
@@ -105,6 +106,17 @@ def parse_contenders(text: str) -> list[Contender]:
         if labels.count(label) > 1:
             raise ValueError(f"two agents have the same label: expected different ones, got {label!r} twice")
     return contenders
+
+
+def sessions_in(task: Task, episodes: int = EPISODES) -> int:
+    """Sessions in a task: so many of 1,000 decisions, or as many decisions in more sessions where they are shorter.
+
+    Raises:
+        ValueError: for a number below 1.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes is out of range: expected a whole number, at least 1, got {episodes}")
+    return max(episodes, episodes * _DECISIONS // task.config.session_steps)
 
 
 def choose_tasks(names: Sequence[str] | None, tasks: Mapping[str, Task]) -> list[Task]:
@@ -177,7 +189,7 @@ def run_suite(
         tasks: in which.
         version: of mm_gym, for the rows.
         command: that was typed, for the rows.
-        episodes: sessions of each agent in each task, the first so many of the suite's.
+        episodes: of each agent in each task, as of `sessions_in`; the first so many of the suite's sessions.
         jobs: processes to fan out over, as of `run_cells`.
         on_batch: called with the number of sessions done and the number of all.
 
@@ -200,12 +212,12 @@ def run_suite(
         if contender.label not in shown:
             raise ValueError(results.left_out[contender.label, tasks[0].name])
     results.left_out = {(shown[label], task): reason for (label, task), reason in results.left_out.items()}
-    total = len(cells) * episodes
+    total = sum(sessions_in(task, episodes) for _, task, _, _ in cells)
     # One at a time: the records of thousands of sessions would not fit into memory together.
     for label, task, seed, cell in cells:
         sessions = run_cells(
             [cell],
-            episodes,
+            sessions_in(task, episodes),
             SUITE_SEED,
             jobs,
             horizons=(),
@@ -390,8 +402,13 @@ def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[R
 # ------------------------------------------------------------------------------------------- tables
 
 
-_TASK_COLUMNS = {"agent": 18, "objective": 9, "±": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
-_ALL_COLUMNS = {"agent": 22, "tasks": 5, "seeds": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
+_TASK_COLUMNS = {"agent": 22, "objective": 9, "±": 5, "IQM": 6, "95 %": 13, "mean": 6, "spread": 6, "fills": 5}
+_ALL_COLUMNS = {"agent": 22, "tasks": 5, "seeds": 5, "IQM": 6, "95 %": 13, "mean": 6, "spread": 6, "fills": 5}
+
+
+_NOTE = """Objective in ticks x lots a session, ± one standard error. IQM: interquartile mean
+of the normalised scores, with its 95 % interval. Spread: standard deviation
+between training seeds, of the objective in a task, of the score over all tasks."""
 
 
 def text_table(results: Results, tasks: Sequence[Task]) -> Group:
@@ -421,6 +438,7 @@ def text_table(results: Results, tasks: Sequence[Task]) -> Group:
             )
         parts += ["[bold]All tasks[/bold]", table]
     parts += _reasons(results.left_out)
+    parts.append(_NOTE)
     return Group(*parts)
 
 
@@ -458,11 +476,11 @@ def _figure(value: float, style: str) -> str:
 
 
 def _reasons(left_out: Mapping[tuple[str, str], str]) -> list[str]:
-    """Why agents were left out, once for each agent and reason."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for (label, task), reason in left_out.items():
-        reasons.setdefault((label, reason), []).append(task)
-    return [escape(f"- {label} in {', '.join(tasks)}: {reason}") for (label, reason), tasks in reasons.items()]
+    """Why agents were left out: for each agent its tasks and the reason in the first of them."""
+    tasks: dict[str, list[str]] = {}
+    for label, task in left_out:
+        tasks.setdefault(label, []).append(task)
+    return [escape(f"- {label} in {', '.join(names)}: {left_out[label, names[0]]}") for label, names in tasks.items()]
 
 
 def tasks_markdown(tasks: Iterable[Task]) -> str:
@@ -532,7 +550,9 @@ def read_suite(path: Path, tasks: Mapping[str, Task]) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise ValueError(f"expected the columns {', '.join(_COLUMNS)}")
+                raise ValueError(
+                    f"{path} has other columns: expected {', '.join(_COLUMNS)}, got {', '.join(reader.fieldnames or ())!r}"
+                )
             rows = [_row(plain, f"{path}, line {reader.line_num}", tasks) for plain in reader]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: expected a suite.csv, got {type(error).__name__}: {error}") from None
@@ -556,7 +576,10 @@ def _row(plain: Mapping[str, Any], where: str, tasks: Mapping[str, Task]) -> Row
             values[name] = int(text) if name in _WHOLE else _number(text, missing=name in _MAY_BE_MISSING)
         except ValueError:
             raise ValueError(f"{where} is damaged: expected a number in {name}, got {text!r}") from None
-    task = find_task(values["task"], tasks)
+    try:
+        task = find_task(values["task"], tasks)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     if values["task_version"] != task.version:
         raise ValueError(
             f"{where} is of another version of the task {task.name!r}: expected version {task.version}, got "

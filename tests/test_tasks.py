@@ -1,0 +1,287 @@
+"""The suite's tasks: what their markets are, and that every face makes exactly those."""
+
+import dataclasses
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import mm_gym
+from agents import name_agent
+from agents.reference_scores import exact_references
+from agents.settings import ALGORITHM_PART, read_settings
+from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.suite import SUITE_SEED, tasks_markdown
+from mm_gym.sb3 import MarketMakingVecEnv
+from mm_gym.tasks import Reference, _with_references, plain_config, read_references
+from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, solve
+
+ROOT = Path(__file__).resolve().parent.parent
+DEALERS = ("dealer-avellaneda-stoikov", "dealer-cartea-jaimungal")
+
+WANTED: dict[str, dict[str, Any]] = {
+    "noise": {},
+    "imbalanced": {"regime": "imbalanced"},
+    "naive-informed": {"regime": "naive_informed"},
+    "informed-20": {"regime": "informed", "p_informed": 0.2},
+    "informed-40": {"regime": "informed", "p_informed": 0.4},
+    "informed-60": {"regime": "informed", "p_informed": 0.6},
+    "informed-80": {"regime": "informed", "p_informed": 0.8},
+    "mixed": {"regime": "mixed"},
+    "latency-250ms": {"regime": "informed", "p_informed": 0.4, "latency": 0.25},
+    "latency-1s": {"regime": "informed", "p_informed": 0.4, "latency": 1.0},
+    "fee": {"regime": "informed", "p_informed": 0.4, "maker_fee": 0.2},
+    "rebate": {"regime": "informed", "p_informed": 0.4, "maker_fee": -0.2},
+    "large-quotes": {"quote_size": 5},
+    "short-session": {"session_steps": 100},
+    "dealer-avellaneda-stoikov": {
+        "regime": "dealer",
+        "taker_rate": 280.0,
+        "taker_tolerance": 100 / 1.5,
+        "volatility": 200.0,
+        "decision_interval": 0.005,
+        "value_interval": 0.005,
+        "session_steps": 200,
+        "inventory_penalty": 20.0,
+        "max_offset": 400.0,
+    },
+    "dealer-cartea-jaimungal": read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"],
+    "zero-intelligence": {"regime": "zero_intelligence"},
+}
+
+
+# ------------------------------------------------------------------------------------------- what they are
+
+
+def test_the_tasks_are_those_of_the_issue() -> None:
+    assert list(TASKS) == list(WANTED)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_task_is_the_market_that_configure_makes(name: str) -> None:
+    assert TASKS[name].config == configure(**WANTED[name])
+    assert TASKS[name].name == name
+    assert TASKS[name].version >= 1
+    assert re.fullmatch(r"[A-Z].*\.", TASKS[name].description)
+
+
+def test_the_tasks_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        TASKS["noise"] = TASKS["mixed"]  # type: ignore[index]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TASKS["noise"].version = 2  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TASKS["noise"].config.latency = 1.0  # type: ignore[misc]
+
+
+def test_the_fields_of_a_task_make_its_market() -> None:
+    for task in TASKS.values():
+        assert configure(task.config.regime, **task.fields()) == task.config
+
+
+def test_the_documentation_has_the_table_of_tasks() -> None:
+    assert tasks_markdown(TASKS.values()) in (ROOT / "docs" / "benchmark.md").read_text()
+
+
+# ------------------------------------------------------------------------------------------- the faces
+
+
+def trajectory(env: Any, actions: list[Any], seed: int) -> list[Any]:
+    seen = [env.reset(seed=seed)[0]]
+    for action in actions:
+        observation, reward, *_ = env.step(action)
+        seen += [observation, reward]
+    env.close()
+    return seen
+
+
+def sb3_trajectory(env: MarketMakingVecEnv, actions: list[Any], seed: int) -> list[Any]:
+    env.seed(seed)
+    seen = [env.reset()]
+    for action in actions:
+        observation, reward, *_ = env.step(action)
+        seen += [observation, reward]
+    return seen
+
+
+@pytest.mark.parametrize("name", ["informed-40", "latency-1s", "large-quotes", "dealer-avellaneda-stoikov"])
+def test_every_face_makes_the_market_of_a_task(name: str) -> None:
+    actions = [*np.random.default_rng(0).uniform(-1.0, 1.0, (40, 3, 2)).astype(np.float32)]
+    spelled_out = configure(**WANTED[name]).to_dict()
+    alone = [action[0] for action in actions]
+    for how in (
+        lambda **keywords: trajectory(gymnasium.make("MarketMaking-v0", **keywords), alone, 7),
+        lambda **keywords: trajectory(gymnasium.make_vec("MarketMaking-v0", num_envs=3, **keywords), actions, 7),
+        lambda **keywords: sb3_trajectory(MarketMakingVecEnv(3, **keywords), actions, 7),
+    ):
+        for ours, theirs in zip(how(task=name), how(**spelled_out), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def make_one(**keywords: Any) -> MarketConfig:
+    return gymnasium.make("MarketMaking-v0", **keywords).unwrapped.config
+
+
+def make_many(**keywords: Any) -> MarketConfig:
+    return gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords).unwrapped.config
+
+
+def make_for_sb3(**keywords: Any) -> MarketConfig:
+    return MarketMakingVecEnv(2, **keywords).config
+
+
+FACES = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
+
+
+@FACES
+@pytest.mark.parametrize(
+    "keywords, said",
+    [
+        ({"task": "informed_40"}, "task is unknown: expected .*, got 'informed_40'; did you mean 'informed-40'?"),
+        ({"task": "latency1s"}, "did you mean 'latency-1s'?"),
+        ({"task": 3}, "task is unknown: expected a key of mm_gym.TASKS, got 3"),
+        ({"task": "noise", "latency": 0.5}, "task 'noise' is frozen: expected .* beside it, got latency$"),
+        ({"task": "noise", "regime": "noise"}, "task 'noise' is frozen: expected .* beside it, got regime$"),
+        ({"task": "fee", "regime": "noise", "maker_fee": 1}, "frozen: expected .*, got regime, maker_fee$"),
+    ],
+)
+def test_what_a_task_does_not_allow_is_refused_in_a_sentence(make: Any, keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        make(**keywords)
+
+
+@FACES
+def test_an_unknown_keyword_is_refused_as_it_is_without_a_task(make: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as without:
+        make(frameskip=1)
+    with pytest.raises(type(without.value), match=re.escape(str(without.value))):
+        make(frameskip=1, task="noise")
+
+
+@FACES
+def test_keywords_of_the_face_go_with_a_task(make: Any) -> None:
+    assert make(task="rebate", action="spread_skew") == TASKS["rebate"].config
+
+
+def test_without_a_task_and_a_regime_the_market_is_noise() -> None:
+    assert make_one() == make_many() == make_for_sb3() == configure("noise")
+
+
+# ------------------------------------------------------------------------------------------- reference scores
+
+EXAMPLE = Task("example", 1, "An example.", configure(), Reference("a", 100.0, 2.0, 64), Reference("b", 300.0, 1.0, 64))
+
+
+def test_a_score_is_the_share_of_the_way_from_zero_to_one() -> None:
+    assert EXAMPLE.normalise(150.0) == 0.25
+    assert EXAMPLE.normalise(100.0) == 0.0
+    assert EXAMPLE.normalise(340.0) == 1.2
+    assert EXAMPLE.normalise_error(20.0) == 0.1
+    half = dataclasses.replace(EXAMPLE, one=None)
+    assert not half.scored
+    assert math.isnan(half.normalise(150.0))
+
+
+def test_scores_of_another_version_are_not_used() -> None:
+    markets = [("noise", 2, "A description.", configure())]
+    scores = {"zero": EXAMPLE.zero, "one": EXAMPLE.one}
+    assert _with_references(markets, {"noise": {"version": 2, **scores}})["noise"].scored
+    assert not _with_references(markets, {"noise": {"version": 1, **scores}})["noise"].scored
+    assert not _with_references(markets, {})["noise"].scored
+
+
+def test_the_scores_were_measured_in_the_markets_of_today() -> None:
+    """A change of a task's configuration needs a new version of the task, and new scores."""
+    references = read_references()
+    assert list(references) == list(TASKS)
+    for name, found in references.items():
+        if found["zero"] is None:
+            continue
+        assert found["version"] == TASKS[name].version
+        now = plain_config(TASKS[name].config)
+        for field, value in found["config"].items():
+            assert now[field] == value, f"{name}: {field} changed"
+        for reference in (found["zero"], found["one"]):
+            if reference is not None and reference.sessions > 0:
+                assert reference.sessions >= 2048
+                assert reference.standard_error > 0.0
+
+
+def test_the_agents_that_earned_the_scores_can_be_made() -> None:
+    for task in TASKS.values():
+        for reference in (task.zero, task.one):
+            if reference is not None:
+                name_agent(reference.agent)(task.config)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"score": "high"}, "score is out of range: expected a finite number, got 'high'"),
+        ({"score": math.nan}, "score is out of range"),
+        ({"standard_error": -1.0}, "standard_error is out of range: expected at least 0, got -1.0"),
+        ({"sessions": 1.5}, "sessions is out of range"),
+        ({"agent": "\x1b[2J"}, "agent is no name"),
+        ({"colour": "red"}, "unexpected keyword argument 'colour'"),
+        ({"score": 500.0}, "the scale is empty: expected one above zero"),
+    ],
+)
+def test_a_damaged_file_of_scores_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    zero = {"agent": "a", "score": 1.0, "standard_error": 0.1, "sessions": 64}
+    entry = {"version": 1, "config": {}, "zero": zero | change, "one": zero | {"score": 2.0}}
+    (tmp_path / "tasks.json").write_text(json.dumps({"tasks": {"noise": entry}}))
+    with pytest.raises(ConfigurationError, match=said):
+        read_references(tmp_path / "tasks.json")
+
+
+def test_a_missing_file_of_scores_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tasks\.json cannot be read: expected"):
+        read_references(tmp_path / "tasks.json")
+
+
+# ------------------------------------------------------------------------------------------- dealer tasks
+
+# Paper units: the book's lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1; and Avellaneda and Stoikov's A 140 a
+# side, k 1.5, with gamma sigma^2 / 2 = 0.2 as running penalty.
+PAPERS = {
+    "dealer-avellaneda-stoikov": DealerProblem(140.0, 140.0, 1.5, 0.2, 0.0, 0.005, 200, max_inventory=50),
+    "dealer-cartea-jaimungal": DealerProblem(10.0, 10.0, 1.0, 0.5, 0.001, 0.01, 100, max_inventory=20),
+}
+
+
+def test_the_problem_of_the_book_has_the_published_value() -> None:
+    """In the paper's own fill model; the market is event-driven, in which more can be earned."""
+    single = dataclasses.replace(PAPERS["dealer-cartea-jaimungal"], fill_model="single_arrival")
+    assert solve(single).start_value == pytest.approx(6.07387, abs=5e-6)
+
+
+@pytest.mark.parametrize("name", DEALERS)
+def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
+    zero, one = exact_references(TASKS[name])
+    paper = PAPERS[name]
+    assert one.agent == "bellman"
+    assert one.score == pytest.approx(100.0 * solve(paper).start_value, rel=1e-6)  # a tick is a hundredth
+    assert zero.agent.startswith("fixed_spread:half_spread=")
+    assert zero.score == pytest.approx(100.0 * best_constant_policy(paper, symmetric=True).value, rel=1e-6)
+    assert zero.standard_error == one.standard_error == 0.0
+    if TASKS[name].one is not None:
+        assert (TASKS[name].zero, TASKS[name].one) == (zero, one)
+
+
+@pytest.mark.parametrize("name", DEALERS)
+def test_the_agents_that_a_dealer_task_names_earn_its_scores(name: str) -> None:
+    for reference in exact_references(TASKS[name]):
+        sessions = run_sessions(name_agent(reference.agent), TASKS[name].config, 1024, SUITE_SEED, horizons=())
+        error = sessions.fair_objective.std(ddof=1) / math.sqrt(len(sessions))
+        assert abs(sessions.fair_objective.mean() - reference.score) < 4.0 * error
+
+
+def test_the_module_exports_the_tasks() -> None:
+    assert mm_gym.TASKS is TASKS
+    assert {"TASKS", "Task"} <= set(mm_gym.__all__)
