@@ -58,7 +58,7 @@ OTHERS = ("adaptive_spread", FILTER)
 _HALF_A_TICK = 0.5  # by which rounding to whole ticks moves a quote outwards, on average
 _SURE = 3.0  # [standard errors] by which 1 has to be above 0
 
-EFFORT = Effort(trials=40, sessions=64, finalists=4, final_sessions=384)
+EFFORT = Effort(trials=40, sessions=48, finalists=4, final_sessions=256)  # sessions of 1,000 decisions
 QUICK = Effort(trials=2, sessions=8, finalists=1, final_sessions=8)
 SESSIONS, QUICK_SESSIONS = 2048, 64
 
@@ -224,10 +224,13 @@ def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _
     """Tune a rule for a task, if it is one, and score it on the suite's sessions."""
     task, objective, text = TASKS[name], math.nan, agent
     if tuned:
-        if agent == FILTER:  # ten times as slow as the other rules, and fewer sessions tell its parameters apart
-            effort = dataclasses.replace(
-                effort, trials=min(effort.trials, 30), final_sessions=min(effort.final_sessions, 256)
-            )
+        effort = dataclasses.replace(
+            effort,
+            sessions=sessions_in(task, effort.sessions),
+            final_sessions=sessions_in(task, effort.final_sessions),
+        )
+        if agent == FILTER:  # eight times as slow as the other rules, with little noise between its parameters
+            effort = dataclasses.replace(effort, trials=min(effort.trials, 24), finalists=min(effort.finalists, 3))
         found = tune(agent, task.config, effort)
         objective = found.objective
         text = ":".join([agent, *(f"{key}={value:.4g}" for key, value in found.parameters.items())])

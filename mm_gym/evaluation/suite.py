@@ -196,6 +196,7 @@ def run_suite(
     Raises:
         ValueError: if a contender suits none of the tasks (the reason is the first task's), or if `run_cells` does.
     """
+    numbers = {task.name: sessions_in(task, episodes) for task in tasks}
     results, cells = Results(), []
     shown: dict[str, str] = {}  # by label, of those who can be made somewhere
     for task in tasks:
@@ -212,12 +213,12 @@ def run_suite(
         if contender.label not in shown:
             raise ValueError(results.left_out[contender.label, tasks[0].name])
     results.left_out = {(shown[label], task): reason for (label, task), reason in results.left_out.items()}
-    total = sum(sessions_in(task, episodes) for _, task, _, _ in cells)
+    total = sum(numbers[task.name] for _, task, _, _ in cells)
     # One at a time: the records of thousands of sessions would not fit into memory together.
     for label, task, seed, cell in cells:
         sessions = run_cells(
             [cell],
-            sessions_in(task, episodes),
+            numbers[task.name],
             SUITE_SEED,
             jobs,
             horizons=(),
@@ -550,9 +551,8 @@ def read_suite(path: Path, tasks: Mapping[str, Task]) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise ValueError(
-                    f"{path} has other columns: expected {', '.join(_COLUMNS)}, got {', '.join(reader.fieldnames or ())!r}"
-                )
+                got = ", ".join(reader.fieldnames or ())
+                raise ValueError(f"{path} has other columns: expected {', '.join(_COLUMNS)}, got {got!r}")
             rows = [_row(plain, f"{path}, line {reader.line_num}", tasks) for plain in reader]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: expected a suite.csv, got {type(error).__name__}: {error}") from None
