@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import MarketConfig
-from mm_gym.core.layout import Obs
+from mm_gym import observations as columns
+from mm_gym.actions import from_ticks
 
 Observations = npt.NDArray[np.float32]
 Ticks = npt.NDArray[np.float64]
@@ -76,11 +77,11 @@ class QuotingAgent(ABC):
 
     def inventory(self, observations: Observations) -> Ticks:
         """[lots] The inventory that the observations say."""
-        return np.rint(observations[:, Obs.INVENTORY].astype(np.float64) * self.config.max_inventory)
+        return columns.inventory(observations)
 
     def time_left(self, observations: Observations) -> Ticks:
         """[s] The time to the close that the observations say."""
-        return observations[:, Obs.TIME_LEFT].astype(np.float64) * self.config.session_length
+        return columns.time_left(observations, self.config)
 
 
 def leave_resting(config: MarketConfig, observations: Observations, offsets: Ticks, patience: float) -> Ticks:
@@ -90,8 +91,8 @@ def leave_resting(config: MarketConfig, observations: Observations, offsets: Tic
     rounds an offset away from the mid, to where it lies up to a tick further out: half a tick on the average. A quote
     stays where it rests if it is within half a tick and `patience` of that.
     """
-    resting = observations[:, [Obs.BID_OFFSET, Obs.ASK_OFFSET]].astype(np.float64) * config.max_offset
-    there = observations[:, [Obs.BID_SIZE, Obs.ASK_SIZE]] > 0.0
+    resting = columns.quote_offsets(observations, config)
+    there = columns.quote_lots(observations, config) > 0.0
     sayable = (resting >= 0.0) & (resting <= config.max_offset)  # as an action
     near = np.abs(resting - (np.clip(offsets, 0.0, config.max_offset) + 0.5)) < 0.5 + patience
     return np.where(there & sayable & near, resting, offsets)
@@ -100,4 +101,4 @@ def leave_resting(config: MarketConfig, observations: Observations, offsets: Tic
 def to_actions(config: MarketConfig, bid_offset: Ticks, ask_offset: Ticks) -> npt.NDArray[np.float32]:
     """Offsets in ticks as the environment's actions: those beyond [0, max_offset] go to the nearer end."""
     offsets = np.stack(np.broadcast_arrays(bid_offset, ask_offset), axis=-1)
-    return np.clip(2.0 * offsets / config.max_offset - 1.0, -1.0, 1.0).astype(np.float32)
+    return from_ticks(offsets, config.max_offset)

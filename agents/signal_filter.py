@@ -24,6 +24,7 @@ import numpy.typing as npt
 from scipy.special import gammainc, ndtr
 
 from mm_gym import MarketConfig
+from mm_gym import observations as columns
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs, Outcome
 from mm_gym.markets import Markets
 from mm_gym.theory import rouwenhorst
@@ -180,14 +181,22 @@ class SignalFilter:
     def send(self, belief: Belief, bid_offset: Array, ask_offset: Array, inventory: Array) -> Belief:
         """The belief with the prices to which the environment will round these offsets from the mid [ticks]."""
         config, seen = self.config, belief.seen
-        bid = np.floor(belief.mid - np.clip(bid_offset, 0.0, config.max_offset) + _ON_TICK)
-        ask = np.ceil(belief.mid + np.clip(ask_offset, 0.0, config.max_offset) - _ON_TICK)
+        wanted_bid = belief.mid - np.clip(bid_offset, 0.0, config.max_offset) + _ON_TICK
+        wanted_ask = belief.mid + np.clip(ask_offset, 0.0, config.max_offset) - _ON_TICK
+        bid, ask = np.floor(wanted_bid), np.ceil(wanted_ask)
         met = bid >= ask
         bid, ask = bid - met, ask + met
         if not self._dealer:
             half = 0.5 * self._spread(seen)
             bid, ask = np.minimum(bid, belief.mid + half - 1.0), np.maximum(ask, belief.mid - half + 1.0)
         resting_bid, resting_ask, left_bid, left_ask = self._resting(belief.mid, seen)
+        if config.requote_threshold > 0.0:  # as `core.quotes` has it; without a threshold only the same price stays
+            bid_stays = self._near(wanted_bid - np.floor(wanted_bid) + bid - resting_bid)
+            ask_stays = self._near(resting_ask - ask + np.ceil(wanted_ask) - wanted_ask)
+            bid, ask = (
+                np.where(bid_stays, resting_bid, np.where(ask_stays, np.minimum(bid, resting_ask - 1.0), bid)),
+                np.where(ask_stays, resting_ask, np.where(bid_stays, np.maximum(ask, resting_bid + 1.0), ask)),
+            )
         # What was partly filled stays with what is left of it.
         bid_lots = np.where(
             bid == resting_bid, left_bid, np.minimum(config.quote_size, config.max_inventory - inventory)
@@ -204,7 +213,10 @@ class SignalFilter:
     def tape(self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> tuple[Array, Array]:
         """[lots] Bought and sold by takers between two observations, shape (n,) each."""
         middle = float(self._rules["feature_decay"][1])
-        activity = [row[:, Obs.ACTIVITY].astype(np.float64) / self._rules["activity_scale"] for row in (before, after)]
+        activity = [
+            row[:, Obs.ACTIVITY].astype(np.float64) / self._rules["activity_scale"] + self._rules["activity_mean"]
+            for row in (before, after)
+        ]
         volume = np.rint(activity[1] - middle * activity[0])
         traces = [self._traces(row, Obs.FLOW_FAST, self._rules["flow_scale"]) for row in (before, after)]
         nets = traces[1][0] - self._rules["feature_decay"] * traces[0][0]
@@ -245,15 +257,20 @@ class SignalFilter:
         return columns / scale, np.abs(columns) < OBSERVATION_CLIP
 
     def _spread(self, observations: npt.NDArray[np.float32]) -> Array:
-        return observations[:, Obs.SPREAD].astype(np.float64) * self.config.max_offset
+        return columns.spread(observations, self.config)
 
     def _response(self, observations: npt.NDArray[np.float32]) -> Array:
         """How the mid answers at these spreads, rows of `MidResponse.answers`."""
         return self._mid.answers[np.searchsorted(self._mid.spreads, np.rint(self._spread(observations)))]
 
+    def _near(self, further: Array) -> npt.NDArray[np.bool_]:
+        """Whether an order stays that rests so many ticks further out than where it is wanted."""
+        threshold = self.config.requote_threshold
+        return (-threshold <= further) & (further < 1.0 + threshold)
+
     def _resting(self, mid: Array, observations: npt.NDArray[np.float32]) -> Quotes:
-        sizes = np.rint(observations[:, [Obs.BID_SIZE, Obs.ASK_SIZE]].astype(np.float64) * self.config.quote_size)
-        offsets = observations[:, [Obs.BID_OFFSET, Obs.ASK_OFFSET]].astype(np.float64) * self.config.max_offset
+        sizes = columns.quote_lots(observations, self.config)
+        offsets = columns.quote_offsets(observations, self.config)
         bid = np.where(sizes[:, 0] > 0.0, np.rint(mid - offsets[:, 0]), -np.inf)
         ask = np.where(sizes[:, 1] > 0.0, np.rint(mid + offsets[:, 1]), np.inf)
         return Quotes(bid, ask, sizes[:, 0], sizes[:, 1])
@@ -265,10 +282,10 @@ class SignalFilter:
             between = 0.5 * (spread % 2.0)
             two_sided = spread < np.floor(2.0 * self.config.max_offset)  # which is what an empty side is shown as
             return np.where(two_sided, np.rint(mid - between) + between, mid)
-        for side, column, size in ((-1.0, Obs.BID_OFFSET, Obs.BID_SIZE), (1.0, Obs.ASK_OFFSET, Obs.ASK_SIZE)):
-            shown = observations[:, column].astype(np.float64)
-            offset = side * shown * self.config.max_offset
-            known = (observations[:, size] > 0.0) & (np.abs(shown) < OBSERVATION_CLIP)
+        offsets, sizes = columns.quote_offsets(observations, self.config), columns.quote_lots(observations, self.config)
+        for side, (sign, column) in enumerate(((-1.0, Obs.BID_OFFSET), (1.0, Obs.ASK_OFFSET))):
+            offset = sign * offsets[:, side]
+            known = (sizes[:, side] > 0.0) & (np.abs(observations[:, column]) < OBSERVATION_CLIP)
             mid = np.where(known, np.rint(mid + offset) - offset, mid)
         return mid
 

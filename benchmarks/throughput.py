@@ -27,6 +27,7 @@ import mm_gym
 from agents.ppo import Run
 from agents.settings import ALGORITHM_PART, read_settings
 from agents.training import new_model, training_markets
+from mm_gym.actions import from_ticks
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -61,7 +62,7 @@ class NullVecEnv(MarketMakingVecEnv):
 
 def quotes(n: int) -> npt.NDArray[np.float32]:
     """The actions that quote `HALF_SPREAD` in so many default markets."""
-    return np.full((n, 2), 2.0 * HALF_SPREAD / mm_gym.configure().max_offset - 1.0, np.float32)
+    return from_ticks(np.full((n, 2), HALF_SPREAD), mm_gym.configure().max_offset)
 
 
 def seconds(action: Callable[[], Any]) -> float:

@@ -1,7 +1,8 @@
-"""The three dialects in which an action may be said, and their translation into the core's own: offsets.
+"""Action formats and their conversion to quote offsets, and offsets in ticks as actions and back.
 
-The core takes two numbers in [-1, 1] per market, bid and ask offset from the public mid, linear onto
-[0, `max_offset`] ticks.
+The core takes two numbers in [-1, 1] per market, for the bid and the ask offset from the public mid, on the scale of
+`mm_gym.core.scales`: -1 is the mid, 0 an eighth of `max_offset`, 1 is `max_offset`. The observation has the agent's
+own quotes on the same scale.
 """
 
 from typing import Any, Literal, get_args
@@ -11,15 +12,18 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from mm_gym.config import ConfigurationError
+from mm_gym.core.scales import action_of_offset, offset_of_action
 
 ActionDialect = Literal["offsets", "spread_skew", "discrete"]
 
-DISCRETE_OFFSETS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-"""Offsets a discrete action can choose for each side, as shares of `max_offset`."""
+DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
+"""Offsets a discrete action can choose for each side, as shares of `max_offset`. The first is what 0 means in the
+continuous formats, so that action 0 quotes close to the touch."""
 
 _CHOICES = len(DISCRETE_OFFSETS)
 # Row a holds the bid and ask offset of discrete action a, in the core's [-1, 1].
-_DISCRETE_TABLE = np.array([[bid, ask] for bid in DISCRETE_OFFSETS for ask in DISCRETE_OFFSETS], np.float32) * 2.0 - 1.0
+_DISCRETE_TABLE = action_of_offset(np.array([[bid, ask] for bid in DISCRETE_OFFSETS for ask in DISCRETE_OFFSETS]), 1.0)
+_DISCRETE_TABLE = _DISCRETE_TABLE.astype(np.float32)
 
 
 def check_dialect(dialect: str) -> ActionDialect:
@@ -42,14 +46,28 @@ def action_space(dialect: ActionDialect) -> spaces.Space[Any]:
     return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
-def to_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
-    """The core's offsets in ticks from the public mid, of the same shape; numbers beyond [-1, 1] are clipped."""
-    within = np.clip(np.asarray(offsets, dtype=np.float64), -1.0, 1.0)
-    return np.asarray(0.5 * max_offset * (1.0 + within))
+def to_ticks(actions: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
+    """Offsets from the public mid [ticks] that actions of the format `offsets` ask for, of the same shape.
+
+    Numbers beyond [-1, 1] are clipped.
+    """
+    within = np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0)
+    return np.asarray(offset_of_action(within, max_offset))
+
+
+def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float32]:
+    """The actions of the format `offsets` that ask for these offsets from the public mid [ticks], of the same shape.
+
+    Offsets beyond [0, max_offset] are clipped.
+    """
+    within = np.clip(np.asarray(offsets, dtype=np.float64), 0.0, max_offset)
+    return np.asarray(action_of_offset(within, max_offset), np.float32)
 
 
 def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
-    """Actions of `n_markets` markets as the core's offsets, shape (n_markets, 2); numbers beyond [-1, 1] are clipped.
+    """Actions of `n_markets` markets in the format `offsets`, shape (n_markets, 2).
+
+    Numbers beyond [-1, 1] are clipped, by the core or here.
 
     Raises:
         ValueError: for a wrong shape, a number that is not finite, or a discrete action that does not exist.
@@ -70,10 +88,10 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
         )
     if dialect == "spread_skew":
         # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves both quotes up.
-        half_spread = 0.5 * (1.0 + np.clip(offsets[:, 0], -1.0, 1.0))
-        skew = np.clip(offsets[:, 1], -1.0, 1.0)
+        half_spread = offset_of_action(np.clip(offsets[:, 0].astype(np.float64), -1.0, 1.0), 1.0)
+        skew = np.clip(offsets[:, 1].astype(np.float64), -1.0, 1.0) ** 3
         both = np.stack([half_spread - skew, half_spread + skew], axis=1)
-        offsets = np.clip(2.0 * both - 1.0, -1.0, 1.0).astype(np.float32)
+        offsets = from_ticks(both, 1.0)
     return np.ascontiguousarray(offsets)
 
 

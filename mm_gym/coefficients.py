@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mm_gym.core.layout import (
-    FEATURE_HALF_LIVES,
     MAKER_DISTANCES,
     MARKET_ORDERS,
     RULES,
-    VOLATILITY_HALF_LIFE,
     InformedKind,
     Makers,
     RewardKind,
@@ -22,6 +20,11 @@ from mm_gym.core.layout import (
 
 if TYPE_CHECKING:
     from mm_gym.config import MarketConfig
+
+
+_SPREAD_UNITS = 4.0  # to max_offset: one is twice the offset that an action of 0 asks for
+_QUEUE_UNIT = 2.0  # mean background orders
+_VOLATILITY_UNITS = 5.0  # to the configured volatility
 
 
 def to_rules(config: "MarketConfig") -> np.ndarray[Any, Any]:
@@ -101,17 +104,18 @@ def _tabulate_distances(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> 
 
 
 def _scale_features(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> None:
-    """Fixed scales that bring each feature to about one: its standard deviation in noise flow, where it is known."""
+    """Fixed scales that bring each column to about one: its standard deviation in noise flow, where it is known."""
     lots = config.taker_size
-    for index, half_life in enumerate(FEATURE_HALF_LIVES):
+    for index, half_life in enumerate(config.feature_half_lives):
         memory = half_life / math.log(2.0)
         rules["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
         arrivals = max(1.0, config.taker_rate * memory / 2.0)
         rules["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
         typical_move = config.volatility * math.sqrt(memory / 2.0)
         rules["move_scale"][index] = 1.0 / max(1.0, typical_move)
-    middle = max(1.0, config.taker_rate * FEATURE_HALF_LIVES[1] / math.log(2.0))
-    rules["activity_scale"] = 1.0 / (lots * middle)
-    rules["queue_scale"] = 1.0 / (10.0 * config.maker_size)
-    rules["volatility_decay"] = 0.5 ** (config.decision_interval / VOLATILITY_HALF_LIFE)
-    rules["volatility_scale"] = 1.0 / max(config.volatility, 1e-9)
+    rules["activity_mean"] = lots * config.taker_rate * config.feature_half_lives[1] / math.log(2.0)
+    rules["activity_scale"] = rules["flow_scale"][1]
+    rules["spread_scale"] = _SPREAD_UNITS / config.max_offset
+    rules["queue_scale"] = 1.0 / (_QUEUE_UNIT * config.maker_size)
+    rules["volatility_decay"] = 0.5 ** (config.decision_interval / config.volatility_half_life)
+    rules["volatility_scale"] = _VOLATILITY_UNITS / max(config.volatility, 1e-9)

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.coefficients import by_distance, to_rules
-from mm_gym.core.layout import MAKER_DISTANCES, MARKET_ORDERS, QUOTES_IN_FLIGHT
+from mm_gym.core.layout import (
+    FEATURE_HALF_LIVES,
+    MAKER_DISTANCES,
+    MARKET_ORDERS,
+    QUOTES_IN_FLIGHT,
+    VOLATILITY_HALF_LIFE,
+)
 from mm_gym.regimes import REGIMES
 
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
@@ -27,6 +33,13 @@ _SHORTEST_INTERVAL = 1e-6  # [s]
 
 class ConfigurationError(ValueError):
     """A market that cannot be: the message says what came, what was wanted and what to write instead."""
+
+
+class UnknownKeywordError(TypeError, ConfigurationError):
+    """A keyword that nothing here has. It is a `TypeError`, as Python's own is.
+
+    Libraries try a constructor with keywords that it may not have, and do without them after a `TypeError`.
+    """
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,10 @@ class MarketConfig:
     max_inventory: int = 50
     """[lots] A side that could take the position beyond this is not quoted."""
     max_offset: float = 15.0
-    """[ticks] Largest offset of a quote from the public mid: what an action of +1 means."""
+    """[ticks] Largest offset of a quote from the public mid: what an action of +1 means. An action of 0 means an eighth
+    of it."""
+    requote_threshold: float = 0.3
+    """[ticks] A resting quote keeps its place if it is within half a tick plus this of where a new one would go."""
     maker_fee: float = 0.0
     """[ticks] Fee for each lot the agent trades; negative for a rebate."""
     close_out_cost: float = 1.0
@@ -125,6 +141,8 @@ class MarketConfig:
     # The reward
     reward: RewardName = "inventory_penalty"
     """`pnl`, `inventory_penalty`, `dampened` (Spooner's asymmetric) or `cara`."""
+    reward_scale: float = 0.1
+    """[1 / (ticks x lots)] What rewards are multiplied by, so that they are of order one a decision."""
     inventory_penalty: float = 0.001
     """[ticks / (lot s)] Running price of squared inventory in the objective."""
     dampening: float = 0.5
@@ -144,6 +162,16 @@ class MarketConfig:
     def session_length(self) -> float:
         """[s] Length of a session."""
         return self.session_steps * self.decision_interval
+
+    @property
+    def feature_half_lives(self) -> tuple[float, ...]:
+        """[s] Half-lives of the fast, medium and slow columns of recent flow and of recent moves of the mid."""
+        return tuple(half_life * max(1.0, self.decision_interval) for half_life in FEATURE_HALF_LIVES)
+
+    @property
+    def volatility_half_life(self) -> float:
+        """[s] Half-life of the volatility column."""
+        return VOLATILITY_HALF_LIFE * max(1.0, self.decision_interval)
 
     @property
     def signal_decay_rate(self) -> float:
@@ -185,7 +213,8 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
         **overrides: any field of `MarketConfig`.
 
     Raises:
-        ConfigurationError: for an unknown regime or keyword (naming the nearest), or a value out of range.
+        UnknownKeywordError: for a keyword that is no field (naming the nearest); a `TypeError`.
+        ConfigurationError: for an unknown regime (naming the nearest), or a value out of range.
     """
     if not isinstance(regime, str) or regime not in REGIMES:
         raise ConfigurationError(
@@ -193,7 +222,10 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
         )
     for name in overrides:
         if name not in FIELD_NAMES:
-            raise ConfigurationError(f"keyword {name!r} is no field of MarketConfig; {nearest(name, FIELD_NAMES)}")
+            raise UnknownKeywordError(
+                f"configure() got an unexpected keyword argument {name!r}: expected a field of MarketConfig; "
+                f"{nearest(name, FIELD_NAMES)}"
+            )
     return MarketConfig(**{"regime": regime, **REGIMES[regime], **overrides})
 
 
@@ -232,9 +264,11 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "quote_size": (1, 10**6, True),
     "max_inventory": (1, 10**9, True),
     "max_offset": (0.0, 1e6, False),
+    "requote_threshold": (0.0, 1e6, True),
     "maker_fee": (-1e6, 1e6, True),
     "close_out_cost": (0.0, 1e6, True),
     "close_out_impact": (0.0, 1e6, True),
+    "reward_scale": (0.0, 1e6, False),
     "inventory_penalty": (0.0, 1e6, True),
     "dampening": (0.0, 1.0, True),
     "risk_aversion": (0.0, 1e6, False),

@@ -16,13 +16,15 @@ from mm_gym.markets import (
     Snapshot,
     check_record,
     info_of,
-    observation_space,
 )
+from mm_gym.observations import observation_space
 from mm_gym.render import check_render_mode, ladder
+from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
-_KEPT = ("_np_random", "_np_random_seed", "_needs_reset")  # in a snapshot, beside the market
+_OPTIONS = ("config",)
+_KEPT = ("_np_random", "_np_random_seed", "_needs_reset", "config")  # in a snapshot, beside the market
 
 
 class MarketMakingEnv(gymnasium.Env[Any, Any]):
@@ -102,26 +104,46 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         task: str | None = None,
         action: str = "offsets",
         record: int = 0,
+        variance_reduction: bool = False,
+        unwinding_time: float | None = None,
         render_mode: str | None = None,
         **fields: Any,
     ) -> None:
-        self.config = market_config(regime, task, fields)
+        self._base_config, self._named = market_config(regime, task, fields)
+        self.config = self._base_config
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = observation_space()
         self._dialect = check_dialect(action)
         self.action_space = action_space(self._dialect)
-        self._markets = Markets(self.config, 1, check_record(record), PATH_ROWS_PER_FILL * record)
+        self._markets = Markets(
+            self.config,
+            1,
+            check_record(record),
+            PATH_ROWS_PER_FILL * record,
+            variance_reduction=variance_reduction,
+            unwinding_time=unwinding_time,
+        )
         self._needs_reset = True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start a new session. Equal seeds start equal sessions; without one, the next in this generator's sequence."""
+        """Start a new session. Equal seeds start equal sessions; without one, the next in this generator's sequence.
+
+        Args:
+            seed: of this and, by the generator that it seeds, of later sessions.
+            options: `{"config": {...}}` overrides fields of the configuration for this session.
+
+        Raises:
+            ConfigurationError: for an unknown option or field, or a value out of range.
+        """
+        config = episode_config(check_options(options, _OPTIONS), self._base_config, self._named)
         super().reset(seed=seed)
         observations, outcomes = self._markets.empty_results()
-        self._markets.reset(_FIRST, [self.np_random], observations, outcomes)
+        self._markets.reset(_FIRST, [self.np_random], observations, outcomes, config)
+        self.config = self._base_config if config is None else config
         self._needs_reset = False
-        return observations[0], info_of(outcomes[0].tolist())
+        return observations[0], info_of(outcomes[0])
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Quote, and live through one decision interval.
@@ -135,9 +157,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
                 "step() came, but no session is under way: none was started, or it has closed; call reset()"
             )
         observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
-        outcome = outcomes[0].tolist()
-        self._needs_reset = outcome[Outcome.TERMINATED] > 0.0
-        return observations[0], outcome[Outcome.REWARD], self._needs_reset, False, info_of(outcome)
+        outcome = outcomes[0]
+        self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
+        return observations[0], float(outcome[Outcome.REWARD]), self._needs_reset, False, info_of(outcome)
 
     def render(self) -> str | None:
         """The ladder as text, with `render_mode="ansi"`; None without a render mode."""

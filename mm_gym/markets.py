@@ -15,38 +15,42 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
 from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core import entry_points
-from mm_gym.core.layout import FILL_ROW, MARKET, OBSERVATION_BOUNDS, PATH_ROW, STREAMS, Obs, Outcome
+from mm_gym.core.layout import FILL_ROW, MARKET, PATH_ROW, STREAMS, Obs, Outcome
 from mm_gym.core.random import SEED_WORDS
 
-INFO_COLUMNS: dict[str, tuple[Outcome, type]] = {
-    "pnl": (Outcome.PNL, float),
-    "cash": (Outcome.CASH, float),
-    "inventory": (Outcome.INVENTORY, int),
-    "mid": (Outcome.MID, float),
-    "spread": (Outcome.SPREAD, float),
-    "efficient_price": (Outcome.EFFICIENT_PRICE, float),
-    "signal": (Outcome.SIGNAL, float),
-    "fills": (Outcome.FILLS, int),
-    "reward_wealth": (Outcome.REWARD_WEALTH, float),
-    "reward_risk": (Outcome.REWARD_RISK, float),
-    "reward_close_out": (Outcome.REWARD_CLOSE_OUT, float),
+INFO_COLUMNS = {
+    "pnl": Outcome.PNL,
+    "cash": Outcome.CASH,
+    "inventory": Outcome.INVENTORY,
+    "mid": Outcome.MID,
+    "spread": Outcome.SPREAD,
+    "efficient_price": Outcome.EFFICIENT_PRICE,
+    "signal": Outcome.SIGNAL,
+    "fills": Outcome.FILLS,
+    "objective": Outcome.OBJECTIVE,
+    "reward_wealth": Outcome.REWARD_WEALTH,
+    "reward_risk": Outcome.REWARD_RISK,
+    "reward_close_out": Outcome.REWARD_CLOSE_OUT,
 }
-"""What `info` holds: the column of the core's report and the Python type."""
+"""What `info` holds, and the column of the core's report in which it stands."""
+WHOLE_INFO = ("inventory", "fills")
+"""Keys of `info` whose values are whole numbers."""
+
+_INFO_ORDER = np.array(list(INFO_COLUMNS.values()))
+
+UNWINDING_DECISIONS = 37.0
+"""How long inventory is held, in decision intervals, as the control variate assumes unless told otherwise."""
 
 
-def info_of(outcome: list[float]) -> dict[str, Any]:
-    """The `info` of one market, of the row that the core reported."""
-    return {name: kind(outcome[column]) for name, (column, kind) in INFO_COLUMNS.items()}
-
-
-def observation_space() -> spaces.Box:
-    """The space of one market's observation; columns as in `OBSERVATION_NAMES`."""
-    low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
-    return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
+def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """The `info` of one market, of the row that the core reported: NumPy scalars, since libraries look for a `dtype`."""
+    info: dict[str, Any] = dict(zip(INFO_COLUMNS, outcome[_INFO_ORDER], strict=True))
+    for name in WHOLE_INFO:
+        info[name] = np.int64(info[name])
+    return info
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ class Snapshot:
     """A checkpoint of an environment: its markets' records, what was recorded, and what the face remembers."""
 
     records: npt.NDArray[Any]
+    rules: bytes
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     face: dict[str, Any]
 
@@ -92,14 +97,29 @@ class Markets:
         fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a market and
             session; 0 records nothing.
         threads: that step them, each its share: what happens is the same with any number.
+        variance_reduction: whether rewards are reduced by the control variate (`core.control_variate`).
+        unwinding_time: [s] how long inventory is held, as the control variate assumes; by default
+            `UNWINDING_DECISIONS`.
 
     Raises:
-        ConfigurationError: if `threads` is no whole number from 1 up.
+        ConfigurationError: for an argument of a wrong kind or out of range.
     """
 
-    def __init__(self, config: MarketConfig, n: int, fill_rows: int = 0, path_rows: int = 0, threads: int = 1) -> None:
+    def __init__(
+        self,
+        config: MarketConfig,
+        n: int,
+        fill_rows: int = 0,
+        path_rows: int = 0,
+        threads: int = 1,
+        variance_reduction: bool = False,
+        unwinding_time: float | None = None,
+    ) -> None:
+        self._variance_reduction, self._unwinding_time = _check_variance_reduction(variance_reduction, unwinding_time)
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
-        self.records["rules"] = config.to_rules()
+        self._rules = self._rules_of(config)
+        self.records["rules"] = self._rules
+        self._overridden = np.zeros(n, dtype=np.bool_)  # whose rules are those of one episode
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(check_count("threads", threads, "threads"), n)
@@ -108,15 +128,6 @@ class Markets:
 
     def __len__(self) -> int:
         return len(self.records)
-
-    def count_luck(self, inventory_price: float = 0.0) -> None:
-        """From now on, report in `Outcome.LUCK` what of each decision's reward was luck (`core.luck`).
-
-        Args:
-            inventory_price: [ticks / lot] of a squared lot of inventory.
-        """
-        self.records["luck"]["counted"] = 1
-        self.records["luck"]["inventory_price"] = inventory_price
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""
@@ -129,8 +140,19 @@ class Markets:
         generators: Sequence[np.random.Generator],
         observations: npt.NDArray[np.float32],
         outcomes: npt.NDArray[np.float64],
+        config: MarketConfig | None = None,
     ) -> None:
-        """Start a session in the chosen markets, seeding the streams of market i from `generators[i]`."""
+        """Start a session in the chosen markets, seeding the streams of market i from `generators[i]`.
+
+        Args:
+            config: of this one session; by default that of all markets.
+        """
+        if config is not None:
+            self.records["rules"][chosen] = self._rules_of(config)
+            self._overridden[chosen] = True
+        elif self._overridden[chosen].any():
+            self.records["rules"][chosen] = self._rules
+            self._overridden[chosen] = False
         words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
@@ -149,6 +171,15 @@ class Markets:
         for work in at_work:
             work.result()
         return observations, outcomes
+
+    def _rules_of(self, config: MarketConfig) -> npt.NDArray[Any]:
+        rules = config.to_rules()
+        rules["variance_reduction"] = self._variance_reduction
+        unwinding_time = self._unwinding_time
+        if unwinding_time is None:
+            unwinding_time = UNWINDING_DECISIONS * config.decision_interval
+        rules["inventory_price"] = config.inventory_penalty * unwinding_time
+        return rules
 
     def recorded(self, market: int) -> Recorded:
         """What was recorded of a market's current session, as copies.
@@ -175,7 +206,7 @@ class Markets:
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
         )
-        return Snapshot(self.records.copy(), recorded, copy.deepcopy(face))
+        return Snapshot(self.records.copy(), self._rules.tobytes(), recorded, copy.deepcopy(face))
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
         """Put the records back as they were; returns a copy of what the face kept, which has to be of these names.
@@ -188,7 +219,7 @@ class Markets:
             raise TypeError(f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned")
         if (
             snapshot.records.shape != self.records.shape
-            or snapshot.records["rules"].tobytes() != self.records["rules"].tobytes()
+            or snapshot.rules != self._rules.tobytes()
             or set(snapshot.face) != set(kept)
             or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
             or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
@@ -199,9 +230,37 @@ class Markets:
                 "arguments"
             )
         self.records[...] = snapshot.records
+        self._overridden[:] = True  # not known: the next session's rules are set anew
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.face)
+
+
+def _check_variance_reduction(variance_reduction: Any, unwinding_time: Any) -> tuple[bool, float | None]:
+    """Both, if they are a switch and a time.
+
+    Raises:
+        ConfigurationError: if they are not.
+    """
+    if not isinstance(variance_reduction, (bool, np.bool_)):
+        raise ConfigurationError(
+            f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}"
+        )
+    if unwinding_time is None:
+        return bool(variance_reduction), None
+    if (
+        isinstance(unwinding_time, (bool, np.bool_))
+        or not isinstance(unwinding_time, (int, float, np.integer, np.floating))
+        or not 0.0 <= unwinding_time <= 1e9
+    ):
+        raise ConfigurationError(
+            f"unwinding_time is out of range: expected a number of seconds from 0 to 1e+09, got {unwinding_time!r}"
+        )
+    if not variance_reduction:
+        raise ConfigurationError(
+            f"unwinding_time={unwinding_time:g} has no effect: expected variance_reduction=True beside it, got False"
+        )
+    return True, float(unwinding_time)
 
 
 def check_count(name: str, number: Any, of: str) -> int:

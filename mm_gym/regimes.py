@@ -28,6 +28,7 @@ REGIMES: dict[str, dict[str, Any]] = {
         "warm_up": 0.0,
         "signal_drift": 0.0,
         "close_out_cost": 0.0,
+        "requote_threshold": 0.0,  # as in the model, where nobody queues
     },
     # No value at all: unit orders come and go at rates by distance from the opposite best, as Cont, Stoikov and Talreja
     # (2010, table 1) estimated them; the book alone makes the price.
@@ -36,6 +37,7 @@ REGIMES: dict[str, dict[str, Any]] = {
         "decision_interval": 20.0,  # a session is a trading day of five and a half hours
         "warm_up": 1800.0,  # the deepest orders live for two minutes
         "signal_drift": 0.0,
+        "max_offset": 4.0,  # the touch is half a tick from the mid most of the time
         "volatility": 0.13,  # measured, over a minute; nothing but the scale of observations depends on it
         "taker_rate": 2.0 * 0.94 * _PER_MINUTE,
         "taker_tolerance": math.inf,

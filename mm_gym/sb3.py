@@ -1,4 +1,4 @@
-"""The batch in stable-baselines3's dialect: `MarketMakingVecEnv`, which its algorithms take as they are.
+"""The batch as stable-baselines3's `VecEnv`: `MarketMakingVecEnv`, which its algorithms take as they are.
 
 Stable-baselines3 wants a list of info dictionaries each step. Filling all of them would cost more than the
 markets themselves, so only a market whose session has ended says anything; the others hand over empty ones.
@@ -16,13 +16,28 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.config import MarketConfig
 from mm_gym.core.layout import InformedKind, Outcome
-from mm_gym.markets import Markets, check_count, info_of, observation_space
+from mm_gym.markets import Markets, check_count, info_of
+from mm_gym.observations import observation_space
+from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
-SESSION_FIGURES = ("pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
+SESSION_FIGURES = (
+    "objective",
+    "pnl",
+    "spread_pnl",
+    "inventory_pnl",
+    "fees",
+    "close_out",
+    "fills",
+    "mean_abs_inventory",
+)
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
 inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
+
+
+_OPTIONS = ("config",)
 
 
 class MarketMakingVecEnv(VecEnv):
@@ -34,12 +49,7 @@ class MarketMakingVecEnv(VecEnv):
 
     Args:
         num_envs: number of markets.
-        regime, task, action, **fields: as of `MarketMakingEnv`.
-        reward_scale: what rewards are multiplied by, and nothing else: learners like returns of about one.
-        without_luck: leave out of the rewards what no policy can influence or foresee, with the truth that the
-            simulation knows and no observation shows: see `mm_gym.core.luck`. Infos are not changed.
-        unwinding_time: [s] how long inventory is held; of use with `without_luck` only, which then charges the running
-            price of so long when inventory is taken, and gives it back when it is let go of.
+        regime, task, action, variance_reduction, unwinding_time, **fields: as of `MarketMakingEnv`.
         staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
             `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
             the session.
@@ -56,24 +66,24 @@ class MarketMakingVecEnv(VecEnv):
         *,
         task: str | None = None,
         action: str = "offsets",
-        reward_scale: float = 1.0,
-        without_luck: bool = False,
-        unwinding_time: float = 0.0,
+        variance_reduction: bool = False,
+        unwinding_time: float | None = None,
         staggered: bool = False,
         threads: int = 1,
         **fields: Any,
     ) -> None:
         num_envs = check_count("num_envs", num_envs, "markets")
-        self.config = market_config(regime, task, fields)
+        self.config, self._named = market_config(regime, task, fields)
         self.render_mode = None
-        self.reward_scale = float(reward_scale)
-        self.without_luck = bool(without_luck)
         self.staggered = bool(staggered)
-        self.unwinding_time = float(unwinding_time)
         self._dialect = check_dialect(action)
-        self._markets = Markets(self.config, num_envs, threads=threads)
-        if self.without_luck:
-            self._markets.count_luck(self.config.inventory_penalty * self.unwinding_time)
+        self._markets = Markets(
+            self.config,
+            num_envs,
+            threads=threads,
+            variance_reduction=variance_reduction,
+            unwinding_time=unwinding_time,
+        )
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
@@ -81,7 +91,16 @@ class MarketMakingVecEnv(VecEnv):
         super().__init__(num_envs, observation_space(), action_space(self._dialect))
 
     def reset(self) -> npt.NDArray[np.float32]:
-        """Start a session in every market, with the seeds of the last `seed()`, or else the next of its generator."""
+        """Start a session in every market, with the seeds of the last `seed()`, or else the next of its generator.
+
+        `set_options({"config": {...}})` before it overrides fields of the configuration for this session.
+
+        Raises:
+            ConfigurationError: for an unknown option or field, or a value out of range.
+        """
+        configs = [
+            episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in self._options
+        ]
         if not self._generators:
             self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
         for market, seed in enumerate(self._seeds):
@@ -91,7 +110,10 @@ class MarketMakingVecEnv(VecEnv):
         self._reset_options()
         everybody = np.arange(self.num_envs)
         observations, outcomes = self._markets.empty_results()
-        self._start(everybody, observations, outcomes)
+        own = np.array([config is not None for config in configs])
+        self._start(everybody[~own], observations, outcomes)
+        for market in everybody[own]:
+            self._start(everybody[market : market + 1], observations, outcomes, configs[market])
         if self.staggered:
             observations, outcomes = self._stagger(everybody * self.config.session_steps // self.num_envs)
         return observations
@@ -112,8 +134,7 @@ class MarketMakingVecEnv(VecEnv):
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
-        # Where nobody asked for it, luck is zero.
-        paid = (self.reward_scale * (outcomes[:, Outcome.REWARD] - outcomes[:, Outcome.LUCK])).astype(np.float32)
+        paid = outcomes[:, Outcome.REWARD].astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -170,13 +191,17 @@ class MarketMakingVecEnv(VecEnv):
         return [issubclass(Monitor, wrapper_class) for _ in self._get_indices(indices)]
 
     def _start(
-        self, chosen: npt.NDArray[Any], observations: npt.NDArray[np.float32], outcomes: npt.NDArray[np.float64]
+        self,
+        chosen: npt.NDArray[Any],
+        observations: npt.NDArray[np.float32],
+        outcomes: npt.NDArray[np.float64],
+        config: MarketConfig | None = None,
     ) -> None:
-        self._markets.reset(chosen, self._generators, observations, outcomes)
+        self._markets.reset(chosen, self._generators, observations, outcomes, config)
         self._returns[chosen] = 0.0
         self._lots_held[chosen] = 0.0
         for market in chosen:
-            self.reset_infos[market] = info_of(outcomes[market].tolist())
+            self.reset_infos[market] = info_of(outcomes[market])
 
     def _advance(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         observations, outcomes = self._markets.step(offsets)
@@ -198,13 +223,14 @@ class MarketMakingVecEnv(VecEnv):
         record = self._markets.records[market]
         account = record["account"]
         decisions = int(record["steps"])
-        info = info_of(outcome.tolist())
+        info = info_of(outcome)
         info["TimeLimit.truncated"] = False  # the close settles the position: nothing is left to bootstrap
         info["terminal_observation"] = observation.copy()
         info["episode"] = {
             "r": round(float(self._returns[market]), 6),
             "l": decisions,
             "t": round(time.time() - self._started_at, 6),
+            "objective": float(outcome[Outcome.OBJECTIVE]),
             "pnl": float(outcome[Outcome.PNL]),
             "spread_pnl": float(account["spread_pnl"]),
             "inventory_pnl": float(account["inventory_pnl"]),

@@ -68,8 +68,12 @@ class Task:
         return {name: value for name, value in self.config.to_dict().items() if value != usual[name]}
 
 
-def market_config(regime: str | None, task: str | None, fields: Mapping[str, Any]) -> MarketConfig:
+def market_config(
+    regime: str | None, task: str | None, fields: Mapping[str, Any]
+) -> tuple[MarketConfig, dict[str, Any]]:
     """The configuration that a face's keywords ask for: that of a task, or of a regime with some fields overridden.
+
+    And what was named, as `mm_gym.reset_options.episode_config` takes it: the task, or the regime and the fields.
 
     Args:
         regime: a key of `mm_gym.REGIMES`; None: not given, which means `noise` where there is no task either.
@@ -81,7 +85,8 @@ def market_config(regime: str | None, task: str | None, fields: Mapping[str, Any
             `configure` refuses.
     """
     if task is None:
-        return configure("noise" if regime is None else regime, **fields)
+        named = {"regime": "noise" if regime is None else regime, **fields}
+        return configure(**named), named
     for name in fields:
         if name not in FIELD_NAMES:
             configure(**{name: fields[name]})  # raises, in its own words
@@ -91,7 +96,7 @@ def market_config(regime: str | None, task: str | None, fields: Mapping[str, Any
         raise ConfigurationError(
             f"task {task!r} is frozen: expected no regime and no market field beside it, got {', '.join(beside)}"
         )
-    return found.config
+    return found.config, {"task": task}
 
 
 def find_task(name: Any, tasks: Mapping[str, Task] | None = None) -> Task:
@@ -174,6 +179,7 @@ _AVELLANEDA_STOIKOV: dict[str, Any] = {
     "inventory_penalty": 0.5 * 0.1 * 2.0**2 * _TICKS,
     "max_inventory": 50,
     "max_offset": 400.0,
+    "reward_scale": 0.02,  # a fill is worth 70 ticks, and there is one in two or three decisions
 }
 
 # Cartea, Jaimungal and Penalva (2015), section 10.2: lambda = 10 a side, kappa = 1, phi = 0.5, alpha = 0.001, T = 1.

@@ -11,21 +11,24 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import ConfigurationError
+from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
     INFO_COLUMNS,
     PATH_ROWS_PER_FILL,
+    WHOLE_INFO,
     Markets,
     Recorded,
     Snapshot,
     check_count,
     check_record,
-    observation_space,
 )
+from mm_gym.observations import observation_space
 from mm_gym.render import check_render_mode, ladder
+from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
+_OPTIONS = ("config", "reset_mask")
 _Observations = npt.NDArray[np.float32]
 _KEPT = ("_generators", "_observations", "_ended")  # in a snapshot, beside the markets
 
@@ -38,7 +41,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     Args:
         num_envs: number of markets.
-        regime, task, action, record, render_mode, **fields: as of `MarketMakingEnv`.
+        regime, task, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of
+            `MarketMakingEnv`.
         autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
             `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
@@ -58,6 +62,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         task: str | None = None,
         action: str = "offsets",
         record: int = 0,
+        variance_reduction: bool = False,
+        unwinding_time: float | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
@@ -65,7 +71,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         **fields: Any,
     ) -> None:
         self.num_envs = check_count("num_envs", num_envs, "markets")
-        self.config = market_config(regime, task, fields)
+        self.config, self._named = market_config(regime, task, fields)
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -76,7 +82,13 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._markets = Markets(
-            self.config, self.num_envs, check_record(record), PATH_ROWS_PER_FILL * record, threads=threads
+            self.config,
+            self.num_envs,
+            check_record(record),
+            PATH_ROWS_PER_FILL * record,
+            threads=threads,
+            variance_reduction=variance_reduction,
+            unwinding_time=unwinding_time,
         )
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
@@ -89,15 +101,19 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
         Args:
             seed: of market 0, the next of market 1 and so on; or one per market; or None to go on.
+            options: `reset_mask`, and `config` as of `MarketMakingEnv`, for the one next session of the markets that
+                are reset.
 
         Raises:
-            ValueError: for a wrong number of seeds or a wrong mask.
+            ValueError: for a wrong number of seeds, a wrong mask, or an unknown option or field.
         """
+        options = dict(check_options(options, _OPTIONS))
+        config = episode_config(options, self.config, self._named)
         mask = self._reset_mask(options)
         self._seed(seed, mask)
         observations, outcomes = self._markets.empty_results()
         observations[:] = self._observations
-        self._start(mask, observations, outcomes)
+        self._start(mask, observations, outcomes, config)
         self._ended[mask] = False
         self._observations = observations.copy()
         return observations, _infos(outcomes, mask)
@@ -166,8 +182,14 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
 
-    def _start(self, mask: npt.NDArray[np.bool_], observations: _Observations, outcomes: npt.NDArray[Any]) -> None:
-        self._markets.reset(np.flatnonzero(mask), self._generators, observations, outcomes)
+    def _start(
+        self,
+        mask: npt.NDArray[np.bool_],
+        observations: _Observations,
+        outcomes: npt.NDArray[Any],
+        config: MarketConfig | None = None,
+    ) -> None:
+        self._markets.reset(np.flatnonzero(mask), self._generators, observations, outcomes, config)
 
     def _out_of_time(self, terminations: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         if self.max_episode_steps is None:
@@ -192,8 +214,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
                 generators[market] = seeding.np_random(seeds[market])[0]
         self._generators = generators
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> npt.NDArray[np.bool_]:
-        if options is None or "reset_mask" not in options:
+    def _reset_mask(self, options: dict[str, Any]) -> npt.NDArray[np.bool_]:
+        if "reset_mask" not in options:
             return np.ones(self.num_envs, dtype=np.bool_)
         mask = options["reset_mask"]
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
@@ -231,8 +253,8 @@ def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str,
     """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have it."""
     columns = np.where(mask, outcomes.T, 0.0)
     infos: dict[str, Any] = {}
-    for name, (column, kind) in INFO_COLUMNS.items():
-        infos[name] = columns[column].astype(kind)
+    for name, column in INFO_COLUMNS.items():
+        infos[name] = columns[column].astype(np.int64 if name in WHOLE_INFO else np.float64)
         infos["_" + name] = mask.copy()
     return infos
 

@@ -14,7 +14,6 @@ import pytest
 import mm_gym
 from agents import name_agent
 from agents.reference_scores import exact_references
-from agents.settings import ALGORITHM_PART, read_settings
 from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED, tasks_markdown
@@ -50,8 +49,20 @@ WANTED: dict[str, dict[str, Any]] = {
         "session_steps": 200,
         "inventory_penalty": 20.0,
         "max_offset": 400.0,
+        "reward_scale": 0.02,
     },
-    "dealer-cartea-jaimungal": read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"],
+    "dealer-cartea-jaimungal": {
+        "regime": "dealer",
+        "taker_rate": 20.0,
+        "taker_tolerance": 100.0,
+        "decision_interval": 0.01,
+        "value_interval": 0.01,
+        "session_steps": 100,
+        "inventory_penalty": 50.0,
+        "close_out_impact": 0.1,
+        "max_inventory": 20,
+        "max_offset": 400.0,
+    },
     "zero-intelligence": {"regime": "zero_intelligence"},
 }
 
@@ -167,6 +178,18 @@ def test_an_unknown_keyword_is_refused_as_it_is_without_a_task(make: Any) -> Non
 @FACES
 def test_keywords_of_the_face_go_with_a_task(make: Any) -> None:
     assert make(task="rebate", action="spread_skew") == TASKS["rebate"].config
+
+
+@pytest.mark.parametrize("num_envs", [None, 2])
+def test_a_task_stays_frozen_when_an_episode_starts(num_envs: int | None) -> None:
+    env: Any = (
+        gymnasium.make("MarketMaking-v0", task="noise")
+        if num_envs is None
+        else gymnasium.make_vec("MarketMaking-v0", num_envs=num_envs, task="noise")
+    )
+    env.reset(seed=0)
+    with pytest.raises(ConfigurationError, match=r"task 'noise' is frozen: expected no reset option 'config', got"):
+        env.reset(options={"config": {"latency": 1.0}})
 
 
 def test_without_a_task_and_a_regime_the_market_is_noise() -> None:

@@ -27,6 +27,7 @@ def open_account(account, mid):
     account.wealth = 0.0
     account.inventory_pnl_at_decision = 0.0
     account.n_fills_at_decision = 0
+    account.objective = 0.0
 
 
 @kernel

@@ -32,8 +32,10 @@ MAKER_DISTANCES = 64
 # Quotes under way to the exchange when latency exceeds the decision interval.
 QUOTES_IN_FLIGHT = 64
 
-FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)  # [s] of recent flow and of recent moves of the mid
-VOLATILITY_HALF_LIFE = 60.0  # [s]
+# Half-lives of recent flow and of recent moves of the mid, and of the volatility: seconds, or as many decisions where
+# decisions are more than a second apart.
+FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)
+VOLATILITY_HALF_LIFE = 60.0
 
 
 class Makers(IntEnum):
@@ -95,18 +97,21 @@ class Obs(IntEnum):
 
 
 OBSERVATION_NAMES = tuple(column.name.lower() for column in Obs)
-OBSERVATION_CLIP = 5.0
+OBSERVATION_CLIP = 10.0
+OBSERVATION_FAR = 25.0  # beyond what an inventory of 1e10 lots shows
 
 # Lowest and highest value of each column, in the order of `Obs`.
-_SIGNED, _COUNT, _SHARE, _BALANCE = (
+_WIDE, _SIGNED, _COUNT, _SHARE, _SIZE, _BALANCE = (
+    (-OBSERVATION_FAR, OBSERVATION_FAR),
     (-OBSERVATION_CLIP, OBSERVATION_CLIP),
-    (0.0, OBSERVATION_CLIP),
+    (0.0, OBSERVATION_FAR),
     (0.0, 1.0),
+    (0.0, 2.0),
     (-1.0, 1.0),
 )
 OBSERVATION_BOUNDS = (
-    _BALANCE, _COUNT, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _BALANCE, _COUNT,
-    _SIGNED, _SIGNED, _COUNT, _COUNT, _SHARE, _SHARE, _COUNT, _SHARE,
+    _WIDE, _COUNT, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _SIGNED, _BALANCE, _WIDE,
+    _SIGNED, _SIGNED, _COUNT, _COUNT, _SIZE, _SIZE, _WIDE, _SHARE,
 )  # fmt: skip
 
 
@@ -126,7 +131,8 @@ class Outcome(IntEnum):
     REWARD_WEALTH = 10
     REWARD_RISK = 11
     REWARD_CLOSE_OUT = 12
-    LUCK = 13
+    OBJECTIVE = 13
+    CONTROL_VARIATE = 14
 
 
 def _record(fields: list[Any]) -> np.dtype[Any]:
@@ -219,7 +225,9 @@ RULES = _record(
         ("maker_fee", "f8"),
         ("close_out_cost", "f8"),
         ("close_out_impact", "f8"),
+        ("requote_threshold", "f8"),
         ("reward", "i8"),
+        ("reward_scale", "f8"),
         ("inventory_penalty", "f8"),
         ("dampening", "f8"),
         ("risk_aversion", "f8"),
@@ -228,9 +236,13 @@ RULES = _record(
         ("volatility", "f8"),
         ("flow_scale", "f8", (len(FEATURE_HALF_LIVES),)),
         ("move_scale", "f8", (len(FEATURE_HALF_LIVES),)),
+        ("spread_scale", "f8"),
+        ("activity_mean", "f8"),
         ("activity_scale", "f8"),
         ("queue_scale", "f8"),
         ("volatility_scale", "f8"),
+        ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
+        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory, in the control variate
     ]
 )
 
@@ -254,7 +266,7 @@ QUOTES = _record(
         ("time_at_touch", "f8", (2,)),  # [s] with no better price in the book; kept while recording
         ("n_in_flight", "i8"),
         ("arrival", "f8", (QUOTES_IN_FLIGHT,)),
-        ("price", "i8", (QUOTES_IN_FLIGHT, 2)),
+        ("price", "f8", (QUOTES_IN_FLIGHT, 2)),  # as asked for: not yet rounded to whole ticks
     ]
 )
 
@@ -272,6 +284,7 @@ ACCOUNT = _record(
         ("wealth", "f8"),  # at the last decision
         ("inventory_pnl_at_decision", "f8"),
         ("n_fills_at_decision", "i8"),
+        ("objective", "f8"),  # sum of the rewards' parts so far, unscaled
     ]
 )
 
@@ -287,11 +300,9 @@ FEATURES = _record(
     ]
 )
 
-# What was luck since the last decision (`core.luck`).
-LUCK = _record(
+# Terms of the control variate since the last decision (`core.control_variate`).
+CONTROL_VARIATE = _record(
     [
-        ("counted", "i8"),  # whether anybody asked
-        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory
         # What the agent's fills brought, less what could be expected of them.
         ("edge", "f8"),  # [ticks x lots] against V + edge s
         ("lots_squared", "f8"),  # [lots^2] by which the square of the inventory grew
@@ -347,7 +358,7 @@ MARKET = _record(
         ("quotes", QUOTES),
         ("account", ACCOUNT),
         ("features", FEATURES),
-        ("luck", LUCK),
+        ("control_variate", CONTROL_VARIATE),
         ("rules", RULES),
         ("book", BOOK),
     ]

@@ -8,11 +8,17 @@ import math
 
 from mm_gym.core.account import close_position, mark_to, marked_wealth, open_account
 from mm_gym.core.book import clear
+from mm_gym.core.control_variate import (
+    control_variate_since,
+    count_fills,
+    expect_fills,
+    start_control_variate,
+)
 from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Makers, Outcome
-from mm_gym.core.luck import count_fills, expect_fills, forget_luck, luck_since
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
+from mm_gym.core.scales import offset_kernel
 from mm_gym.core.quotes import (
     clear_quotes,
     next_arrival,
@@ -63,7 +69,7 @@ def let_happen(market, time):
         taker_event(market)
     else:
         receive_quotes(market)
-    if market.luck.counted:
+    if market.rules.variance_reduction:
         count_fills(market)
     if market.rules.makers == Makers.ZERO_INTELLIGENCE:
         market.efficient_price = public_mid(market)
@@ -75,7 +81,7 @@ def run_until(market, end):
     """Let everything happen that happens up to and including time `end`."""
     while True:
         time = next_event_time(market)
-        if market.luck.counted:
+        if market.rules.variance_reduction:
             expect_fills(market, min(time, end) - market.time)
         if time > end:
             market.time = end
@@ -89,7 +95,7 @@ def run_until_recording(market, end, fill_rows, path_rows):
     keep_path(market, path_rows)
     while True:
         time = next_event_time(market)
-        if market.luck.counted:
+        if market.rules.variance_reduction:
             expect_fills(market, min(time, end) - market.time)
         spend_time_at_touch(market, min(time, end) - market.time)
         if time > end:
@@ -138,7 +144,7 @@ def reset_one(market, seed_words):
         update_features(market)
     open_account(market.account, public_mid(market))
     observe(market)
-    forget_luck(market)
+    start_control_variate(market)
     _report(market, 0.0, 0.0, 0.0, False)
 
 
@@ -146,17 +152,16 @@ def reset_one(market, seed_words):
 def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     """One decision: quote, live through the interval, mark, pay, observe.
 
-    Actions are in [-1, 1], linear onto [0, max_offset]. The observation and the outcome are left in the record.
+    Actions are in [-1, 1], on the scale of `scales`. The observation and the outcome are left in the record.
     `number` is the market's row in the recorder's arrays, which record nothing when they have no room.
     """
     rules = market.rules
     account = market.account
-    half_range = 0.5 * rules.max_offset
-    forget_luck(market)
+    start_control_variate(market)
     send_quotes(
         market,
-        half_range * (1.0 + min(max(float(bid_action), -1.0), 1.0)),
-        half_range * (1.0 + min(max(float(ask_action), -1.0), 1.0)),
+        offset_kernel(min(max(float(bid_action), -1.0), 1.0), rules.max_offset),
+        offset_kernel(min(max(float(ask_action), -1.0), 1.0), rules.max_offset),
     )
     reschedule_makers(market)
     market.steps += 1
@@ -187,7 +192,11 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
 def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     account = market.account
     outcome = market.outcome
-    outcome[Outcome.REWARD] = paid_wealth + paid_risk + paid_close_out
+    scale = market.rules.reward_scale
+    earned = paid_wealth + paid_risk + paid_close_out
+    account.objective += earned
+    control_variate = control_variate_since(market, terminated)
+    outcome[Outcome.REWARD] = scale * (earned - control_variate)
     outcome[Outcome.TERMINATED] = 1.0 if terminated else 0.0
     outcome[Outcome.PNL] = account.wealth - account.close_out
     outcome[Outcome.CASH] = account.cash
@@ -197,7 +206,8 @@ def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     outcome[Outcome.EFFICIENT_PRICE] = market.efficient_price
     outcome[Outcome.SIGNAL] = market.signal
     outcome[Outcome.FILLS] = account.n_fills - account.n_fills_at_decision
-    outcome[Outcome.REWARD_WEALTH] = paid_wealth
-    outcome[Outcome.REWARD_RISK] = paid_risk
-    outcome[Outcome.REWARD_CLOSE_OUT] = paid_close_out
-    outcome[Outcome.LUCK] = luck_since(market, terminated)
+    outcome[Outcome.REWARD_WEALTH] = scale * paid_wealth
+    outcome[Outcome.REWARD_RISK] = scale * paid_risk
+    outcome[Outcome.REWARD_CLOSE_OUT] = scale * paid_close_out
+    outcome[Outcome.OBJECTIVE] = account.objective
+    outcome[Outcome.CONTROL_VARIATE] = control_variate

@@ -7,7 +7,8 @@ Columns are named by `layout.Obs`, scaled by fixed numbers that follow from the 
 import math
 
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import ASK, BID, OBSERVATION_CLIP, Obs
+from mm_gym.core.layout import ASK, BID, OBSERVATION_CLIP, OBSERVATION_FAR, Obs
+from mm_gym.core.scales import action_kernel, inventory_kernel
 from mm_gym.core.quotes import (
     public_mid,
     public_spread,
@@ -62,8 +63,9 @@ def observe(market):
     rules = market.rules
     features = market.features
     clip = OBSERVATION_CLIP
-    row[Obs.INVENTORY] = market.account.inventory / rules.max_inventory
-    row[Obs.SPREAD] = _clip(public_spread(market) / rules.max_offset, 0.0, clip)
+    far = OBSERVATION_FAR
+    row[Obs.INVENTORY] = _clip(inventory_kernel(market.account.inventory), -far, far)
+    row[Obs.SPREAD] = _clip(public_spread(market) * rules.spread_scale, 0.0, far)
     for index in range(features.flow.shape[0]):
         flow = features.flow[index] * rules.flow_scale[index]
         row[Obs.FLOW_FAST + index] = _clip(flow, -clip, clip)
@@ -72,13 +74,13 @@ def observe(market):
     bid_lots = touch_lots(market, BID)
     ask_lots = touch_lots(market, ASK)
     row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
-    row[Obs.ACTIVITY] = _clip(features.activity * rules.activity_scale, 0.0, clip)
+    row[Obs.ACTIVITY] = _clip((features.activity - rules.activity_mean) * rules.activity_scale, -far, far)
     for side in range(2):
-        offset = quote_offset(market, side) / rules.max_offset
+        offset = action_kernel(quote_offset(market, side), rules.max_offset)
         row[Obs.BID_OFFSET + side] = _clip(offset, -clip, clip)
         ahead = quote_queue_ahead(market, side) * rules.queue_scale
-        row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, clip)
-        row[Obs.BID_SIZE + side] = quote_lots(market, side) / rules.quote_size
-    volatility = math.sqrt(features.variance) * rules.volatility_scale
-    row[Obs.VOLATILITY] = _clip(volatility, 0.0, clip)
+        row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, far)
+        row[Obs.BID_SIZE + side] = 2.0 * quote_lots(market, side) / rules.quote_size
+    volatility = (math.sqrt(features.variance) - rules.volatility) * rules.volatility_scale
+    row[Obs.VOLATILITY] = _clip(volatility, -far, far)
     row[Obs.TIME_LEFT] = 1.0 - market.steps / rules.session_steps

@@ -92,14 +92,11 @@ def clear_quotes(quotes):
 
 @kernel
 def send_quotes(market, bid_offset, ask_offset):
-    """Turn offsets from the public mid [ticks] into whole prices, and send them; they arrive after the latency."""
+    """Send quotes at these offsets from the public mid [ticks]; they arrive after the latency."""
     quotes = market.quotes
     mid = public_mid(market)
-    bid = int(math.floor(mid - bid_offset + _ON_TICK))
-    ask = int(math.ceil(mid + ask_offset - _ON_TICK))
-    if bid >= ask:  # both at the mid: each steps back
-        bid -= 1
-        ask += 1
+    bid = mid - bid_offset
+    ask = mid + ask_offset
     if market.rules.latency == 0.0:
         _place(market, bid, ask)
         return
@@ -133,10 +130,19 @@ def receive_quotes(market):
 
 
 @kernel
-def _place(market, bid, ask):
-    """Replace the agent's orders: post-only, keeping those whose price stands, none beyond `max_inventory`."""
+def _place(market, wanted_bid, wanted_ask):
+    """Replace the agent's orders: post-only, none beyond `max_inventory`, at whole ticks away from the mid.
+
+    An order stays where it rests if that is near enough to where the new one would go (`_withdraw_unless_near`).
+    """
     book = market.book
     inventory = market.account.inventory
+    rounded_bid = int(math.floor(wanted_bid + _ON_TICK))
+    rounded_ask = int(math.ceil(wanted_ask - _ON_TICK))
+    bid, ask = rounded_bid, rounded_ask
+    if bid >= ask:  # both at the mid: each steps back
+        bid -= 1
+        ask += 1
     # Pulled back from the public book only: the agent's own other order is about to move as well, and its new
     # price is on the right side of this one.
     public_ask = public_level(market, ASK)
@@ -148,24 +154,34 @@ def _place(market, bid, ask):
     bid_size = min(market.rules.quote_size, market.rules.max_inventory - inventory)
     ask_size = min(market.rules.quote_size, market.rules.max_inventory + inventory)
     # Both old orders leave before either new one enters, so the two can never meet.
-    keep_bid = _withdraw_unless(market, BID, bid, bid_size)
-    keep_ask = _withdraw_unless(market, ASK, ask, ask_size)
-    if not keep_bid and bid_size > 0:
+    bid_stays = _withdraw_unless_near(market, BID, wanted_bid + (bid - rounded_bid), bid_size)
+    ask_stays = _withdraw_unless_near(market, ASK, wanted_ask + (ask - rounded_ask), ask_size)
+    # Nor may a new one meet an old one that stays closer to the mid than the new one's partner would have been.
+    if bid_stays and not ask_stays:
+        ask = max(ask, price_key(BID, book.orders[market.quotes.slot[BID]].key) + 1)
+    if ask_stays and not bid_stays:
+        bid = min(bid, price_key(ASK, book.orders[market.quotes.slot[ASK]].key) - 1)
+    if not bid_stays and bid_size > 0:
         _enter(market, BID, bid, bid_size)
-    if not keep_ask and ask_size > 0:
+    if not ask_stays and ask_size > 0:
         _enter(market, ASK, ask, ask_size)
 
 
 @kernel
-def _withdraw_unless(market, side, price, size):
-    """Cancel the order on this side unless it already rests at the price and may stay; True if it stays.
+def _withdraw_unless_near(market, side, wanted, size):
+    """Cancel the order on this side unless it may stay where it rests; True if it stays.
 
-    An order that was partly filled stays with what is left of it: topping it up would cost its place.
+    Rounding takes a quote up to a tick further out than `wanted` [ticks]: half a tick on the average. An order stays
+    within half a tick and `requote_threshold` of that, so with a threshold of zero just where the new one would go. One
+    that was partly filled stays with what is left of it: topping it up would cost its place.
     """
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
         return False
-    if size > 0 and market.book.orders[slot].key == price_key(side, price):
+    resting = float(price_key(side, market.book.orders[slot].key))
+    further = wanted - resting if side == BID else resting - wanted
+    threshold = market.rules.requote_threshold
+    if size > 0 and -threshold <= further + _ON_TICK and further + _ON_TICK < 1.0 + threshold:
         return True
     cancel(market.book, slot)
     market.quotes.slot[side] = NO_ORDER

@@ -1,4 +1,4 @@
-"""What a step pays: named parts that sum to the reward.
+"""What a step pays: named parts in ticks x lots, whose sum times `reward_scale` is the reward.
 
 wealth      change of marked wealth (for `CARA`, of its utility)
 risk        minus the running price of holding inventory
@@ -10,8 +10,9 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
-# Ruin beyond this many units of risk tolerance is all the same: a reward has to stay a finite number.
-_LARGEST_EXPONENT = 300.0
+# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit numbers, and square rewards:
+# e^30 leaves room for that.
+_LARGEST_EXPONENT = 30.0
 
 
 @kernel

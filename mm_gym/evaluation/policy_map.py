@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import seeding
 
+from mm_gym import observations as columns
 from mm_gym.actions import to_ticks
 from mm_gym.config import MarketConfig
-from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_BOUNDS, Obs
+from mm_gym.core.layout import OBSERVATION_BOUNDS, Obs
 from mm_gym.evaluation.policy_profile import FLOW_COLUMNS, Profile, profiles
 from mm_gym.evaluation.rollout import Predicts
 from mm_gym.markets import Markets
@@ -48,13 +49,10 @@ class PolicyMap:
     """Whether the agent, asked again, said the same."""
     memory: Memory
     """What the agent was given of it when asked; with memories of many decisions it said the mean of its answers."""
+    flow_half_lives: str
+    """The half-lives over which that flow was seen, in words."""
     profiles: tuple[Profile, ...]
     """Over inventory, recent flow, time left and the place in the queue, one at a time."""
-
-    @property
-    def flow_half_lives(self) -> str:
-        """The half-lives over which that flow was seen, in words."""
-        return " and ".join(f"{FEATURE_HALF_LIVES[column - Obs.FLOW_FAST]:g} s" for column in FLOW_COLUMNS)
 
 
 def map_policy(
@@ -85,7 +83,7 @@ def map_policy(
     seen, quoted, memory, memories = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
     if inventory is None:
-        lots = np.abs(seen[:, Obs.INVENTORY]).max() * config.max_inventory
+        lots = np.abs(columns.inventory(seen)).max()
         most = min(config.max_inventory, max(_LEAST_INVENTORY, round(float(lots))))
         stride = max(1, math.ceil((2 * most + 1) / _MOST_INVENTORIES))
         inventory = np.arange(-(most // stride), most // stride + 1) * stride
@@ -93,7 +91,7 @@ def map_policy(
     flows = np.linspace(-_LARGEST_FLOW, _LARGEST_FLOW, _FLOWS) if flow is None else np.asarray(flow, dtype=np.float64)
     _check(lots_held, flows, config)
     grid = np.tile(typical, (len(flows), len(lots_held), 1))
-    grid[:, :, Obs.INVENTORY] = lots_held / config.max_inventory
+    grid[:, :, Obs.INVENTORY] = columns.inventory_column(lots_held)
     grid[:, :, FLOW_COLUMNS] = flows[:, None, None]
     rows = grid.reshape(-1, len(Obs))
 
@@ -116,6 +114,9 @@ def map_policy(
         len(seen),
         memory=memory,
         repeatable=bool(np.array_equal(offsets, ask(rows))),
+        flow_half_lives=" and ".join(
+            f"{config.feature_half_lives[column - Obs.FLOW_FAST]:g} s" for column in FLOW_COLUMNS
+        ),
         profiles=profiles(ask, seen, quoted, config),
     )
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Obs
+from mm_gym.core.scales import inventory_of_column
+from mm_gym.observations import inventory_column
 
 FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
 """Varied together: flow that lasts shows in both."""
@@ -24,6 +26,9 @@ _SHOWN = (0.5, 99.5)  # [percent] of the decisions: further out there are too fe
 _Array = npt.NDArray[np.float64]
 Ask = Callable[[_Array], _Array]
 """From observations, shape (n, columns), to the offsets of bid and ask [ticks], shape (n, 2)."""
+
+
+_Scale = Callable[[_Array], _Array]
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,22 @@ class Profile:
     """[ticks] The mean offset in those decisions, shape (2, b)."""
 
 
+def _same(values: _Array) -> _Array:
+    return values
+
+
+def _times(unit: float) -> tuple[_Scale, _Scale]:
+    return lambda column: column * unit, lambda value: value / unit
+
+
 class _Axis(NamedTuple):
-    """Something observed: in which columns, of which the first counts, by the bid and by the ask; and its unit."""
+    """Something observed: in which columns, of which the first counts, by the bid and by the ask; and its scale."""
 
     label: str
     bid: tuple[Obs, ...]
     ask: tuple[Obs, ...]
-    unit: float
+    scale: tuple[_Scale, _Scale] = (_same, _same)
+    """From the column to the axis's unit, and back."""
     whole: bool = False
     """Whether it comes in whole units."""
     of_quotes: bool = False
@@ -57,11 +71,12 @@ class _Axis(NamedTuple):
 
 
 def _axes(config: MarketConfig) -> list[_Axis]:
-    queue = 1.0 / float(config.to_rules()["queue_scale"])
+    queue = _times(1.0 / float(config.to_rules()["queue_scale"]))
+    lots = (inventory_of_column, inventory_column)
     return [
-        _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), config.max_inventory, whole=True),
-        _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS, 1.0),
-        _Axis("time left [s]", (Obs.TIME_LEFT,), (Obs.TIME_LEFT,), config.session_length),
+        _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), lots, whole=True),
+        _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS),
+        _Axis("time left [s]", (Obs.TIME_LEFT,), (Obs.TIME_LEFT,), _times(config.session_length)),
         _Axis("queue ahead [lots]", (Obs.BID_QUEUE_AHEAD,), (Obs.ASK_QUEUE_AHEAD,), queue, whole=True, of_quotes=True),
     ]
 
@@ -79,7 +94,8 @@ def profiles(ask: Ask, observations: _Array, offsets: _Array, config: MarketConf
 
 
 def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Profile:
-    shown = observations[:, [axis.bid[0], axis.ask[0]]] * axis.unit
+    read, write = axis.scale
+    shown = read(observations[:, [axis.bid[0], axis.ask[0]]])
     low, high = np.percentile(shown, _SHOWN)
     value = np.linspace(low, high, _POINTS)
     value = np.unique(np.rint(value) if axis.whole else value) + 0.0  # no -0
@@ -87,7 +103,7 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
     answers = {}
     for columns in {axis.bid, axis.ask}:
         rows = np.tile(observations.mean(axis=0), (len(value), 1))
-        rows[:, columns] = value[:, None] / axis.unit
+        rows[:, columns] = write(value)[:, None]
         answers[columns] = ask(rows)
     asked = np.stack([answers[axis.bid][:, 0], answers[axis.ask][:, 1]])
     bins = []

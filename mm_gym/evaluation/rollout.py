@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gymnasium.utils import seeding
 from joblib import Parallel, delayed
 
-from mm_gym.actions import to_offsets
+from mm_gym.actions import to_offsets, to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.markets import Markets
@@ -260,7 +260,7 @@ def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.ND
         before = _tape(markets)
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         noted[:, step + 1] = outcomes[:, columns].T
-        between[0, step] = 0.5 * config.max_offset * (2.0 + np.clip(actions, -1.0, 1.0).sum(axis=1))
+        between[0, step] = to_ticks(actions, config.max_offset).sum(axis=1)
         between[1:, step] = np.rint(_tape(markets) - before * _tape_decay(markets))
         starts[:] = False
     return _Walk(*noted, *between)

@@ -1,20 +1,19 @@
-"""What of a decision's reward was luck: the part whose sum over a session has mean zero whatever is quoted.
+"""The control variate: the part of a decision's reward whose sum over a session has mean zero for every policy.
 
-Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. First, inventory times the move
-of F: a control variate in the words of statistics. Second, the change of inventory times (mid - F), which is zero at
-either end of a session: potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so
-that a fill from one who knew better costs at once what it will cost, with a fraction of the noise. Third, by the same
-right, the change of `inventory_price` inventory^2, about what holding it is going to cost.
+Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. The parts are
 
-Fourth, what fills brought in these terms, less what could be expected of them just before. Takers arrive as a Poisson
-stream, so while the book stands still the agent's quotes are filled at a rate that is known to who sees everything: the
-book, V, the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill
-would bring, has mean zero (the compensated point process of Bremaud 1981, Point processes and queues, chapter II). A
-training that takes it away pays quotes for what they were likely to do; one quote in ten is filled, so that is much
-less noise.
+1. inventory times the move of F;
+2. the change of inventory times (mid - F), which is zero at either end of a session: potential-based shaping (Ng,
+   Harada and Russell 1999). What is left counts fills against F, so that a fill from one who knew better costs at once
+   what it will cost, with a fraction of the noise;
+3. by the same right, the change of `inventory_price` inventory^2: a charge for what holding it is going to cost;
+4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a Poisson stream, so
+   while the book stands still the agent's quotes are filled at a rate that is known to who sees everything: the book, V,
+   the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill would
+   bring, has mean zero (the compensated point process of Bremaud 1981, Point processes and queues, chapter II).
 
-Agents never see any of it. Counted only where somebody asked for it (`Markets.count_luck`). Snipers are no Poisson
-stream: their fills are no luck.
+Agents never see any of it. It is computed only with `variance_reduction`. Snipers are no Poisson stream: their fills
+are left out of the fourth part.
 """
 
 import math
@@ -27,34 +26,34 @@ from mm_gym.core.takers import acting_signal, justified_price
 
 
 @kernel
-def forget_luck(market):
-    """Start counting anew, at a decision."""
-    luck = market.luck
-    luck.edge = 0.0
-    luck.lots_squared = 0.0
-    if luck.counted:
-        luck.inventory = market.account.inventory
-        luck.foreseen_price = justified_price(market, market.signal)
-        luck.mispricing = _mispricing(market, luck.foreseen_price)
+def start_control_variate(market):
+    """Start the sums anew, at a decision."""
+    terms = market.control_variate
+    terms.edge = 0.0
+    terms.lots_squared = 0.0
+    if market.rules.variance_reduction:
+        terms.inventory = market.account.inventory
+        terms.foreseen_price = justified_price(market, market.signal)
+        terms.mispricing = _mispricing(market, terms.foreseen_price)
 
 
 @kernel
-def luck_since(market, terminated):
-    """[ticks x lots] The luck since the last decision, all four parts; what is held counts for nothing at the close."""
-    luck = market.luck
-    if not luck.counted:
+def control_variate_since(market, terminated):
+    """[ticks x lots] The control variate since the last decision; what is held counts for nothing at the close."""
+    if not market.rules.variance_reduction:
         return 0.0
+    terms = market.control_variate
     foreseen = justified_price(market, market.signal)
     mispricing = 0.0 if terminated else _mispricing(market, foreseen)
-    of_prices = luck.inventory * (foreseen - luck.foreseen_price) + mispricing - luck.mispricing
-    return of_prices + (luck.edge - luck.inventory_price * luck.lots_squared)
+    of_prices = terms.inventory * (foreseen - terms.foreseen_price) + mispricing - terms.mispricing
+    return of_prices + (terms.edge - market.rules.inventory_price * terms.lots_squared)
 
 
 @kernel
 def _mispricing(market, foreseen):
     """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of the inventory."""
     inventory = float(market.account.inventory)
-    return inventory * (market.mid - foreseen) + market.luck.inventory_price * inventory**2
+    return inventory * (market.mid - foreseen) + market.rules.inventory_price * inventory**2
 
 
 @hot_kernel
@@ -94,9 +93,9 @@ def _count(market, side, lots, price, inventory, value, signal):
     """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of the inventory."""
     direction = 1.0 if side == BID else -1.0
     foreseen = value + market.rules.edge_per_signal * signal
-    market.luck.edge += lots * direction * (foreseen - price)
+    market.control_variate.edge += lots * direction * (foreseen - price)
     # As if the first lot set the price of all: any fixed price per lot has mean zero.
-    market.luck.lots_squared += lots * (2.0 * direction * inventory + 1.0)
+    market.control_variate.lots_squared += lots * (2.0 * direction * inventory + 1.0)
 
 
 @kernel

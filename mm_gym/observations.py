@@ -1,0 +1,53 @@
+"""The observation's space, and what its columns say in ticks, lots and seconds. Columns are named by `layout.Obs`."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from mm_gym.config import MarketConfig
+from mm_gym.core.layout import OBSERVATION_BOUNDS, Obs
+from mm_gym.core.scales import column_of_inventory, inventory_of_column, offset_of_action
+
+_QUOTES = [Obs.BID_OFFSET, Obs.ASK_OFFSET]
+_SIZES = [Obs.BID_SIZE, Obs.ASK_SIZE]
+
+
+def observation_space() -> spaces.Box:
+    """The space of one market's observation; columns as in `OBSERVATION_NAMES`."""
+    low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
+    return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
+
+
+def inventory(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """[lots] The inventory, of shape (...) for observations of shape (..., columns): exact up to 100,000 lots."""
+    return np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64)))
+
+
+def inventory_column(lots: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The column that shows these inventories [lots], of the same shape."""
+    return np.asarray(column_of_inventory(np.asarray(lots, dtype=np.float64)))
+
+
+def time_left(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
+    """[s] The time to the close, shape (...)."""
+    return np.asarray(observations[..., Obs.TIME_LEFT].astype(np.float64) * config.session_length)
+
+
+def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
+    """[ticks] The public spread, shape (...)."""
+    return np.asarray(observations[..., Obs.SPREAD].astype(np.float64) / float(config.to_rules()["spread_scale"]))
+
+
+def quote_offsets(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
+    """[ticks] How far the agent's resting bid and ask are from the mid, shape (..., 2); `max_offset` where none rests.
+
+    Negative where the mid has moved beyond the quote.
+    """
+    return np.asarray(offset_of_action(observations[..., _QUOTES].astype(np.float64), config.max_offset))
+
+
+def quote_lots(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
+    """[lots] What of the agent's resting bid and ask is unfilled, shape (..., 2); 0 where none rests."""
+    return np.rint(0.5 * observations[..., _SIZES].astype(np.float64) * config.quote_size)
