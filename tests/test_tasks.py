@@ -171,7 +171,8 @@ def test_what_a_task_does_not_allow_is_refused_in_a_sentence(make: Any, keywords
 def test_an_unknown_keyword_is_refused_as_it_is_without_a_task(make: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as without:
         make(frameskip=1)
-    with pytest.raises(type(without.value), match=re.escape(str(without.value))):
+    said, *_ = str(without.value).split(" was raised from the environment creator")
+    with pytest.raises(type(without.value), match=re.escape(said)):
         make(frameskip=1, task="noise")
 
 

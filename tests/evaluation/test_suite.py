@@ -18,10 +18,8 @@ from scipy import stats
 
 import evaluate
 from agents import name_agent
-from agents.callbacks import HELD_OUT_SEED
 from agents.reference_scores import Arguments as ScoringArguments
 from agents.reference_scores import main as write_scores
-from agents.training import stream_seed
 from agents.tuning import tuning_seed
 from evaluate import Arguments
 from mm_gym import TASKS, Task, configure
@@ -103,6 +101,9 @@ def test_a_wildcard_finds_the_run_folders_of_a_task(tmp_path: Path) -> None:
 
 
 def test_the_sessions_of_the_suite_are_nobody_elses() -> None:
+    from agents.callbacks import HELD_OUT_SEED  # torch is needed for no other test here
+    from agents.training import stream_seed
+
     ours = set(session_seeds(SUITE_SEED, 10 * 2048).tolist())
     assert SUITE_SEED == 2587842311  # for good: scores are of these sessions
     others = [HELD_OUT_SEED, *range(100), *(tuning_seed(seed, stage) for seed in range(10) for stage in (0, 1))]
