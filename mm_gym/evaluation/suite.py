@@ -403,13 +403,14 @@ def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[R
 # ------------------------------------------------------------------------------------------- tables
 
 
-_TASK_COLUMNS = {"agent": 22, "objective": 9, "±": 5, "IQM": 6, "95 %": 13, "mean": 6, "spread": 6, "fills": 5}
-_ALL_COLUMNS = {"agent": 22, "tasks": 5, "seeds": 5, "IQM": 6, "95 %": 13, "mean": 6, "spread": 6, "fills": 5}
+_TASK_COLUMNS = {"agent": 21, "objective": 9, "±": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
+_ALL_COLUMNS = {"agent": 21, "tasks": 5, "seeds": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
 
 
-_NOTE = """Objective in ticks x lots a session, ± one standard error. IQM: interquartile mean
-of the normalised scores, with its 95 % interval. Spread: standard deviation
-between training seeds, of the objective in a task, of the score over all tasks."""
+_NOTE = """Objective in ticks x lots a session, ± one standard error. IQM: interquartile
+mean of the normalised scores, with its 95 % interval. Spread: standard
+deviation between training seeds, of the objective in a task, of the score over
+all tasks. Over all tasks, compare only agents judged in the same tasks."""
 
 
 def text_table(results: Results, tasks: Sequence[Task]) -> Group:
@@ -468,8 +469,12 @@ def _task_cells(summary: Summary) -> list[str]:
 
 def _score_cells(summary: Summary, spread: str) -> list[str]:
     estimate = summary.interquartile_mean
-    interval = "-" if math.isnan(estimate.low) else f"{estimate.low:.2f} to {estimate.high:.2f}"
-    return [_figure(estimate.value, ".3f"), interval, _figure(summary.mean, ".3f"), _figure(summary.spread, spread)]
+    interval = "-" if math.isnan(estimate.low) else f"{estimate.low:.2f}, {estimate.high:.2f}"
+    return [_score(estimate.value), interval, _score(summary.mean), _figure(summary.spread, spread)]
+
+
+def _score(value: float) -> str:
+    return _figure(value, ".3f" if abs(value) < 9.9995 else ".1f")
 
 
 def _figure(value: float, style: str) -> str:

@@ -23,6 +23,7 @@ from agents.reference_scores import main as write_scores
 from agents.tuning import tuning_seed
 from evaluate import Arguments
 from mm_gym import TASKS, Task, configure
+from mm_gym.evaluation import suite
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.suite import (
     SUITE_SEED,
@@ -281,6 +282,8 @@ def test_the_table_fits_80_columns_whatever_the_figures() -> None:
     lines = printed(Results(rows), [NOISE]).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "noise: 0 is 10.0, 1 is 30.0"
+    assert sum(line.startswith("sac") for line in lines) == 2  # in the task and over all
+    assert lines[-4:] == suite._NOTE.splitlines()
     assert any(line.split()[:3] == ["sac", "-12346.6", "71.2"] for line in lines)
 
 
