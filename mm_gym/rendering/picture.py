@@ -236,11 +236,12 @@ def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
 def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.NDArray[np.float64]:
     """A chart's columns from the session's start until now, NaN where nothing is known.
 
-    A column between decisions k - 1 and k shows the value at k. Long sessions show some of their decisions.
+    A column between decisions k - 1 and k shows the value at k. Long sessions show some of their decisions, and
+    always the latest.
     """
     last = PRICE_CHART.right - PRICE_CHART.left - 1
     end = first + len(values) - 1  # the latest decision
-    columns = np.arange(last * max(end, 0) // total + 1)
+    columns = np.arange(-(-last * max(end, 0) // total) + 1)
     decisions = np.minimum(-(-columns * total // last), end)
     known = decisions >= first
     out = np.full(len(columns), np.nan)
