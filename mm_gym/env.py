@@ -83,7 +83,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         record: room for this many fills, and ten times as many changes of mid, price or inventory, to be recorded in
             each session for `recorded()`; 0 records nothing.
         render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price, inventory and PnL;
-            `human`, that image in a window. Both need `pip install "mm-gym[render]"`.
+            `human`, that image in a window. The last two need `pip install "mm-gym[render]"`.
         **fields: any field of `mm_gym.MarketConfig`.
 
     Raises:
