@@ -22,7 +22,16 @@ from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
 from mm_gym.reset_options import check_options, episode_config
 
-SESSION_FIGURES = ("objective", "pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
+SESSION_FIGURES = (
+    "objective",
+    "pnl",
+    "spread_pnl",
+    "inventory_pnl",
+    "fees",
+    "close_out",
+    "fills",
+    "mean_abs_inventory",
+)
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
 inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
 
