@@ -40,7 +40,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     Args:
         num_envs: number of markets.
-        regime, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of `MarketMakingEnv`; `human` is not offered.
+        regime, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of `MarketMakingEnv`; the
+            render mode `human` is not offered.
         autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
             `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
