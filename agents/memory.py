@@ -16,7 +16,7 @@ from gymnasium import spaces
 from agents.learned_filter import BELIEF_NAMES, shipped_filter
 from mm_gym import OBSERVATION_NAMES
 from mm_gym.core.layout import OBSERVATION_CLIP, Obs
-from mm_gym.markets import observation_space
+from mm_gym.observations import observation_space
 
 _Array = npt.NDArray[np.float32]
 

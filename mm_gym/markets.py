@@ -46,7 +46,7 @@ UNWINDING_DECISIONS = 37.0
 
 
 def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The `info` of one market, of the row that the core reported: NumPy scalars, since libraries look for a `dtype`."""
+    """The `info` of one market, from the row that the core reported: NumPy scalars, since libraries ask for a dtype."""
     info: dict[str, Any] = dict(zip(INFO_COLUMNS, outcome[_INFO_ORDER], strict=True))
     for name in WHOLE_INFO:
         info[name] = np.int64(info[name])
@@ -243,9 +243,7 @@ def _check_variance_reduction(variance_reduction: Any, unwinding_time: Any) -> t
         ConfigurationError: if they are not.
     """
     if not isinstance(variance_reduction, (bool, np.bool_)):
-        raise ConfigurationError(
-            f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}"
-        )
+        raise ConfigurationError(f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}")
     if unwinding_time is None:
         return bool(variance_reduction), None
     if (

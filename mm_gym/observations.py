@@ -22,7 +22,7 @@ def observation_space() -> spaces.Box:
 
 def inventory(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """[lots] The inventory, of shape (...) for observations of shape (..., columns): exact up to 100,000 lots."""
-    return np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64)))
+    return np.asarray(np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64))))
 
 
 def inventory_column(lots: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -7,8 +7,8 @@ Let F = V + edge s be what the asset is worth to one who sees the signal: a mart
    Harada and Russell 1999). What is left counts fills against F, so that a fill from one who knew better costs at once
    what it will cost, with a fraction of the noise;
 3. by the same right, the change of `inventory_price` inventory^2: a charge for what holding it is going to cost;
-4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a Poisson stream, so
-   while the book stands still the agent's quotes are filled at a rate that is known to who sees everything: the book, V,
+4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a Poisson stream.
+   While the book stands still, the agent's quotes are filled at a rate that follows from the hidden state: the book, V,
    the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill would
    bring, has mean zero (the compensated point process of Bremaud 1981, Point processes and queues, chapter II).
 

@@ -18,7 +18,6 @@ from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Makers, Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
 from mm_gym.core.observe import observe, start_features, update_features
-from mm_gym.core.scales import offset_kernel
 from mm_gym.core.quotes import (
     clear_quotes,
     next_arrival,
@@ -31,6 +30,7 @@ from mm_gym.core.quotes import (
 from mm_gym.core.random import SEED_WORDS, seed_stream
 from mm_gym.core.recorder import keep_fills, keep_path
 from mm_gym.core.reward import close_out_part, risk_part, wealth_part
+from mm_gym.core.scales import offset_kernel
 from mm_gym.core.takers import snipe, start_takers, taker_event
 from mm_gym.core.value import advance_decoy, advance_value, start_value
 

@@ -8,7 +8,6 @@ import math
 
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import ASK, BID, OBSERVATION_CLIP, OBSERVATION_FAR, Obs
-from mm_gym.core.scales import action_kernel, inventory_kernel
 from mm_gym.core.quotes import (
     public_mid,
     public_spread,
@@ -17,6 +16,7 @@ from mm_gym.core.quotes import (
     quote_queue_ahead,
     touch_lots,
 )
+from mm_gym.core.scales import action_kernel, inventory_kernel
 
 
 @kernel

@@ -10,8 +10,8 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
-# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit numbers, and square rewards:
-# e^30 leaves room for that.
+# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit numbers, and square
+# rewards: e^30 leaves room for that.
 _LARGEST_EXPONENT = 30.0
 
 
