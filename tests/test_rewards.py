@@ -10,7 +10,6 @@ import pytest
 
 from tests.random_quotes import quote_near
 
-
 SCALE = 0.1  # reward_scale, unless a test says otherwise
 
 
