@@ -216,7 +216,9 @@ def test_spaces_and_metadata_are_those_of_the_singles() -> None:
 
 
 def test_gymnasiums_own_episode_statistics_agree_with_the_market() -> None:
-    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", reward_scale=1.0, regime="dealer")
+    batch = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", reward_scale=1.0, regime="dealer"
+    )
     batch = gymnasium.wrappers.vector.RecordEpisodeStatistics(batch)
     batch.reset(seed=0)
     for _ in range(12):
