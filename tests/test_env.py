@@ -147,7 +147,7 @@ CORNERS: dict[str, list[Any]] = {
     "signal_threshold": [0.0, 5.0], "informed_price_limit": [False], "taker_tolerance": [0.0, 1e6, math.inf],
     "taker_size": [1.0001, 1e6], "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0],
     "maker_cancel_rate": [0.3, 100.0], "maker_depth": [0.0, 0.1, 1e6], "maker_size": [3.0, 1e6], "sniping": [True],
-    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "requote_threshold": [0.0, 2.5, 1e6],
+    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "requote_threshold": [0.0, 2.5],
     "maker_fee": [-1e6, 0.1], "reward_scale": [1e-3, 1.0],
     "close_out_impact": [0.1], "reward": ["pnl", "dampened"],
 }  # fmt: skip

@@ -197,7 +197,7 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
         held = info["inventory"]
         return held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
 
-    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before the next session starts.
+    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before the next session.
     advance, of_fills, price = batch._markets.step, np.empty(N_MARKETS), config.inventory_penalty * unwinding_time
 
     def noting(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -116,7 +116,8 @@ def test_the_batch_equals_the_singles_under_a_time_limit(max_episode_steps: int,
 def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(mode: AutoresetMode) -> None:
     batch, single = pair(
         mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1, close_out_impact=0.5, quote_size=3,
-        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened", reward_scale=0.7, requote_threshold=1.2,
+        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened", reward_scale=0.7,
+        requote_threshold=1.2,
     )  # fmt: skip
     assert_equal_runs(batch, single, 70)
 
