@@ -31,51 +31,70 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     """A market maker quotes both sides of a limit order book with price-time priority.
 
     ## Action space
-    `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid, linear onto [0, `max_offset`] ticks.
-    `action="spread_skew"`: half-spread and skew (a positive skew moves both quotes up), likewise scaled.
-    `action="discrete"`: `Discrete(64)`, eight offsets a side (`mm_gym.actions.DISCRETE_OFFSETS`).
-    Quotes are rounded away from the mid to whole ticks and are post-only. A quote whose price does not change keeps its
-    place in the queue.
+    `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid. The offset is
+    `max_offset * ((1 + action) / 2)**3` ticks: -1 is the mid, 0 an eighth of `max_offset`, 1 is `max_offset`.
+    An action of 0 quotes close to the touch, so an untrained policy trades.
+
+    `action="spread_skew"`: half-spread and skew. The half-spread is on the same scale; the skew is
+    `max_offset * action**3` ticks, and a positive one moves both quotes up.
+
+    `action="discrete"`: `Discrete(64)`. Action `8 * i + j` chooses bid offset i and ask offset j of
+    `mm_gym.actions.DISCRETE_OFFSETS`; action 0 is that of the continuous formats.
+
+    Quotes are post-only and are rounded away from the mid to whole ticks. A resting quote keeps its place in the queue
+    if it is within half a tick plus `requote_threshold` of where the new one would go.
 
     ## Observation space
-    `Box(float32)`, scaled by fixed numbers and clipped; the columns, named in `mm_gym.OBSERVATION_NAMES`, are
+    `Box(float32)`: 18 columns, scaled by fixed numbers that follow from the configuration, so that each varies by about
+    one unit in ordinary trading, and clipped. Their names are in `mm_gym.OBSERVATION_NAMES`. A longer decision interval
+    than 1 s lengthens all half-lives by the same factor.
 
     | column | meaning | low | high |
     |---|---|---|---|
-    | inventory | inventory / max_inventory | -1 | 1 |
-    | spread | public spread / max_offset | 0 | 5 |
-    | flow_fast | signed lots taken, half-life 2 s, in standard deviations of noise flow | -5 | 5 |
-    | flow_medium | the same, 10 s | -5 | 5 |
-    | flow_slow | the same, 50 s | -5 | 5 |
-    | mid_move_fast | mid minus its running mean, half-life 2 s, scaled by the volatility | -5 | 5 |
-    | mid_move_medium | the same, 10 s | -5 | 5 |
-    | mid_move_slow | the same, 50 s | -5 | 5 |
+    | inventory | asinh(inventory / 2 lots) | -25 | 25 |
+    | spread | public spread * 4 / max_offset | 0 | 25 |
+    | flow_fast | signed lots taken, half-life 2 s, in standard deviations of noise flow | -10 | 10 |
+    | flow_medium | the same, half-life 10 s | -10 | 10 |
+    | flow_slow | the same, half-life 50 s | -10 | 10 |
+    | mid_move_fast | mid minus its running mean, half-life 2 s, in units of a typical move | -10 | 10 |
+    | mid_move_medium | the same, half-life 10 s | -10 | 10 |
+    | mid_move_slow | the same, half-life 50 s | -10 | 10 |
     | book_imbalance | (bid - ask) / (bid + ask) lots at the public touch | -1 | 1 |
-    | activity | lots taken, half-life 10 s, relative to the arrival rate | 0 | 5 |
-    | bid_offset | distance of the resting bid from the mid / max_offset; 1 when none rests | -5 | 5 |
-    | ask_offset | the same for the ask | -5 | 5 |
-    | bid_queue_ahead | lots before the resting bid in its queue / 10 | 0 | 5 |
-    | ask_queue_ahead | the same for the ask | 0 | 5 |
-    | bid_size | unfilled lots of the resting bid / quote_size | 0 | 1 |
-    | ask_size | the same for the ask | 0 | 1 |
-    | volatility | realised volatility of the mid, half-life 60 s / configured volatility | 0 | 5 |
+    | activity | lots taken, half-life 10 s, minus their mean, in standard deviations of noise flow | -25 | 25 |
+    | bid_offset | offset of the resting bid from the mid, on the scale of the action; 1 when none rests | -10 | 10 |
+    | ask_offset | the same for the ask | -10 | 10 |
+    | bid_queue_ahead | lots before the resting bid in its queue / (2 * maker_size) | 0 | 25 |
+    | ask_queue_ahead | the same for the ask | 0 | 25 |
+    | bid_size | 2 * unfilled lots of the resting bid / quote_size | 0 | 2 |
+    | ask_size | the same for the ask | 0 | 2 |
+    | volatility | 5 * (volatility of the mid, half-life 60 s / configured volatility - 1) | -25 | 25 |
     | time_left | share of the session that is left | 0 | 1 |
 
+    The columns `bid_offset` and `ask_offset`, given back as an action, keep both quotes where they are.
+    `mm_gym.observations` converts columns to lots, ticks and seconds.
+
     ## Rewards
-    Change of marked wealth, minus `inventory_penalty * inventory**2 * decision_interval`, minus the close-out at the
-    end, in ticks x lots. Inventory is marked to the public mid, without the agent's own orders. Other choices of
-    `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara` (change of exponential utility). The parts
-    are in `info` as `reward_wealth`, `reward_risk` and `reward_close_out`, and sum to the reward.
+    `reward_scale` times the sum of three parts in ticks x lots: the change of marked wealth, minus
+    `inventory_penalty * inventory**2 * decision_interval`, minus the cost of the close-out at the end. `reward_scale`
+    is 0.1 by default, so that rewards are of order one a decision. Inventory is marked to the public mid without the
+    agent's own orders. Other choices of `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara`
+    (change of exponential utility; losses beyond 30 units of risk tolerance count as 30).
+
+    With `variance_reduction=True` the reward is reduced by a control variate that is computed from hidden state. Its
+    sum over a session has mean zero for every policy, so expected returns stay the same and their variance falls.
+    Use it for training only. Trajectories, observations and `info` are the same with and without it.
 
     ## Info
-    `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in the last step) and the reward's parts; and the truth, for
-    evaluation only: `efficient_price` and `signal`.
+    NumPy scalars. For the agent: `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in the last step). About the
+    reward, without variance reduction: `objective`, the unscaled total so far [ticks x lots], and the parts of this
+    step's reward, `reward_wealth`, `reward_risk` and `reward_close_out`. For evaluation only, the hidden truth:
+    `efficient_price` and `signal`.
 
     ## Starting state
     Flat, in a book that background makers have filled for `warm_up` seconds.
 
     ## Episode end
-    `terminated` after `session_steps` decisions: the position is settled at the close. Never `truncated`, but by a
+    `terminated` after `session_steps` decisions: the position is settled at the close. Never `truncated`, except by a
     `TimeLimit` put on from outside.
 
     ## Arguments
@@ -83,14 +102,22 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         regime: name of the order flow, a key of `mm_gym.REGIMES`; `noise` by default.
         task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`, in place of `regime` and all `fields`.
         action: `offsets` (default), `spread_skew` or `discrete`.
-        record: room for this many fills, and ten times as many changes of mid, price or inventory, to be recorded in
-            each session for `recorded()`; 0 records nothing.
+        record: number of fills that `recorded()` has room for in each session, and ten times as many changes of mid,
+            price or inventory; 0 records nothing.
+        variance_reduction: whether the control variate is taken from the reward; for training only.
+        unwinding_time: [s] how long inventory is held, as the control variate assumes (potential-based shaping: any
+            value leaves the objective unchanged). The default is 37 decision intervals. Needs
+            `variance_reduction=True`.
         render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price, inventory and PnL;
             `human`, that image in a window. The last two need `pip install "mm-gym[render]"`.
-        **fields: any field of `mm_gym.MarketConfig`.
+        **fields: any field of `mm_gym.MarketConfig`, such as `requote_threshold` [ticks] and `reward_scale`.
+
+    `reset(options={"config": {...}})` overrides fields for one episode; `unwrapped.config` is the configuration in use.
+    `max_offset` and `reward_scale`, the units of actions and rewards, cannot be overridden.
 
     Raises:
-        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+        UnknownKeywordError: for an unknown keyword, with the nearest known one; a `TypeError`.
+        ConfigurationError: for an unknown regime, or a value out of range.
 
     ## Version history
     - v0: first version.

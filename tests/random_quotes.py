@@ -1,13 +1,29 @@
-"""Sessions of one market under random quotes near the mid."""
+"""Quotes given in ticks, as the actions that ask for them, and sessions of one market under random quotes."""
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from mm_gym.actions import from_ticks
+
+MAX_OFFSET = 15.0  # [ticks] of most regimes
 
 
-def quote_near(generator: np.random.Generator) -> np.ndarray:
-    """A random action with offsets of 0 to 4.5 of the default 15 ticks, so that there are fills."""
-    return generator.uniform(-1.0, -0.4, 2).astype(np.float32)
+def quote(bid: float, ask: float, max_offset: float = MAX_OFFSET) -> npt.NDArray[np.float32]:
+    """The action that asks for these offsets from the mid [ticks]."""
+    return from_ticks([bid, ask], max_offset)
+
+
+def quote_near(
+    generator: np.random.Generator,
+    low: npt.ArrayLike = 0.0,
+    high: npt.ArrayLike = 4.5,
+    shape: tuple[int, ...] = (2,),
+    max_offset: float = MAX_OFFSET,
+) -> npt.NDArray[np.float32]:
+    """Random actions of this shape, whose offsets are uniform from `low` to `high` [ticks], so that there are fills."""
+    return from_ticks(generator.uniform(low, high, shape), max_offset)
 
 
 def play(env: Any, steps: int, seed: int | None = 0) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mm_gym.core.layout import BID, TakerKind
+from tests.random_quotes import quote, quote_near
 
 REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
 ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
@@ -33,7 +34,7 @@ def recorded_session(regime: str, seed: int, **fields: Any) -> tuple[list[dict[s
     generator = np.random.default_rng(seed)
     infos = [env.reset(seed=seed)[1]]
     for _ in range(500):
-        infos.append(env.step(generator.uniform(-1.0, -0.5, 2).astype(np.float32))[4])
+        infos.append(env.step(quote_near(generator, high=3.75))[4])
     fills, path = env.recorded()
     assert len(fills) > 100
     return infos, env._markets.records[0]["account"].copy(), fills, path
@@ -138,7 +139,7 @@ def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
     and 215 to 330 ticks of spread.
     """
     far = Sessions(regime, lambda step, inventory: (1.0, 1.0))
-    near = Sessions(regime, lambda step, inventory: (-0.8, -0.8), n=32)
+    near = Sessions(regime, lambda step, inventory: tuple(quote(1.5, 1.5)), n=32)
     mean, error = mean_and_error(far.pnl)
     assert abs(mean) + 3.0 * error < 0.1 * near.spread_pnl.mean()
     assert far.fills.mean() < 0.02 * near.fills.mean()
@@ -183,7 +184,7 @@ def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) 
 
 def late_push(step: int, inventory: np.ndarray) -> tuple[Any, Any]:
     """Quote both sides, and for the last fifty decisions only the one that pushes the mid the position's way."""
-    return (-0.7, -0.7) if step < 950 else DEGENERATE["with the position"](step, inventory)
+    return tuple(quote(2.25, 2.25)) if step < 950 else DEGENERATE["with the position"](step, inventory)
 
 
 @pytest.mark.parametrize("policy", [late_push, DEGENERATE["bids only"]], ids=["late push", "bids only, no bound"])
@@ -216,7 +217,7 @@ def price_path(regime: str, action: np.ndarray, **fields: Any) -> np.ndarray:
 
 
 def test_the_same_seed_has_the_same_price_path_in_all_regimes_and_whatever_the_agent_does() -> None:
-    near, far = np.full(2, -0.9, np.float32), np.ones(2, np.float32)
+    near, far = quote(0.75, 0.75), np.ones(2, np.float32)
     path = price_path("noise", near)
     for regime in SAME_PRICES:
         np.testing.assert_array_equal(price_path(regime, near), path)

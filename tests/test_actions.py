@@ -1,4 +1,4 @@
-"""The three dialects of an action say what they are documented to say, and the market hears the same."""
+"""The three action formats mean what they are documented to mean, and the market quotes accordingly."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mm_gym import ConfigurationError
-from mm_gym.actions import DISCRETE_OFFSETS, action_space, check_dialect, to_offsets
+from mm_gym.actions import DISCRETE_OFFSETS, action_space, check_dialect, from_ticks, to_offsets
 
 DIALECTS = ("offsets", "spread_skew", "discrete")
 GRID = np.linspace(-1.0, 1.0, 41)
@@ -16,8 +16,8 @@ PAIRS = np.array([(first, second) for first in GRID for second in GRID], np.floa
 
 
 def scaled(shares: Any) -> np.ndarray:
-    """Shares of max_offset, from 0 to 1, on the core's scale from -1 to 1."""
-    return 2.0 * np.asarray(shares) - 1.0
+    """Shares of max_offset, from 0 to 1, on the core's scale from -1 to 1: share = ((1 + a) / 2)^3."""
+    return 2.0 * np.power(np.asarray(shares), 1.0 / 3.0) - 1.0
 
 
 # ------------------------------------------------------------------------------------- translation
@@ -47,17 +47,18 @@ def test_offsets_are_the_cores_own_dialect() -> None:
 def test_spread_skew_is_half_spread_minus_and_plus_skew(
     half_spread: float, skew: float, bid: float, ask: float
 ) -> None:
-    """All four as shares of max_offset; the action says the half-spread from -1 to 1 and the skew as it is."""
-    offsets = to_offsets("spread_skew", [[2.0 * half_spread - 1.0, skew]], 1)
-    np.testing.assert_allclose(offsets, [scaled([bid, ask])], atol=1e-6)
+    """All four as shares of max_offset; the action has the half-spread on the scale of offsets, and the skew's cube
+    root. Compared in shares, since the scale has no slope at the mid."""
+    offsets = to_offsets("spread_skew", [[scaled(half_spread), np.cbrt(skew)]], 1)
+    np.testing.assert_allclose(((1.0 + offsets.astype(float)) / 2.0) ** 3, [[bid, ask]], atol=1e-6)
 
 
 def test_spread_skew_has_its_closed_form_everywhere() -> None:
     offsets = to_offsets("spread_skew", PAIRS, len(PAIRS))
-    half_spread, skew = (PAIRS[:, 0].astype(float) + 1.0) / 2.0, PAIRS[:, 1].astype(float)
+    half_spread, skew = ((PAIRS[:, 0].astype(float) + 1.0) / 2.0) ** 3, PAIRS[:, 1].astype(float) ** 3
     bid = [min(max(h - s, 0.0), 1.0) for h, s in zip(half_spread, skew, strict=True)]
     ask = [min(max(h + s, 0.0), 1.0) for h, s in zip(half_spread, skew, strict=True)]
-    np.testing.assert_allclose(offsets, scaled(np.array([bid, ask])).T, atol=1e-6)
+    np.testing.assert_allclose(((1.0 + offsets.astype(float)) / 2.0) ** 3, np.array([bid, ask]).T, atol=1e-6)
     assert offsets.dtype == np.float32
     assert offsets.flags.c_contiguous
 
@@ -78,7 +79,10 @@ def test_discrete_actions_choose_from_the_documented_offsets_bid_first() -> None
     assert action_space("discrete") == gymnasium.spaces.Discrete(64) == gymnasium.spaces.Discrete(n_choices**2)
     assert offsets.dtype == np.float32
     assert (min(DISCRETE_OFFSETS), max(DISCRETE_OFFSETS)) == (0.0, 1.0)
-    assert list(DISCRETE_OFFSETS) == sorted(set(DISCRETE_OFFSETS))
+    assert len(set(DISCRETE_OFFSETS)) == n_choices
+    # Action 0 is that of the continuous formats: an eighth of max_offset on both sides. The rest ascends.
+    assert DISCRETE_OFFSETS[0] == 0.125
+    assert list(DISCRETE_OFFSETS[1:]) == sorted(DISCRETE_OFFSETS[1:])
 
 
 @pytest.mark.parametrize("dialect", ["offsets", "spread_skew"])
@@ -118,7 +122,12 @@ def run(dialect: str, actions: Any) -> list[tuple[bytes, float]]:
 def test_every_dialect_makes_the_market_that_its_offsets_make() -> None:
     generator = np.random.default_rng(2)
     said: dict[Any, Any] = {
-        "spread_skew": generator.uniform([-1.0, -0.1], [-0.6, 0.1], (80, 2)).astype(np.float32),
+        "spread_skew": np.stack(
+            # Half-spreads up to 3 ticks, skews up to 1.5 ticks either way.
+            [from_ticks(generator.uniform(0.0, 3.0, 80), 15.0), np.cbrt(generator.uniform(-0.1, 0.1, 80))],
+            axis=1,
+            dtype=np.float32,
+        ),
         "discrete": np.array([8 * bid + ask for bid, ask in generator.integers(0, 5, (80, 2))]),
     }
     for dialect, actions in said.items():
@@ -133,17 +142,18 @@ def test_offsets_beyond_the_box_are_the_box_s_ends() -> None:
 
 
 @pytest.mark.parametrize("max_offset", [4.0, 10.0, 32.0])
-def test_an_action_is_linear_onto_zero_to_max_offset_ticks(max_offset: float) -> None:
-    """In a market that stands still at 10,000, with offsets that fall on whole ticks."""
+def test_an_action_asks_for_its_cubic_share_of_max_offset(max_offset: float) -> None:
+    """In a market that stands still at 10,000, with offsets that fall on whole ticks; the curve is written out here."""
     env = gymnasium.make(
         "MarketMaking-v0", regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=max_offset, render_mode="ansi"
     )
     env.reset(seed=0)
     for ticks in range(1, int(max_offset) + 1):
-        env.step(np.array([2.0 * ticks / max_offset - 1.0, 1.0 - 2.0 * (ticks - 1) / max_offset], np.float32))
+        mirrored = int(max_offset) - ticks + 1
+        env.step(np.array([2.0 * (share / max_offset) ** (1 / 3) - 1.0 for share in (ticks, mirrored)], np.float32))
         ladder = str(env.render())
         prices = [int(line.split("|")[1]) for line in ladder.splitlines() if ">1<" in line]
-        assert prices == [10_000 + int(max_offset) - ticks + 1, 10_000 - ticks]
+        assert prices == [10_000 + mirrored, 10_000 - ticks]
 
 
 # ---------------------------------------------------------------------------------------- bad input

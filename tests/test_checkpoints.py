@@ -10,6 +10,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
+from tests.random_quotes import quote_near
+
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
 N = 5
 # Every mechanism that has a memory: quotes under way, partial fills, a drawn flow, a bias that flips.
@@ -31,7 +33,7 @@ def batch(mode: AutoresetMode = AutoresetMode.NEXT_STEP, num_envs: int = N, **fi
 
 
 def quotes(steps: int, shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(6).uniform(-1.0, -0.6, (steps, *shape)).astype(np.float32)
+    return quote_near(np.random.default_rng(6), high=3.0, shape=(steps, *shape))
 
 
 def play_single(env: Any, steps: int) -> list[Any]:

@@ -16,6 +16,7 @@ import pytest
 from agents import make_agent
 from agents.base import to_actions
 from mm_gym import MarketConfig, configure
+from mm_gym.actions import from_ticks
 from mm_gym.core.layout import TakerKind
 from mm_gym.evaluation.metrics import against_mid, against_value, taker_direction
 from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
@@ -223,7 +224,7 @@ class Alternating:
     """Quotes offsets in turn, each for one decision, whatever it sees. Offsets are shares of `max_offset`."""
 
     def __init__(self, config: MarketConfig, *offsets: tuple[float, float]) -> None:
-        self.actions = [2.0 * np.float32(pair) - 1.0 for pair in offsets]
+        self.actions = [from_ticks(pair, 1.0) for pair in offsets]
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True

@@ -24,17 +24,18 @@ ROOT = Path(__file__).resolve().parent.parent
 REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
 DIALECTS = ("offsets", "spread_skew", "discrete")
 INFO_TYPES = {
-    "pnl": float,
-    "cash": float,
-    "inventory": int,
-    "mid": float,
-    "spread": float,
-    "efficient_price": float,
-    "signal": float,
-    "fills": int,
-    "reward_wealth": float,
-    "reward_risk": float,
-    "reward_close_out": float,
+    "pnl": np.float64,
+    "cash": np.float64,
+    "inventory": np.int64,
+    "mid": np.float64,
+    "spread": np.float64,
+    "efficient_price": np.float64,
+    "signal": np.float64,
+    "fills": np.int64,
+    "objective": np.float64,
+    "reward_wealth": np.float64,
+    "reward_risk": np.float64,
+    "reward_close_out": np.float64,
 }
 
 
@@ -79,7 +80,7 @@ def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(regi
 def test_an_unknown_regime_or_keyword_reaches_the_user_of_make_as_a_sentence() -> None:
     with pytest.raises(mm_gym.ConfigurationError, match=r"regime 'nois' is unknown; did you mean 'noise'\?"):
         gymnasium.make("MarketMaking-v0", regime="nois")
-    with pytest.raises(mm_gym.ConfigurationError, match=r"keyword 'p_inform'.*did you mean 'p_informed'\?"):
+    with pytest.raises(mm_gym.ConfigurationError, match=r"argument 'p_inform'.*did you mean 'p_informed'\?"):
         gymnasium.make("MarketMaking-v0", p_inform=0.3)
 
 
@@ -133,10 +134,12 @@ def test_the_table_in_the_docstring_is_the_observation_space() -> None:
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_info_has_every_key_of_the_contract_in_plain_python_types(regime: str) -> None:
+def test_info_has_every_key_of_the_contract_as_numpy_scalars(regime: str) -> None:
+    """Libraries look for a `dtype`; `item()` gives plain numbers, which JSON holds."""
     for info in play(gymnasium.make("MarketMaking-v0", regime=regime), 20):
         assert {key: type(value) for key, value in info.items()} == INFO_TYPES
-        assert json.loads(json.dumps(info)) == info
+        plain = {key: value.item() for key, value in info.items()}
+        assert json.loads(json.dumps(plain)) == plain == info
 
 
 # Far corners of the configuration; those that make for billions of events are left out.
@@ -147,7 +150,8 @@ CORNERS: dict[str, list[Any]] = {
     "signal_threshold": [0.0, 5.0], "informed_price_limit": [False], "taker_tolerance": [0.0, 1e6, math.inf],
     "taker_size": [1.0001, 1e6], "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0],
     "maker_cancel_rate": [0.3, 100.0], "maker_depth": [0.0, 0.1, 1e6], "maker_size": [3.0, 1e6], "sniping": [True],
-    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "maker_fee": [-1e6, 0.1],
+    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "requote_threshold": [0.0, 2.5],
+    "maker_fee": [-1e6, 0.1], "reward_scale": [1e-3, 1.0],
     "close_out_impact": [0.1], "reward": ["pnl", "dampened"],
 }  # fmt: skip
 
@@ -338,7 +342,7 @@ def test_in_the_dealer_market_the_signal_is_hidden_though_the_mid_is_the_efficie
     market = env._markets.records[0]
     freeze(market)
     checkpoint = env.snapshot()
-    quote = np.array([-0.7, -0.7], np.float32)
+    quote = quote_near(np.random.default_rng(2))
     plain = env.step(quote)[0]
     env.restore(checkpoint)
     market["signal"] = -3.0

@@ -13,6 +13,7 @@ from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import ASK, BID
 from mm_gym.estimation import Estimates, WarmUp, estimate
 from mm_gym.markets import Markets
+from tests.random_quotes import quote_near
 
 
 def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
@@ -24,7 +25,7 @@ def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
     mids, quotes, traded = [markets.records["mid"].copy()], [], []
     for _ in range(config.session_steps):
         n_fills = markets.records["n_fill_rows"].copy()
-        markets.step(depths.uniform(-1.0, 1.0, (n, 2)).astype(np.float32))
+        markets.step(quote_near(depths, high=config.max_offset, shape=(n, 2), max_offset=config.max_offset))
         prices, taken = np.empty((n, 2)), np.zeros((n, 2), np.bool_)
         for market, record in enumerate(markets.records):
             for fill in markets.fill_rows[market, n_fills[market] : record["n_fill_rows"]]:

@@ -11,6 +11,7 @@ import pytest
 
 import mm_gym
 from mm_gym.core.layout import BID, NO_ORDER
+from tests.random_quotes import quote
 
 REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
 ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
@@ -26,7 +27,7 @@ def started(seed: int = 0, **keywords: Any) -> Any:
 
 def to_action(env: Any, bid_offset: float, ask_offset: float) -> np.ndarray:
     """Offsets in ticks as a policy would say them: as float32 numbers from -1 to 1."""
-    return np.array([bid_offset, ask_offset], np.float32) / np.float32(0.5 * env.config.max_offset) - np.float32(1.0)
+    return quote(bid_offset, ask_offset, env.config.max_offset)
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,65 @@ def read_book(env: Any, read_queues: ReadQueues) -> Book:
     return Book(public, own)
 
 
-def expected_prices(book: Book, mid: float, offsets: tuple[float, float]) -> dict[str, int]:
-    """Whole ticks away from the mid, apart from each other, and behind the public's other side.
+ON_TICK = 1e-4
+"""[ticks] What is this close to a whole tick is on it: actions are float32."""
 
-    In the dealer market the mid is any number; what is within 1e-4 of a tick is on it.
+
+@dataclass(frozen=True)
+class Placed:
+    """What becomes of one side when quotes arrive."""
+
+    price: int | None
+    """Where the quote is; None where none is quoted."""
+    stays: bool
+    """Whether it is the order that rested there before."""
+    pushed: bool = False
+    """Whether it moved back because the agent's other quote stays."""
+
+
+def expected_quotes(
+    book: Book, wanted: tuple[float, float], room: dict[str, int], threshold: float
+) -> dict[str, Placed]:
+    """Where the agent's quotes are once new ones arrive that ask for the prices `wanted`.
+
+    New quotes go to whole ticks away from the mid, apart from each other, and behind the public's other side. A resting
+    quote keeps its place if a wanted price no further than the threshold away would have been rounded to where it
+    rests. A quote that enters beside one that stays does not meet it.
     """
-    bid, ask = math.floor(mid - offsets[0] + 1e-4), math.ceil(mid + offsets[1] - 1e-4)
+    outwards = {
+        "bid": lambda price: math.floor(price + ON_TICK),
+        "ask": lambda price: math.ceil(price - ON_TICK),
+    }
+    bid, ask = (outwards[side](price) for side, price in zip(SIDES, wanted, strict=True))
+    rounded = {"bid": bid, "ask": ask}
     if bid == ask:
         bid, ask = bid - 1, ask + 1
     if book.best["ask"] is not None:
         bid = min(bid, book.best["ask"] - 1)
     if book.best["bid"] is not None:
         ask = max(ask, book.best["bid"] + 1)
-    return {"bid": bid, "ask": ask}
+    target = {"bid": bid, "ask": ask}
+    stays = {}
+    for side, price in zip(SIDES, wanted, strict=True):
+        moved = price + target[side] - rounded[side]
+        reached = {outwards[side](moved - threshold), outwards[side](moved + threshold)}
+        own = book.own[side]
+        stays[side] = room[side] > 0 and own is not None and min(reached) <= own[0] <= max(reached)
+    placed = {}
+    for side, other in (SIDES, SIDES[::-1]):
+        own, beside = book.own[side], book.own[other]
+        if room[side] <= 0:
+            placed[side] = Placed(None, False)
+        elif stays[side]:
+            assert own is not None
+            placed[side] = Placed(own[0], True)
+        else:
+            price = target[side]
+            if stays[other]:
+                assert beside is not None
+                price = min(price, beside[0] - 1) if side == "bid" else max(price, beside[0] + 1)
+            placed[side] = Placed(price, False, price != target[side])
+    return placed
 
 
 def half_tick_offsets(env: Any, seed: int, steps: int, largest: float) -> Iterator[tuple[float, float]]:
@@ -88,16 +135,19 @@ def half_tick_offsets(env: Any, seed: int, steps: int, largest: float) -> Iterat
 # ----------------------------------------------------------------- placement, queue places, remainders
 
 
-@pytest.mark.parametrize("quote_size", [1, 4])
+@pytest.mark.parametrize(("quote_size", "threshold"), [(1, 0.0), (4, 0.0), (1, 0.3), (4, 0.3), (1, 2.0), (4, 2.0)])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: int, read_queues: ReadQueues) -> None:
+def test_every_decision_places_quotes_as_the_rules_say(
+    regime: str, quote_size: int, threshold: float, read_queues: ReadQueues
+) -> None:
     """Prices, sizes, queue places and what stays: recomputed from the book that each decision met."""
     env = started(
-        regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5, maker_depth=2.0
-    )
+        regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5, maker_depth=2.0,
+        requote_threshold=threshold,
+    )  # fmt: skip
     market = env._markets.records[0]
     quotes = market["quotes"]
-    kept_in_queue = entered_behind = partial_kept = not_quoted = 0
+    kept_in_queue = kept_elsewhere = entered_behind = partial_kept = not_quoted = 0
     for step, offsets in enumerate(half_tick_offsets(env, seed=1, steps=800, largest=4.0)):
         book, mid, inventory = read_book(env, read_queues), float(market["mid"]), int(market["account"]["inventory"])
         placed_at, rows_before = quotes["placed_at"].copy(), len(env.recorded().fills)
@@ -105,10 +155,11 @@ def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: 
 
         after = read_book(env, read_queues)
         fills = env.recorded().fills[rows_before:]
-        prices = expected_prices(book, mid, offsets)
         room = {"bid": 6 - inventory, "ask": 6 + inventory}
+        expected = expected_quotes(book, (mid - offsets[0], mid + offsets[1]), room, threshold)
+        unmoved = expected_quotes(book, (mid - offsets[0], mid + offsets[1]), room, 0.0)
         for number, side in enumerate(SIDES):
-            price, old, new = prices[side], book.own[side], after.own[side]
+            price, old, new = expected[side].price, book.own[side], after.own[side]
             taken = fills[fills["side"] == number]
             lots = min(quote_size, room[side])
             if lots == 0:
@@ -116,13 +167,14 @@ def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: 
                 assert len(taken) == 0
                 not_quoted += 1
                 continue
-            if old is not None and old[0] == price:
+            if expected[side].stays:
                 # It stays where it is, with what is left of it.
                 lots = old[1].lots
                 assert quotes["placed_at"][number] == placed_at[number]
                 if new is not None:
                     assert new[1].slot == old[1].slot
                 kept_in_queue += 1
+                kept_elsewhere += not unmoved[side].stays
                 partial_kept += lots < min(quote_size, room[side])
             else:
                 # It joins the back of its new queue, at the time of the decision.
@@ -135,10 +187,144 @@ def test_every_decision_places_quotes_as_the_rules_say(regime: str, quote_size: 
             assert (new[1].lots if new else 0) == left
             if new is not None:
                 assert new[0] == price
+        both = [after.own[side] for side in SIDES]
+        assert None in both or both[0][0] < both[1][0]
     assert kept_in_queue > 100
     assert not_quoted > 20
     assert entered_behind > 100 or regime == "dealer"
     assert partial_kept > 20 or quote_size == 1
+    # What the threshold adds: quotes that stay where no new one would have gone.
+    assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 200}[threshold]
+    assert kept_elsewhere == 0 or threshold > 0.0
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("regime", ["noise", "informed", "dealer", "zero_intelligence"])
+def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_they_meet(
+    regime: str, threshold: float, read_queues: ReadQueues
+) -> None:
+    """Wanted prices are those of the decision, half an interval and one more ago; the book is that of the arrival.
+
+    Decisions are so close together that hardly anything else happens between two of them. Where something did (the
+    public's orders or a fill), the book that was met is not known, and the decision is left out.
+    """
+    interval = {"zero_intelligence": 1.0}.get(regime, 0.05)
+    env = started(
+        regime=regime, latency=1.5 * interval, decision_interval=interval, warm_up=400 * interval, max_offset=8.0,
+        requote_threshold=threshold, volatility=3.0, value_interval=1.0, maker_depth=1.5,
+    )  # fmt: skip
+    market = env._markets.records[0]
+    asked: list[tuple[float, float]] = []
+    looked_at = stayed = kept_elsewhere = 0
+    for step, offsets in enumerate(half_tick_offsets(env, seed=4, steps=1200, largest=3.0)):
+        book = read_book(env, read_queues)
+        mid, inventory = float(market["mid"]), int(market["account"]["inventory"])
+        asked.append((mid - offsets[0], mid + offsets[1]))
+        placed_at = market["quotes"]["placed_at"].copy()
+        *_, info = env.step(to_action(env, *offsets))
+        after = read_book(env, read_queues)
+        if step == 0 or info["fills"] > 0 or after.public != book.public:
+            continue
+        room = {"bid": 50 - inventory, "ask": 50 + inventory}
+        expected = expected_quotes(book, asked[step - 1], room, threshold)
+        unmoved = expected_quotes(book, asked[step - 1], room, 0.0)
+        looked_at += 1
+        for number, side in enumerate(SIDES):
+            new = after.own[side]
+            assert (None if new is None else new[0]) == expected[side].price
+            if expected[side].stays:
+                assert market["quotes"]["placed_at"][number] == placed_at[number]
+                stayed += 1
+                kept_elsewhere += not unmoved[side].stays
+            else:
+                assert market["quotes"]["placed_at"][number] == pytest.approx((step + 0.5) * interval)
+    assert looked_at > 300
+    assert stayed > 100
+    assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 100}[threshold]
+
+
+@pytest.mark.parametrize("latency", [0.0, 1.5])
+@pytest.mark.parametrize("threshold", [0.3, 2.0, 5.0])
+def test_a_quote_that_enters_beside_one_that_stays_does_not_meet_it(
+    threshold: float, latency: float, read_queues: ReadQueues
+) -> None:
+    """Nobody else is there and nothing trades: the price runs over quotes that stay where they are."""
+    env = started(
+        regime="dealer", volatility=1.5, value_interval=0.9, taker_rate=0.0, latency=latency,
+        requote_threshold=threshold,
+    )  # fmt: skip
+    market = env._markets.records[0]
+    room = {"bid": 50, "ask": 50}
+    asked: list[tuple[float, float]] = []
+    pushed = both_stay = 0
+    book = read_book(env, read_queues)
+    for step, offsets in enumerate(half_tick_offsets(env, seed=6, steps=1500, largest=1.5)):
+        mid = float(market["mid"])
+        asked.append((mid - offsets[0], mid + offsets[1]))
+        env.step(to_action(env, *offsets))
+        after = read_book(env, read_queues)
+        if step >= math.floor(latency):
+            expected = expected_quotes(book, asked[step - math.floor(latency)], room, threshold)
+            for side in SIDES:
+                new = after.own[side]
+                assert new is not None
+                assert new[0] == expected[side].price
+                pushed += expected[side].pushed
+            bid, ask = after.own["bid"], after.own["ask"]
+            assert bid is not None
+            assert ask is not None
+            assert bid[0] < ask[0]
+            both_stay += expected["bid"].stays and expected["ask"].stays
+        book = after
+    assert pushed > {0.3: 0, 2.0: 50, 5.0: 20}[threshold]
+    assert both_stay > 20
+
+
+def test_with_a_threshold_of_zero_a_quote_moves_whenever_its_price_changes_and_only_then(
+    read_queues: ReadQueues,
+) -> None:
+    """Half a tick suffices, whichever way; within the rounding nothing moves. The mid stands at 10,000."""
+    env = started(
+        regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0, requote_threshold=0.0, session_steps=1000
+    )
+    market = env._markets.records[0]
+    generator = np.random.default_rng(0)
+    before = None
+    moved = 0
+    for step, offset in enumerate(generator.uniform(1.0, 4.0, 400)):
+        env.step(to_action(env, offset, offset))
+        bid = read_book(env, read_queues).own["bid"]
+        assert bid is not None
+        assert bid[0] == math.floor(10_000 - offset)
+        if before is not None:
+            assert (market["quotes"]["placed_at"][BID] == step) == (bid[0] != before)
+            moved += bid[0] != before
+        before = bid[0]
+    assert 100 < moved < 380
+
+
+@pytest.mark.parametrize("threshold", [0.3, 1.0, 2.0])
+def test_a_larger_threshold_moves_a_quote_less_often_and_never_leaves_it_further_away(
+    threshold: float, read_queues: ReadQueues
+) -> None:
+    """A bid that stays is at most the threshold nearer, or a tick and the threshold further, than was asked for."""
+    env = started(
+        regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0, requote_threshold=threshold,
+        session_steps=1000,
+    )  # fmt: skip
+    market = env._markets.records[0]
+    further = []
+    moves = 0
+    for step, offset in enumerate(np.random.default_rng(0).uniform(1.0, 6.0, 600)):
+        env.step(to_action(env, offset, 9.0))
+        bid = read_book(env, read_queues).own["bid"]
+        assert bid is not None
+        further.append((10_000 - bid[0]) - offset)
+        moves += market["quotes"]["placed_at"][BID] == step
+    assert -threshold - 1e-3 <= min(further) < -threshold + 0.2
+    assert 1.0 + threshold - 0.2 < max(further) <= 1.0 + threshold + 1e-3
+    # Of 5 ticks, offsets within 1 + 2 thresholds leave it where it is: in the middle of the range that is their share.
+    assert moves / 600 < 1.0 - 0.6 * (1.0 + 2.0 * threshold) / 5.0
 
 
 def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read_queues: ReadQueues) -> None:
@@ -155,7 +341,7 @@ def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read
         if place is None:
             continue
         ahead, after = (sum(order.lots for order in part) for part in (queue[:place], queue[place + 1 :]))
-        assert observation[column] == np.float32(min(5.0, ahead / 20.0))  # in ten orders of the mean size
+        assert observation[column] == np.float32(min(25.0, ahead / 4.0))  # in two orders of the mean size
         if market["quotes"]["placed_at"][BID] == entered:
             assert ahead <= before
             shrank += ahead < before
@@ -294,7 +480,7 @@ def test_offsets_said_as_float32_land_on_their_ticks(
 
 
 def test_the_largest_action_quotes_at_the_largest_offset(read_queues: ReadQueues) -> None:
-    env = started(max_offset=7.5)
+    env = started(max_offset=7.5, requote_threshold=0.0)
     for _ in range(100):
         mid = env._markets.records[0]["mid"]
         env.step(np.ones(2, np.float32))
@@ -358,7 +544,7 @@ def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_a
     seen = []
     for step in range(8):
         observation, *_ = env.step(to_action(env, 1.0 + step, 1.0 + step))
-        seen.append(round(float(observation[column]) * 10.0, 5))
+        seen.append(round(float(10.0 * (0.5 + 0.5 * observation[column]) ** 3), 5))
         own = read_book(env, read_queues).own["bid"]
         assert (own is None) == (market["quotes"]["slot"][BID] == NO_ORDER)
         assert 10.0 if own is None else 10_000 - own[0] == seen[-1]

@@ -23,6 +23,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import AddRenderObservation, HumanRendering, RecordVideo
 
 from mm_gym import ConfigurationError, MarketMakingEnv
+from tests.random_quotes import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPTH = 6  # levels shown a side
@@ -145,7 +146,7 @@ def test_no_line_is_wider_than_eighty_columns(fields: dict[str, Any]) -> None:
 
 def test_prices_below_zero_are_drawn_from_the_highest_to_the_lowest() -> None:
     env = started(initial_price=0.0, maker_depth=1.0)
-    env.step(np.array([0.0, 0.0], np.float32))
+    env.step(quote(7.5, 7.5))
     bids, asks = read_ladder(env.render())
     prices = [price for price, _ in asks + bids]
     assert prices == sorted(prices, reverse=True)

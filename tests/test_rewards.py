@@ -10,6 +10,8 @@ import pytest
 
 from tests.random_quotes import quote_near
 
+SCALE = 0.1  # reward_scale, unless a test says otherwise
+
 
 def wealth_of(info: dict[str, Any]) -> float:
     return float(info["cash"] + info["inventory"] * info["mid"])
@@ -31,7 +33,7 @@ def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, 
     infos, rewards = [env.reset(seed=3)[1]], []
     for _ in range(200):
         # The bid is the nearer one, so that a position builds up and is there to be closed.
-        _, reward_paid, _, _, info = env.step(quote_near(generator) + np.array([-0.3, 0.1], np.float32))
+        _, reward_paid, _, _, info = env.step(quote_near(generator, [-2.25, 0.75], [2.25, 5.25]))
         infos.append(info)
         rewards.append(reward_paid)
     assert sum(info["fills"] for info in infos) > 30
@@ -39,14 +41,19 @@ def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, 
     return infos, rewards, env
 
 
-@pytest.mark.parametrize("regime", ["informed", "dealer"])
+@pytest.mark.parametrize("scale", [SCALE, 1.0, 3.7])
+@pytest.mark.parametrize("regime", ["noise", "informed", "dealer"])
 @pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened", "cara"])
-def test_the_reward_is_the_sum_of_its_parts(reward: str, regime: str) -> None:
-    infos, rewards, _ = session_of(reward, regime)
-    for info, paid in zip(infos[1:], rewards, strict=True):
+def test_the_reward_is_the_sum_of_its_parts_and_the_objective_that_of_all_rewards_unscaled(
+    reward: str, regime: str, scale: float
+) -> None:
+    infos, rewards, _ = session_of(reward, regime, reward_scale=scale)
+    assert infos[0]["objective"] == 0.0
+    for number, (info, paid) in enumerate(zip(infos[1:], rewards, strict=True), start=1):
         assert paid == pytest.approx(
             math.fsum(info["reward_" + part] for part in ("wealth", "risk", "close_out")), abs=1e-9
         )
+        assert info["objective"] == pytest.approx(math.fsum(rewards[:number]) / scale, abs=1e-9)
     assert [info["reward_close_out"] for info in infos[:-1]] == [0.0] * 200
     assert infos[-1]["reward_close_out"] < 0.0
 
@@ -58,18 +65,18 @@ def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the
 ) -> None:
     infos, rewards, _ = session_of(reward, regime)
     for before, after in itertools.pairwise(infos):
-        assert after["reward_wealth"] == pytest.approx(wealth_of(after) - wealth_of(before), abs=1e-6)
-    assert infos[-1]["reward_close_out"] == -close_out_of(infos[-1])
+        assert after["reward_wealth"] == pytest.approx(SCALE * (wealth_of(after) - wealth_of(before)), abs=1e-7)
+    assert infos[-1]["reward_close_out"] == SCALE * -close_out_of(infos[-1])
     assert [info["pnl"] for info in infos[:-1]] == pytest.approx([wealth_of(info) for info in infos[:-1]], abs=1e-6)
     assert infos[-1]["pnl"] == pytest.approx(wealth_of(infos[-1]) - close_out_of(infos[-1]), abs=1e-6)
     if reward == "pnl":
-        assert sum(rewards) == pytest.approx(infos[-1]["pnl"], abs=1e-6)
+        assert sum(rewards) / SCALE == pytest.approx(infos[-1]["pnl"], abs=1e-6)
 
 
 def test_the_inventory_penalty_is_on_squared_lots_and_seconds() -> None:
     infos, _, _ = session_of("inventory_penalty", "informed", inventory_penalty=0.02)
     for info in infos[1:]:
-        assert info["reward_risk"] == pytest.approx(-0.02 * info["inventory"] ** 2 * 0.5)
+        assert info["reward_risk"] == pytest.approx(SCALE * -0.02 * info["inventory"] ** 2 * 0.5)
 
 
 def test_the_pnl_reward_has_no_running_price() -> None:
@@ -87,7 +94,7 @@ def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_los
     step = np.ceil(path["time"][1:] / 0.5).astype(int)
     gained = np.bincount(step, weights=gains, minlength=201)[1:]
     expected = -np.maximum(0.0, 0.7 * gained)
-    np.testing.assert_allclose([info["reward_risk"] for info in infos[1:]], expected, atol=1e-9)
+    np.testing.assert_allclose([info["reward_risk"] for info in infos[1:]], SCALE * expected, atol=1e-10)
     assert (expected < 0.0).any()
     assert (gained < 0.0).any()
 
@@ -99,9 +106,49 @@ def test_the_cara_reward_is_the_change_of_exponential_utility() -> None:
         return (1.0 - math.exp(-0.01 * wealth)) / 0.01
 
     for before, after in itertools.pairwise(infos):
-        assert after["reward_wealth"] == pytest.approx(utility(wealth_of(after)) - utility(wealth_of(before)), abs=1e-8)
+        gained = utility(wealth_of(after)) - utility(wealth_of(before))
+        assert after["reward_wealth"] == pytest.approx(SCALE * gained, abs=1e-9)
     final = wealth_of(infos[-1])
     assert infos[-1]["reward_close_out"] == pytest.approx(
-        utility(final - close_out_of(infos[-1])) - utility(final), abs=1e-8
+        SCALE * (utility(final - close_out_of(infos[-1])) - utility(final)), abs=1e-9
     )
-    assert sum(rewards) == pytest.approx(utility(infos[-1]["pnl"]), abs=1e-8)
+    assert sum(rewards) / SCALE == pytest.approx(utility(infos[-1]["pnl"]), abs=1e-8)
+
+
+@pytest.mark.parametrize("risk_aversion", [0.5, 5.0])
+def test_the_cara_reward_and_its_square_are_finite_in_single_precision(risk_aversion: float) -> None:
+    """Learners keep rewards as float32 and square them. exp(risk_aversion * loss) itself leaves float64 at 5."""
+    batch = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=64, regime="informed", p_informed=0.8, reward="cara", risk_aversion=risk_aversion,
+        inventory_penalty=0.0, session_steps=400,
+    )  # fmt: skip
+    batch.action_space.seed(1)
+    batch.reset(seed=0)
+    paid, wealth = [], []
+    with np.errstate(over="raise", invalid="raise"):
+        for _ in range(400):
+            _, rewards, _, _, infos = batch.step(batch.action_space.sample())
+            paid.append(rewards.astype(np.float32))
+            wealth.append(infos["pnl"])
+        squares = np.square(np.array(paid))
+        sums = squares.sum(axis=0)
+    assert paid[0].dtype == squares.dtype == np.float32
+    for array in (np.array(paid), squares, sums, infos["objective"]):
+        assert np.isfinite(array).all()
+    # It was put to the test: losses whose utility is far beyond single precision.
+    assert -risk_aversion * np.min(wealth) > np.log(np.finfo(np.float32).max)
+
+
+def test_the_cara_utility_is_exponential_up_to_a_loss_of_thirty_units_of_risk_tolerance() -> None:
+    """Beyond, it is that of thirty units."""
+
+    def utility(wealth: float, risk_aversion: float) -> float:
+        return (1.0 - math.exp(min(-risk_aversion * wealth, 30.0))) / risk_aversion
+
+    infos, _, _ = session_of("cara", "informed", risk_aversion=4.0)
+    beyond = 0
+    for before, after in itertools.pairwise(infos):
+        gained = utility(wealth_of(after), 4.0) - utility(wealth_of(before), 4.0)
+        assert after["reward_wealth"] == pytest.approx(SCALE * gained, rel=1e-6, abs=1e-7)
+        beyond += -4.0 * wealth_of(after) > 30.0
+    assert 0 < beyond < 200

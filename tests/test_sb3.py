@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import mm_gym
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
+from tests.random_quotes import quote
 
 N_MARKETS = 5
 SESSION = 40
@@ -32,7 +33,7 @@ def random_actions(space: gymnasium.Space, steps: int) -> list[np.ndarray]:
     actions = [np.stack([space.sample() for _ in range(N_MARKETS)]) for _ in range(steps)]
     if isinstance(space, gymnasium.spaces.Box):
         for action in actions[::2]:
-            action[:] = 0.2 * action - 0.8
+            action[:] = 0.6 * action - 0.4  # up to 3.2 ticks
     return actions
 
 
@@ -90,7 +91,7 @@ def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> N
         *_, theirs = singles.step(action)
         fills += [info["fills"] for info in theirs]
         lots_held += [abs(info["inventory"]) for info in theirs]
-        close_out -= [info["reward_close_out"] for info in theirs]
+        close_out -= [info["reward_close_out"] / 0.1 for info in theirs]  # reward_scale
     for market, session in enumerate(info["episode"] for info in ours):
         assert set(session) == {"r", "l", "t", *SESSION_FIGURES}
         assert session["pnl"] == theirs[market]["pnl"]
@@ -157,8 +158,12 @@ def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
         np.testing.assert_array_equal(0.25 * rewards, quarter)  # a power of two: exact
         assert rewards.any()
     for info, also_info in zip(infos, also_infos, strict=True):
-        assert info["episode"]["r"] == also_info["episode"]["r"]
-        assert info["reward_wealth"] == also_info["reward_wealth"]
+        assert 0.25 * info["episode"]["r"] == pytest.approx(
+            also_info["episode"]["r"], abs=1e-6
+        )  # rounded, as Monitor's
+        assert 0.25 * info["reward_wealth"] == also_info["reward_wealth"]
+        for name in ("objective", "pnl", "fills"):
+            assert info["episode"][name] == also_info["episode"][name]
 
 
 @pytest.mark.parametrize(
@@ -170,11 +175,11 @@ def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
         ({"signal_drift": 0.0, "reward": "dampened"}, 0.0),
     ],
 )
-def test_rewards_without_luck_are_what_the_infos_of_singles_say(
+def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
     fields: dict[str, object], unwinding_time: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = MarketMakingVecEnv(
-        N_MARKETS, "informed", session_steps=SESSION, without_luck=True, unwinding_time=unwinding_time, **fields
+        N_MARKETS, "informed", session_steps=SESSION, variance_reduction=True, unwinding_time=unwinding_time, **fields
     )
     singles = one_by_one("informed", **fields)
     for venv in (batch, singles):
@@ -192,13 +197,13 @@ def test_rewards_without_luck_are_what_the_infos_of_singles_say(
         held = info["inventory"]
         return held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
 
-    # The luck of fills is no info's (see tests/core/test_luck.py): it is read before the next session starts.
+    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before the next session.
     advance, of_fills, price = batch._markets.step, np.empty(N_MARKETS), config.inventory_penalty * unwinding_time
 
     def noting(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = advance(offsets)
-        luck = batch._markets.records["luck"]
-        of_fills[:] = luck["edge"] - price * luck["lots_squared"]
+        terms = batch._markets.records["control_variate"]
+        of_fills[:] = terms["edge"] - price * terms["lots_squared"]
         return results
 
     monkeypatch.setattr(batch._markets, "step", noting)
@@ -209,26 +214,26 @@ def test_rewards_without_luck_are_what_the_infos_of_singles_say(
         for market, (then, info) in enumerate(zip(before, infos, strict=True)):
             surprise = worth(info) - worth(then)
             at_last = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
-            expected = rewards[market] + at_last - shaped(then) - then["inventory"] * surprise - of_fills[market]
-            assert ours[market] == pytest.approx(expected, abs=1e-4)
+            reduction = at_last - shaped(then) - then["inventory"] * surprise - of_fills[market]
+            assert ours[market] == pytest.approx(rewards[market] + config.reward_scale * reduction, abs=1e-5)
         before = [singles.reset_infos[market] if dones[market] else infos[market] for market in range(N_MARKETS)]
 
 
-def test_luck_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_the_noise() -> None:
+def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_the_noise() -> None:
     # A maker that does not mind its inventory, among informed takers: what it holds is what the signal speaks against.
-    plain, fair = (
-        MarketMakingVecEnv(512, "informed", p_informed=0.8, session_steps=100, without_luck=without)
-        for without in (False, True)
+    plain, reduced = (
+        MarketMakingVecEnv(512, "informed", p_informed=0.8, session_steps=100, variance_reduction=reduced)
+        for reduced in (False, True)
     )
-    action = np.full((512, 2), 2.0 * 1.5 / plain.config.max_offset - 1.0, np.float32)
-    for venv in (plain, fair):
+    action = np.tile(quote(1.5, 1.5), (512, 1))
+    for venv in (plain, reduced):
         venv.seed(1)
         venv.reset()
-    paid = np.array([(plain.step(action)[1], fair.step(action)[1]) for _ in range(300)])
-    luck = (paid[:, 0] - paid[:, 1]).astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
-    error = luck.std(ddof=1) / np.sqrt(luck.size)  # 0.8
-    assert abs(luck.mean()) < 4.0 * error
-    # Were the foreseen part of V's moves called luck as well, the mean would be far off: what it costs the maker.
+    paid = np.array([(plain.step(action)[1], reduced.step(action)[1]) for _ in range(300)])
+    taken = (paid[:, 0] - paid[:, 1]).astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
+    error = taken.std(ddof=1) / np.sqrt(taken.size)  # 0.08
+    assert abs(taken.mean()) < 4.0 * error
+    # Were the foreseen part of V's moves taken away as well, the mean would be far off: what it costs the maker.
     loss = paid[:, 0].astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     assert loss.mean() < -8.0 * error
     assert paid[:, 1].std() < 0.5 * paid[:, 0].std()
@@ -281,7 +286,7 @@ def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -
 def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
     class Still:
         def predict(self, observation, state=None, episode_start=None, deterministic=True):
-            return np.full((len(observation), 2), -0.7, np.float32), state
+            return np.tile(quote(0.75, 0.75), (len(observation), 1)), state
 
     returns = []
     for venv in (MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")):

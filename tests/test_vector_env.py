@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import mm_gym
 from mm_gym import MarketMakingVectorEnv
+from tests.random_quotes import quote
 
 REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
@@ -115,7 +116,8 @@ def test_the_batch_equals_the_singles_under_a_time_limit(max_episode_steps: int,
 def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(mode: AutoresetMode) -> None:
     batch, single = pair(
         mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1, close_out_impact=0.5, quote_size=3,
-        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened",
+        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened", reward_scale=0.7,
+        requote_threshold=1.2,
     )  # fmt: skip
     assert_equal_runs(batch, single, 70)
 
@@ -143,7 +145,7 @@ def test_any_number_of_threads_steps_the_markets_alike(threads: int) -> None:
     alone, together = (environment.unwrapped for environment in made)
     np.testing.assert_array_equal(alone.reset(seed=1)[0], together.reset(seed=1)[0])
     for _ in range(20):
-        actions = 0.2 * alone.action_space.sample() - 0.8
+        actions = 0.6 * alone.action_space.sample() - 0.4  # up to 3.2 ticks
         for ours, theirs in zip(alone.step(actions)[:4], together.step(actions)[:4], strict=True):
             np.testing.assert_array_equal(ours, theirs, strict=True)
     assert alone.snapshot().records.tobytes() == together.snapshot().records.tobytes()
@@ -192,7 +194,7 @@ def test_what_the_batch_records_is_what_the_singles_record() -> None:
     batch, single = pair(AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0)
     reset_both(batch, single, "reset", seed=0)
     for _ in range(60):  # past the end: what is recorded is the session under way
-        actions = np.full((N, 2), -0.8, np.float32)
+        actions = np.tile(quote(1.5, 1.5), (N, 1))
         batch.step(actions)
         single.step(actions)
     recorded = batch.unwrapped.recorded()
@@ -216,11 +218,13 @@ def test_spaces_and_metadata_are_those_of_the_singles() -> None:
 
 
 def test_gymnasiums_own_episode_statistics_agree_with_the_market() -> None:
-    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", regime="dealer")
+    batch = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", reward_scale=1.0, regime="dealer"
+    )
     batch = gymnasium.wrappers.vector.RecordEpisodeStatistics(batch)
     batch.reset(seed=0)
     for _ in range(12):
-        *_, infos = batch.step(np.full((N, 2), -0.9, np.float32))
+        *_, infos = batch.step(np.tile(quote(0.75, 0.75), (N, 1)))
     np.testing.assert_array_equal(infos["episode"]["l"], np.full(N, 12))
     np.testing.assert_allclose(infos["episode"]["r"], infos["pnl"], atol=1e-5)
     assert np.abs(infos["pnl"]).max() > 1.0
@@ -263,7 +267,7 @@ def test_writing_into_an_observation_changes_no_later_one() -> None:
         batch = gymnasium.make_vec("MarketMaking-v0", num_envs=4)
         seen = [batch.reset(seed=0)[0]]
         for _ in range(3):
-            observations = batch.step(np.full((4, 2), -0.7, np.float32))[0]
+            observations = batch.step(np.tile(quote(2.25, 2.25), (4, 1)))[0]
             seen.append(observations.copy())
             if spoil:
                 observations[:] = np.nan

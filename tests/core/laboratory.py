@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.actions import from_ticks
 from mm_gym.config import configure
 from mm_gym.markets import Markets
 
@@ -22,10 +23,25 @@ def start(markets: Markets, seed: int) -> npt.NDArray[np.float64]:
 
 
 def started(
-    n: int = 1, regime: str = "noise", *, seed: int = 0, fill_rows: int = 0, path_rows: int = 0, **fields: Any
+    n: int = 1,
+    regime: str = "noise",
+    *,
+    seed: int = 0,
+    fill_rows: int = 0,
+    path_rows: int = 0,
+    variance_reduction: bool = False,
+    unwinding_time: float | None = None,
+    **fields: Any,
 ) -> Markets:
     """`n` markets of a regime, some fields overridden, at the start of a session."""
-    markets = Markets(configure(regime, **fields), n, fill_rows, path_rows)
+    markets = Markets(
+        configure(regime, **fields),
+        n,
+        fill_rows,
+        path_rows,
+        variance_reduction=variance_reduction,
+        unwinding_time=unwinding_time,
+    )
     start(markets, seed)
     return markets
 
@@ -33,7 +49,7 @@ def started(
 def offsets(markets: Markets, bid: float, ask: float) -> npt.NDArray[np.float32]:
     """The action that asks every market for these offsets from the mid [ticks]."""
     ticks = np.broadcast_to(np.array([bid, ask]), (len(markets), 2))
-    return (2.0 * ticks / markets.records["rules"]["max_offset"][0] - 1.0).astype(np.float32)
+    return from_ticks(ticks, float(markets.records["rules"]["max_offset"][0]))
 
 
 def step(markets: Markets, bid: float = 2.0, ask: float = 2.0) -> npt.NDArray[np.float64]:

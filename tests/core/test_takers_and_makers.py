@@ -16,6 +16,7 @@ from mm_gym.core import entry_points
 from mm_gym.core.layout import ASK, BID, NO_ORDER, Makers, Outcome, TakerKind
 from mm_gym.markets import Markets
 from tests.core.laboratory import FLOW_REGIMES, assert_agrees, mean_and_error, start, started, step
+from tests.random_quotes import quote_near
 
 EVERYBODY_TRADES: dict[str, Any] = {
     "taker_tolerance": np.inf,
@@ -213,7 +214,7 @@ def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(r
     )
     random = np.random.default_rng(0)
     for _ in range(300):
-        markets.step(random.uniform(-1.0, 0.0, (64, 2)).astype(np.float32))
+        markets.step(quote_near(random, high=7.5, shape=(64, 2)))
     rows = np.concatenate([rows[:n] for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)])
     rows = rows[rows["taker"] == TakerKind.INFORMED]
     edge = markets.records["rules"]["edge_per_signal"][0] * np.abs(rows["signal"])
@@ -291,7 +292,7 @@ def test_makers_leave_the_agents_stale_quotes_in_place_and_never_trade_with_them
     random = np.random.default_rng(0)
     crossed = 0
     for _ in range(500):
-        markets.step(random.uniform(-1.0, -0.5, (16, 2)).astype(np.float32))
+        markets.step(quote_near(random, high=3.75, shape=(16, 2)))
         for record in markets.records:
             value = float(record["efficient_price"])
             for side, sign in ((BID, 1), (ASK, -1)):

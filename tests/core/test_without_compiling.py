@@ -15,6 +15,7 @@ import pytest
 from mm_gym.config import configure
 from mm_gym.core.layout import FILL_ROW, MARKET, PATH_ROW
 from mm_gym.markets import Markets
+from tests.random_quotes import quote_near
 
 ROOT = Path(__file__).parents[2]
 RUN_AND_SAVE = """
@@ -43,7 +44,11 @@ def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
     markets.reset(np.arange(2), [np.random.default_rng(i) for i in range(2)], observations, outcomes)
     seen = [(observations, outcomes)]
     for _ in range(20):
-        seen.append(markets.step(random.uniform(-1.0, -0.3, (2, 2)).astype(np.float32)))
+        seen.append(
+            markets.step(
+                quote_near(random, high=5.25, shape=(2, 2), max_offset=float(markets.records["rules"]["max_offset"][0]))
+            )
+        )
     fills = np.array(markets.fill_rows.tolist(), dtype=float)
     paths = np.array(markets.path_rows.tolist(), dtype=float)
     assert markets.records["n_fill_rows"].sum() > 0

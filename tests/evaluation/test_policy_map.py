@@ -9,6 +9,7 @@ import pytest
 
 from agents import make_agent
 from mm_gym import configure
+from mm_gym.actions import from_ticks
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.policy_map import map_policy
 
@@ -46,7 +47,7 @@ def test_what_a_map_holds_fixed_is_the_mean_of_the_agents_own_observations() -> 
             observation, *_ = env.step(agent.predict(observation)[0])
     assert policy.n_observations == len(seen)
     np.testing.assert_allclose(policy.observation, np.mean(seen, axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
-    most = round(np.abs(np.array(seen)[:, Obs.INVENTORY]).max() * config.max_inventory)
+    most = round(2.0 * np.sinh(np.abs(np.array(seen)[:, Obs.INVENTORY]).max()))
     assert policy.inventory.tolist() == list(range(-max(5, most), max(5, most) + 1))
 
 
@@ -62,8 +63,8 @@ def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
     agent = make_agent("fixed_spread", config)
     with pytest.raises(ValueError, match="goes to 11 lots, at most max_inventory=10"):
         map_policy(agent, config, inventory=[-11, 0])
-    with pytest.raises(ValueError, match="goes to 6 standard deviations, an observation shows at most 5"):
-        map_policy(agent, config, flow=[0.0, 6.0])
+    with pytest.raises(ValueError, match="goes to 11 standard deviations, an observation shows at most 10"):
+        map_policy(agent, config, flow=[0.0, 11.0])
 
 
 def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> None:
@@ -79,8 +80,9 @@ def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> 
 
     policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
     # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the thirtieth's 0.29.
-    # Those of every fourth are taken.
-    expected = 0.5 * config.max_offset * (1.0 + 0.035 + 0.15)
+    # Those of every fourth are taken: answers are averaged in ticks, after the curve.
+    memories = 0.01 * (np.arange(8)[:, None] + np.arange(1, 30, 4))
+    expected = float(np.mean(config.max_offset * ((1.0 + memories) / 2.0) ** 3))
     np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
     for profile in policy.profiles:
         np.testing.assert_allclose(profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6)
@@ -125,11 +127,11 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
         standard deviation of slow flow."""
 
         def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
-            common = 1.5 + 0.05 * config.max_inventory * observation[:, Obs.INVENTORY]
+            common = 1.5 + 0.05 * 2.0 * np.sinh(observation[:, Obs.INVENTORY])
             common += 0.2 * observation[:, Obs.FLOW_SLOW]
-            ahead = 10.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
+            ahead = 2.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
             depth = common[:, None] + 0.1 * ahead + 0.3 * ahead[:, ::-1]
-            return (2.0 * depth / config.max_offset - 1.0).astype(np.float32), None
+            return from_ticks(depth, config.max_offset), None
 
     inventory, flow, time_left, queue = map_policy(Follows(), config).profiles
     for profile, slope in ((inventory, 0.05), (flow, 0.2), (time_left, 0.0), (queue, 0.1)):
@@ -151,7 +153,7 @@ def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw(
         observation, _ = env.reset(seed=3 + market)
         for _ in range(60):
             action = agent.predict(observation)[0]
-            decisions.append((float(observation[Obs.FLOW_MEDIUM]), 7.5 * (1.0 + float(action[1]))))
+            decisions.append((float(observation[Obs.FLOW_MEDIUM]), 15.0 * ((1.0 + float(action[1])) / 2.0) ** 3))
             observation, *_ = env.step(action)
     both_sides = [flow for flow, _ in decisions for _ in range(2)]
     low, high = np.percentile(both_sides, [0.5, 99.5])

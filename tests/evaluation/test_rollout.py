@@ -64,8 +64,9 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
             np.testing.assert_array_equal(path[session], [info[name] for info in infos])
         np.testing.assert_array_equal(sessions.value_path[session], [info["efficient_price"] for info in infos])
         assert sessions.fills[sessions.fill_session == session].tobytes() == recorded.fills.tobytes()
-        # The default reward is the objective.
-        assert sessions.objective[session] == pytest.approx(sum(rewards), abs=1e-8)
+        # The default reward is the objective, scaled.
+        assert sessions.objective[session] == pytest.approx(sum(rewards) / config.reward_scale, abs=1e-8)
+        assert sessions.objective[session] == pytest.approx(infos[-1]["objective"], abs=1e-8)
         edge = config.signal_drift * config.signal_half_life / np.log(2.0)
         worth = np.array([info["efficient_price"] + edge * info["signal"] for info in infos])
         luck = 0.0 if regime == "zero_intelligence" else (inventories[:-1] * np.diff(worth)).sum()
@@ -97,7 +98,7 @@ def test_recording_a_session_does_not_change_it(regime: str) -> None:
             observations, _, _, _, infos = env.step(agent.predict(observations)[0])
             path.append(infos)
         paths.append(path)
-    assert any((infos["spread"] == 20.0).any() for infos in paths[0])  # which is said of an empty side
+    assert any((infos["spread"] == 30.0).any() for infos in paths[0])  # twice max_offset: a side is empty
     for name in ("mid", "pnl", "inventory", "spread"):
         np.testing.assert_array_equal(*([infos[name] for infos in path] for path in paths), err_msg=name)
 

@@ -1,0 +1,274 @@
+"""The face's scales, measured in the markets: where action 0 quotes, how far columns vary, how large rewards are.
+
+Expected values are written out here, not taken from `mm_gym.core.scales`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import mm_gym
+from agents import make_agent
+from mm_gym import observations
+from mm_gym.actions import from_ticks, to_offsets, to_ticks
+from mm_gym.core.layout import NO_ORDER, Obs
+
+REGIMES = tuple(mm_gym.REGIMES)
+DIALECTS = ("offsets", "spread_skew", "discrete")
+N = 32
+CONSTANT = {
+    # Nobody but the agent quotes there, and the spread is zero.
+    "dealer": {"spread", "book_imbalance", "bid_queue_ahead", "ask_queue_ahead"},
+}
+
+
+def zero(dialect: str, n: int) -> Any:
+    """The action 0 of n markets."""
+    return np.zeros(n, np.int64) if dialect == "discrete" else np.zeros((n, 2), np.float32)
+
+
+# ------------------------------------------------------------------------------- the action's curve
+
+
+@pytest.mark.parametrize(
+    ("action", "share"), [(-1.0, 0.0), (-0.5, 1 / 64), (0.0, 1 / 8), (0.2, 0.216), (0.5, 27 / 64), (1.0, 1.0)]
+)
+@pytest.mark.parametrize("max_offset", [0.1, 4.0, 15.0, 1e6])
+def test_an_action_is_a_cubic_share_of_max_offset(action: float, share: float, max_offset: float) -> None:
+    """offset = max_offset ((1 + a) / 2)^3, at arguments whose cubes are known."""
+    assert to_ticks(action, max_offset) == pytest.approx(share * max_offset, rel=1e-12, abs=1e-12)
+    assert from_ticks(share * max_offset, max_offset) == pytest.approx(action, abs=1e-6)
+
+
+@pytest.mark.parametrize("max_offset", [0.1, 4.0, 7.5, 15.0, 1000.0])
+def test_the_curve_is_monotone_and_its_inverse_takes_it_back(max_offset: float) -> None:
+    actions = np.linspace(-1.0, 1.0, 2001, dtype=np.float32)
+    ticks = to_ticks(actions, max_offset)
+    assert (np.diff(ticks) > 0.0).all()
+    assert (ticks[0], ticks[-1]) == (0.0, max_offset)
+    np.testing.assert_allclose(from_ticks(ticks, max_offset), actions, atol=1e-6)
+
+
+@pytest.mark.parametrize("max_offset", [4.0, 15.0])
+def test_ticks_become_actions_and_ticks_again(max_offset: float) -> None:
+    """To 1e-6 ticks, although actions near 1 are spaced by 6e-8 and move an offset by 22.5 ticks a unit."""
+    ticks = np.linspace(0.0, max_offset, 10_001)
+    again = to_ticks(from_ticks(ticks, max_offset), max_offset)
+    np.testing.assert_allclose(again, ticks, rtol=0.0, atol=1e-6)
+
+
+def test_offsets_and_actions_beyond_their_ranges_are_clipped() -> None:
+    np.testing.assert_array_equal(from_ticks([-3.0, 0.0, 15.0, 99.0], 15.0), [-1.0, -1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(to_ticks([-7.0, -1.0, 1.0, 7.0], 15.0), [0.0, 0.0, 15.0, 15.0])
+
+
+# ---------------------------------------------------------------------------- where action 0 quotes
+
+
+@functools.cache
+def half_spreads(regime: str) -> npt.NDArray[np.float64]:
+    """[ticks] Half of the public spread at each decision of 32 sessions, the agent being far away."""
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime=regime)
+    batch.reset(seed=0)
+    far = np.ones((N, 2), np.float32)
+    return np.array([batch.step(far)[4]["spread"] for _ in range(batch.unwrapped.config.session_steps)]) / 2.0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
+    """Within half a tick of the public half spread on the average, and within a tick at the average decision.
+
+    Measured: offset 1.875 ticks, half spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68. Standard errors are below
+    0.04 ticks. In the dealer market, where nobody else quotes, more than half of the takers pay it: exp(-1.875 / 3).
+    """
+    config = mm_gym.configure(regime)
+    bid, ask = to_ticks(to_offsets(dialect, zero(dialect, 1), 1)[0], config.max_offset)
+    assert bid == ask == pytest.approx(config.max_offset / 8.0, rel=1e-6)
+    if regime == "dealer":
+        assert np.exp(-bid / config.taker_tolerance) > 0.5
+        return
+    distance = bid - half_spreads(regime)
+    of_sessions = distance.mean(axis=0)
+    assert of_sessions.std(ddof=1) / np.sqrt(N) < 0.04
+    assert abs(distance.mean()) < 0.5
+    assert np.abs(distance).mean() < 1.0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_policy_that_outputs_zeros_and_explores_trades(dialect: str) -> None:
+    """At least 50 fills a session of noise, standard errors below 4: measured 231 (offsets), with unit exploration.
+
+    A discrete policy that knows nothing chooses evenly.
+    """
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="noise", action=dialect)
+    generator = np.random.default_rng(0)
+    batch.reset(seed=0)
+    fills = np.zeros(N)
+    for _ in range(batch.unwrapped.config.session_steps):
+        if dialect == "discrete":
+            actions = generator.integers(0, 64, N)
+        else:
+            actions = np.clip(generator.normal(size=(N, 2)), -1.0, 1.0).astype(np.float32)
+        fills += batch.step(actions)[4]["fills"]
+    assert fills.std(ddof=1) / np.sqrt(N) < 4.0
+    assert fills.mean() >= 50.0
+    assert fills.min() >= 25.0
+
+
+# ------------------------------------------------------------------------------------ "keep my quote"
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places(regime: str, threshold: float) -> None:
+    """Wherever the offset can be said, that is from 0 to `max_offset`: same order, same time of entry."""
+    env = gymnasium.make("MarketMaking-v0", regime=regime, requote_threshold=threshold, session_steps=2000).unwrapped
+    config = env.config
+    generator = np.random.default_rng(5)
+    observation, _ = env.reset(seed=1)
+    market = env._markets.records[0]
+    kept = [0, 0]
+    nearest, farthest = np.inf, 0.0
+    for step in range(1500):
+        if step % 5 == 0:  # somewhere new, over the whole range
+            observation, *_ = env.step(generator.uniform(-1.0, 1.0, 2).astype(np.float32))
+            continue
+        slots = market["quotes"]["slot"].tolist()
+        places = market["quotes"]["placed_at"].copy()
+        inventory = int(market["account"]["inventory"])
+        keys = [market["book"]["orders"][slot]["key"] if slot != NO_ORDER else 0 for slot in slots]
+        offsets = [market["mid"] - keys[0], -keys[1] - market["mid"]]  # of bid and ask, from their prices
+        room = [inventory < config.max_inventory, inventory > -config.max_inventory]
+        observation, *_ = env.step(observation[[Obs.BID_OFFSET, Obs.ASK_OFFSET]])
+        for side in range(2):
+            if slots[side] == NO_ORDER or not 0.0 <= offsets[side] <= config.max_offset or not room[side]:
+                continue
+            if offsets[0] == 0.0 or offsets[1] == 0.0:
+                continue  # a quote on the mid itself may have to step back from the other one
+            assert market["quotes"]["placed_at"][side] == places[side]
+            assert market["quotes"]["slot"][side] in (slots[side], NO_ORDER)
+            kept[side] += 1
+            nearest, farthest = min(nearest, offsets[side]), max(farthest, offsets[side])
+    assert min(kept) > 300
+    assert nearest <= 0.5
+    assert farthest > 0.9 * config.max_offset
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_helpers_read_offsets_lots_spread_and_time_as_the_record_has_them(regime: str) -> None:
+    env = gymnasium.make("MarketMaking-v0", regime=regime, quote_size=3, taker_size=1.5).unwrapped
+    generator = np.random.default_rng(2)
+    env.reset(seed=0)
+    market, config = env._markets.records[0], env.config
+    for step in range(1, 301):
+        observation, *_, info = env.step(generator.uniform(-1.0, 0.2, 2).astype(np.float32))
+        for side in range(2):
+            slot = market["quotes"]["slot"][side]
+            order = market["book"]["orders"][slot]
+            price = (order["key"], -order["key"])[side]
+            expected = (info["mid"] - price, price - info["mid"])[side] if slot != NO_ORDER else config.max_offset
+            seen = observations.quote_offsets(observation, config)[side]
+            if abs(observation[Obs.BID_OFFSET + side]) < 10.0:
+                assert seen == pytest.approx(expected, abs=2e-5)
+            assert observations.quote_lots(observation, config)[side] == (order["lots"] if slot != NO_ORDER else 0)
+        assert observations.inventory(observation) == info["inventory"]
+        if observation[Obs.SPREAD] < 25.0:
+            assert observations.spread(observation, config) == pytest.approx(info["spread"], abs=1e-5)
+        left = (config.session_steps - step) * config.decision_interval
+        assert observations.time_left(observation, config) == pytest.approx(left, rel=1e-6)
+
+
+# ----------------------------------------------------------------------------------------- inventory
+
+
+def test_rules_read_every_inventory_back_exactly_through_single_precision() -> None:
+    lots = np.arange(-100_000, 100_001)
+    seen = np.zeros((len(lots), len(Obs)), np.float32)
+    seen[:, Obs.INVENTORY] = np.arcsinh(lots / 2.0)
+    np.testing.assert_array_equal(observations.inventory(seen), lots)
+    np.testing.assert_allclose(observations.inventory_column(lots), np.arcsinh(lots / 2.0), rtol=1e-12)
+
+
+def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves_it_by_a_fifth_at_least() -> None:
+    """asinh(1 / 2) = 0.48; at 4 lots the next one still moves it by 0.2."""
+    env = gymnasium.make("MarketMaking-v0", max_inventory=10**9, taker_rate=0.0).unwrapped
+    env.reset(seed=0)
+    market = env._markets.records[0]
+    shown = {}
+    for lots in (*range(-5, 6), 99_999, -100_000, 10**9):
+        market["account"]["inventory"] = lots
+        shown[lots] = env.step(np.ones(2, np.float32))[0][Obs.INVENTORY]
+        assert shown[lots] == np.float32(np.arcsinh(lots / 2.0))
+    steps = np.diff([shown[lots] for lots in range(-5, 6)])
+    assert (steps[4:6] > 0.4).all()
+    assert (steps[1:9] > 0.2).all()
+
+
+# ------------------------------------------------------------------------- columns and rewards, measured
+
+
+class Measured(NamedTuple):
+    """Of 32 sessions."""
+
+    columns: npt.NDArray[np.float64]
+    """[standard deviation] Of each column over all decisions."""
+    reward: float
+    """Mean absolute reward of a decision."""
+    standard_error: float
+    """Of that mean, sessions being independent."""
+
+
+def inventory_skew(batch: Any) -> Callable[[Any], Any]:
+    agent = make_agent("inventory_skew", batch.unwrapped.config)
+    return lambda observation: agent.predict(observation)[0]
+
+
+def random_quotes(batch: Any) -> Callable[[Any], Any]:
+    batch.action_space.seed(3)
+    return lambda observation: batch.action_space.sample()
+
+
+POLICIES = {"inventory_skew": inventory_skew, "random": random_quotes}
+
+
+@functools.cache
+def measured(regime: str, policy: str) -> Measured:
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime=regime)
+    act = POLICIES[policy](batch)
+    observation, _ = batch.reset(seed=0)
+    seen, paid = [], []
+    for _ in range(batch.unwrapped.config.session_steps):
+        seen.append(observation)
+        observation, rewards, *_ = batch.step(act(observation))
+        paid.append(np.abs(rewards))
+    sessions = np.mean(paid, axis=0)
+    deviations = np.concatenate(seen).std(axis=0, dtype=np.float64)
+    return Measured(deviations, float(sessions.mean()), float(sessions.std(ddof=1) / np.sqrt(N)))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_every_column_varies_by_about_one_unit(regime: str, policy: str) -> None:
+    """Standard deviations from 0.2 to 3, over 32,000 decisions."""
+    varies = dict(zip(mm_gym.OBSERVATION_NAMES, measured(regime, policy).columns.tolist(), strict=True))
+    constant = {name for name, deviation in varies.items() if deviation == 0.0}
+    assert constant == CONSTANT.get(regime, set())
+    wrong = {name: deviation for name, deviation in varies.items() if not 0.2 <= deviation <= 3.0}
+    assert set(wrong) == constant, wrong
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_rewards_are_of_order_one_a_decision(regime: str, policy: str) -> None:
+    """The mean absolute reward lies between 0.02 and 2: measured 0.04 to 0.2 and 0.17 to 0.8, standard error a tenth
+    of that at most."""
+    figures = measured(regime, policy)
+    assert figures.standard_error < 0.15 * figures.reward
+    assert figures.reward - 4.0 * figures.standard_error > 0.02
+    assert figures.reward + 4.0 * figures.standard_error < 2.0
