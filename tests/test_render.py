@@ -23,6 +23,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import AddRenderObservation, HumanRendering, RecordVideo
 
 from mm_gym import ConfigurationError, MarketMakingEnv
+from mm_gym.actions import from_ticks
 from tests.random_quotes import quote
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -243,7 +244,7 @@ def test_the_own_bid_moves_down_a_row_of_the_ladder_for_a_tick() -> None:
     rows = []
     for offset in range(1, 11):
         env = drawn(regime="dealer", volatility=0.0, taker_rate=0.0)
-        env.step(np.array([2 * offset / 15.0 - 1.0, 1.0], np.float32))
+        env.step(from_ticks([offset, 15.0], 15.0))
         lines = np.flatnonzero(where(env.render()[TOP:, BIDS], OWN["bid"]).any(axis=1))
         assert len(lines) < ROW
         rows.append(int(lines.min()) // ROW)
