@@ -139,7 +139,7 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
         else:
             raise AgentError(
                 f"the policy has a {type(module).__name__} in it, which is not exported; train with one of "
-                f"{', '.join(kind.__name__ for kind in (nn.SiLU, *_ACTIVATIONS))}"
+                f"{', '.join(['SiLU', *(kind.__name__ for kind in _ACTIVATIONS)])}"
             )
     constants = {"lowest": -1.0, "highest": 1.0, "unit": 1.0, "half": 0.5, "max_offset": run.config.max_offset}
     initializers += [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()]

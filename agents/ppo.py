@@ -8,6 +8,7 @@ stable-baselines3's own file, a pickle, which `train.py --resume` alone reads: r
 
 import dataclasses
 import json
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +36,7 @@ POLICY_FILE = "policy.pth"
 CHECKPOINT_FILE = "checkpoint.zip"
 
 ALGORITHMS = tuple(POLICIES)
-"""PPO of stable-baselines3, and of sb3-contrib with an LSTM, which remembers what it saw."""
+"""PPO of stable-baselines3, and of sb3-contrib with an LSTM, which has a memory of its own."""
 ENGINES = ("sb3", "rllib")
 
 # What an action or an observation means hangs on these: a policy does not carry over to other values.
@@ -327,7 +328,8 @@ def load_policy(folder: Path, run: Run) -> "ActorCriticPolicy":
             f"{folder} holds no {POLICY_FILE}; write a run folder in which train.py has saved a checkpoint"
         )
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's, of pickles in another form than its own
+            weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may raise nearly anything; a pickle with code in it is refused here
         first = (str(error).splitlines() or [""])[0]
         raise AgentError(

@@ -1,9 +1,9 @@
 """Hyperparameters as data: the files in `agents/hyperparameters`, in the form that rl_zoo3 reads.
 
-The part `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the number of markets,
-the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 evaluates `policy_kwargs` where it
-is a string, such as `dict(net_arch=[64, 64], activation_fn=nn.SiLU)`. Here such a string is parsed and never evaluated;
-a mapping with `activation_fn: silu` says the same. The other parts are options, which rl_zoo3 passes over:
+The part `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with the number of
+markets, the budget and, where the file is for one market, its fields in `env_kwargs`. rl_zoo3 evaluates `policy_kwargs`
+where it is a string, such as `dict(net_arch=[64, 64], activation_fn=nn.SiLU)`. Here such a string is parsed and never
+evaluated; a mapping with `activation_fn: silu` says the same. The other parts are options, which rl_zoo3 passes over:
 
 * `markets`: `unwinding_time`, as of `MarketMakingVecEnv`;
 * `history_features: true`: statistics of the episode beside each observation (`agents.history_features`);

@@ -106,9 +106,7 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
 def test_the_profile_over_time_left_is_avellanedas_and_stoikovs_spread() -> None:
     config = configure("noise", session_steps=200)
     gamma, kappa, volatility = 0.002, 0.9, 1.5
-    agent = make_agent(
-        "avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility
-    )
+    agent = make_agent("avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility)
     _, _, time_left, _ = map_policy(agent, config).profiles
     assert time_left.axis == "time left [s]"
     assert 0.0 < time_left.value[0] < time_left.value[-1] <= 200.0
