@@ -154,10 +154,7 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
     # What an agent that cheats quotes is no function of an observation.
     observing = [entry for entry in reversed(results.entries) if not entry.agent.endswith(CHEATS)]
     first_markets = {entry.agent: entry.sessions.config for entry in observing}
-    # Where quotes would go, not which of them would stay.
-    policies = {
-        name: map_policy(name_agent(name)(config, patience=0.0), config) for name, config in first_markets.items()
-    }
+    policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
     command = shlex.join(["python", *sys.argv])
     artefacts.write_summary(folder, results.rows, about)
     (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
@@ -212,4 +209,5 @@ if __name__ == "__main__":
     try:
         main(tyro.cli(Arguments))
     except (ValueError, OSError) as error:
-        sys.exit(f"evaluate.py: {error}")
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        sys.exit(2)

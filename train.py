@@ -26,7 +26,7 @@ from rich.console import Console
 from agents import name_agent, rules_for
 from agents.ppo import RUN_FILE, Run, read_run
 from agents.settings import ALGORITHM_PART, parse_fields, read_settings, settings_name
-from agents.training import TrainingError, check_output, train
+from agents.training import TrainingError, check_not_shipped, check_output, train
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation import plans
 from mm_gym.evaluation.artefacts import fresh_folder
@@ -47,7 +47,7 @@ class Arguments:
     set: tuple[str, ...] = ()
     """Other fields of the market, as name=value."""
     algorithm: str | None = None
-    """ppo, or recurrent_ppo, which remembers; by default ppo."""
+    """ppo, or recurrent_ppo, which has an LSTM; by default ppo."""
     settings: str | None = None
     """Hyperparameters: a file in agents/hyperparameters by its name, or the path of another; by default the
     algorithm's, or what it has for the regime."""
@@ -60,15 +60,15 @@ class Arguments:
     out: Path | None = None
     """Folder of the run; by default a fresh one in runs/."""
     resume: Path | None = None
-    """A run folder to go on with, there or in `out`: its market, settings and seed stand, only its budget may grow."""
+    """A run folder of your own to go on with, there or in `out`: its market, settings and seed stand, only its budget
+    may grow. Its checkpoint is a pickle, which can run any program: never resume the folder of a stranger."""
     checkpoint_every: int = 100_000
     """Decisions after which the model is saved: what an interruption loses at most."""
     evaluate_every: int = 2_000_000
-    """Decisions after which the model is judged on held-out sessions, so that the best can be kept."""
+    """Decisions after which the model is judged on held-out sessions, for a curve in the logs."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: threads that step the markets (of sb3, unless --threads gives torch several),
-    torch's in a head start (with others its sums are rounded otherwise, and the weights differ from there on),
-    processes that judge what was learned."""
+    """Cores for what goes on beside PPO: threads that step the markets (of sb3, unless --threads gives torch several)
+    and processes that judge what was learned."""
     threads: int = 1
     """Of torch. On two idle cores 2 is a quarter faster; on busy ones they stall, waiting for one another."""
     engine: Literal["sb3", "rllib"] | None = None
@@ -110,8 +110,8 @@ def _stop(out: Path) -> NoReturn:
             print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {name}")
         else:
             print(
-                f"Stopped after all of {run.steps_done:,} decisions, before the table, with a patience of "
-                f"{run.patience:g} ticks. To judge it: python evaluate.py --agents {name} --regimes {run.config.regime}"
+                f"Stopped after all of {run.steps_done:,} decisions, before the table. "
+                f"To judge it: python evaluate.py --agents {name} --regimes {run.config.regime}"
             )
     else:
         again = shlex.join(["python", *sys.argv])
@@ -121,7 +121,6 @@ def _stop(out: Path) -> NoReturn:
 
 def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
     """What trains this run."""
-    head_start_threads = max(arguments.threads, arguments.jobs)
     if run.engine == "sb3":
         for name in ("env_runners", "address"):
             if getattr(arguments, name) is not None:
@@ -131,7 +130,6 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
         return partial(
             train,
             evaluate_every=arguments.evaluate_every,
-            head_start_threads=head_start_threads,
             # Several threads of torch wait for work in a loop, in the way of any others.
             market_threads=arguments.jobs if arguments.threads == 1 else 1,
         )
@@ -145,9 +143,7 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
             "with: make venv-ray"
         ) from error
     env_runners = 1 if arguments.env_runners is None else arguments.env_runners
-    return partial(
-        rllib.train, env_runners=env_runners, address=arguments.address, head_start_threads=head_start_threads
-    )
+    return partial(rllib.train, env_runners=env_runners, address=arguments.address)
 
 
 def compare(folder: Path, config: MarketConfig) -> None:
@@ -189,6 +185,7 @@ def _market(arguments: Arguments) -> dict[str, object]:
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
+    check_not_shipped(arguments.out or folder)
     run = read_run(folder)
     fixed = ("seed", "n_envs", "algorithm", "engine")
     stands = run.config.to_dict() | {name: getattr(run, name) for name in fixed}
@@ -213,4 +210,5 @@ if __name__ == "__main__":
     try:
         main(tyro.cli(Arguments))
     except (ValueError, OSError) as error:
-        sys.exit(f"train.py: {error}")
+        print(f"train.py: {error}", file=sys.stderr)
+        sys.exit(2)

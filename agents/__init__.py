@@ -4,7 +4,6 @@ agent = make_agent("inventory_skew", config, half_spread=2.0)
 agent = make_agent("inventory_skew:tuned", config)
 agent = make_agent("runs/mixed", config)
 agent = make_agent("trained/mixed", config)
-agent = make_agent("glosten_milgrom:tuned", config, patience=0.5)
 actions, state = agent.predict(observations)
 """
 
@@ -26,7 +25,6 @@ from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.gueant_lehalle_fernandez_tapia import GueantLehalleFernandezTapiaAgent
 from agents.inventory_skew import InventorySkewAgent
 from agents.oracle import OracleAgent
-from agents.patience import made_patient
 from agents.random import RandomAgent
 from mm_gym import MarketConfig
 from mm_gym.config import nearest
@@ -114,15 +112,11 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
             comes with the code. A rule's name that ends in `:tuned`, or `best_rule:tuned`, takes the parameters that
             `agents.tune` found for such markets.
         config: of the markets it will quote in.
-        **parameters: of the rule; they go before those that were found. Any agent may have `patience` [ticks]: how far
-            a resting quote may be from where it would go before it is moved (`agents.base.leave_resting`).
+        **parameters: of the rule; they go before those that were found.
 
     Raises:
         AgentError: for an unknown name, parameter, a run folder that cannot be read, or a rule that was not tuned.
     """
-    if "patience" in parameters:
-        others = {key: value for key, value in parameters.items() if key != "patience"}
-        return cast(Agent, made_patient(make_agent(name, config, **others), config, parameters["patience"]))
     rule = name.removesuffix(_TUNED)
     if rule != name and rule in (*RULES, BEST_RULE):
         from agents.tuned import best_rule, tuned_rule  # it builds on this file

@@ -18,7 +18,7 @@ from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from agents import Agent, make_agent
-from agents.memory import RememberingAgent
+from agents.history_features import HistoryAgent
 from agents.ppo import read_run
 from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
@@ -48,16 +48,16 @@ class Arguments:
     """Of the evaluation."""
 
 
-MEMORY = "memory"
-"""What an agent with a memory remembers (`agents.memory`) is one more."""
+HISTORY = "history"
+"""History features (`agents.history_features`) are one group more, of agents that have them."""
 
 
-class Forgetful:
-    """An agent that is handed the memory of another market at the same time.
+class OthersHistory:
+    """An agent that is handed the history of another market at the same time.
 
     Args:
         config: of the market.
-        name: of an agent with a memory.
+        name: of an agent with history features.
     """
 
     def __init__(self, config: MarketConfig, name: str) -> None:
@@ -70,7 +70,7 @@ class Forgetful:
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """As the agent's own, for at least two observations. The state is each market's own memory."""
+        """As the agent's own, for at least two observations. The state is each market's own."""
         _, own = self._agent.predict(observation, state, episode_start, deterministic)
         others = None if state is None else np.roll(state, 1, axis=0)
         return self._agent.predict(observation, others, episode_start, deterministic)[0], own
@@ -106,14 +106,15 @@ class Shuffled:
 
 
 def ablate(name: str, config: MarketConfig, episodes: int, seed: int, on_batch: Any = None) -> dict[str, Estimate]:
-    """What shuffling costs of the objective [ticks x lots a session], by group of `GROUPS` and `MEMORY`, dearest first.
+    """What shuffling costs of the objective [ticks x lots a session], by group of `GROUPS` and `HISTORY`, dearest
+    first.
 
     Differences are paired and without luck.
     """
     cells = [Cell("whole", partial(make_agent, name), config)]
     cells += [Cell(group, partial(Shuffled, name=name, columns=columns), config) for group, columns in GROUPS.items()]
-    if has_memory(name, config):
-        cells.append(Cell(MEMORY, partial(Forgetful, name=name), config))
+    if has_history(name, config):
+        cells.append(Cell(HISTORY, partial(OthersHistory, name=name), config))
     whole, *others = run_cells(cells, episodes, seed, horizons=(), on_batch=on_batch)
     costs = {
         cell.agent: difference(whole.fair_objective, other.fair_objective)
@@ -122,9 +123,9 @@ def ablate(name: str, config: MarketConfig, episodes: int, seed: int, on_batch: 
     return dict(sorted(costs.items(), key=lambda item: -item[1].value))
 
 
-def has_memory(name: str, config: MarketConfig) -> bool:
-    """Whether an agent's state is a memory that can be swapped among markets."""
-    return isinstance(make_agent(name, config, patience=0.0), RememberingAgent)
+def has_history(name: str, config: MarketConfig) -> bool:
+    """Whether an agent has history features, which can be swapped among markets."""
+    return isinstance(make_agent(name, config), HistoryAgent)
 
 
 def main(arguments: Arguments) -> dict[str, Estimate]:
@@ -134,7 +135,7 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
     config = read_run(arguments.run).config
     console = Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
-        cells = 1 + len(GROUPS) + has_memory(str(arguments.run), config)
+        cells = 1 + len(GROUPS) + has_history(str(arguments.run), config)
         task = bar.add_task("sessions", total=cells * arguments.episodes)
         costs = ablate(str(arguments.run), config, arguments.episodes, arguments.seed, lambda n: bar.advance(task, n))
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -40,9 +40,6 @@ class QuotingAgent(ABC):
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Of the parameters that `agents.tune` may choose; a rule that names none is not tuned."""
 
-    patience: float = 0.0
-    """[ticks] How far a resting quote may be from where it would go, before it is moved: see `leave_resting`."""
-
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
 
@@ -64,16 +61,8 @@ class QuotingAgent(ABC):
     ) -> tuple[npt.NDArray[np.float32], Any]:
         """Actions of shape (n, 2) in [-1, 1], or (2,) for one observation, and the state, which rules do not have."""
         observations = np.atleast_2d(observation)
-        actions = to_actions(self.config, *self.patiently(observations, *self.offsets(observations)))
+        actions = to_actions(self.config, *self.offsets(observations))
         return (actions[0] if np.ndim(observation) == 1 else actions), state
-
-    def patiently(self, observations: Observations, bid: Ticks, ask: Ticks) -> tuple[Ticks, Ticks]:
-        """These offsets [ticks], but those of resting quotes that are near enough, as `patience` has it."""
-        if self.patience == 0.0:
-            return bid, ask
-        wanted = np.stack(np.broadcast_arrays(bid, ask), axis=-1)
-        quotes = leave_resting(self.config, observations, wanted, self.patience)
-        return quotes[:, 0], quotes[:, 1]
 
     def inventory(self, observations: Observations) -> Ticks:
         """[lots] The inventory that the observations say."""
@@ -82,20 +71,6 @@ class QuotingAgent(ABC):
     def time_left(self, observations: Observations) -> Ticks:
         """[s] The time to the close that the observations say."""
         return columns.time_left(observations, self.config)
-
-
-def leave_resting(config: MarketConfig, observations: Observations, offsets: Ticks, patience: float) -> Ticks:
-    """Offsets [ticks], shape (n, 2), with those of resting quotes in the place of ones that would hardly move them.
-
-    A quote that moves goes to the back of a queue, and what is to be gained is mostly less than a tick. The market
-    rounds an offset away from the mid, to where it lies up to a tick further out: half a tick on the average. A quote
-    stays where it rests if it is within half a tick and `patience` of that.
-    """
-    resting = columns.quote_offsets(observations, config)
-    there = columns.quote_lots(observations, config) > 0.0
-    sayable = (resting >= 0.0) & (resting <= config.max_offset)  # as an action
-    near = np.abs(resting - (np.clip(offsets, 0.0, config.max_offset) + 0.5)) < 0.5 + patience
-    return np.where(there & sayable & near, resting, offsets)
 
 
 def to_actions(config: MarketConfig, bid_offset: Ticks, ask_offset: Ticks) -> npt.NDArray[np.float32]:

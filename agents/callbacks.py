@@ -13,8 +13,8 @@ from mm_gym.evaluation.table import summarise
 from mm_gym.sb3 import SESSION_FIGURES
 
 HELD_OUT_SEED = 2_718_281_828
-"""Of the sessions on which a training picks its best weights: neither trained on nor, with its seeds from 0 up, those
-of an evaluation. The same for all runs, so that their curves compare."""
+"""Of the sessions of the held-out curves: neither trained on nor, with its seeds from 0 up, those of an evaluation. The
+same for all runs, so that their curves compare."""
 
 
 class TradingFigures(BaseCallback):
@@ -26,7 +26,6 @@ class TradingFigures(BaseCallback):
     def _on_rollout_end(self) -> None:
         sessions = self.model.ep_info_buffer
         if sessions:
-            self.logger.record("market/objective", np.mean([session["r"] for session in sessions]))
             for name in SESSION_FIGURES:
                 self.logger.record(f"market/{name}", np.mean([session[name] for session in sessions]))
 
@@ -43,19 +42,19 @@ def held_out_sessions_of(
 class HeldOut(BaseCallback):
     """Judges the policy between updates, and at the end, on sessions that no training sees; logs what a trader reads.
 
+    It is a curve and selects nothing: the last weights quote.
+
     Args:
         run: whose markets.
         every: decisions of all markets together.
         sessions: how many.
-        tell: called with the decisions learned from and the sessions.
     """
 
-    def __init__(self, run: Run, every: int, sessions: int, tell: Callable[[int, Sessions], None]) -> None:
+    def __init__(self, run: Run, every: int, sessions: int) -> None:
         super().__init__()
         self._run = run
         self._every = every
         self._sessions = sessions
-        self._tell = tell
 
     def _on_training_start(self) -> None:
         self._judged_at = self.num_timesteps
@@ -79,7 +78,6 @@ class HeldOut(BaseCallback):
             self.logger.record(f"held_out/{name}", row[name])
         self.logger.record("held_out/fair_objective", sessions.fair_objective.mean())
         self.logger.dump(self._judged_at)
-        self._tell(self._judged_at, sessions)
 
 
 HELD_OUT_FIGURES = (
@@ -116,7 +114,7 @@ class Exploration(BaseCallback):
         self._constant = constant
 
     def _on_training_start(self) -> None:
-        self._start = self.model.policy_kwargs["log_std_init"]
+        self._start = self.model.policy_kwargs.get("log_std_init", 0.0)
         self.model.policy.get_parameter("log_std").requires_grad_(False)
 
     def _on_step(self) -> bool:

@@ -41,6 +41,7 @@ _SIMPLE = {
     "taker_size": 1.0,
     "quote_size": 1,
     "latency": 0.0,
+    "requote_threshold": 0.0,
     "maker_fee": 0.0,
     "sniping": False,
 }

@@ -4,8 +4,11 @@ python -m agents.export runs/NAME
 
 The graph takes `observation`, float32 of shape (n, columns), the columns being named in the file's metadata, and gives
 `action`, the deterministic action of shape (n, 2) in [-1, 1], and `offset`, the same as bid and ask offset in ticks.
-A policy with a memory (`agents.memory`) also takes `memory`, zeros at the start of a session, and gives `next_memory`,
-which is what to hand in with the next observation.
+A policy with history features (`agents.history_features`) also takes `history`, zeros at the start of an episode, and
+gives `next_history`, which is what to hand in with the next observation.
+
+Quotes are where the policy wants them. Whether a resting quote keeps its place is the market's business
+(`requote_threshold`, among the market's fields in the metadata).
 """
 
 import json
@@ -24,36 +27,35 @@ import onnxruntime
 import torch
 import tyro
 from onnx import TensorProto, helper, numpy_helper
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from agents import Agent
 from agents.base import AgentError
-from agents.learned_filter import shipped_filter
-from agents.memory import (
+from agents.history_features import (
     BELIEFS_CLIP,
     FLOWS,
     LEVELS,
     MEANS_NAMES,
     MOVES,
     PRIOR_DECISIONS,
-    empty_memory,
-    memory_names,
+    empty_state,
+    state_names,
 )
+from agents.learned_filter import shipped_filter
 from agents.mlp import POLICY_FILE as NUMPY_POLICY
-from agents.ppo import Run, load, load_model, read_run
+from agents.ppo import Run, load, load_policy, read_run
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
-from mm_gym.core.layout import Obs
 
 POLICY_FILE = "policy.onnx"
 TOLERANCE = 1e-6
-"""Largest difference of an action from torch's, and of what is remembered, in shares of the largest that its column
+"""Largest difference of an action from torch's, and of the history, in shares of the largest that its column
 holds: both are 32-bit, and add up in another order, which depends on the processor too."""
 
 # Old enough for every runtime of the last years; the graph has nothing newer.
 _OPSET, _IR_VERSION = 17, 8
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.Tanh: "Tanh", nn.ReLU: "Relu", nn.ELU: "Elu", nn.Sigmoid: "Sigmoid"}
+_OFFSET_OF_ACTION = "max_offset * ((1 + action) / 2) ** 3"
 _RANDOM_OBSERVATIONS = 4096
 _RECORDED_MARKETS, _RECORDED_STEPS = 16, 200
 _TIMED_CALLS = 2000
@@ -94,7 +96,7 @@ def main(arguments: Arguments) -> Path:
             f"{NUMPY_POLICY} quotes by NumPy alone (agents.mlp)"
         )
     agent = load(arguments.run, run.config)
-    graph = to_onnx(load_model(arguments.run, run.algorithm, run.loads), run)
+    graph = to_onnx(load_policy(arguments.run, run), run)
     check = compare(graph, agent, run)
     out.write_bytes(graph.SerializeToString())
     print(
@@ -107,7 +109,7 @@ def main(arguments: Arguments) -> Path:
     return out
 
 
-def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
+def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
     """The policy's mean action, clipped as the environment does it, with what its columns mean in the metadata.
 
     The graph is built from the weights: a perceptron is a few nodes, and torch's exporters would bring more packages
@@ -116,13 +118,12 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     Raises:
         AgentError: if the policy is no plain perceptron, such as a recurrent one.
     """
-    policy = model.policy
     # By the exact type: what derives from it (recurrent, of images) computes more than is read here.
     if type(policy) is not ActorCriticPolicy or policy.squash_output:
         raise AgentError(
             f"the policy is a {type(policy).__name__}, only PPO's plain MlpPolicy can be exported; train with that one"
         )
-    nodes, initializers, layer = _memory_nodes() if run.remembers else ([], [], "observation")
+    nodes, initializers, layer = _history_nodes() if run.has_history else ([], [], "observation")
     for index, module in enumerate([*policy.mlp_extractor.policy_net, policy.action_net]):
         previous, layer = layer, f"layer_{index}"
         if isinstance(module, nn.Linear):
@@ -130,36 +131,36 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
             arrays = [parameter.detach().numpy() for parameter in (module.weight, module.bias)]
             initializers += [numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)]
             nodes.append(helper.make_node("Gemm", [previous, *names], [layer], transB=1))
+        elif type(module) is nn.SiLU:
+            nodes.append(helper.make_node("Sigmoid", [previous], [f"gate_{index}"]))
+            nodes.append(helper.make_node("Mul", [previous, f"gate_{index}"], [layer]))
         elif type(module) in _ACTIVATIONS:
             nodes.append(helper.make_node(_ACTIVATIONS[type(module)], [previous], [layer]))
         else:
             raise AgentError(
                 f"the policy has a {type(module).__name__} in it, which is not exported; train with one of "
-                f"{', '.join(kind.__name__ for kind in _ACTIVATIONS)}"
+                f"{', '.join(['SiLU', *(kind.__name__ for kind in _ACTIVATIONS)])}"
             )
-    scale = 0.5 * run.config.max_offset
-    constants = {"lowest": -1.0, "highest": 1.0, "scale": scale, "middle": scale}
+    constants = {"lowest": -1.0, "highest": 1.0, "unit": 1.0, "half": 0.5, "max_offset": run.config.max_offset}
     initializers += [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()]
-    clipped, offset = ("action", "offset") if run.patience == 0.0 else ("asked", "wanted")
     nodes += [
-        helper.make_node("Clip", [layer, "lowest", "highest"], [clipped]),
-        helper.make_node("Mul", [clipped, "scale"], ["shift"]),
-        helper.make_node("Add", ["shift", "middle"], [offset]),
+        helper.make_node("Clip", [layer, "lowest", "highest"], ["action"]),
+        helper.make_node("Add", ["action", "unit"], ["double_share"]),
+        helper.make_node("Mul", ["double_share", "half"], ["share"]),
+        helper.make_node("Mul", ["share", "share"], ["share_squared"]),
+        helper.make_node("Mul", ["share_squared", "share"], ["share_cubed"]),
+        helper.make_node("Mul", ["share_cubed", "max_offset"], ["offset"]),
     ]
-    if run.patience > 0.0:
-        patient_nodes, patient_initializers = _patience_nodes(run)
-        nodes += patient_nodes
-        initializers += patient_initializers
     columns = ", ".join(OBSERVATION_NAMES)
     inputs = [_tensor("observation", len(OBSERVATION_NAMES), f"one row a market, columns: {columns}")]
     outputs = [
-        _tensor("action", 2, "bid and ask offset from the public mid, as shares: -1 is 0 ticks, 1 is max_offset"),
+        _tensor("action", 2, f"of bid and ask; the offset from the public mid [ticks] is {_OFFSET_OF_ACTION}"),
         _tensor("offset", 2, "the same [ticks]; the market rounds them away from the mid to whole ticks"),
     ]
-    if run.remembers:
-        held = memory_names()
-        inputs.append(_tensor("memory", len(held), f"zeros at the start of a session; columns: {', '.join(held)}"))
-        outputs.append(_tensor("next_memory", len(held), "to be handed in with the next observation"))
+    if run.has_history:
+        held = state_names()
+        inputs.append(_tensor("history", len(held), f"zeros at the start of an episode; columns: {', '.join(held)}"))
+        outputs.append(_tensor("next_history", len(held), "to be handed in with the next observation"))
     proto = helper.make_model(
         helper.make_graph(nodes, "policy", inputs, outputs, initializers),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -171,6 +172,7 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     facts = {
         "observation": list(OBSERVATION_NAMES),
         "action": ["bid_offset", "ask_offset"],
+        "offset": _OFFSET_OF_ACTION,
         "max_offset": run.config.max_offset,
         "max_inventory": run.config.max_inventory,
         "market": run.config.to_dict(),
@@ -181,8 +183,8 @@ def to_onnx(model: OnPolicyAlgorithm, run: Run) -> onnx.ModelProto:
     return proto
 
 
-def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
-    """What `agents.memory.remember` does, and the name of what it shows the network."""
+def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
+    """What `agents.history_features.add_history` does, and the name of what it shows the network."""
     learned = shipped_filter()
     constants: dict[str, npt.NDArray[Any]] = {
         "levels": np.array(LEVELS, np.int64),
@@ -204,7 +206,7 @@ def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         helper.make_node("Abs", ["shown_moves"], ["move_sizes"]),
         helper.make_node("Mul", ["shown_flows", "shown_moves"], ["products"]),
         helper.make_node("Concat", ["shown_levels", "flow_sizes", "move_sizes", "products"], ["shown"], axis=1),
-        helper.make_node("Split", ["memory", "parts"], ["count", "means", "last_observation", "sums"], axis=1),
+        helper.make_node("Split", ["history", "parts"], ["count", "means", "last_observation", "sums"], axis=1),
         helper.make_node("Add", ["count", "one"], ["seen"]),
         helper.make_node("Add", ["seen", "prior"], ["weight"]),
         helper.make_node("Sub", ["shown", "means"], ["surprise"]),
@@ -223,66 +225,34 @@ def _memory_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         helper.make_node("Tanh", ["hidden_layer_1"], ["hidden_1"]),
         helper.make_node("Gemm", ["hidden_1", "weights_2", "biases_2"], ["unbounded_beliefs"]),
         helper.make_node("Clip", ["unbounded_beliefs", "least_belief", "most_belief"], ["beliefs"]),
-        helper.make_node("Concat", ["seen", "next_means", "observation", "next_sums"], ["next_memory"], axis=1),
-        helper.make_node("Concat", ["observation", "next_means", "beliefs"], ["remembered"], axis=1),
+        helper.make_node("Concat", ["seen", "next_means", "observation", "next_sums"], ["next_history"], axis=1),
+        helper.make_node("Concat", ["observation", "next_means", "beliefs"], ["with_history"], axis=1),
     ]
-    return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "remembered"
-
-
-def _patience_nodes(run: Run) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
-    """What `agents.base.leave_resting` does."""
-    constants: dict[str, npt.NDArray[Any]] = {
-        "offset_columns": np.array([Obs.BID_OFFSET, Obs.ASK_OFFSET], np.int64),
-        "size_columns": np.array([Obs.BID_SIZE, Obs.ASK_SIZE], np.int64),
-        "zero": np.array(0.0, np.float32),
-        "unit": np.array(1.0, np.float32),
-        "max_offset": np.array(run.config.max_offset, np.float32),
-        "half_tick": np.array(0.5, np.float32),
-        "reach": np.array(0.5 + run.patience, np.float32),
-    }
-    nodes = [
-        helper.make_node("Gather", ["observation", "offset_columns"], ["resting_shares"], axis=1),
-        helper.make_node("Mul", ["resting_shares", "max_offset"], ["resting"]),
-        helper.make_node("Gather", ["observation", "size_columns"], ["resting_sizes"], axis=1),
-        helper.make_node("Greater", ["resting_sizes", "zero"], ["there"]),
-        helper.make_node("GreaterOrEqual", ["resting", "zero"], ["behind_the_mid"]),
-        helper.make_node("LessOrEqual", ["resting", "max_offset"], ["in_range"]),
-        helper.make_node("Add", ["wanted", "half_tick"], ["rounded"]),
-        helper.make_node("Sub", ["resting", "rounded"], ["way"]),
-        helper.make_node("Abs", ["way"], ["way_size"]),
-        helper.make_node("Less", ["way_size", "reach"], ["near"]),
-        helper.make_node("And", ["there", "behind_the_mid"], ["there_and_behind"]),
-        helper.make_node("And", ["in_range", "near"], ["sayable_and_near"]),
-        helper.make_node("And", ["there_and_behind", "sayable_and_near"], ["stays"]),
-        helper.make_node("Where", ["stays", "resting", "wanted"], ["offset"]),
-        helper.make_node("Div", ["offset", "scale"], ["shares"]),
-        helper.make_node("Sub", ["shares", "unit"], ["action"]),
-    ]
-    return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    return nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()], "with_history"
 
 
 def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
     """Ask the graph and torch on random observations and on those of the policy's own sessions, and take the time.
 
     Raises:
-        AgentError: if an action, or what is remembered, differs by more than `TOLERANCE`.
+        AgentError: if an action, or the history, differs by more than `TOLERANCE`.
     """
     session, generator = serve(proto), np.random.default_rng(0)
     asked = {}
     for name, recorded in _recorded(agent, run).items():
         random = generator.normal(size=(_RANDOM_OBSERVATIONS, recorded.shape[1])).astype(np.float32)
-        if name == "memory":
+        if name == "history":
             random[:, 0] = generator.integers(0, run.config.session_steps, _RANDOM_OBSERVATIONS)
         some = recorded[np.linspace(0, len(recorded) - 1, _RANDOM_OBSERVATIONS).astype(int)]
         asked[name] = np.concatenate([random, some])
-    observations, memory = asked["observation"], asked.get("memory")
-    actions, *memories = session.run(["action"] if memory is None else ["action", "next_memory"], asked)
-    wanted, state = agent.predict(observations, memory)
+    observations, history = asked["observation"], asked.get("history")
+    actions, *histories = session.run(["action"] if history is None else ["action", "next_history"], asked)
+    wanted, state = agent.predict(observations, history)
     difference = float(np.abs(actions - wanted).max())
     found = {"actions": difference}
-    for got in memories:
+    for got in histories:
         # Sums of evidence cross zero, and are as uncertain there as where they are largest.
-        found["memories"] = float((np.abs(got - state) / np.abs(state).max(axis=0)).max())
+        found["histories"] = float((np.abs(got - state) / np.abs(state).max(axis=0)).max())
     for what, apart in found.items():
         if not apart <= TOLERANCE:
             raise AgentError(
@@ -294,7 +264,7 @@ def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
         len(observations),
         difference,
         _median_seconds(lambda: session.run(None, one)),
-        _median_seconds(lambda: agent.predict(one["observation"], one.get("memory"))),
+        _median_seconds(lambda: agent.predict(one["observation"], one.get("history"))),
     )
 
 
@@ -314,14 +284,14 @@ def _recorded(agent: Agent, run: Run) -> dict[str, npt.NDArray[np.float32]]:
     shape (markets x steps, columns) each."""
     environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
     seen, _ = environment.reset(seed=0)
-    memory = empty_memory(_RECORDED_MARKETS) if run.remembers else None
+    history = empty_state(_RECORDED_MARKETS) if run.has_history else None
     rows: dict[str, list[npt.NDArray[np.float32]]] = {"observation": []}
     starts = np.zeros(_RECORDED_MARKETS, np.bool_)
     for _ in range(_RECORDED_STEPS):
         rows["observation"].append(seen.copy())
-        if memory is not None:
-            rows.setdefault("memory", []).append(memory)
-        actions, memory = agent.predict(seen, memory, starts)
+        if history is not None:
+            rows.setdefault("history", []).append(history)
+        actions, history = agent.predict(seen, history, starts)
         seen, _, ended, *_ = environment.step(actions)
         starts = np.asarray(ended)
     return {name: np.concatenate(parts) for name, parts in rows.items()}

@@ -74,7 +74,7 @@ class GlostenMilgromAgent(ValueQuotingAgent):
         if state is not None:
             starts = np.broadcast_to(False if episode_start is None else episode_start, len(observations))
             belief = _choose(starts, belief, self.filter.update(state, observations))
-        bid, ask = self.patiently(observations, *self.quotes(belief))
+        bid, ask = self.quotes(belief)
         belief = self.filter.send(belief, bid, ask, self.inventory(observations))
         actions = to_actions(self.config, bid, ask)
         return (actions[0] if np.ndim(observation) == 1 else actions), belief

@@ -1,4 +1,4 @@
-"""Fit the filter that makers with a memory believe in (`agents.learned_filter`), and print how good it is.
+"""Fit the filter that history features are made with (`agents.learned_filter`), and print how good it is.
 
 python -m agents.learn_filter
 
@@ -26,11 +26,11 @@ from torch import nn
 from agents import make_agent
 from agents.base import AgentError
 from agents.glosten_milgrom import GlostenMilgromAgent
+from agents.history_features import empty_means, update_means
 from agents.learned_filter import BELIEF_NAMES, FILTER_FILE, LearnedFilter
-from agents.memory import empty_means, update_means
 from agents.training import replace_file
 from mm_gym import MarketConfig, configure
-from mm_gym.actions import to_ticks
+from mm_gym.actions import from_ticks, to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 WATCHED = {
@@ -97,7 +97,7 @@ def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
     agent = make_agent(f"{GlostenMilgromAgent.name}:tuned", config)
     assert isinstance(agent, GlostenMilgromAgent)
     generator = np.random.default_rng(seed)
-    jitter = np.where(np.arange(sessions) % 2, 2.0 * _JITTER / config.max_offset, 0.0)[:, None]
+    jitter = np.where(np.arange(sessions) % 2, _JITTER, 0.0)[:, None]
     markets = MarketMakingVecEnv(sessions, **config.to_dict())
     markets.seed(int(generator.integers(2**31)))
     observations, means, belief = np.asarray(markets.reset(), np.float32), empty_means(sessions), None
@@ -110,7 +110,8 @@ def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
         actions, belief = agent.predict(observations, belief)
         told = agent.expected_worth(belief)
         rows.append((observations, means[:, 1:], np.stack([worth, signal, *acting], axis=1, dtype=np.float32), told))
-        sent = np.clip(actions + generator.normal(size=actions.shape) * jitter, -1.0, 1.0).astype(np.float32)
+        offsets = to_ticks(actions, config.max_offset) + generator.normal(size=actions.shape) * jitter
+        sent = from_ticks(offsets, config.max_offset)
         bid, ask = to_ticks(sent, config.max_offset).T
         belief = agent.filter.send(belief, bid, ask, agent.inventory(observations))
         observations = np.asarray(markets.step(sent)[0], np.float32)

@@ -59,7 +59,7 @@ class LearnedFilter(NamedTuple):
         Args:
             observations: shape (n, columns).
             before: those of the decision before; zeros at the start of a session.
-            means: of the session, as `agents.memory` has them, shape (n, means).
+            means: of the session, as `agents.history_features` has them, shape (n, means).
             sums: as handed back before, shape (n, sums); zeros at the start.
         """
         # Too small a task for a second thread, which would wait for more in the way of torch's own.

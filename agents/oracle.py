@@ -21,7 +21,7 @@ class OracleAgent(ValueQuotingAgent):
 
     def predict_knowing(self, observations: Observations, signal: Ticks, gap: Ticks) -> npt.NDArray[np.float32]:
         """Actions of shape (n, 2), given signals s and V - mid [ticks] of shape (n,) beside the observations."""
-        return to_actions(self.config, *self.patiently(observations, *self.quotes_knowing(observations, signal, gap)))
+        return to_actions(self.config, *self.quotes_knowing(observations, signal, gap))
 
     def quotes_knowing(self, observations: Observations, signal: Ticks, gap: Ticks) -> tuple[Ticks, Ticks]:
         """Bid and ask offset from the public mid [ticks] for the same, shape (n,) each; negative beyond the mid."""

@@ -6,7 +6,6 @@ names of the other engine's, and RLlib's own checkpoint, to go on from.
 
 import copy
 import dataclasses
-import json
 import logging
 import os
 import shutil
@@ -31,7 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.base import AgentError
 from agents.mlp import POLICY_FILE, policy_bytes
-from agents.ppo import RUN_FILE, Run
+from agents.ppo import Run, layers_of
 from agents.rllib_markets import ENVIRONMENT, FIGURES
 from agents.settings import ALGORITHM_PART
 from agents.training import (
@@ -42,6 +41,7 @@ from agents.training import (
     stop_signals,
     stream_seed,
     training_markets,
+    write_run,
 )
 from mm_gym.evaluation.artefacts import package_versions
 
@@ -59,7 +59,6 @@ def train(
     checkpoint_every: int = 100_000,
     env_runners: int = 1,
     address: str | None = None,
-    head_start_threads: int | None = None,
 ) -> Run:
     """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
 
@@ -68,7 +67,6 @@ def train(
         env_runners: processes that step the markets, which are dealt out evenly; 0 steps them in this one.
         address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`; by default one of its own, on this
             machine, that ends with the training.
-        head_start_threads: as of `agents.training.train`.
 
     Returns:
         The run with the steps done: less than its budget if an interrupt or a termination signal came, which is
@@ -95,7 +93,7 @@ def train(
         SummaryWriter(str(folder / "tensorboard")) as log,
     ):
         if checkpoint is None:
-            weights = first_weights(run, head_start_threads)
+            weights = first_weights(run)
             algorithm.set_state({"learner_group": {"learner": {"rl_module": {DEFAULT_MODULE_ID: weights}}}})
             run = _save(folder, run, algorithm)
         else:
@@ -136,14 +134,14 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
         .learners(num_learners=0)  # in this process
         .rl_module(
             model_config=DefaultModelConfig(
-                fcnet_hiddens=_hidden(run), fcnet_activation="tanh", vf_share_layers=False, free_log_std=True
+                fcnet_hiddens=_hidden(run), fcnet_activation=layers_of(run)[1], vf_share_layers=False, free_log_std=True
             )
         )
         .training(
-            lr=_learning_rate(settings["learning_rate"], run.timesteps),
-            gamma=settings["gamma"],
-            lambda_=settings["gae_lambda"],
-            num_epochs=settings["n_epochs"],
+            lr=_learning_rate(settings.get("learning_rate", 0.0003), run.timesteps),
+            gamma=settings.get("gamma", 0.99),
+            lambda_=settings.get("gae_lambda", 0.95),
+            num_epochs=settings.get("n_epochs", 10),
             train_batch_size_per_learner=run.n_envs * shape["n_steps"],
             minibatch_size=shape["batch_size"],
             clip_param=0.2,
@@ -162,8 +160,7 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
 
 def _hidden(run: Run) -> list[int]:
     """Widths of the hidden layers: those of the policy, since RLlib's value network is as wide."""
-    widths = run.settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"]
-    return list(widths["pi"] if isinstance(widths, dict) else widths)
+    return layers_of(run)[0][1:-1]
 
 
 def _learning_rate(value: Any, timesteps: int) -> Any:
@@ -180,11 +177,11 @@ def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> Non
         metrics_logger.log_value(("market", name), float(told[name]), window=env.num_envs)
 
 
-def first_weights(run: Run, threads: int | None = None) -> dict[str, npt.NDArray[np.float32]]:
-    """What the other engine starts from, with so many threads of torch, under RLlib's names."""
+def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
+    """What the other engine starts from, under RLlib's names."""
     settings = copy.deepcopy(run.settings)
-    settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"] = _hidden(run)
-    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings), threads).policy
+    settings[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
+    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
     theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):
@@ -263,7 +260,7 @@ def _save(folder: Path, run: Run, algorithm: PPO) -> Run:
         os.replace(partial, checkpoint)
     weights = algorithm.get_weights()[DEFAULT_MODULE_ID]
     replace_file(folder / POLICY_FILE, export_policy(weights, len(_hidden(run))))
-    replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
+    write_run(folder, run)
     for old in folder.glob("rllib-*"):
         if old != checkpoint:
             shutil.rmtree(old, ignore_errors=True)

@@ -17,8 +17,8 @@ from agents.ppo import Run
 from agents.training import training_markets
 from mm_gym.sb3 import SESSION_FIGURES
 
-FIGURES = {"objective": "r"} | {name: name for name in SESSION_FIGURES}
-"""What is told of an ended session, and its name in stable-baselines3's `info["episode"]`."""
+FIGURES = SESSION_FIGURES
+"""What is told of an ended session: the names in stable-baselines3's `info["episode"]`."""
 
 ENVIRONMENT = f"{__name__}:MarketMakingTraining-v0"
 """To be given to RLlib, whose processes import this file by it."""
@@ -71,9 +71,9 @@ class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]])
         chosen = np.flatnonzero(self._ended)
         if len(chosen):
             observations[chosen] = [infos[market]["terminal_observation"] for market in chosen]
-            for name, key in FIGURES.items():
+            for name in FIGURES:
                 told[name] = np.zeros(self.num_envs)
-                told[name][chosen] = [infos[market]["episode"][key] for market in chosen]
+                told[name][chosen] = [infos[market]["episode"][name] for market in chosen]
                 told["_" + name] = self._ended.copy()
         return observations, rewards, self._ended.copy(), np.zeros(self.num_envs, np.bool_), told
 

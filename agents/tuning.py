@@ -24,9 +24,6 @@ from mm_gym.evaluation.statistics import difference, mean
 _SEARCH, _FINAL = range(2)  # stages: each has sessions of its own
 _FAMILY = 1936024946  # any fixed number: seeds of tuning share no session with those of evaluation and training
 
-PATIENCE = Range(0.0, 1.25)
-"""[ticks] Where the best patience of any rule is looked for (`agents.base.leave_resting`)."""
-
 
 @dataclass(frozen=True)
 class Effort:
@@ -65,14 +62,14 @@ def tunable_rules() -> list[str]:
 
 
 def search_space(rule: str) -> Mapping[str, Range]:
-    """The parameters of a rule that may be chosen: its own, and patience.
+    """The parameters of a rule that may be chosen.
 
     Raises:
         AgentError: if there is no such rule, or nothing of it to tune.
     """
     if rule not in tunable_rules():
         raise AgentError(f"agent {rule!r} is no rule with a search space; {nearest(rule, tunable_rules())}")
-    return {**RULES[rule].search_space, "patience": PATIENCE}
+    return RULES[rule].search_space
 
 
 def tune(

@@ -10,8 +10,9 @@ import torch
 
 import agents.training
 import train
-from agents.ppo import MODEL_FILE, Run, load_model
+from agents.ppo import POLICY_FILE, Run, load_policy, new_policy, policy_content, read_run
 from agents.settings import ALGORITHM_PART, read_settings
+from agents.training import write_run
 from mm_gym import MarketConfig, configure
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -26,16 +27,13 @@ SETTINGS[ALGORITHM_PART] |= {
     "learning_rate": "lin_0.002",
     "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -1.9},
 }
-del SETTINGS["imitation"]  # tests/agents/test_imitation.py
 N_EPOCHS = SETTINGS[ALGORITHM_PART]["n_epochs"]
 
 
 def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
-    """The settings with changes in `learning`, `markets` or `start`."""
-    return {
-        part: {**values, **parts.get("learning" if part == ALGORITHM_PART else part, {})}
-        for part, values in SETTINGS.items()
-    }
+    """The settings with changes in `learning`, and other parts as they are given."""
+    learning = {**SETTINGS[ALGORITHM_PART], **parts.pop("learning", {})}
+    return {**SETTINGS, **parts, ALGORITHM_PART: learning}
 
 
 def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]) -> Run:
@@ -48,8 +46,21 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents.training, "HELD_OUT_SESSIONS", 4)
 
 
-def weights(folder: Path, file: str = MODEL_FILE) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in load_model(folder, file=file).policy.state_dict().items()}
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in load_policy(folder, read_run(folder)).state_dict().items()}
+
+
+def an_untrained_folder(folder: Path, run: Run, scale: float = 0.2) -> Path:
+    """A run folder that no training has written; weights are random, with a standard deviation of `scale`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    policy = new_policy(run)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.normal_(std=scale)
+    (folder / POLICY_FILE).write_bytes(policy_content(policy))
+    write_run(folder, run)
+    return folder
 
 
 def send_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> list[int]:

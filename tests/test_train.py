@@ -23,7 +23,7 @@ from agents.settings import ALGORITHM_PART, SettingsError, read_settings
 from agents.training import TrainingError
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions
-from tests.small_runs import CONFIG, N_MARKETS, ROOT, SETTINGS, UPDATE, a_run, send_at
+from tests.small_runs import CONFIG, N_MARKETS, ROOT, SETTINGS, UPDATE, a_run, an_untrained_folder, send_at
 from tests.small_runs import small as small  # a fixture
 
 pytestmark = [pytest.mark.filterwarnings("ignore:rich is experimental"), pytest.mark.usefixtures("small")]
@@ -70,13 +70,13 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert load(elsewhere, config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
-def test_an_interrupt_during_a_head_start_keeps_nothing_and_says_how_to_start_again(
+def test_an_interrupt_during_pretraining_keeps_nothing_and_says_how_to_start_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train, "compare", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["train.py", "--out", "a run"])
     settings = tmp_path / "short.yml"
-    settings.write_text(yaml.safe_dump({**SETTINGS, "imitation": {"decisions": 8 * N_MARKETS}}))
+    settings.write_text(yaml.safe_dump({**SETTINGS, "behaviour_cloning": {"decisions": 8 * N_MARKETS}}))
     arguments = train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=tmp_path / "run")
     # A shell that starts the tests in the background has them ignore interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,16 +94,15 @@ def test_an_interrupt_during_a_head_start_keeps_nothing_and_says_how_to_start_ag
     assert read_run(tmp_path / "run").steps_done == UPDATE
 
 
-@pytest.mark.parametrize("where", ["settle_patience", "compare"])
 def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_judge_it(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     settings = tmp_path / "short.yml"
     settings.write_text(yaml.safe_dump(SETTINGS))
-    monkeypatch.setattr(agents.training if where == "settle_patience" else train, where, interrupted)
+    monkeypatch.setattr(train, "compare", interrupted)
     out = tmp_path / "run"
     with pytest.raises(SystemExit) as stopped:
         train.main(train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=out))
@@ -159,7 +158,8 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         assert dataclasses.replace(run, command="") == Run(
             config, 0, learning["n_envs"], learning["n_timesteps"], settings=settings
         )
-        assert run.timesteps >= 10_000_000
+        assert run.has_history
+        assert not run.settings.get("behaviour_cloning")
 
 
 def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
@@ -167,8 +167,8 @@ def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
 ) -> None:
     had: dict[str, tuple[int, ...]] = {}
 
-    def instead(folder: Path, run: Run, *_: object, head_start_threads: int, market_threads: int, **__: object) -> Run:
-        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), head_start_threads, market_threads
+    def instead(folder: Path, run: Run, *_: object, market_threads: int, **__: object) -> Run:
+        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), market_threads
         return dataclasses.replace(run, steps_done=run.timesteps)
 
     def compare(*_: object) -> None:
@@ -178,10 +178,10 @@ def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
     monkeypatch.setattr(train, "compare", compare)
     before = torch.get_num_threads()
     try:
-        # Of torch and the processes; then of torch in a head start, and of the markets.
-        for threads, jobs, in_head_start, of_markets in ((1, 1, 1, 1), (2, 1, 2, 1), (1, 3, 3, 3), (2, 2, 2, 1)):
+        # Of torch and the processes; then of the markets.
+        for threads, jobs, of_markets in ((1, 1, 1), (2, 1, 1), (1, 3, 3), (2, 2, 1)):
             train.main(train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs))
-            assert had == {"training": (threads, jobs, in_head_start, of_markets), "comparison": (threads, jobs)}
+            assert had == {"training": (threads, jobs, of_markets), "comparison": (threads, jobs)}
     finally:
         torch.set_num_threads(before)
 
@@ -203,7 +203,7 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
         "no field": (asked(set=("latency",)), SettingsError, "write for example latency=0.5"),
         "settings": (asked(settings="ppp"), SettingsError, "did you mean 'ppo'"),
-        "settings of another form": (asked(settings=str(full / "thesis.tex")), SettingsError, "does not say"),
+        "settings of another form": (asked(settings=str(full / "thesis.tex")), SettingsError, "expected a mapping"),
         "algorithm": (asked(algorithm="pop"), ValueError, "did you mean 'ppo'"),
         "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
@@ -221,8 +221,13 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "resume another market": (asked(resume=old, set=("latency=1",)), TrainingError, "latency=1 came"),
         "resume with other settings": (asked(resume=old, settings="ppo"), TrainingError, "settings=ppo came"),
         "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
+        "resume a shipped maker": (
+            asked(resume=agents.TRAINED / "mixed", timesteps=2000, out=agents.TRAINED / "mixed"),
+            TrainingError,
+            "write --out with one",
+        ),
         "resume what is done": (asked(resume=old), TrainingError, "1000 decisions of a budget of 1000"),
-        "resume without weights": (asked(resume=old, timesteps=2000), AgentError, "holds no model.zip"),
+        "resume without weights": (asked(resume=old, timesteps=2000), AgentError, "expected a checkpoint.zip in it"),
     }
 
 
@@ -244,6 +249,23 @@ def test_on_the_command_line_a_refusal_is_one_line_and_no_traceback(tmp_path: Pa
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("train.py: regime 'nose' is unknown")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_going_on_with_a_shipped_maker_needs_a_folder_to_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And has none to go on from: shipped makers come without a checkpoint."""
+    monkeypatch.setattr(agents.training, "TRAINED", tmp_path / "trained")
+    shipped = an_untrained_folder(tmp_path / "trained" / "tiny", a_run(1))
+    before = {path: path.read_bytes() for path in shipped.iterdir()}
+    with pytest.raises(TrainingError, match="holds shipped makers.*; write --out with one"):
+        train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE))
+    with pytest.raises(TrainingError, match="holds shipped makers.*; write --out with one"):
+        train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "trained" / "other"))
+    with pytest.raises(AgentError, match=r"expected a checkpoint\.zip in it, got none \(makers that are shipped"):
+        train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "mine"))
+    assert {path: path.read_bytes() for path in shipped.iterdir()} == before
+    assert list((tmp_path / "trained").iterdir()) == [shipped]

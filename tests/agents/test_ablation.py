@@ -1,12 +1,17 @@
 """Shuffling a column costs what the agent made of it, and nothing where it made nothing of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import agents.ablation
-from agents.ablation import GROUPS, MEMORY, Forgetful, Shuffled, ablate, has_memory
+from agents.ablation import GROUPS, HISTORY, OthersHistory, Shuffled, ablate, has_history
+from agents.ppo import Run
+from agents.settings import read_settings
 from mm_gym import configure
 from mm_gym.core.layout import Obs
+from tests.small_runs import an_untrained_folder
 
 CONFIG = configure("noise", session_steps=200)
 
@@ -34,27 +39,29 @@ def test_every_row_gets_another_rows_column_and_keeps_the_rest() -> None:
 
 
 class Counting:
-    """An agent whose memory is how often it was asked, a row a market; it quotes by it, and by what it sees."""
+    """An agent whose state is how often it was asked, a row a market; it quotes by it, and by what it sees."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):  # type: ignore[no-untyped-def]
-        memory = np.zeros((len(observation), 1)) if state is None else state
-        return np.repeat(memory, 2, axis=1), memory + observation[:, :1]
+        total = np.zeros((len(observation), 1)) if state is None else state
+        return np.repeat(total, 2, axis=1), total + observation[:, :1]
 
 
-def test_who_is_forgetful_quotes_by_another_markets_memory_and_each_market_keeps_its_own(
+def test_with_anothers_history_it_quotes_by_that_and_each_market_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(agents.ablation, "make_agent", lambda name, config: Counting())
-    agent, state = Forgetful(CONFIG, "counting"), None
-    seen = np.arange(1.0, 5.0)[:, None]  # what market i adds to its memory each time
+    agent, state = OthersHistory(CONFIG, "counting"), None
+    seen = np.arange(1.0, 5.0)[:, None]  # what market i adds to its state each time
     for step in range(3):
         actions, state = agent.predict(seen, state)
         np.testing.assert_array_equal(actions[:, 0], step * np.roll(seen[:, 0], 1))
     np.testing.assert_array_equal(state, 3.0 * seen)
 
 
-def test_a_memory_is_shuffled_only_where_there_is_one() -> None:
-    assert not has_memory("inventory_skew", CONFIG)
-    assert has_memory("trained/mixed", CONFIG)
-    costs = ablate("trained/mixed", configure("mixed", session_steps=20), episodes=4, seed=0)
-    assert set(costs) == {*GROUPS, MEMORY}
+def test_history_is_shuffled_only_where_there_is_one(tmp_path: Path) -> None:
+    assert not has_history("inventory_skew", CONFIG)
+    config = configure("mixed", session_steps=20)
+    folder = str(an_untrained_folder(tmp_path / "run", Run(config, 0, 8, 1, settings=read_settings("ppo-mixed"))))
+    assert has_history(folder, config)
+    costs = ablate(folder, config, episodes=4, seed=0)
+    assert set(costs) == {*GROUPS, HISTORY}

@@ -11,6 +11,7 @@ from agents.dealer_skill import Skill, dealer_problem, measure_skill
 from agents.settings import ALGORITHM_PART, read_settings
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import Obs
+from mm_gym.observations import inventory
 from mm_gym.theory.dealer_bellman import best_constant_policy, policy_value, solve
 
 MARKET = configure(**read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
@@ -46,7 +47,7 @@ class Optimal:
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):
         step = np.rint((1.0 - observation[:, Obs.TIME_LEFT]) * self.config.session_steps).astype(int)
-        column = np.rint((1.0 + observation[:, Obs.INVENTORY]) * self.config.max_inventory).astype(int)
+        column = inventory(observation).astype(int) + self.config.max_inventory
         return to_actions(self.config, self.best.bid_depths[step, column], self.best.ask_depths[step, column]), state
 
 

@@ -15,15 +15,18 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
-from agents.memory import REMEMBERED_NAMES, empty_memory
-from agents.ppo import MODEL_FILE, RUN_FILE, PPOAgent, Run, load, quoting_agent
-from agents.remembering_vec_env import RememberingVecEnv
+from agents.history_features import HISTORY_NAMES, empty_state
+from agents.history_vec_env import HistoryVecEnv
+from agents.ppo import POLICY_FILE, RUN_FILE, PPOAgent, Run, load, policy_content, quoting_agent
+from agents.settings import ALGORITHM_PART, read_settings
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
-from mm_gym.core.layout import Obs
+from mm_gym.actions import to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
-RUN = Run(CONFIG, seed=7, n_envs=2, timesteps=100, steps_done=64, versions={"mm-gym": "0.1.0"})
+SETTINGS = read_settings("ppo")
+SETTINGS[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [16, 8], "activation_fn": "tanh"}
+RUN = Run(CONFIG, seed=7, n_envs=2, timesteps=100, steps_done=64, settings=SETTINGS, versions={"mm-gym": "0.1.0"})
 
 
 def a_model(**policy: Any) -> PPO:
@@ -40,7 +43,7 @@ def a_model(**policy: Any) -> PPO:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run folder."""
-    a_model(net_arch=[16, 8]).save(tmp_path / MODEL_FILE)
+    (tmp_path / POLICY_FILE).write_bytes(policy_content(a_model(net_arch=[16, 8]).policy))
     (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(RUN)))
     return tmp_path
 
@@ -58,6 +61,7 @@ def ask(proto: onnx.ModelProto, observations: np.ndarray) -> tuple[np.ndarray, n
         {"net_arch": []},
         {"net_arch": {"pi": [32, 16, 8], "vf": [4]}},
         {"net_arch": [24], "activation_fn": torch.nn.ReLU},
+        {"net_arch": [24, 8], "activation_fn": torch.nn.SiLU},
     ],
 )
 def test_its_actions_are_torchs(policy: dict[str, Any]) -> None:
@@ -65,11 +69,11 @@ def test_its_actions_are_torchs(policy: dict[str, Any]) -> None:
     observations = np.random.default_rng(1).normal(size=(500, len(OBSERVATION_NAMES))).astype(np.float32)
     wanted, _ = model.predict(observations, deterministic=True)
     assert (np.abs(wanted) < 1.0).mean() > 0.3  # not all at the clip
-    actions, offsets = ask(to_onnx(model, RUN), observations)
+    actions, offsets = ask(to_onnx(model.policy, RUN), observations)
     assert actions.dtype == offsets.dtype == np.float32
     np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=TOLERANCE)
-    np.testing.assert_allclose(offsets, (wanted.astype(float) + 1.0) / 2.0 * CONFIG.max_offset, rtol=0.0, atol=1e-5)
-    one, _ = ask(to_onnx(model, RUN), observations[3:4])
+    np.testing.assert_allclose(offsets, to_ticks(wanted, CONFIG.max_offset), rtol=0.0, atol=1e-5)
+    one, _ = ask(to_onnx(model.policy, RUN), observations[3:4])
     np.testing.assert_allclose(one, wanted[3:4], rtol=0.0, atol=TOLERANCE)
 
 
@@ -80,8 +84,8 @@ def test_its_offsets_are_the_networks_mean_in_ticks() -> None:
     weights = {name: value.numpy().astype(float) for name, value in model.policy.state_dict().items()}
     hidden = np.tanh(seen @ weights["mlp_extractor.policy_net.0.weight"].T + weights["mlp_extractor.policy_net.0.bias"])
     mean = hidden @ weights["action_net.weight"].T + weights["action_net.bias"]
-    _, offsets = ask(to_onnx(model, RUN), seen)
-    np.testing.assert_allclose(offsets, 5.0 * (1.0 + np.clip(mean, -1.0, 1.0)), atol=1e-5)
+    _, offsets = ask(to_onnx(model.policy, RUN), seen)
+    np.testing.assert_allclose(offsets, 10.0 * ((1.0 + np.clip(mean, -1.0, 1.0)) / 2.0) ** 3, atol=1e-5)
 
 
 def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +98,9 @@ def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: 
     facts = {name: json.loads(fact) for name, fact in session.get_modelmeta().custom_metadata_map.items()}
     assert facts["observation"] == list(OBSERVATION_NAMES)
     assert facts["action"] == ["bid_offset", "ask_offset"]
+    assert facts["offset"] == "max_offset * ((1 + action) / 2) ** 3"
     assert (facts["max_offset"], facts["max_inventory"]) == (10.0, 50)
+    assert facts["market"]["requote_threshold"] == CONFIG.requote_threshold
     assert facts["market"] == json.loads(json.dumps(CONFIG.to_dict()))
     assert facts["training"] == {"seed": 7, "steps_done": 64, "versions": {"mm-gym": "0.1.0"}}
     assert [(value.name, value.shape[1]) for value in (*session.get_inputs(), *session.get_outputs())] == [
@@ -109,7 +115,7 @@ def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: 
 
 def test_a_graph_that_differs_from_torch_is_found_out() -> None:
     model = a_model(net_arch=[8])
-    proto = to_onnx(model, RUN)
+    proto = to_onnx(model.policy, RUN)
     (bias,) = (array for array in proto.graph.initializer if array.name == "bias_2")
     changed = onnx.numpy_helper.to_array(bias) + np.float32([0.0, 3e-6])
     bias.CopyFrom(onnx.numpy_helper.from_array(changed, "bias_2"))
@@ -117,63 +123,60 @@ def test_a_graph_that_differs_from_torch_is_found_out() -> None:
         compare(proto, PPOAgent(model), RUN)
 
 
-def test_a_graph_that_remembers_otherwise_is_found_out() -> None:
-    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES)
-    markets = RememberingVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
+def test_a_graph_with_another_history_is_found_out() -> None:
+    run = dataclasses.replace(RUN, observation=HISTORY_NAMES)
+    markets = HistoryVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
     model = PPO("MlpPolicy", markets, policy_kwargs={"net_arch": [8]}, device="cpu")
     with torch.no_grad():  # so that no action tells
         model.policy.get_parameter("action_net.weight").zero_()
-    proto = to_onnx(model, run)
+    proto = to_onnx(model.policy, run)
     (biases,) = (array for array in proto.graph.initializer if array.name == "sum_biases")
     changed = onnx.numpy_helper.to_array(biases) + np.float32(3e-5)
     biases.CopyFrom(onnx.numpy_helper.from_array(changed, "sum_biases"))
-    with pytest.raises(AgentError, match=r"memories differ from torch's by \d\.\de-0[56], more than 1e-06"):
+    with pytest.raises(AgentError, match=r"histories differ from torch's by \d\.\de-0[56], more than 1e-06"):
         compare(proto, quoting_agent(model, run), run)
 
 
-@pytest.mark.parametrize("patience", [0.0, 0.4])
-def test_with_a_memory_it_quotes_through_a_session_as_the_agent_does(tmp_path: Path, patience: float) -> None:
-    run = dataclasses.replace(RUN, observation=REMEMBERED_NAMES, patience=patience)
+def test_with_history_it_quotes_through_a_session_as_the_agent_does(tmp_path: Path) -> None:
+    run = dataclasses.replace(RUN, observation=HISTORY_NAMES)
     torch.manual_seed(1)
-    markets = RememberingVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
+    markets = HistoryVecEnv(MarketMakingVecEnv(2, **CONFIG.to_dict()))
     model = PPO("MlpPolicy", markets, policy_kwargs={"net_arch": [16, 8]}, device="cpu")
     with torch.no_grad():
         for parameter in model.policy.parameters():
             parameter.normal_(std=0.2)
-    model.save(tmp_path / MODEL_FILE)
+    (tmp_path / POLICY_FILE).write_bytes(policy_content(model.policy))
     (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
     session = onnxruntime.InferenceSession(main(Arguments(tmp_path)), providers=["CPUExecutionProvider"])
-    assert [value.name for value in session.get_inputs()] == ["observation", "memory"]
+    assert [value.name for value in session.get_inputs()] == ["observation", "history"]
     agent, environment = load(tmp_path, CONFIG), MarketMakingVectorEnv(4, **CONFIG.to_dict())
     seen, _ = environment.reset(seed=3)
-    state, memory, stayed = None, empty_memory(4), 0
+    state, history = None, empty_state(4)
     for step in range(CONFIG.session_steps):
-        actions, memory = session.run(["action", "next_memory"], {"observation": seen, "memory": memory})
+        actions, history = session.run(["action", "next_history"], {"observation": seen, "history": history})
         wanted, state = agent.predict(seen, state, np.zeros(4, np.bool_))
         np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=1e-5)
-        assert (memory[:, 0] == step + 1).all()
-        stayed += int((np.abs(5.0 * (1.0 + wanted) - 10.0 * seen[:, [Obs.BID_OFFSET, Obs.ASK_OFFSET]]) < 1e-4).sum())
+        assert (history[:, 0] == step + 1).all()
         seen, *_ = environment.step(wanted)
-    assert (stayed > 50) == (patience > 0.0)  # of 320 quotes or more
 
 
 def test_a_recurrent_policy_is_refused() -> None:
     model = RecurrentPPO("MlpLstmPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), n_steps=8, device="cpu")
     with pytest.raises(AgentError, match="the policy is a RecurrentActorCriticPolicy, only PPO's plain MlpPolicy"):
-        to_onnx(model, RUN)  # type: ignore[arg-type]
+        to_onnx(model.policy, RUN)  # type: ignore[arg-type]
 
 
 def test_an_activation_that_is_not_known_is_refused() -> None:
     with pytest.raises(AgentError, match="the policy has a Softsign in it, which is not exported; train with one of"):
-        to_onnx(a_model(activation_fn=torch.nn.Softsign), RUN)
+        to_onnx(a_model(activation_fn=torch.nn.Softsign).policy, RUN)
 
 
 @pytest.mark.parametrize(
     "spoil, said",
     [
         (lambda folder: (folder / RUN_FILE).unlink(), "is no run folder"),
-        (lambda folder: (folder / MODEL_FILE).unlink(), f"holds no {MODEL_FILE}"),
-        (lambda folder: (folder / MODEL_FILE).write_bytes(b"PK"), f"{MODEL_FILE} is damaged"),
+        (lambda folder: (folder / POLICY_FILE).unlink(), f"holds no {POLICY_FILE}"),
+        (lambda folder: (folder / POLICY_FILE).write_bytes(b"PK"), "policy.pth is damaged"),
         (lambda folder: (folder / RUN_FILE).write_text("{"), f"{RUN_FILE} is damaged"),
     ],
 )

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import agents.training
 from agents.callbacks import HELD_OUT_SEED
-from agents.ppo import MODEL_FILE, RUN_FILE, algorithm_class, load, load_model, read_run
+from agents.ppo import CHECKPOINT_FILE, RUN_FILE, algorithm_class, load, load_checkpoint, read_run
 from agents.training import replace_file, stream_seed
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
@@ -37,14 +37,14 @@ def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
     assert len(steps) == 3 * (UPDATE // N_MARKETS) + 10
     assert signal.getsignal(number) is handler
     assert stopped.steps_done == read_run(tmp_path).steps_done == 3 * UPDATE
-    model = load_model(tmp_path)
+    model = load_checkpoint(tmp_path)
     assert model.num_timesteps == 3 * UPDATE
     assert model._n_updates == 3 * N_EPOCHS
     assert not list(tmp_path.glob("*.partial"))
 
     done = agents.training.train(tmp_path, stopped, resume_from=tmp_path)
     assert done.steps_done == 6 * UPDATE
-    assert load_model(tmp_path)._n_updates == 6 * N_EPOCHS
+    assert load_checkpoint(tmp_path)._n_updates == 6 * N_EPOCHS
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     # Sorted: TensorBoard reads the files by name, and two that one process began in the same second
@@ -60,14 +60,14 @@ def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen
     monkeypatch.setattr(MarketMakingVecEnv, "reset", lambda self: starts.append(reset(self)) or starts[-1])
     first = agents.training.train(tmp_path / "run", a_run(2))
     # With a learning rate of zero, whatever is resumed stays what it was.
-    saved = load_model(tmp_path / "run")
+    saved = load_checkpoint(tmp_path / "run")
     saved.lr_schedule = lambda progress: 0.0
-    replace_file(tmp_path / "run" / MODEL_FILE, b"")
-    saved.save(tmp_path / "run" / MODEL_FILE)
+    replace_file(tmp_path / "run" / CHECKPOINT_FILE, b"")
+    saved.save(tmp_path / "run" / CHECKPOINT_FILE)
     agents.training.train(tmp_path / "on", dataclasses.replace(first, timesteps=3 * UPDATE), tmp_path / "run")
     before, after = weights(tmp_path / "run"), weights(tmp_path / "on")
     assert all(np.array_equal(before[name], after[name]) for name in before)
-    assert load_model(tmp_path / "on").num_timesteps == 3 * UPDATE
+    assert load_checkpoint(tmp_path / "on").num_timesteps == 3 * UPDATE
     assert len(starts) == 2
     assert not np.array_equal(starts[0], starts[1])
 
@@ -103,7 +103,7 @@ def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
     with pytest.raises(Crash):
         agents.training.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
     # Saved at 0, 2 and 4 updates; the sixth failed.
-    assert read_run(tmp_path).steps_done == load_model(tmp_path).num_timesteps == 4 * UPDATE
+    assert read_run(tmp_path).steps_done == load_checkpoint(tmp_path).num_timesteps == 4 * UPDATE
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
@@ -160,7 +160,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Pa
             process.send_signal(signal.SIGKILL)
             process.wait()
         process.stderr.close()  # type: ignore[union-attr]
-        model = load_model(out)
+        model = load_checkpoint(out)
         # Weights come first: a kill between the two files leaves the run's figure one checkpoint behind.
         assert done < read_run(out).steps_done <= model.num_timesteps
         actions, _ = load(out, configure("mixed")).predict(np.zeros((3, 18), np.float32))

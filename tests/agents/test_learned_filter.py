@@ -7,9 +7,9 @@ import pytest
 
 from agents.base import AgentError
 from agents.glosten_milgrom import GlostenMilgromAgent
+from agents.history_features import HISTORY_NAMES, MEANS_NAMES, add_history
 from agents.learn_filter import Arguments, main
 from agents.learned_filter import BELIEF_NAMES, FILTER_FILE, read_filter, shipped_filter
-from agents.memory import MEANS_NAMES, REMEMBERED_NAMES, remember
 from mm_gym import configure
 from mm_gym.core.layout import Obs
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -59,13 +59,13 @@ def test_it_explains_nearly_as_much_as_the_filter_that_is_told_the_market(share:
     markets = MarketMakingVecEnv(SESSIONS, **config.to_dict())
     markets.seed(99)
     exact = GlostenMilgromAgent(config)
-    observations, memory, belief = markets.reset(), None, None
+    observations, history, belief = markets.reset(), None, None
     truth, told, learned, now = [], [], [], []
     for _ in range(config.session_steps):
         signal, gap = markets.truth()
         truth.append(gap + exact.edge_left(observations) * signal)
-        shown, memory = remember(observations, memory)
-        learned.append(shown[:, REMEMBERED_NAMES.index(BELIEF_NAMES[0])])
+        shown, history = add_history(observations, history)
+        learned.append(shown[:, HISTORY_NAMES.index(BELIEF_NAMES[0])])
         now.append(observations[:, Obs.FLOW_MEDIUM])
         actions, belief = exact.predict(observations, belief)
         told.append(exact.expected_worth(belief))

@@ -12,16 +12,17 @@ import torch
 from agents import AgentError, make_agent
 from agents.mlp import POLICY_FILE, MLPAgent, policy_bytes
 from agents.ppo import RUN_FILE, Run
+from agents.settings import ACTIVATIONS, ALGORITHM_PART, read_settings
 from mm_gym import OBSERVATION_NAMES, configure
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=20)
 N_COLUMNS = len(OBSERVATION_NAMES)
 
 
-def network() -> torch.nn.Sequential:
+def network(activation: type[torch.nn.Module] = torch.nn.Tanh) -> torch.nn.Sequential:
     torch.manual_seed(3)
     return torch.nn.Sequential(
-        torch.nn.Linear(N_COLUMNS, 7), torch.nn.Tanh(), torch.nn.Linear(7, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)
+        torch.nn.Linear(N_COLUMNS, 7), activation(), torch.nn.Linear(7, 5), activation(), torch.nn.Linear(5, 2)
     )
 
 
@@ -35,7 +36,9 @@ LOG_STD = np.array([-1.0, 0.5], np.float32)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    run = Run(CONFIG, seed=0, n_envs=4, timesteps=512, engine="rllib")
+    settings = read_settings("ppo")
+    settings[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [7, 5], "activation_fn": "tanh"}
+    run = Run(CONFIG, seed=0, n_envs=4, timesteps=512, engine="rllib", settings=settings)
     (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
     (tmp_path / POLICY_FILE).write_bytes(policy_bytes(layers(), LOG_STD))
     return tmp_path
@@ -63,6 +66,16 @@ def test_a_run_folder_of_rllib_quotes_what_torch_says_clipped(folder: Path) -> N
     np.testing.assert_allclose(loud, (10.0 * wanted).clip(-1.0, 1.0), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_is_torchs(name: str) -> None:
+    seen = observations(300, spread=8.0)
+    with torch.no_grad():
+        wanted = network(getattr(torch.nn, ACTIVATIONS[name]))(torch.as_tensor(seen)).numpy()
+    actions, _ = MLPAgent(layers(), LOG_STD, name).predict(seen)
+    np.testing.assert_allclose(actions, wanted.clip(-1.0, 1.0), atol=1e-5)
+    assert np.isfinite(MLPAgent(layers(), LOG_STD, name).predict(1e4 * seen)[0]).all()
+
+
 def test_draws_have_the_mean_and_the_spread_of_the_policy() -> None:
     n = 40_000
     flat = [(0.0 * weight, 0.0 * bias) for weight, bias in layers()]  # a mean of zero
@@ -78,6 +91,10 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "no file of NumPy's": lambda content: b"weights",
     "a layer that does not fit": lambda content: policy_bytes([layers()[0], layers()[2]], LOG_STD),
     "no layer": lambda content: policy_bytes([], LOG_STD),
+    "a layer too few": lambda content: policy_bytes([layers()[0]], LOG_STD),
+    "another spread": lambda content: policy_bytes(layers(), np.zeros(3, np.float32)),
+    "NaN": lambda content: policy_bytes([(weight * np.nan, bias) for weight, bias in layers()], LOG_STD),
+    "whole numbers": lambda content: policy_bytes([(weight.astype(int), bias) for weight, bias in layers()], LOG_STD),
 }
 
 
@@ -90,7 +107,8 @@ def test_a_broken_policy_file_is_refused_in_a_sentence(folder: Path, how: str) -
 
 
 def test_a_policy_file_that_holds_a_program_is_not_run(folder: Path) -> None:
-    np.savez(folder / POLICY_FILE, weight_0=np.array([print], dtype=object), bias_0=np.zeros(2), log_std=LOG_STD)
+    arrays = {f"{kind}_{number}": np.zeros(1) for kind in ("weight", "bias") for number in range(3)}
+    np.savez(folder / POLICY_FILE, **arrays | {"weight_0": np.array([print], dtype=object)}, log_std=LOG_STD)
     with pytest.raises(AgentError, match="allow_pickle"):
         make_agent(str(folder), CONFIG)
 

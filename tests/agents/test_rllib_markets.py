@@ -33,8 +33,8 @@ def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_se
         np.testing.assert_array_equal(seen[~terminated], their_seen[~terminated])
         for market in np.flatnonzero(terminated):
             np.testing.assert_array_equal(seen[market], infos[market]["terminal_observation"])
-            for name, key in FIGURES.items():
-                assert told[name][market] == infos[market]["episode"][key]
+            for name in FIGURES:
+                assert told[name][market] == infos[market]["episode"][name]
         assert bool(told) == terminated.any()
         for name in FIGURES if told else ():
             np.testing.assert_array_equal(told["_" + name], terminated)

@@ -108,9 +108,7 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
 def test_the_profile_over_time_left_is_avellanedas_and_stoikovs_spread() -> None:
     config = configure("noise", session_steps=200)
     gamma, kappa, volatility = 0.002, 0.9, 1.5
-    agent = make_agent(
-        "avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility, patience=0.0
-    )
+    agent = make_agent("avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility)
     _, _, time_left, _ = map_policy(agent, config).profiles
     assert time_left.axis == "time left [s]"
     assert 0.0 < time_left.value[0] < time_left.value[-1] <= 200.0
@@ -173,7 +171,7 @@ def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alon
     def lean(name: str) -> list[float]:
         """How much further back the bid stands after sales than after purchases, and the ask the other way."""
         # Without skew: inventory, too, goes with the flow.
-        agent = make_agent(name, config, skew=0.0, patience=0.0)
+        agent = make_agent(name, config, skew=0.0)
         flow = map_policy(agent, config).profiles[1]
         assert np.ptp(flow.asked, axis=1).max() == 0.0
         bid, ask = (row[np.isfinite(row)] for row in flow.quoted)

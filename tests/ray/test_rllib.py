@@ -26,8 +26,8 @@ import agents.rllib
 import agents.training
 import train
 from agents import AgentError, make_agent
-from agents.mlp import load_policy
-from agents.ppo import RUN_FILE, Run, quoting_agent, read_run
+from agents.mlp import load_layers
+from agents.ppo import RUN_FILE, Run, layers_of, quoting_agent, read_run
 from agents.settings import ALGORITHM_PART, read_settings
 from agents.training import TrainingError, first_model, new_model, training_markets
 from mm_gym import configure
@@ -38,10 +38,8 @@ UPDATE = 2048
 N_MARKETS = 64
 # In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d: both sides together
 # 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
-CONFIG = configure("dealer", session_steps=100)
+CONFIG = configure("dealer", session_steps=100, max_offset=72.0)  # an untrained policy quotes an eighth of that
 FAST = read_settings("ppo")
-del FAST["imitation"]
-FAST["start"] |= {"initial_offset": 9.0}
 FAST[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,
     "n_steps": UPDATE // N_MARKETS,
@@ -49,7 +47,8 @@ FAST[ALGORITHM_PART] |= {
     "learning_rate": "lin_0.003",
     "gamma": 0.9,
     "n_epochs": 8,
-    "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -0.9},  # 3 ticks, of the 7.5 that an action of one is worth
+    # 3 ticks, of the 27 by which the offset grows with the action at 9.
+    "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "tanh", "log_std_init": -2.2},
 }
 
 
@@ -115,27 +114,27 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
     with torch.no_grad():
         inferred = module_of(trained).forward_inference({Columns.OBS: torch.as_tensor(seen)})
     inputs = inferred[Columns.ACTION_DIST_INPUTS].numpy()
-    actions, _ = load_policy(trained).predict(seen)
+    actions, _ = load_layers(trained, *layers_of(read_run(trained))).predict(seen)
     np.testing.assert_allclose(actions, inputs[:, :2].clip(-1.0, 1.0), atol=1e-6)
     assert actions.std() > 0.01
     np.testing.assert_allclose(np.tile(policy(trained)["log_std"], (200, 1)), inputs[:, 2:], atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:rich is experimental")
-@pytest.mark.parametrize("head_start", [False, True])
+@pytest.mark.parametrize("cloning", [False, True])
 def test_both_engines_begin_with_the_same_policy_and_values(
-    head_start: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloning: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a cluster that was not asked for is not joined
     run = a_run(1, learning_rate="lin_0.0")
-    if head_start:
-        imitation = {"imitation": {"decisions": 8192, "critic_decisions": UPDATE}}
+    if cloning:
         market = configure("informed", session_steps=100)
-        run = dataclasses.replace(run, config=market, settings=run.settings | imitation)
-    trained_here(tmp_path, run, env_runners=0, head_start_threads=1)
-    theirs = first_model(training_markets(run), run, 1)
+        settings = run.settings | {"behaviour_cloning": {"decisions": 8192}}
+        run = dataclasses.replace(run, config=market, settings=settings)
+    trained_here(tmp_path, run, env_runners=0)
+    theirs = first_model(training_markets(run), run)
     seen = observations(50)
-    actions, _ = load_policy(tmp_path).predict(seen)
+    actions, _ = load_layers(tmp_path, *layers_of(run)).predict(seen)
     np.testing.assert_allclose(actions, theirs.predict(seen, deterministic=True)[0], atol=1e-6)
     with torch.no_grad():
         values = module_of(tmp_path).compute_values({Columns.OBS: torch.as_tensor(seen)})
@@ -218,6 +217,7 @@ def test_a_crash_between_two_files_leaves_the_checkpoint_before_it(
         original(path, content)
 
     monkeypatch.setattr(agents.rllib, "replace_file", crashing)
+    monkeypatch.setattr(agents.training, "replace_file", crashing)
     with pytest.raises(Crash):
         trained_here(tmp_path / "run", a_run(10 * UPDATE), checkpoint_every=1, env_runners=0)
     monkeypatch.undo()

@@ -83,8 +83,8 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
         title=f"How far from the mid {name} quotes, by one thing at a time",
         caption=(
             f"Marks: the mean of where it wanted its quotes in {policy.n_observations:,} decisions of its sessions, "
-            f"by what it saw, where there are enough of them. {lines if policy.repeatable else ''}{differ}Nobody is "
-            "patient here: a quote that would stay where it rests is shown where it would go."
+            f"by what it saw, where there are enough of them. {lines if policy.repeatable else ''}{differ}A quote "
+            "that would stay where it rests is shown where it would go."
         ),
         panels=[
             Panel(

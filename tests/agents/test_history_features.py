@@ -1,20 +1,22 @@
-"""What a policy is told of its session so far: of this session alone, and the same in training as in use."""
+"""History features: of this episode alone, and the same in training as in use."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from agents.memory import (
+from agents.history_features import (
+    HISTORY_NAMES,
     MEANS_NAMES,
     PRIOR_DECISIONS,
-    REMEMBERED_NAMES,
-    RememberingAgent,
-    memory_names,
-    remember,
-    remembered_space,
+    HistoryAgent,
+    add_history,
+    history_space,
+    state_names,
 )
+from agents.history_vec_env import HistoryVecEnv
 from agents.ppo import Run, quoting_agent
-from agents.remembering_vec_env import RememberingVecEnv
-from agents.settings import SettingsError, read_settings
+from agents.settings import FOLDER, SettingsError, read_settings
 from agents.training import new_model, training_markets
 from mm_gym import OBSERVATION_NAMES, configure
 from mm_gym.core.layout import Obs
@@ -26,15 +28,15 @@ SESSION = 40
 
 def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3, len(Obs))).astype(np.float32)
-    memory = None
+    state = None
     for row in rows:
-        shown, memory = remember(row, memory)
-    assert shown.shape == (3, len(REMEMBERED_NAMES))
-    assert memory.shape == (3, len(memory_names()))
-    assert shown.dtype == memory.dtype == np.float32
+        shown, state = add_history(row, state)
+    assert shown.shape == (3, len(HISTORY_NAMES))
+    assert state.shape == (3, len(state_names()))
+    assert shown.dtype == state.dtype == np.float32
     np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
     column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
-    told = dict(zip(REMEMBERED_NAMES, shown.T, strict=True))
+    told = dict(zip(HISTORY_NAMES, shown.T, strict=True))
     for name in MEANS_NAMES:
         what = name.removeprefix("mean_")
         if "_x_" in what:
@@ -45,7 +47,7 @@ def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
         else:
             values = column[what]
         np.testing.assert_allclose(told[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6)
-    kept = dict(zip(memory_names(), memory.T, strict=True))
+    kept = dict(zip(state_names(), state.T, strict=True))
     assert (kept["observations_seen"] == 7.0).all()
     for name, index in zip(OBSERVATION_NAMES, Obs, strict=True):
         np.testing.assert_array_equal(kept[f"last_{name}"], rows[-1][:, index])
@@ -53,48 +55,48 @@ def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
 
 def test_a_session_that_starts_has_forgotten_and_the_others_have_not() -> None:
     rows = np.random.default_rng(1).normal(size=(2, 4, len(Obs))).astype(np.float32)
-    _, memory = remember(rows[0])
-    kept, starts = memory.copy(), np.array([True, False, False, True])
-    shown, _ = remember(rows[1], memory, starts)
-    np.testing.assert_array_equal(memory, kept)  # what was handed in is not written to
+    _, state = add_history(rows[0])
+    kept, starts = state.copy(), np.array([True, False, False, True])
+    shown, _ = add_history(rows[1], state, starts)
+    np.testing.assert_array_equal(state, kept)  # what was handed in is not written to
     # Of as many rows each time: sums run in an order that depends on their number, and on the processor.
-    np.testing.assert_array_equal(shown[starts], remember(rows[1])[0][starts])
-    np.testing.assert_array_equal(shown[~starts], remember(rows[1], memory)[0][~starts])
+    np.testing.assert_array_equal(shown[starts], add_history(rows[1])[0][starts])
+    np.testing.assert_array_equal(shown[~starts], add_history(rows[1], state)[0][~starts])
 
 
-def test_markets_that_remember_are_the_markets_and_forget_at_the_end_of_each_session() -> None:
+def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_episode() -> None:
     plain, venv = (MarketMakingVecEnv(3, "mixed", session_steps=SESSION, staggered=True) for _ in range(2))
-    remembering = RememberingVecEnv(venv)
-    for environment in (plain, remembering):
+    with_history = HistoryVecEnv(venv)
+    for environment in (plain, with_history):
         environment.seed(4)
-    observations, memory = plain.reset(), None
-    shown, memory = remember(observations)
-    np.testing.assert_array_equal(remembering.reset(), shown)
+    observations, state = plain.reset(), None
+    shown, state = add_history(observations)
+    np.testing.assert_array_equal(with_history.reset(), shown)
     generator, n_ended = np.random.default_rng(2), 0
     for _ in range(2 * SESSION + 5):
         actions = generator.uniform(-1.0, 0.0, size=(3, 2)).astype(np.float32)
         observations, rewards, ended, infos = plain.step(actions)
-        shown, their_rewards, their_ended, their_infos = remembering.step(actions)
+        shown, their_rewards, their_ended, their_infos = with_history.step(actions)
         for market in np.flatnonzero(ended):
-            last, _ = remember(infos[market]["terminal_observation"][None], memory[market : market + 1])
+            last, _ = add_history(infos[market]["terminal_observation"][None], state[market : market + 1])
             # Reckoned in one call with the others: with more rows, sums may run in another order.
             np.testing.assert_allclose(their_infos[market]["terminal_observation"], last[0], rtol=1e-5, atol=1e-6)
             n_ended += 1
-        expected, memory = remember(observations, memory, ended)
+        expected, state = add_history(observations, state, ended)
         np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
-        assert all(remembered_space().contains(row) for row in shown)
+        assert all(history_space().contains(row) for row in shown)
         np.testing.assert_array_equal(their_rewards, rewards)
         np.testing.assert_array_equal(their_ended, ended)
-        np.testing.assert_array_equal(remembering.truth(), plain.truth())
+        np.testing.assert_array_equal(with_history.truth(), plain.truth())
     assert n_ended == 6
 
 
 def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
-    """In whole sessions of an evaluation, and with the memory's every number."""
-    settings = read_settings("ppo")
+    """In whole sessions of an evaluation, and with every number of the history."""
+    settings = read_settings("ppo-mixed")
     config = configure("mixed", session_steps=SESSION)
     run = Run(config, seed=0, n_envs=4, timesteps=1, settings=settings)
-    assert run.remembers
+    assert run.has_history
     markets = training_markets(run)
     model = new_model(markets, run)
     asked = []
@@ -104,33 +106,33 @@ def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
             asked.append(shown)
             return model.predict(shown, deterministic=deterministic)
 
-    noting = run_sessions(lambda config: RememberingAgent(Noting()), config, episodes=4, horizons=())
+    noting = run_sessions(lambda config: HistoryAgent(Noting()), config, episodes=4, horizons=())
     assert len(asked) == SESSION
-    memory = None
+    state = None
     for shown in asked:
-        expected, memory = remember(shown[:, : len(Obs)], memory)
+        expected, state = add_history(shown[:, : len(Obs)], state)
         np.testing.assert_array_equal(shown, expected)
     plainly = run_sessions(lambda config: quoting_agent(model, run), config, episodes=4, horizons=())
     np.testing.assert_array_equal(noting.objective, plainly.objective)
     # One observation alone, as one who serves a single market asks.
     one = asked[0][0, : len(Obs)]
-    action, memory = quoting_agent(model, run).predict(one)
+    action, state = quoting_agent(model, run).predict(one)
     np.testing.assert_allclose(action, model.predict(asked[0][:1], deterministic=True)[0][0], atol=1e-6)
-    assert memory.shape == (1, len(memory_names()))
+    assert state.shape == (1, len(state_names()))
 
 
-def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
+def test_history_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
     """What it is for: in `mixed` a straight line through the means explains most of p_informed after a while."""
     from agents import make_agent
 
     config, n = configure("mixed", session_steps=400, p_informed=1.0), 512
     markets = MarketMakingVecEnv(n, **config.to_dict())
     markets.seed(0)
-    observations, agent, memory = markets.reset(), make_agent("inventory_skew", config), None
+    observations, agent, state = markets.reset(), make_agent("inventory_skew", config), None
     flow = markets._markets.records["flow"]
     share = np.where(flow["informed_kind"] == 0, flow["p_informed"], 0.0).copy()
     for _ in range(399):
-        shown, memory = remember(observations, memory)
+        shown, state = add_history(observations, state)
         observations = markets.step(agent.predict(observations)[0])[0]
 
     def explained(columns: np.ndarray) -> float:
@@ -144,12 +146,13 @@ def test_the_memory_tells_the_share_of_informed_takers_which_one_observation_doe
     assert ever > 0.7
 
 
-def test_a_memory_of_another_kind_and_one_for_an_lstm_are_errors(tmp_path: pytest.TempPathFactory) -> None:
-    text = (read_settings.__globals__["FOLDER"] / "ppo.yml").read_text()
-    path = tmp_path / "other.yml"  # type: ignore[operator]
-    path.write_text(text.replace("kind: beliefs", "kind: belief"))
-    with pytest.raises(SettingsError, match="beliefs"):
+def test_history_features_are_a_switch_and_none_for_an_lstm(tmp_path: Path) -> None:
+    text = (FOLDER / "ppo-mixed.yml").read_text()
+    path = tmp_path / "other.yml"
+    path.write_text(text.replace("history_features: true", "history_features: beliefs"))
+    with pytest.raises(SettingsError, match="expected true or false, got 'beliefs'"):
         read_settings(str(path))
-    with pytest.raises(ValueError, match="leave `memory` out"):
-        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings={"memory": {"kind": "beliefs"}})
+    lstm = {**read_settings("recurrent_ppo"), "history_features": True}
+    with pytest.raises(ValueError, match="history_features is for ppo"):
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings=lstm)
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES
