@@ -54,7 +54,7 @@ def check_offsets(
         for action, inventory in zip(actions.tolist(), inventories.tolist(), strict=True):
             for scaled, offset in zip(action, formula(inventory, time_left), strict=True):
                 cut = min(max(offset, 0.0), config.max_offset)
-                assert (scaled + 1.0) / 2.0 * config.max_offset == pytest.approx(cut, abs=1e-5 * config.max_offset)
+                assert ((scaled + 1.0) / 2.0) ** 3 * config.max_offset == pytest.approx(cut, abs=1e-5 * config.max_offset)
                 inside += cut == offset
     assert inside >= n_inside
 
@@ -82,10 +82,10 @@ def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
     widest = 0.0
     for _ in range(config.session_steps):
         flow = env._markets.records["features"]["flow"][0, -1] / scale
-        half_spread = 1.0 + 0.5 * min(abs(flow), 5.0)
+        half_spread = 1.0 + 0.5 * min(abs(flow), 10.0)
         wanted = np.array([half_spread + 0.25 * info["inventory"], half_spread - 0.25 * info["inventory"]])
         action = agent.predict(observation)[0]
-        np.testing.assert_allclose(5.0 * (action + 1.0), np.clip(wanted, 0.0, 10.0), atol=1e-4)
+        np.testing.assert_allclose(10.0 * (0.5 * (action + 1.0)) ** 3, np.clip(wanted, 0.0, 10.0), atol=1e-4)
         widest = max(widest, half_spread)
         observation, _, _, _, info = env.step(action)
     assert widest > 1.5
@@ -247,7 +247,7 @@ def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who
             worths.append(wanted)
             offsets.append(1.25 + side * (wanted - 0.125 * info["inventory"]))
         ask, bid = np.clip(offsets, 0.0, config.max_offset)
-        np.testing.assert_allclose(0.5 * config.max_offset * (1.0 + action), [bid, ask], atol=1e-4)
+        np.testing.assert_allclose(config.max_offset * (0.5 * (1.0 + action)) ** 3, [bid, ask], atol=1e-4)
         observation, _, _, _, info = env.step(action)
     assert np.ptp(worths) > 1.0
 
@@ -291,12 +291,12 @@ def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(observatio
     config = configure("informed", **SESSION)
     oracle: Any = make_agent("oracle", config, half_spread=3.0, skew=0.5)
     start = np.zeros((1, len(mm_gym.OBSERVATION_NAMES)), np.float32)
-    start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = 2 / config.max_inventory, 20.0 / config.session_length
+    start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = math.asinh(2 / 2), 20.0 / config.session_length
     # Half of the edge is left in a half-life: worth 0.25 + 0.5 edge; long two lots, both quotes move down by 1.
     action = oracle.predict_knowing(start, np.array([1.0]), np.array([0.25]))[0]
     worth = 0.25 + 0.5 * config.edge_per_signal
     wanted = np.array([3.0 + 1.0 - worth, 3.0 - 1.0 + worth])
-    np.testing.assert_allclose(0.5 * config.max_offset * (1.0 + action), wanted, atol=1e-5)
+    np.testing.assert_allclose(config.max_offset * (0.5 * (1.0 + action)) ** 3, wanted, atol=1e-5)
     assert "oracle" in RULES
     assert "oracle" not in rules_for(config)
     with pytest.raises(AgentError, match=r"which does not show the signal; write evaluate\.py --agents oracle"):
@@ -310,7 +310,7 @@ def test_random_quotes_are_uniform_over_all_offsets_and_repeat_with_the_seed() -
     actions = make_agent("random", config, seed=1).predict(observations)[0]
     np.testing.assert_array_equal(make_agent("random", config, seed=1).predict(observations)[0], actions)
     assert (make_agent("random", config, seed=2).predict(observations)[0] != actions).all()
-    shares = (actions.ravel() + 1.0) / 2.0
+    shares = ((actions.ravel() + 1.0) / 2.0) ** 3
     assert abs(shares.mean() - 0.5) < 3.0 / math.sqrt(12 * shares.size)
     assert abs((shares < 0.1).mean() - 0.1) < 3.0 * math.sqrt(0.1 * 0.9 / shares.size)
 
