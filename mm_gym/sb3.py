@@ -16,13 +16,22 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import MarketConfig, configure
+from mm_gym.config import ConfigurationError, MarketConfig, configure
 from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
 from mm_gym.reset_options import check_options, episode_config
 
-SESSION_FIGURES = ("objective", "pnl", "spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory")
+SESSION_FIGURES = (
+    "objective",
+    "pnl",
+    "spread_pnl",
+    "inventory_pnl",
+    "fees",
+    "close_out",
+    "fills",
+    "mean_abs_inventory",
+)
 """What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
 inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
 
@@ -88,16 +97,19 @@ class MarketMakingVecEnv(VecEnv):
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
         """
-        configs = [
-            episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in self._options
-        ]
+        wanted = self._options
+        self._reset_options()  # used up, also where they are refused
+        configs = [episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in wanted]
+        if self.staggered and any(config is not None for config in configs):
+            raise ConfigurationError(
+                "reset option 'config' has no effect on staggered markets: expected staggered=False, got True"
+            )
         if not self._generators:
             self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
         for market, seed in enumerate(self._seeds):
             if seed is not None:
                 self._generators[market] = seeding.np_random(seed)[0]
         self._reset_seeds()
-        self._reset_options()
         everybody = np.arange(self.num_envs)
         observations, outcomes = self._markets.empty_results()
         own = np.array([config is not None for config in configs])
