@@ -16,7 +16,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
-from mm_gym.config import MarketConfig
+from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core.layout import InformedKind, Outcome
 from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
@@ -98,16 +98,19 @@ class MarketMakingVecEnv(VecEnv):
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
         """
-        configs = [
-            episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in self._options
-        ]
+        wanted = self._options
+        self._reset_options()  # used up, also where they are refused
+        configs = [episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in wanted]
+        if self.staggered and any(config is not None for config in configs):
+            raise ConfigurationError(
+                "reset option 'config' has no effect on staggered markets: expected staggered=False, got True"
+            )
         if not self._generators:
             self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
         for market, seed in enumerate(self._seeds):
             if seed is not None:
                 self._generators[market] = seeding.np_random(seed)[0]
         self._reset_seeds()
-        self._reset_options()
         everybody = np.arange(self.num_envs)
         observations, outcomes = self._markets.empty_results()
         own = np.array([config is not None for config in configs])

@@ -2,7 +2,8 @@
 
 Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. The parts are
 
-1. inventory times the move of F;
+1. inventory times the move of F (left out with zero-intelligence makers: there the book makes V, and V is no
+   martingale);
 2. the change of inventory times (mid - F), which is zero at either end of a session: potential-based shaping (Ng,
    Harada and Russell 1999). What is left counts fills against F, so that a fill from one who knew better costs at once
    what it will cost, with a fraction of the noise;
@@ -20,7 +21,7 @@ import math
 
 from mm_gym.core.book import lots_ahead, price_key
 from mm_gym.core.kernel import hot_kernel, kernel
-from mm_gym.core.layout import ASK, BID, NO_ORDER, InformedKind, TakerKind
+from mm_gym.core.layout import ASK, BID, NO_ORDER, InformedKind, Makers, TakerKind
 from mm_gym.core.quotes import current_mid
 from mm_gym.core.takers import acting_signal, justified_price
 
@@ -45,7 +46,10 @@ def control_variate_since(market, terminated):
     terms = market.control_variate
     foreseen = justified_price(market, market.signal)
     mispricing = 0.0 if terminated else _mispricing(market, foreseen)
-    of_prices = terms.inventory * (foreseen - terms.foreseen_price) + mispricing - terms.mispricing
+    surprise = 0.0
+    if market.rules.makers != Makers.ZERO_INTELLIGENCE:
+        surprise = foreseen - terms.foreseen_price
+    of_prices = terms.inventory * surprise + mispricing - terms.mispricing
     return of_prices + (terms.edge - market.rules.inventory_price * terms.lots_squared)
 
 
