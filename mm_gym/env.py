@@ -19,7 +19,7 @@ from mm_gym.markets import (
     info_of,
 )
 from mm_gym.observations import observation_space
-from mm_gym.render import check_render_mode, ladder
+from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode
 from mm_gym.reset_options import check_options, episode_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
@@ -84,7 +84,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         action: `offsets` (default), `spread_skew` or `discrete`.
         record: room for this many fills, and ten times as many changes of mid, price or inventory, to be recorded in
             each session for `recorded()`; 0 records nothing.
-        render_mode: None or `ansi`, which draws the ladder with the agent's own orders.
+        render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price, inventory and PnL;
+            `human`, that image in a window. Both need `pip install "mm-gym[render]"`.
         **fields: any field of `mm_gym.MarketConfig`.
 
     Raises:
@@ -94,7 +95,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     - v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "ansi"], "render_fps": 20}
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,
         )
+        self._renderer = Renderer(self.render_mode)
         self._needs_reset = True
 
     def reset(
@@ -142,6 +144,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self._markets.reset(_FIRST, [self.np_random], observations, outcomes, config)
         self.config = self._base_config if config is None else config
         self._needs_reset = False
+        self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations[0], info_of(outcomes[0])
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -158,13 +161,21 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
         outcome = outcomes[0]
         self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
+        self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations[0], float(outcome[Outcome.REWARD]), self._needs_reset, False, info_of(outcome)
 
-    def render(self) -> str | None:
-        """The ladder as text, with `render_mode="ansi"`; None without a render mode."""
-        if self.render_mode is None:
-            return None
-        return ladder(self._markets.records[0])
+    def render(self) -> Frame | None:
+        """The present frame: text with `ansi`, an image with `rgb_array`, otherwise None.
+
+        In `human` mode `reset` and `step` draw by themselves.
+        """
+        frames = self._renderer.render(self._markets.records)
+        return None if frames is None else frames[0]
+
+    def close(self) -> None:
+        """Close the window of `human` mode."""
+        self._renderer.close()
+        super().close()
 
     def recorded(self) -> Recorded:
         """What was recorded of the current session so far: its fills and its path, with the truth about them.
@@ -187,3 +198,4 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
+        self._renderer.forget(self._markets.records)

@@ -24,7 +24,7 @@ from mm_gym.markets import (
     check_record,
 )
 from mm_gym.observations import observation_space
-from mm_gym.render import check_render_mode, ladder
+from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode
 from mm_gym.reset_options import check_options, episode_config
 
 _OPTIONS = ("config", "reset_mask")
@@ -40,7 +40,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     Args:
         num_envs: number of markets.
-        regime, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of `MarketMakingEnv`.
+        regime, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of `MarketMakingEnv`;
+            `human` is not offered.
         autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
             `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
@@ -50,7 +51,11 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         ConfigurationError: for an unknown regime or keyword, or a value out of range.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 20,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
         self,
@@ -88,6 +93,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,
         )
+        self._renderer = Renderer(self.render_mode, self.num_envs)
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
@@ -114,6 +120,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._start(mask, observations, outcomes, config)
         self._ended[mask] = False
         self._observations = observations.copy()
+        self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations, _infos(outcomes, mask)
 
     def step(
@@ -151,13 +158,12 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._ended = ended
         infos.update(_infos(outcomes, np.ones(self.num_envs, np.bool_)))
         self._observations = observations
+        self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations.copy(), rewards, terminations, truncations, infos
 
-    def render(self) -> tuple[str, ...] | None:
-        """A ladder for each market, with `render_mode="ansi"`."""
-        if self.render_mode is None:
-            return None
-        return tuple(ladder(record) for record in self._markets.records)
+    def render(self) -> tuple[Frame, ...] | None:
+        """A frame of each market: text with `ansi`, an image with `rgb_array`; None without a render mode."""
+        return self._renderer.render(self._markets.records)
 
     def recorded(self) -> list[Recorded]:
         """What was recorded of each market's current session; with `SAME_STEP` an ended one is already gone.
@@ -179,6 +185,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
+        self._renderer.forget(self._markets.records)
 
     def _start(
         self,

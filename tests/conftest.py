@@ -1,11 +1,14 @@
 """What several tests share: a market's book, read out of its record order by order."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"  # windows of `render_mode="human"` open without a screen
 
 
 class Resting(NamedTuple):

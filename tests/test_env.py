@@ -44,7 +44,10 @@ INFO_TYPES = {
 @pytest.mark.parametrize("render_mode", [None, *MarketMakingEnv.metadata["render_modes"]])
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_check_env_passes_without_a_warning(regime: str, dialect: str, render_mode: str | None) -> None:
+def test_check_env_passes_without_a_warning(
+    regime: str, dialect: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 1000)  # `human` waits between frames
     made = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, render_mode=render_mode)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -14,7 +14,7 @@ import pytest
 import mm_gym
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib", "plotly")
+HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib", "plotly", "PIL", "pygame")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def canonical(requirement: str) -> str:
 @pytest.mark.parametrize(
     "file, names",
     [
-        ("constraints.txt", ("train", "evaluate", "tune", "export", "test", "check")),
+        ("constraints.txt", ("train", "evaluate", "render", "tune", "export", "test", "check")),
         ("constraints-ray.txt", ("train", "evaluate", "test", "ray")),
     ],
 )

@@ -1,0 +1,1 @@
+"""Pictures of a market: text ladder, image, window."""

@@ -1,0 +1,84 @@
+"""Render modes of the environments: what is drawn of a market, and when."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym.config import ConfigurationError
+from mm_gym.rendering.history import History
+from mm_gym.rendering.ladder import ladder
+
+if TYPE_CHECKING:
+    from mm_gym.rendering.window import Window
+
+Frame = str | npt.NDArray[np.uint8]
+"""A ladder as text, or an image of shape (height, width, 3)."""
+
+
+def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
+    """The mode, if it is offered.
+
+    Raises:
+        ConfigurationError: if it is not.
+    """
+    if mode is None or mode in offered:
+        return mode
+    hint = "; for a window use gymnasium.wrappers.vector.HumanRendering" if mode == "human" else ""
+    raise ConfigurationError(
+        f"render_mode is not offered: expected None or one of {', '.join(map(repr, offered))}, got {mode!r}{hint}"
+    )
+
+
+class Renderer:
+    """Draws `n` markets in one render mode. It reads their records and never changes them.
+
+    Pillow and pygame are imported when the first picture is drawn, so an environment can be made without them.
+    """
+
+    def __init__(self, mode: str | None, n: int = 1) -> None:
+        self._mode = mode
+        self._history = History(n) if mode in ("rgb_array", "human") else None
+        self._window: Window | None = None
+
+    def update(self, records: npt.NDArray[Any], fps: float) -> None:
+        """Call it after each reset and step: keeps what later pictures show and, in `human` mode, shows the window."""
+        if self._history is None:
+            return
+        self._history.note(records)
+        if self._mode == "human":
+            from mm_gym.rendering.window import Window
+
+            self._window = self._window or Window()
+            if not self._window.is_closed:
+                self._window.show(self._picture(records, 0), fps)
+
+    def render(self, records: npt.NDArray[Any]) -> tuple[Frame, ...] | None:
+        """A frame of each market; None without a render mode and in `human` mode."""
+        if self._mode == "ansi":
+            return tuple(ladder(record) for record in records)
+        if self._mode == "rgb_array":
+            return tuple(self._picture(records, market) for market in range(len(records)))
+        return None
+
+    def forget(self, records: npt.NDArray[Any]) -> None:
+        """Call it after a checkpoint was restored: the past that was kept is not the market's any more."""
+        if self._history is not None:
+            self._history.forget(records)
+
+    def close(self) -> None:
+        """Close the window, if there is one; the next `update` opens a new one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _picture(self, records: npt.NDArray[Any], market: int) -> npt.NDArray[np.uint8]:
+        from mm_gym.rendering.picture import draw
+
+        assert self._history is not None
+        return draw(records[market], self._history.of(market, int(records["steps"][market])))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles of an environment open windows of their own.
+        return {**self.__dict__, "_window": None}
