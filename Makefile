@@ -61,7 +61,7 @@ $(STAMP): WANTED := -c constraints.txt -e ".[dev]"
 $(STAMP): constraints.txt
 $(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,test,ray]"
 $(RAY_STAMP): constraints-ray.txt
-$(LEARNERS_STAMP): WANTED := -c constraints-learners.txt -e ".[train,test,learners]"
+$(LEARNERS_STAMP): WANTED := -c constraints-learners.txt -e ".[train,render,gymnasium-wrappers,test,learners]"
 $(LEARNERS_STAMP): constraints-learners.txt
 
 # Made again only when what is wanted changes. An environment that is already there is kept; one

@@ -22,35 +22,29 @@ from torch.distributions import Normal
 
 import mm_gym  # registers MarketMaking-v0
 
-HELD_OUT = (
-    1_000_000  # seed of the first session of the evaluation; training uses --seed and the --num-envs - 1 after it
-)
+# Seed of the first session of the evaluation. Training starts with --seed and the seeds after it.
+HELD_OUT = 1_000_000
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="PPO on MarketMaking-v0", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--regime", default="noise", choices=mm_gym.REGIMES, help="order flow")
-    parser.add_argument("--p-informed", type=float, help="share of informed takers; default: the regime's")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--decisions", type=int, default=5_000_000, help="decisions to learn from, of all markets together"
-    )
-    parser.add_argument("--num-envs", type=int, default=256, help="markets stepped together")
-    parser.add_argument("--num-steps", type=int, default=64, help="decisions of each market between two updates")
-    parser.add_argument("--batch-size", type=int, default=4096, help="transitions in a gradient step")
-    parser.add_argument("--epochs", type=int, default=6, help="passes over the data of an update")
-    parser.add_argument("--learning-rate", type=float, default=0.002, help="falls linearly to 0")
-    parser.add_argument("--gamma", type=float, default=0.99, help="discount factor")
-    parser.add_argument("--gae-lambda", type=float, default=0.9, help="of generalised advantage estimation")
-    parser.add_argument(
-        "--clip", type=float, default=0.2, help="largest change of the probability ratio that is rewarded"
-    )
-    parser.add_argument("--max-grad-norm", type=float, default=0.5)
-    parser.add_argument("--log-std", type=float, default=-1.0, help="exploration at the start")
-    parser.add_argument("--evaluation-sessions", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    option = parser.add_argument
+    option("--regime", default="noise", choices=mm_gym.REGIMES, help="order flow")
+    option("--p-informed", type=float, help="share of informed takers; default: the regime's")
+    option("--seed", type=int, default=0)
+    option("--decisions", type=int, default=5_000_000, help="to learn from, of all markets together")
+    option("--num-envs", type=int, default=256, help="markets stepped together")
+    option("--num-steps", type=int, default=64, help="decisions of each market between two updates")
+    option("--batch-size", type=int, default=4096, help="transitions in a gradient step")
+    option("--epochs", type=int, default=6, help="passes over the data of an update")
+    option("--learning-rate", type=float, default=0.002, help="falls linearly to 0")
+    option("--gamma", type=float, default=0.99, help="discount factor")
+    option("--gae-lambda", type=float, default=0.9, help="of generalised advantage estimation")
+    option("--clip", type=float, default=0.2, help="change of the probability ratio that still pays")
+    option("--max-grad-norm", type=float, default=0.5)
+    option("--log-std", type=float, default=-1.0, help="exploration at the start")
+    option("--evaluation-sessions", type=int, default=256)
+    option("--threads", type=int, default=1, help="of torch")
     return parser.parse_args()
 
 
@@ -90,14 +84,7 @@ def staggered_reset(env: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:
     return observations
 
 
-def advantages(
-    rewards: torch.Tensor,
-    values: torch.Tensor,
-    terminated: torch.Tensor,
-    ended: torch.Tensor,
-    gamma: float,
-    gae_lambda: float,
-) -> torch.Tensor:
+def advantages(rewards, values, terminated, ended, gamma: float, gae_lambda: float) -> torch.Tensor:
     """Generalised advantage estimation (Schulman et al. 2016).
 
     `rewards`, `terminated` and `ended` (terminated or truncated) have shape (steps, markets); `values` has one row
@@ -199,10 +186,8 @@ def main() -> None:
     agent = train(args, market)
     objectives, fills = evaluate(agent, args.evaluation_sessions, market)
     error = objectives.std(ddof=1) / len(objectives) ** 0.5
-    print(
-        f"{len(objectives)} held-out sessions of {args.regime}: objective {objectives.mean():.1f} +- {error:.1f} "
-        f"ticks x lots, {fills.mean():.0f} fills a session"
-    )
+    print(f"{len(objectives)} held-out sessions of {args.regime}, {fills.mean():.0f} fills a session")
+    print(f"objective {objectives.mean():.1f} +- {error:.1f} ticks x lots (standard error)")
 
 
 if __name__ == "__main__":

@@ -137,6 +137,22 @@ def test_observations_become_torch_tensors_in_gymnasiums_wrappers() -> None:
 # ------------------------------------------------------------------------------------------- examples
 
 
+def test_the_single_file_ppo_bootstraps_truncated_sessions_and_no_others() -> None:
+    advantages = runpy.run_path(str(ROOT / "examples" / "ppo.py"))["advantages"]
+    # Step 1 ends a session, step 2 only resets the market, and step 3 is the next session's first.
+    rewards = torch.tensor([[1.0], [2.0], [0.0], [4.0]])
+    values = torch.tensor([[10.0], [20.0], [30.0], [40.0], [50.0]])
+    end = torch.tensor([[False], [True], [False], [False]])
+    never = torch.zeros_like(end)
+    gamma, gae_lambda = 0.5, 0.5
+    for terminated, after_the_end in ((end, 0.0), (never, 30.0)):
+        gains = advantages(rewards, values, terminated, end, gamma, gae_lambda).ravel()
+        last = 2.0 + gamma * after_the_end - 20.0
+        assert gains[1] == last
+        assert gains[0] == 1.0 + gamma * 20.0 - 10.0 + gamma * gae_lambda * last
+        assert gains[3] == 4.0 + gamma * 50.0 - 40.0
+
+
 def test_the_single_file_ppo_runs_with_a_tiny_budget(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
