@@ -4,12 +4,13 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 RAY_STAMP := .venv-ray/.installed
+LEARNERS_STAMP := .venv-learners/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-ray train evaluate tune export test test-ray lint check format bench docs
+.PHONY: help venv venv-ray venv-learners train evaluate tune export test test-ray test-learners lint check format bench docs
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
 
 train: $(STAMP)  ## train PPO and compare it with the rule-based makers
 	$(BIN)/python train.py --jobs 2 $(ARGS)
@@ -27,7 +28,10 @@ test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-ray: $(RAY_STAMP)  ## the tests of training with Ray RLlib
-	.venv-ray/bin/python -m pytest tests/ray $(ARGS)
+	.venv-ray/bin/python -m pytest tests/ray tests/learners/test_docs.py $(ARGS)
+
+test-learners: $(LEARNERS_STAMP)  ## the tests with TorchRL, Tianshou, skrl, rl_zoo3 and sbx
+	.venv-learners/bin/python -m pytest tests/learners $(ARGS)
 
 lint: $(STAMP)  ## formatter, linter, types, who may import whom
 	$(BIN)/ruff format --check .
@@ -51,14 +55,18 @@ venv: $(STAMP)  ## the virtual environment with what is pinned, and nothing more
 
 venv-ray: $(RAY_STAMP)  ## another one in which Ray is too, for train.py --engine rllib
 
+venv-learners: $(LEARNERS_STAMP)  ## another one with other people's learners, 2.5 GB
+
 $(STAMP): WANTED := -c constraints.txt -e ".[dev]"
 $(STAMP): constraints.txt
 $(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,test,ray]"
 $(RAY_STAMP): constraints-ray.txt
+$(LEARNERS_STAMP): WANTED := -c constraints-learners.txt -e ".[train,render,gymnasium-wrappers,test,learners]"
+$(LEARNERS_STAMP): constraints-learners.txt
 
 # Made again only when what is wanted changes. An environment that is already there is kept; one
 # that could not be finished is not left behind to be mistaken for a good one.
-$(STAMP) $(RAY_STAMP): %/.installed: pyproject.toml
+$(STAMP) $(RAY_STAMP) $(LEARNERS_STAMP): %/.installed: pyproject.toml
 	@test -x $*/bin/pip || { \
 		command -v $(PYTHON) >/dev/null || { \
 			echo "$(PYTHON) was not found. mm_gym needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }; \

@@ -166,6 +166,20 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         """A frame of each market: text with `ansi`, an image with `rgb_array`; None without a render mode."""
         return self._renderer.render(self._markets.records)
 
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """`render` or a shared attribute such as `config`, one for each market, as `SyncVectorEnv.call` gives it.
+
+        Raises:
+            AttributeError: for another method, or if there is none of that name.
+        """
+        value = getattr(self, name)
+        if name == "render":
+            value = value(*args, **kwargs)
+            return (None,) * self.num_envs if value is None else tuple(value)
+        if callable(value):
+            raise AttributeError(f"call({name!r}) is not offered: expected 'render' or an attribute that markets share")
+        return (value,) * self.num_envs
+
     def recorded(self) -> list[Recorded]:
         """What was recorded of each market's current session; with `SAME_STEP` an ended one is already gone.
 

@@ -113,8 +113,9 @@ def canonical(requirement: str) -> str:
 @pytest.mark.parametrize(
     "file, names",
     [
-        ("constraints.txt", ("train", "evaluate", "render", "tune", "export", "test", "check")),
+        ("constraints.txt", ("train", "evaluate", "render", "tune", "export", "gymnasium-wrappers", "test", "check")),
         ("constraints-ray.txt", ("train", "evaluate", "test", "ray")),
+        ("constraints-learners.txt", ("train", "render", "gymnasium-wrappers", "test", "learners")),
     ],
 )
 def test_every_package_of_the_development_sets_is_pinned_exactly(file: str, names: tuple[str, ...]) -> None:

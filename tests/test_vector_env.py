@@ -372,3 +372,13 @@ def test_a_time_limit_of_minus_one_means_none_as_it_does_in_make() -> None:
     assert [(terminated.all(), truncated.any()) for terminated, truncated in ends] == [(False, False)] * 3 + [
         (True, False)
     ]
+
+
+def test_call_gives_the_pictures_and_what_the_markets_share() -> None:
+    envs = gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode="ansi").unwrapped
+    envs.reset(seed=0)
+    assert envs.call("render") == envs.render()
+    assert envs.call("config") == (envs.config, envs.config)
+    with pytest.raises(AttributeError, match="call\\('step'\\) is not offered"):
+        envs.call("step")
+    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).unwrapped.call("render") == (None, None)
