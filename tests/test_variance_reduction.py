@@ -99,10 +99,14 @@ def test_the_mean_is_that_of_plain_rewards_for_a_maker_that_leans(regime: str) -
     assert_mean_is_zero(lived(regime, "inventory skew", 400, 40, None))
 
 
-# Least factors of the variance of a session's total and of a decision's reward: about two thirds of those measured.
+# Least factors of the variance of a session's total and of a decision's reward. Measured with 2,000 sessions of 100
+# decisions: 2.6 to 3.6 and 3.8 to 4.9, in the dealer market 42 and 37.
 LEAST = {
     "noise": (1.5, 2.0),
+    "imbalanced": (1.5, 2.0),
+    "naive_informed": (1.5, 2.0),
     "informed": (1.5, 2.0),
+    "mixed": (1.5, 2.0),
     "dealer": (10.0, 10.0),
 }
 
