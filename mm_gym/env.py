@@ -106,8 +106,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             price or inventory; 0 records nothing.
         variance_reduction: whether the control variate is taken from the reward; for training only.
         unwinding_time: [s] how long inventory is held, as the control variate assumes (potential-based shaping: any
-            value leaves the objective unchanged). The default is 37 decision intervals. Needs
-            `variance_reduction=True`.
+            value leaves the objective unchanged). The default is 37 s, or 37 decision intervals where
+            that is less. Needs `variance_reduction=True`.
         render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price, inventory and PnL;
             `human`, that image in a window. The last two need `pip install "mm-gym[render]"`.
         **fields: any field of `mm_gym.MarketConfig`, such as `requote_threshold` [ticks] and `reward_scale`.

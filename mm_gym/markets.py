@@ -41,8 +41,9 @@ WHOLE_INFO = ("inventory", "fills")
 
 _INFO_ORDER = np.array(list(INFO_COLUMNS.values()))
 
-UNWINDING_DECISIONS = 37.0
-"""How long inventory is held, in decision intervals, as the control variate assumes unless told otherwise."""
+UNWINDING = 37.0
+"""How long inventory is held, as the control variate assumes by default: so many seconds, or so many decision intervals
+where that is less."""
 
 
 def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -98,8 +99,8 @@ class Markets:
             session; 0 records nothing.
         threads: that step them, each its share: what happens is the same with any number.
         variance_reduction: whether rewards are reduced by the control variate (`core.control_variate`).
-        unwinding_time: [s] how long inventory is held, as the control variate assumes; by default
-            `UNWINDING_DECISIONS`.
+        unwinding_time: [s] how long inventory is held, as the control variate assumes; by default 37 s, or 37 decision
+            intervals where that is less.
 
     Raises:
         ConfigurationError: for an argument of a wrong kind or out of range.
@@ -177,7 +178,7 @@ class Markets:
         rules["variance_reduction"] = self._variance_reduction
         unwinding_time = self._unwinding_time
         if unwinding_time is None:
-            unwinding_time = UNWINDING_DECISIONS * config.decision_interval
+            unwinding_time = UNWINDING * min(1.0, config.decision_interval)
         rules["inventory_price"] = config.inventory_penalty * unwinding_time
         return rules
 
