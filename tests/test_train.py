@@ -261,9 +261,9 @@ def test_going_on_with_a_shipped_maker_needs_a_folder_to_write_to(
     monkeypatch.setattr(agents.training, "TRAINED", tmp_path / "trained")
     shipped = an_untrained_folder(tmp_path / "trained" / "tiny", a_run(1))
     before = {path: path.read_bytes() for path in shipped.iterdir()}
-    with pytest.raises(TrainingError, match="holds shipped makers.*; write --out with one"):
+    with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE))
-    with pytest.raises(TrainingError, match="holds shipped makers.*; write --out with one"):
+    with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "trained" / "other"))
     with pytest.raises(AgentError, match=r"expected a checkpoint\.zip in it, got none \(makers that are shipped"):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "mine"))

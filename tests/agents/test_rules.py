@@ -54,7 +54,9 @@ def check_offsets(
         for action, inventory in zip(actions.tolist(), inventories.tolist(), strict=True):
             for scaled, offset in zip(action, formula(inventory, time_left), strict=True):
                 cut = min(max(offset, 0.0), config.max_offset)
-                assert ((scaled + 1.0) / 2.0) ** 3 * config.max_offset == pytest.approx(cut, abs=1e-5 * config.max_offset)
+                assert ((scaled + 1.0) / 2.0) ** 3 * config.max_offset == pytest.approx(
+                    cut, abs=1e-5 * config.max_offset
+                )
                 inside += cut == offset
     assert inside >= n_inside
 
