@@ -168,10 +168,10 @@ def test_batch_vec_env_and_single_pay_the_same_to_the_last_bit(regime: str, swit
                 single.reset()
 
 
-def test_the_default_unwinding_time_is_37_decisions() -> None:
-    for interval in (1.0, 0.5):
-        rewards = []
-        for switches in ({}, {"unwinding_time": 37.0 * interval}, {"unwinding_time": 36.0 * interval}):
+def test_the_default_unwinding_time_is_37_seconds_or_as_many_decisions() -> None:
+    for interval in (1.0, 0.5, 2.0):
+        time, rewards = min(37.0, 37.0 * interval), []
+        for switches in ({}, {"unwinding_time": time}, {"unwinding_time": time - 0.5}):
             env = gymnasium.make(
                 "MarketMaking-v0", decision_interval=interval, taker_rate=3.0, variance_reduction=True, **switches
             )
