@@ -194,6 +194,7 @@ _CARTEA_JAIMUNGAL: dict[str, Any] = {
     "close_out_impact": 0.001 * _TICKS,
     "max_inventory": 20,
     "max_offset": 400.0,
+    "reward_scale": 0.02,
 }
 
 

@@ -30,7 +30,7 @@ from agents.ppo import (
     load_policy,
     read_run,
 )
-from agents.publish import publish
+from agents.publish import CARD_FILE, publish
 from agents.settings import ACTIVATIONS, ALGORITHM_PART, FOLDER, SettingsError, read_settings
 from agents.training import TrainingError, train
 from mm_gym import MarketMakingVectorEnv, configure
@@ -422,7 +422,7 @@ def test_a_published_maker_quotes_as_its_run_and_is_small(
     monkeypatch.setattr(agents, "TRAINED", tmp_path)
     size = publish(trained, tmp_path / "tiny", sessions=4)
     assert size == (tmp_path / "tiny" / POLICY_FILE).stat().st_size < 200_000
-    assert {path.name for path in (tmp_path / "tiny").iterdir()} == {RUN_FILE, POLICY_FILE}
+    assert {path.name for path in (tmp_path / "tiny").iterdir()} == {RUN_FILE, POLICY_FILE, CARD_FILE}
     seen = observations(64)
     published = make_agent("trained/tiny", CONFIG)
     np.testing.assert_array_equal(published.predict(seen)[0], load(trained, CONFIG).predict(seen)[0])
@@ -430,6 +430,13 @@ def test_a_published_maker_quotes_as_its_run_and_is_small(
     sessions = run_sessions(lambda config: published, CONFIG, episodes=4, seed=0)
     assert run.figures["objective"] == pytest.approx(sessions.objective.mean())
     assert (run.seed, run.versions) == (0, read_run(trained).versions)
+    _, front_matter, card = (tmp_path / "tiny" / CARD_FILE).read_text().split("---\n", 2)
+    facts = yaml.safe_load(front_matter)  # as Hugging Face's hub reads it
+    assert (facts["license"], facts["library_name"]) == ("mit", "stable-baselines3")
+    (result,) = facts["model-index"][0]["results"]
+    assert result["metrics"][0]["value"].startswith(f"{sessions.objective.mean():.1f} +/- ")
+    assert "informed, p_informed = 0.4" in card
+    assert run.command in card
     with pytest.raises(TrainingError, match="holds something already"):
         publish(trained, tmp_path / "tiny", sessions=4)
     with pytest.raises(AgentError, match="did you mean 'trained/tiny'"):
