@@ -41,14 +41,6 @@ class HistoryVecEnv(VecEnvWrapper):
             infos[market]["terminal_observation"] = row
         return shown, rewards, ended, infos
 
-    def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """As of `MarketMakingVecEnv`."""
-        return self.venv.truth()
-
-    def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """As of `MarketMakingVecEnv`."""
-        return self.venv.hidden_flow()
-
 
 TrainingMarkets = MarketMakingVecEnv | HistoryVecEnv
-"""Markets to train in."""
+"""What a policy may be trained in."""

@@ -118,11 +118,10 @@ class Run:
                 f"policy={policy} does not suit {self.algorithm}: expected {POLICIES[self.algorithm]}, got {policy}"
             )
         if self.algorithm == "recurrent_ppo":
-            for option in ("history_features", "behaviour_cloning"):
-                if self.settings.get(option):
-                    raise ValueError(
-                        f"{option} is for ppo: expected settings of recurrent_ppo without it; leave it out"
-                    )
+            if self.settings.get("history_features"):
+                raise ValueError(
+                    "history_features is for ppo: expected settings of recurrent_ppo without it; leave it out"
+                )
             return
         for name in ("lstm_hidden_size", "n_lstm_layers"):
             if name in self.policy_kwargs:

@@ -35,7 +35,7 @@ from agents.rllib_markets import ENVIRONMENT, FIGURES
 from agents.settings import ALGORITHM_PART
 from agents.training import (
     TrainingError,
-    first_model,
+    new_model,
     replace_file,
     rollout_shape,
     stop_signals,
@@ -181,7 +181,7 @@ def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
     """What the other engine starts from, under RLlib's names."""
     settings = copy.deepcopy(run.settings)
     settings[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
-    policy = first_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
+    policy = new_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
     theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):

@@ -7,8 +7,6 @@ evaluated; a mapping with `activation_fn: silu` says the same. The other parts a
 
 * `markets`: `unwinding_time`, as of `MarketMakingVecEnv`;
 * `history_features: true`: statistics of the episode beside each observation (`agents.history_features`);
-* `behaviour_cloning`: pretraining (`agents.behaviour_cloning`) over so many `decisions`, with `last_epochs` passes over
-  all demonstrations in the end;
 * `exploration`: arguments of `agents.callbacks.Exploration`.
 """
 
@@ -227,9 +225,6 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
     ),
     "markets": lambda value, name: _mapping(value, name, {"unwinding_time": _WEIGHT}),
     "history_features": _switch,
-    "behaviour_cloning": lambda value, name: _mapping(
-        value, name, {"decisions": _COUNT, "last_epochs": _COUNT}, "decisions"
-    ),
     "exploration": lambda value, name: _mapping(
         value,
         name,

@@ -20,7 +20,6 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import TRAINED
-from agents.behaviour_cloning import LAST_EPOCHS, clone_behaviour
 from agents.callbacks import Checkpoints, Exploration, HeldOut, TradingFigures
 from agents.history_vec_env import HistoryVecEnv, TrainingMarkets
 from agents.ppo import (
@@ -110,7 +109,7 @@ def train(
     """
     environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
     if resume_from is None:
-        model = first_model(environment, run)
+        model = new_model(environment, run)
     else:
         model = load_checkpoint(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
@@ -170,23 +169,6 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
     )
-
-
-def first_model(environment: TrainingMarkets, run: Run) -> OnPolicyAlgorithm:
-    """What PPO starts from: an untrained model, pretrained by behaviour cloning where the settings say so."""
-    model = new_model(environment, run)
-    cloning = run.settings.get("behaviour_cloning")
-    if cloning:
-        print(f"Behaviour cloning of the oracle over {cloning['decisions']:,} decisions")
-        clone_behaviour(
-            model,
-            environment,
-            run.config,
-            cloning["decisions"],
-            stream_seed(run.seed, 0),
-            cloning.get("last_epochs", LAST_EPOCHS),
-        )
-    return model
 
 
 _NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps", "policy_kwargs")

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_dialect, to_offsets
 from mm_gym.config import ConfigurationError, MarketConfig
-from mm_gym.core.layout import InformedKind, Outcome
+from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
 from mm_gym.reset_options import check_options, episode_config
@@ -149,17 +149,9 @@ class MarketMakingVecEnv(VecEnv):
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The signal and V - mid [ticks] of each market, shape (num_envs,) each: for a teacher, who may see them."""
+        """The signal and V - mid [ticks] of each market, shape (num_envs,) each. Hidden state: never for a policy."""
         records = self._markets.records
         return records["signal"].copy(), records["efficient_price"] - records["mid"]
-
-    def hidden_flow(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """What nobody is told of each market's session, for a teacher too: the share of takers who act on the signal,
-        the share of those who are only called informed, and the imbalance, shape (num_envs,) each."""
-        flow = self._markets.records["flow"]
-        share, kind = flow["p_informed"], flow["informed_kind"]
-        acts, called = kind == InformedKind.SIGNAL, kind == InformedKind.NAIVE
-        return np.where(acts, share, 0.0), np.where(called, share, 0.0), flow["imbalance"].copy()
 
     def close(self) -> None:
         """Nothing to let go of."""

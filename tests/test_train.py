@@ -70,30 +70,6 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert load(elsewhere, config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
-def test_an_interrupt_during_pretraining_keeps_nothing_and_says_how_to_start_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(train, "compare", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["train.py", "--out", "a run"])
-    settings = tmp_path / "short.yml"
-    settings.write_text(yaml.safe_dump({**SETTINGS, "behaviour_cloning": {"decisions": 8 * N_MARKETS}}))
-    arguments = train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=tmp_path / "run")
-    # A shell that starts the tests in the background has them ignore interrupts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with monkeypatch.context() as patch:
-            send_at(patch, 5, signal.SIGINT)
-            with pytest.raises(SystemExit) as stopped:
-                train.main(arguments)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert stopped.value.code == 130
-    assert "To start again: python train.py --out 'a run'" in capsys.readouterr().out
-    assert not list((tmp_path / "run").iterdir())
-    train.main(arguments)
-    assert read_run(tmp_path / "run").steps_done == UPDATE
-
-
 def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_judge_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,7 +135,6 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
             config, 0, learning["n_envs"], learning["n_timesteps"], settings=settings
         )
         assert run.has_history
-        assert not run.settings.get("behaviour_cloning")
 
 
 def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(

@@ -11,7 +11,7 @@ from gymnasium.utils import seeding
 from agents.glosten_milgrom import GlostenMilgromAgent
 from agents.signal_filter import SignalFilter
 from mm_gym import MarketConfig, configure
-from mm_gym.core.layout import AGENT, ASK, BID, Obs, Outcome
+from mm_gym.core.layout import AGENT, ASK, BID, OBSERVATION_CLIP, Obs, Outcome
 from mm_gym.markets import Markets
 
 N_PARTICLES = 20_000
@@ -133,7 +133,7 @@ def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) 
 @pytest.mark.parametrize("regime", ["imbalanced", "dealer"])
 def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
     """Bought and sold lots and the mid's move of every interval, also where some features are off their scale."""
-    config = configure(regime, imbalance=1.0, taker_rate=3.0, taker_size=2.0, session_steps=200)
+    config = configure(regime, imbalance=1.0, taker_rate=6.0, taker_size=2.0, session_steps=200)
     n, agent = 8, GlostenMilgromAgent(config)
     markets = Markets(config, n)
     observations, outcomes = markets.empty_results()
@@ -142,7 +142,7 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
     off_scale = n_two_sided = 0
     for _ in range(config.session_steps):
         actions, state = agent.predict(observations, state)
-        two_sided = observations[:, Obs.SPREAD] < 2.0
+        two_sided = observations[:, Obs.SPREAD] < 8.0
         off_grid = np.mod(state.mid - markets.records["mid"] + 0.5, 1.0) - 0.5
         np.testing.assert_allclose(off_grid[two_sided], 0.0, atol=1e-3)
         n_two_sided += int(two_sided.sum())
@@ -157,7 +157,7 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
         np.testing.assert_allclose(bought[shown], 0.5 * (volume + net)[shown], atol=1e-6)
         np.testing.assert_allclose(sold[shown], 0.5 * (volume - net)[shown], atol=1e-6)
         np.testing.assert_allclose(agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4)
-        off_scale += int((np.abs(observations[:, Obs.FLOW_SLOW]) == 5.0).sum())
+        off_scale += int((np.abs(observations[:, Obs.FLOW_SLOW]) == OBSERVATION_CLIP).sum())
     assert n_two_sided > 800
     assert off_scale > 20 or regime == "dealer"
 

@@ -29,7 +29,7 @@ from agents import AgentError, make_agent
 from agents.mlp import load_layers
 from agents.ppo import RUN_FILE, Run, layers_of, quoting_agent, read_run
 from agents.settings import ALGORITHM_PART, read_settings
-from agents.training import TrainingError, first_model, new_model, training_markets
+from agents.training import TrainingError, new_model, training_markets
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
 
@@ -121,18 +121,11 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
 
 
 @pytest.mark.filterwarnings("ignore:rich is experimental")
-@pytest.mark.parametrize("cloning", [False, True])
-def test_both_engines_begin_with_the_same_policy_and_values(
-    cloning: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a cluster that was not asked for is not joined
     run = a_run(1, learning_rate="lin_0.0")
-    if cloning:
-        market = configure("informed", session_steps=100)
-        settings = run.settings | {"behaviour_cloning": {"decisions": 8192}}
-        run = dataclasses.replace(run, config=market, settings=settings)
     trained_here(tmp_path, run, env_runners=0)
-    theirs = first_model(training_markets(run), run)
+    theirs = new_model(training_markets(run), run)
     seen = observations(50)
     actions, _ = load_layers(tmp_path, *layers_of(run)).predict(seen)
     np.testing.assert_allclose(actions, theirs.predict(seen, deterministic=True)[0], atol=1e-6)
