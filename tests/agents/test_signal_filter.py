@@ -133,7 +133,16 @@ def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) 
 @pytest.mark.parametrize("regime", ["imbalanced", "dealer"])
 def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
     """Bought and sold lots and the mid's move of every interval, also where some features are off their scale."""
-    config = configure(regime, imbalance=1.0, taker_rate=6.0, taker_size=2.0, session_steps=200)
+    config = configure(
+        regime,
+        imbalance=1.0,
+        imbalance_flip_rate=0.0,
+        taker_rate=8.0,
+        maker_rate=15.0,
+        taker_tolerance=20.0,
+        taker_size=2.0,
+        session_steps=200,
+    )
     n, agent = 8, GlostenMilgromAgent(config)
     markets = Markets(config, n)
     observations, outcomes = markets.empty_results()
