@@ -5,6 +5,7 @@ The core takes two numbers in [-1, 1] per market, for the bid and the ask offset
 own quotes on the same scale.
 """
 
+import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -80,7 +81,8 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
             f"actions of shape {offsets.shape} came, (number of markets, 2) = ({n_markets}, 2) was wanted; "
             "write for each market the bid and the ask offset, scaled to [-1, 1]"
         )
-    if not np.isfinite(offsets).all():
+    # The product is finite only if every number is, and costs half as much to find out.
+    if not math.isfinite(np.vdot(offsets, offsets)) and not np.isfinite(offsets).all():
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
         raise ValueError(
             f"the action of market {market} is {offsets[market].tolist()}, finite numbers in [-1, 1] were wanted; "

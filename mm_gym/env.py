@@ -172,7 +172,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self._markets.reset(_FIRST, [self.np_random], observations, outcomes, config)
         self.config = self._base_config if config is None else config
         self._needs_reset = False
-        self._renderer.update(self._markets.records, self.metadata["render_fps"])
+        if self.render_mode is not None:
+            self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations[0], info_of(outcomes[0])
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -189,7 +190,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
         outcome = outcomes[0]
         self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
-        self._renderer.update(self._markets.records, self.metadata["render_fps"])
+        if self.render_mode is not None:
+            self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations[0], float(outcome[Outcome.REWARD]), self._needs_reset, False, info_of(outcome)
 
     def render(self) -> Frame | None:

@@ -39,7 +39,10 @@ INFO_COLUMNS = {
 WHOLE_INFO = ("inventory", "fills")
 """Keys of `info` whose values are whole numbers."""
 
-_INFO_ORDER = np.array(list(INFO_COLUMNS.values()))
+_N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)  # to ask an enumeration takes longer than to make the array
+_INFO_NAMES = tuple(INFO_COLUMNS)
+# They stand side by side in the report.
+_INFO = slice(min(INFO_COLUMNS.values()), max(INFO_COLUMNS.values()) + 1)
 
 UNWINDING = 37.0
 """How long inventory is held, as the control variate assumes by default: so many seconds, or so many decision intervals
@@ -48,9 +51,9 @@ where that is less."""
 
 def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
     """The `info` of one market, from the row that the core reported: NumPy scalars, since libraries ask for a dtype."""
-    info: dict[str, Any] = dict(zip(INFO_COLUMNS, outcome[_INFO_ORDER], strict=True))
+    info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (checking lengths takes as long)
     for name in WHOLE_INFO:
-        info[name] = np.int64(info[name])
+        info[name] = np.int64(int(info[name]))
     return info
 
 
@@ -133,7 +136,7 @@ class Markets:
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""
         n = len(self.records)
-        return np.empty((n, len(Obs)), np.float32), np.empty((n, len(Outcome)), np.float64)
+        return np.empty((n, _N_OBSERVED), np.float32), np.empty((n, _N_OUTCOMES), np.float64)
 
     def reset(
         self,

@@ -271,7 +271,7 @@ def _max_episode_steps(limit: int | None) -> int | None:
 
 def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have it."""
-    columns = np.where(mask, outcomes.T, 0.0)
+    columns = outcomes.T if mask.all() else np.where(mask, outcomes.T, 0.0)
     infos: dict[str, Any] = {}
     for name, column in INFO_COLUMNS.items():
         infos[name] = columns[column].astype(np.int64 if name in WHOLE_INFO else np.float64)

@@ -62,6 +62,7 @@ WANTED: dict[str, dict[str, Any]] = {
         "close_out_impact": 0.1,
         "max_inventory": 20,
         "max_offset": 400.0,
+        "reward_scale": 0.02,
     },
     "zero-intelligence": {"regime": "zero_intelligence"},
 }

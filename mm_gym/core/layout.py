@@ -128,10 +128,10 @@ class Outcome(IntEnum):
     EFFICIENT_PRICE = 7
     SIGNAL = 8
     FILLS = 9
-    REWARD_WEALTH = 10
-    REWARD_RISK = 11
-    REWARD_CLOSE_OUT = 12
-    OBJECTIVE = 13
+    OBJECTIVE = 10
+    REWARD_WEALTH = 11
+    REWARD_RISK = 12
+    REWARD_CLOSE_OUT = 13
     CONTROL_VARIATE = 14
 
 
@@ -211,6 +211,8 @@ RULES = _record(
         ("informed_price_limit", "i8"),
         ("mixed", "i8"),
         ("makers", "i8"),
+        ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
+        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory, in the control variate
         ("maker_rate", "f8"),  # of limit orders on each side
         ("maker_cancel_rate", "f8"),  # of each order; for zero intelligence the largest at any distance
         ("limit_order_share", "f8", (MAKER_DISTANCES,)),  # at this distance from the opposite best or nearer
@@ -241,8 +243,6 @@ RULES = _record(
         ("activity_scale", "f8"),
         ("queue_scale", "f8"),
         ("volatility_scale", "f8"),
-        ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
-        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory, in the control variate
     ]
 )
 
@@ -297,6 +297,10 @@ FEATURES = _record(
         ("activity", "f8"),
         ("variance", "f8"),
         ("last_mid", "f8"),
+        ("spread", "f8"),  # the public one, at the latest observation
+        # Of the latest observation, so that a column is computed anew only when what it shows has changed.
+        ("shown_inventory", "i8"),
+        ("shown_offset", "f8", (2,)),
     ]
 )
 

@@ -22,7 +22,6 @@ from mm_gym.core.quotes import (
     clear_quotes,
     next_arrival,
     public_mid,
-    public_spread,
     receive_quotes,
     send_quotes,
     spend_time_at_touch,
@@ -202,7 +201,7 @@ def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     outcome[Outcome.CASH] = account.cash
     outcome[Outcome.INVENTORY] = account.inventory
     outcome[Outcome.MID] = market.mid
-    outcome[Outcome.SPREAD] = public_spread(market)
+    outcome[Outcome.SPREAD] = market.features.spread
     outcome[Outcome.EFFICIENT_PRICE] = market.efficient_price
     outcome[Outcome.SIGNAL] = market.signal
     outcome[Outcome.FILLS] = account.n_fills - account.n_fills_at_decision

@@ -9,11 +9,12 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import ASK, BID, OBSERVATION_CLIP, OBSERVATION_FAR, Obs
 from mm_gym.core.quotes import (
+    public_level,
     public_mid,
-    public_spread,
     quote_lots,
     quote_offset,
     quote_queue_ahead,
+    spread_between,
     touch_lots,
 )
 from mm_gym.core.scales import action_kernel, inventory_kernel
@@ -30,6 +31,9 @@ def start_features(market):
     features.activity = 0.0
     features.variance = market.rules.volatility * market.rules.volatility
     features.last_mid = market.mid
+    features.shown_inventory = 0
+    features.shown_offset[:] = math.nan
+    market.observation[Obs.INVENTORY] = 0.0
 
 
 @kernel
@@ -64,20 +68,28 @@ def observe(market):
     features = market.features
     clip = OBSERVATION_CLIP
     far = OBSERVATION_FAR
-    row[Obs.INVENTORY] = _clip(inventory_kernel(market.account.inventory), -far, far)
-    row[Obs.SPREAD] = _clip(public_spread(market) * rules.spread_scale, 0.0, far)
+    inventory = market.account.inventory
+    if inventory != features.shown_inventory:
+        row[Obs.INVENTORY] = _clip(inventory_kernel(inventory), -far, far)
+        features.shown_inventory = inventory
+    bid_level = public_level(market, BID)
+    ask_level = public_level(market, ASK)
+    features.spread = spread_between(market, bid_level, ask_level)
+    row[Obs.SPREAD] = _clip(features.spread * rules.spread_scale, 0.0, far)
     for index in range(features.flow.shape[0]):
         flow = features.flow[index] * rules.flow_scale[index]
         row[Obs.FLOW_FAST + index] = _clip(flow, -clip, clip)
         move = (market.mid - features.mean_mid[index]) * rules.move_scale[index]
         row[Obs.MID_MOVE_FAST + index] = _clip(move, -clip, clip)
-    bid_lots = touch_lots(market, BID)
-    ask_lots = touch_lots(market, ASK)
+    bid_lots = touch_lots(market, BID, bid_level)
+    ask_lots = touch_lots(market, ASK, ask_level)
     row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
     row[Obs.ACTIVITY] = _clip((features.activity - rules.activity_mean) * rules.activity_scale, -far, far)
     for side in range(2):
-        offset = action_kernel(quote_offset(market, side), rules.max_offset)
-        row[Obs.BID_OFFSET + side] = _clip(offset, -clip, clip)
+        offset = quote_offset(market, side)
+        if offset != features.shown_offset[side]:
+            row[Obs.BID_OFFSET + side] = _clip(action_kernel(offset, rules.max_offset), -clip, clip)
+            features.shown_offset[side] = offset
         ahead = quote_queue_ahead(market, side) * rules.queue_scale
         row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, far)
         row[Obs.BID_SIZE + side] = 2.0 * quote_lots(market, side) / rules.quote_size

@@ -67,12 +67,13 @@ def public_mid(market):
 
 
 @kernel
-def public_spread(market):
-    """Public best ask minus best bid; zero in the dealer market, twice `max_offset` when a side is empty."""
+def spread_between(market, bid, ask):
+    """Public best ask minus best bid, given the `public_level` of each side.
+
+    Zero in the dealer market, twice `max_offset` when a side is empty.
+    """
     if market.rules.makers == Makers.NONE:
         return 0.0
-    bid = public_level(market, BID)
-    ask = public_level(market, ASK)
     if bid < 0 or ask < 0:
         return 2.0 * market.rules.max_offset
     return -float(market.book.levels[BID, bid].key + market.book.levels[ASK, ask].key)
@@ -94,9 +95,8 @@ def clear_quotes(quotes):
 def send_quotes(market, bid_offset, ask_offset):
     """Send quotes at these offsets from the public mid [ticks]; they arrive after the latency."""
     quotes = market.quotes
-    mid = public_mid(market)
-    bid = mid - bid_offset
-    ask = mid + ask_offset
+    bid = market.mid - bid_offset  # settled at the end of the last decision, and nothing has happened since
+    ask = market.mid + ask_offset
     if market.rules.latency == 0.0:
         _place(market, bid, ask)
         return
@@ -232,9 +232,8 @@ def quote_lots(market, side):
 
 
 @kernel
-def touch_lots(market, side):
-    """Lots of the public at the public touch."""
-    index = public_level(market, side)
+def touch_lots(market, side, index):
+    """Lots of the public at the public touch, given the `public_level` of the side."""
     if index < 0:
         return 0
     level = market.book.levels[side, index]
