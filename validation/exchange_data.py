@@ -16,6 +16,8 @@ def rows(sessions: int, seed: int) -> list[Row]:
     """Rows that follow from the row before and the message, and executions that hit the oldest order; of each file."""
     table = []
     for path in sorted(SAMPLES.glob("*_message_*.csv")):
+        if not path.with_name(path.name.replace("_message_", "_orderbook_")).is_file():
+            continue  # messages alone: there are no states to compare with
         recording = read(path)
         checked, replayed = check_rows(recording), replay(recording)[1]
         name = "_".join(path.stem.split("_")[:1] + path.stem.split("_")[-1:])
