@@ -88,8 +88,8 @@ def assert_mean_is_zero(paid: Paid) -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
 def test_the_mean_is_that_of_plain_rewards(regime: str, policy: str) -> None:
-    """Over 2,000 sessions of 40 decisions: the difference is within three standard errors of zero."""
-    assert_mean_is_zero(lived(regime, policy, 2000, 40, None))
+    """Over 2,000 sessions of 20 decisions: the difference is within three standard errors of zero."""
+    assert_mean_is_zero(lived(regime, policy, 2000, 20, None))
 
 
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
