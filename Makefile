@@ -25,7 +25,7 @@ export: $(STAMP)  ## a trained policy as ONNX: make export ARGS=runs/NAME
 	$(BIN)/python -m agents.export $(ARGS)
 
 test: $(STAMP)  ## the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-ray: $(RAY_STAMP)  ## the tests of training with Ray RLlib
 	.venv-ray/bin/python -m pytest tests/ray tests/learners/test_docs.py $(ARGS)
