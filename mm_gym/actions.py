@@ -81,7 +81,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
             f"actions of shape {offsets.shape} came, (number of markets, 2) = ({n_markets}, 2) was wanted; "
             "write for each market the bid and the ask offset, scaled to [-1, 1]"
         )
-    # The product is finite only if every number is, and costs half as much to find out.
+    # The product is finite only if every number is. It takes half as long as np.isfinite.
     if not math.isfinite(np.vdot(offsets, offsets)) and not np.isfinite(offsets).all():
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
         raise ValueError(

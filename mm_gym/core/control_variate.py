@@ -7,7 +7,7 @@ Let F = V + edge s be what the asset is worth to one who sees the signal: a mart
 2. the change of inventory times (mid - F), which is zero at either end of a session: potential-based shaping (Ng,
    Harada and Russell 1999). What is left counts fills against F, so that a fill from one who knew better costs at once
    what it will cost, with a fraction of the noise;
-3. by the same right, the change of `inventory_price` inventory^2: a charge for what holding it is going to cost;
+3. likewise the change of `inventory_price` inventory^2: a charge for what holding the inventory is going to cost;
 4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a Poisson stream.
    While the book stands still, the agent's quotes are filled at a rate that follows from the hidden state: the book, V,
    the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill would

@@ -298,7 +298,7 @@ FEATURES = _record(
         ("variance", "f8"),
         ("last_mid", "f8"),
         ("spread", "f8"),  # the public one, at the latest observation
-        # Of the latest observation, so that a column is computed anew only when what it shows has changed.
+        # What the latest observation shows: a column is computed only when its value has changed.
         ("shown_inventory", "i8"),
         ("shown_offset", "f8", (2,)),
     ]

@@ -151,7 +151,7 @@ def reset_one(market, seed_words):
 def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     """One decision: quote, live through the interval, mark, pay, observe.
 
-    Actions are in [-1, 1], on the scale of `scales`. The observation and the outcome are left in the record.
+    Actions are in [-1, 1]; `scales` turns them into offsets. The observation and the outcome are left in the record.
     `number` is the market's row in the recorder's arrays, which record nothing when they have no room.
     """
     rules = market.rules

@@ -156,7 +156,7 @@ def _place(market, wanted_bid, wanted_ask):
     # Both old orders leave before either new one enters, so the two can never meet.
     bid_stays = _withdraw_unless_near(market, BID, wanted_bid + (bid - rounded_bid), bid_size)
     ask_stays = _withdraw_unless_near(market, ASK, wanted_ask + (ask - rounded_ask), ask_size)
-    # Nor may a new one meet an old one that stays closer to the mid than the new one's partner would have been.
+    # A new order must not cross the agent's own order that stays.
     if bid_stays and not ask_stays:
         ask = max(ask, price_key(BID, book.orders[market.quotes.slot[BID]].key) + 1)
     if ask_stays and not bid_stays:
@@ -171,9 +171,9 @@ def _place(market, wanted_bid, wanted_ask):
 def _withdraw_unless_near(market, side, wanted, size):
     """Cancel the order on this side unless it may stay where it rests; True if it stays.
 
-    Rounding takes a quote up to a tick further out than `wanted` [ticks]: half a tick on the average. An order stays
-    within half a tick and `requote_threshold` of that, so with a threshold of zero just where the new one would go. One
-    that was partly filled stays with what is left of it: topping it up would cost its place.
+    Rounding moves a quote outwards from `wanted` [ticks] by half a tick on average. An order stays if it rests within
+    half a tick plus `requote_threshold` of that price. With a threshold of zero it stays only at the price of the new
+    order. A partly filled order keeps what is left of it: topping it up would cost its place.
     """
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
