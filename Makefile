@@ -18,11 +18,11 @@ train: $(STAMP)  ## train PPO and compare it with the rule-based makers
 evaluate: $(STAMP)  ## agents x regimes on paired seeds
 	$(BIN)/python evaluate.py $(ARGS)
 
-tune: $(STAMP)  ## the best parameters of the rule-based makers, into agents/tuned.json
-	$(BIN)/python -m agents.tune $(ARGS)
+tune: $(STAMP)  ## the best parameters of the rule-based makers, into agents/rules/tuned.json
+	$(BIN)/python -m agents.tuning $(ARGS)
 
 export: $(STAMP)  ## a trained policy as ONNX: make export ARGS=runs/NAME
-	$(BIN)/python -m agents.export $(ARGS)
+	$(BIN)/python -m agents.tools.export $(ARGS)
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

@@ -31,35 +31,44 @@ from mm_gym.evaluation.table import claims_table, markdown, text_table
 class Arguments:
     """Judge market makers: agents x regimes on paired seeds, with 95 percent intervals."""
 
-    agents: str = "random,fixed_spread,inventory_skew,avellaneda_stoikov,glosten_milgrom,trained/mixed"
-    """Rules or run folders, parted by commas; a rule takes parameters as name:parameter=value, or what tuning found for
-    the market as name:tuned; best_rule:tuned is the rule that did best there."""
+    agents: str = (
+        "random,fixed_spread,inventory_skew,avellaneda_stoikov,glosten_milgrom,trained/mixed"
+    )
+    """Rules or run folders, parted by commas; a rule takes parameters as name:parameter=value, or
+    what tuning found for the market as name:tuned; best_rule:tuned is the rule that did best
+    there."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
     """Order-flow regimes, parted by commas."""
     p_informed: float | None = None
     """Share of informed takers, in the regimes that have them; by default the regime's own."""
     sweep: str | None = None
-    """A numeric field of the configuration to sweep over `values`, such as p_informed or latency."""
+    """A numeric field of the configuration to sweep over `values`, such as p_informed or
+    latency."""
     values: str = "0,0.2,0.4,0.6,0.8,1"
     """Values of the swept field, parted by commas."""
     reference: str | None = None
-    """One of the agents: the others' differences from it are given, paired, with their intervals."""
+    """One of the agents: the others' differences from it are given, paired, with their
+    intervals."""
     experiment: str | None = None
     """An experiment of the post-mortem by name, or all, instead of agents x regimes."""
     twin: bool = False
-    """Run the experiment's twin, from which the cause of the effect was taken out: it should not hold."""
+    """Run the experiment's twin, from which the cause of the effect was taken out: it should not
+    hold."""
     suite: bool = False
-    """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds of one learner,
-    {task} is the task's name, and * a wildcard in the path of run folders: ppo=runs/ppo-{task}-seed*."""
+    """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds
+    of one learner, {task} is the task's name, and * a wildcard in the path of run folders:
+    ppo=runs/ppo-{task}-seed*."""
     tasks: str | None = None
     """Comma-separated tasks of the suite. Default: all."""
     compare: str | None = None
-    """With --suite: comma-separated suite.csv files of earlier runs. Prints one table of all and runs nothing."""
+    """With --suite: comma-separated suite.csv files of earlier runs. Prints one table of all and
+    runs nothing."""
     episodes: int | None = None
     """Sessions for each agent in each market. Default: 256, or 512 with --suite, of 1,000 decisions
     each: where sessions are shorter there are more."""
     seed: int = 0
-    """Seed of the evaluation; every agent lives through the same sessions. The suite has sessions of its own."""
+    """Seed of the evaluation; every agent lives through the same sessions. The suite has sessions
+    of its own."""
     jobs: int = 1
     """Processes to fan out over."""
     out: Path | None = None
@@ -73,8 +82,12 @@ def main(arguments: Arguments) -> Path | None:
     console = Console()
     if arguments.suite or arguments.tasks is not None or arguments.compare is not None:
         return _suite(arguments, console)
-    out = arguments.out or artefacts.fresh_folder(Path("results"), arguments.experiment or "evaluation")
-    with artefacts.results_folder(out, arguments.overwrite) as folder:  # found out now if it cannot be written
+    out = arguments.out or artefacts.fresh_folder(
+        Path("results"), arguments.experiment or "evaluation"
+    )
+    with artefacts.results_folder(
+        out, arguments.overwrite
+    ) as folder:  # found out now if it cannot be written
         bars = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bars, console=console) as bar:
             results = _run(arguments, bar)
@@ -128,7 +141,16 @@ def _check_suite(arguments: Arguments) -> None:
     if not arguments.suite:
         name = "tasks" if arguments.tasks is not None else "compare"
         raise ValueError(f"--{name} came alone: expected --suite beside it, got none")
-    meaningless = ["regimes", "p_informed", "sweep", "values", "reference", "experiment", "twin", "seed"]
+    meaningless = [
+        "regimes",
+        "p_informed",
+        "sweep",
+        "values",
+        "reference",
+        "experiment",
+        "twin",
+        "seed",
+    ]
     beside = "--suite"
     if arguments.compare is not None:
         meaningless += ["agents", "tasks", "episodes", "jobs", "out", "overwrite"]
@@ -137,11 +159,16 @@ def _check_suite(arguments: Arguments) -> None:
         value = getattr(arguments, name)
         if value != getattr(Arguments, name):
             option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} means nothing beside {beside}: expected none, got {option} {value}")
+            raise ValueError(
+                f"{option} means nothing beside {beside}: expected none, got {option} {value}"
+            )
 
 
 def _plain(arguments: Arguments) -> dict[str, object]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(arguments).items()}
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(arguments).items()
+    }
 
 
 def _write(folder: Path, title: str, results: plans.Results, arguments: Arguments) -> None:
@@ -149,16 +176,22 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
         "arguments": _plain(arguments),
         "versions": artefacts.package_versions(),
         "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
-        "configurations": {entry.label: entry.sessions.config.to_dict() for entry in results.entries},
+        "configurations": {
+            entry.label: entry.sessions.config.to_dict() for entry in results.entries
+        },
     }
     # What an agent that cheats quotes is no function of an observation.
     observing = [entry for entry in reversed(results.entries) if not entry.agent.endswith(CHEATS)]
     first_markets = {entry.agent: entry.sessions.config for entry in observing}
-    policies = {name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()}
+    policies = {
+        name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()
+    }
     command = shlex.join(["python", *sys.argv])
     artefacts.write_summary(folder, results.rows, about)
     (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
-    write_report(folder, title, results.entries, results.findings, results.rows, policies, command, about)
+    write_report(
+        folder, title, results.entries, results.findings, results.rows, policies, command, about
+    )
 
 
 def _run(arguments: Arguments, bar: Progress) -> plans.Results:
@@ -179,7 +212,9 @@ def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     return plans.run_grid(
         name_agent,
         _names(arguments.agents),
-        plans.plan_markets(_names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)),
+        plans.plan_markets(
+            _names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)
+        ),
         arguments.reference,
         _episodes(arguments),
         arguments.seed,

@@ -24,9 +24,14 @@ from joblib import parallel_config
 from rich.console import Console
 
 from agents import name_agent, rules_for
-from agents.ppo import RUN_FILE, Run, read_run
-from agents.settings import ALGORITHM_PART, parse_fields, read_settings, settings_name
-from agents.training import TrainingError, check_not_shipped, check_output, train
+from agents.learned.hyperparameters import (
+    ALGORITHM_PART,
+    parse_fields,
+    read_settings,
+    settings_name,
+)
+from agents.learned.run_folder import RUN_FILE, Run, read_run
+from agents.training.trainer import TrainingError, check_not_shipped, check_output, train
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation import plans
 from mm_gym.evaluation.artefacts import fresh_folder
@@ -49,10 +54,11 @@ class Arguments:
     algorithm: str | None = None
     """ppo, or recurrent_ppo, which has an LSTM; by default ppo."""
     settings: str | None = None
-    """Hyperparameters: a file in agents/hyperparameters by its name, or the path of another; by default the
-    algorithm's, or what it has for the regime."""
+    """Hyperparameters: a file in agents/training/hyperparameters by its name, or the path of
+    another; by default the algorithm's, or what it has for the regime."""
     timesteps: int | None = None
-    """Budget: decisions of all markets together, rounded up to whole updates; by default that of the settings."""
+    """Budget: decisions of all markets together, rounded up to whole updates; by default that of
+    the settings."""
     seed: int | None = None
     """Of everything random; by default 0."""
     n_envs: int | None = None
@@ -60,36 +66,52 @@ class Arguments:
     out: Path | None = None
     """Folder of the run; by default a fresh one in runs/."""
     resume: Path | None = None
-    """A run folder of your own to go on with, there or in `out`: its market, settings and seed stand, only its budget
-    may grow. Its checkpoint is a pickle, which can run any program: never resume the folder of a stranger."""
+    """A run folder of your own to go on with, there or in `out`: its market, settings and seed
+    stand, only its budget may grow. Its checkpoint is a pickle, which can run any program: never
+    resume the folder of a stranger."""
     checkpoint_every: int = 100_000
     """Decisions after which the model is saved: what an interruption loses at most."""
     evaluate_every: int = 2_000_000
     """Decisions after which the model is judged on held-out sessions, for a curve in the logs."""
     jobs: int = 1
-    """Cores for what goes on beside PPO: threads that step the markets (of sb3, unless --threads gives torch several)
-    and processes that judge what was learned."""
+    """Cores for what goes on beside PPO: threads that step the markets (of sb3, unless --threads
+    gives torch several) and processes that judge what was learned."""
     threads: int = 1
-    """Of torch. On two idle cores 2 is a quarter faster; on busy ones they stall, waiting for one another."""
+    """Of torch. On two idle cores 2 is a quarter faster; on busy ones they stall, waiting for one
+    another."""
     engine: Literal["sb3", "rllib"] | None = None
-    """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a cluster."""
+    """What learns: stable-baselines3 (sb3, the default), or Ray RLlib, in many processes or on a
+    cluster."""
     env_runners: int | None = None
     """Of rllib: processes that step the markets; by default 1."""
     address: str | None = None
-    """Of rllib: a Ray cluster to join, such as auto or 10.0.0.1:6379; by default one of its own, on this machine."""
+    """Of rllib: a Ray cluster to join, such as auto or 10.0.0.1:6379; by default one of its own, on
+    this machine."""
 
 
 def main(arguments: Arguments) -> Path:
     """Train, compare, and return the folder of the run."""
     for name in ("checkpoint_every", "evaluate_every", "jobs", "threads"):
         if getattr(arguments, name) < 1:
-            raise TrainingError(f"{name}={getattr(arguments, name)} came; write a whole number from 1 up")
+            raise TrainingError(
+                f"{name}={getattr(arguments, name)} came; write a whole number from 1 up"
+            )
     torch.set_num_threads(arguments.threads)
-    run = _new_run(arguments) if arguments.resume is None else _resumed_run(arguments, arguments.resume)
+    run = (
+        _new_run(arguments)
+        if arguments.resume is None
+        else _resumed_run(arguments, arguments.resume)
+    )
     learn = _engine(arguments, run)
-    out = arguments.out or arguments.resume or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
+    out = (
+        arguments.out
+        or arguments.resume
+        or fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
+    )
     check_output(out, arguments.resume)
-    print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}")
+    print(
+        f"Training on {run.config.regime} up to {run.timesteps:,} decisions; the run lies in {out}"
+    )
     with parallel_config(n_jobs=arguments.jobs):
         try:
             run = learn(out, run, arguments.resume, arguments.checkpoint_every)
@@ -107,7 +129,9 @@ def _stop(out: Path) -> NoReturn:
     if (out / RUN_FILE).exists():
         run, name = read_run(out), shlex.quote(str(out))
         if run.steps_done < run.timesteps:
-            print(f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {name}")
+            print(
+                f"Stopped after {run.steps_done:,} decisions. To go on: python train.py --resume {name}"
+            )
         else:
             print(
                 f"Stopped after all of {run.steps_done:,} decisions, before the table. "
@@ -134,7 +158,9 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
             market_threads=arguments.jobs if arguments.threads == 1 else 1,
         )
     if run.algorithm != "ppo":
-        raise TrainingError(f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3")
+        raise TrainingError(
+            f"--engine rllib came with --algorithm {run.algorithm}, it has ppo; write --engine sb3"
+        )
     try:
         from agents import rllib
     except ImportError as error:
@@ -147,7 +173,8 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
 
 
 def compare(folder: Path, config: MarketConfig) -> None:
-    """Print the learned maker beside the rule-based ones, on sessions of its regime that it never trained on."""
+    """Print the learned maker beside the rule-based ones, on sessions of its regime that it never
+    trained on."""
     agents = [*rules_for(config), str(folder)]
     results = plans.run_grid(name_agent, agents, [(config, {})], episodes=COMPARED_SESSIONS)
     console = Console()
@@ -163,14 +190,18 @@ def compare(folder: Path, config: MarketConfig) -> None:
 
 def _new_run(arguments: Arguments) -> Run:
     algorithm = arguments.algorithm or "ppo"
-    settings = read_settings(arguments.settings or settings_name(algorithm, arguments.regime or "mixed"))
+    settings = read_settings(
+        arguments.settings or settings_name(algorithm, arguments.regime or "mixed")
+    )
     learning = settings[ALGORITHM_PART]
     fields = {"regime": "mixed", **learning.get("env_kwargs", {}), **_market(arguments)}
     return Run(
         config=configure(**fields),
         seed=0 if arguments.seed is None else arguments.seed,
         n_envs=learning["n_envs"] if arguments.n_envs is None else arguments.n_envs,
-        timesteps=int(learning["n_timesteps"]) if arguments.timesteps is None else arguments.timesteps,
+        timesteps=int(learning["n_timesteps"])
+        if arguments.timesteps is None
+        else arguments.timesteps,
         algorithm=algorithm,
         engine=arguments.engine or "sb3",
         settings=settings,
@@ -181,7 +212,9 @@ def _new_run(arguments: Arguments) -> Run:
 def _market(arguments: Arguments) -> dict[str, object]:
     """The fields of the market that the arguments name."""
     named = {"regime": arguments.regime, "p_informed": arguments.p_informed}
-    return {name: value for name, value in named.items() if value is not None} | parse_fields(arguments.set)
+    return {name: value for name, value in named.items() if value is not None} | parse_fields(
+        arguments.set
+    )
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
@@ -196,7 +229,9 @@ def _resumed_run(arguments: Arguments, folder: Path) -> Run:
                 f"{name}={value} came, but {folder} was trained with {stands.get(name)}; leave it out to go on"
             )
     if arguments.settings is not None and read_settings(arguments.settings) != run.settings:
-        raise TrainingError(f"settings={arguments.settings} came, but {folder} was trained with others; leave it out")
+        raise TrainingError(
+            f"settings={arguments.settings} came, but {folder} was trained with others; leave it out"
+        )
     if arguments.timesteps is not None:
         run = dataclasses.replace(run, timesteps=arguments.timesteps)
     if run.steps_done >= run.timesteps:

@@ -1,146 +1,26 @@
-"""Market makers behind one interface: a registry by name, and run folders of trained ones.
+"""Market makers behind one interface.
 
 agent = make_agent("inventory_skew", config, half_spread=2.0)
-agent = make_agent("inventory_skew:tuned", config)
-agent = make_agent("runs/mixed", config)
 agent = make_agent("trained/mixed", config)
 actions, state = agent.predict(observations)
+
+`rules/` holds the rule-based makers, `learned/` what a trained policy is made of, `training/` and
+`tuning/` what makes them good, `trained/` the makers that come with the code, `tools/` the other
+commands.
 """
 
-import functools
-import inspect
-from pathlib import Path
-from typing import Any, Protocol, cast
+from .base import AgentError, QuotingAgent
+from .registry import TRAINED, Agent, make_agent, name_agent, parse_agent
+from .rules import RULES, rules_for
 
-import numpy as np
-import numpy.typing as npt
-
-from agents.adaptive_spread import AdaptiveSpreadAgent
-from agents.avellaneda_stoikov import AvellanedaStoikovAgent
-from agents.base import AgentError, QuotingAgent
-from agents.bellman import BellmanAgent
-from agents.cartea_jaimungal import CarteaJaimungalAgent
-from agents.fixed_spread import FixedSpreadAgent
-from agents.glosten_milgrom import GlostenMilgromAgent
-from agents.gueant_lehalle_fernandez_tapia import GueantLehalleFernandezTapiaAgent
-from agents.inventory_skew import InventorySkewAgent
-from agents.oracle import OracleAgent
-from agents.random import RandomAgent
-from mm_gym import MarketConfig
-from mm_gym.config import nearest
-
-RULES: dict[str, type[QuotingAgent]] = {
-    rule.name: rule
-    for rule in (
-        RandomAgent,
-        FixedSpreadAgent,
-        InventorySkewAgent,
-        AdaptiveSpreadAgent,
-        AvellanedaStoikovAgent,
-        GueantLehalleFernandezTapiaAgent,
-        CarteaJaimungalAgent,
-        BellmanAgent,
-        GlostenMilgromAgent,
-        OracleAgent,
-    )
-}
-"""The rule-based makers by name."""
-
-TRAINED = Path(__file__).parent / "trained"
-"""Folders of trained makers that come with the code."""
-BEST_RULE = "best_rule"
-"""`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
-_TUNED = ":tuned"
-
-
-def rules_for(config: MarketConfig) -> list[str]:
-    """Names of the rules that a learned maker can be held against: fit for this market, and shown no more than it."""
-    return [name for name, rule in RULES.items() if rule.suits(config) and not rule.cheats]
-
-
-class Agent(Protocol):
-    """Anything with stable-baselines3's `predict`."""
-
-    def predict(
-        self,
-        observation: npt.NDArray[np.float32],
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[npt.NDArray[np.float32], Any]: ...
-
-
-def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
-    """Split `name:parameter=value:parameter=value` into the name and its parameters, which are numbers.
-
-    The word `tuned` in a parameter's place stays with the name: `name:tuned`.
-
-    Raises:
-        AgentError: for a parameter without a number.
-    """
-    name, *settings = text.strip().split(":")
-    parameters: dict[str, Any] = {}
-    for setting in settings:
-        if setting.strip() == "tuned":
-            name += _TUNED
-            continue
-        key, _, value = setting.partition("=")
-        try:
-            parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
-        except ValueError:
-            raise AgentError(
-                f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
-            ) from None
-    return name, parameters
-
-
-def name_agent(text: str) -> functools.partial[Agent]:
-    """What makes the agent of this name: `make_agent` with the parameters that stand in the name, to be given a market.
-
-    Raises:
-        AgentError: for a parameter without a number.
-    """
-    name, parameters = parse_agent(text)
-    return functools.partial(make_agent, name, **parameters)
-
-
-def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
-    """A market maker for markets of this configuration.
-
-    Args:
-        name: of a rule in `RULES`, the path of a run folder that `train.py` wrote, or `trained/NAME` for one that
-            comes with the code. A rule's name that ends in `:tuned`, or `best_rule:tuned`, takes the parameters that
-            `agents.tune` found for such markets.
-        config: of the markets it will quote in.
-        **parameters: of the rule; they go before those that were found.
-
-    Raises:
-        AgentError: for an unknown name, parameter, a run folder that cannot be read, or a rule that was not tuned.
-    """
-    rule = name.removesuffix(_TUNED)
-    if rule != name and rule in (*RULES, BEST_RULE):
-        from agents.tuned import best_rule, tuned_rule  # it builds on this file
-
-        found = best_rule(config) if rule == BEST_RULE else tuned_rule(rule, config)
-        return make_agent(found.agent, config, **(found.parameters | parameters))
-    if name in RULES:
-        known = [key for key in inspect.signature(RULES[name].__init__).parameters if key not in ("self", "config")]
-        for key in parameters:
-            if key not in known:
-                raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
-        return RULES[name](config, **parameters)
-    folder = trained_folder(name)
-    if name and folder.is_dir():
-        from agents.ppo import load  # torch is loaded only for those who use it
-
-        return cast(Agent, load(folder, config))
-    raise AgentError(f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *_trained()])}")
-
-
-def trained_folder(name: str) -> Path:
-    """The folder of a trained maker: one that comes with the code if it is called `trained/NAME`, else of that path."""
-    return _trained().get(name, Path(name))
-
-
-def _trained() -> dict[str, Path]:
-    return {f"trained/{folder.name}": folder for folder in TRAINED.glob("*/")}
+__all__ = [
+    "RULES",
+    "TRAINED",
+    "Agent",
+    "AgentError",
+    "QuotingAgent",
+    "make_agent",
+    "name_agent",
+    "parse_agent",
+    "rules_for",
+]

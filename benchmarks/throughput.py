@@ -1,7 +1,7 @@
 """How fast it is, beside what it is compared with: `python -m benchmarks.throughput [--quick]`.
 
-Machines drift by a tenth within minutes, so things that are compared take turns in one run, and the figure is the
-median of the ratios of neighbouring turns.
+Machines drift by a tenth within minutes, so things that are compared take turns in one run, and the
+figure is the median of the ratios of neighbouring turns.
 """
 
 import statistics
@@ -24,9 +24,9 @@ from rich.table import Table
 from stable_baselines3.common.logger import Logger
 
 import mm_gym
-from agents.ppo import Run
-from agents.settings import ALGORITHM_PART, read_settings
-from agents.training import new_model, training_markets
+from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.run_folder import Run
+from agents.training.trainer import new_model, training_markets
 from mm_gym.actions import from_ticks
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
@@ -57,7 +57,12 @@ class NullVecEnv(MarketMakingVecEnv):
         pass
 
     def step_wait(self) -> Any:
-        return self._same, np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, np.bool_), [{}] * self.num_envs
+        return (
+            self._same,
+            np.zeros(self.num_envs, np.float32),
+            np.zeros(self.num_envs, np.bool_),
+            [{}] * self.num_envs,
+        )
 
 
 def quotes(n: int) -> npt.NDArray[np.float32]:
@@ -72,8 +77,11 @@ def seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(first: Callable[[], float], second: Callable[[], float], turns: int) -> tuple[float, float, float]:
-    """Medians of what both return and of the ratios first / second of neighbouring turns; one turn warms up."""
+def in_turns(
+    first: Callable[[], float], second: Callable[[], float], turns: int
+) -> tuple[float, float, float]:
+    """Medians of what both return and of the ratios first / second of neighbouring turns; one turn
+    warms up."""
     first(), second()
     pairs = []
     for turn in range(turns):
@@ -91,7 +99,9 @@ def kernel_rates(steps: int) -> tuple[float, float]:
     """Agent steps and book events per second of a batch stepped by the compiled core alone."""
     markets = Markets(mm_gym.configure(), BATCH)
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(BATCH), [seeding.np_random(i)[0] for i in range(BATCH)], observations, outcomes)
+    markets.reset(
+        np.arange(BATCH), [seeding.np_random(i)[0] for i in range(BATCH)], observations, outcomes
+    )
     offsets = quotes(BATCH)
     events = int(markets.records["book"]["n_events"].sum())
     taken = seconds(lambda: [markets.step(offsets) for _ in range(steps)])
@@ -126,20 +136,25 @@ def single_rate(name: str, steps: int) -> float:
 
 def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
     """The model that train.py would begin with, in markets of this kind."""
-    run = Run(mm_gym.configure("mixed"), seed=0, n_envs=LEARNING["n_envs"], timesteps=1, settings=SETTINGS)
+    run = Run(
+        mm_gym.configure("mixed"), seed=0, n_envs=LEARNING["n_envs"], timesteps=1, settings=SETTINGS
+    )
     model = new_model(training_markets(run, markets), run)
     model.set_logger(Logger(None, []))
     return model
 
 
 def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callable[[], float]:
-    """A function that trains with train.py's settings for so many updates, and returns frames per second."""
+    """A function that trains with train.py's settings for so many updates, and returns frames per
+    second."""
     model = untrained(markets)
 
     def frames_per_second() -> float:
         before = model.num_timesteps
         taken = seconds(
-            lambda: model.learn(updates * LEARNING["n_envs"] * LEARNING["n_steps"], reset_num_timesteps=False)
+            lambda: model.learn(
+                updates * LEARNING["n_envs"] * LEARNING["n_steps"], reset_num_timesteps=False
+            )
         )
         return (model.num_timesteps - before) / taken
 
@@ -162,18 +177,27 @@ def main(quick: bool = False) -> None:
     next(progress)
     few = steps * BATCH // LARGE_BATCH
     two_threads, one_thread, threads_ratio = in_turns(
-        lambda: vector_rate(few, LARGE_BATCH, threads=2), lambda: vector_rate(few, LARGE_BATCH), turns
+        lambda: vector_rate(few, LARGE_BATCH, threads=2),
+        lambda: vector_rate(few, LARGE_BATCH),
+        turns,
     )
     ours, cartpole, single_ratio = in_turns(
-        lambda: single_rate("MarketMaking-v0", 50 * steps), lambda: single_rate("CartPole-v1", 50 * steps), turns
+        lambda: single_rate("MarketMaking-v0", 50 * steps),
+        lambda: single_rate("CartPole-v1", 50 * steps),
+        turns,
     )
     next(progress)
     updates = 2 if quick else 3
     with_markets, with_nothing, ppo_ratio = in_turns(
-        ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), updates), ppo_rate(NullVecEnv, updates), turns
+        ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), updates),
+        ppo_rate(NullVecEnv, updates),
+        turns,
     )
     next(progress)
-    start = [seconds(lambda: subprocess.run([sys.executable, "-c", START], check=True)) for _ in range(turns + 1)][1:]
+    start = [
+        seconds(lambda: subprocess.run([sys.executable, "-c", START], check=True))
+        for _ in range(turns + 1)
+    ][1:]
     next(progress, None)
 
     agent_steps, events = (statistics.median(rates) for rates in zip(*kernel, strict=True))
@@ -181,15 +205,25 @@ def main(quick: bool = False) -> None:
     for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")
-    table.add_row(f"agent steps/s, compiled core, {BATCH} markets", f"{agent_steps:,.0f}", "1,000,000")
-    table.add_row(f"agent steps/s, make_vec, {BATCH} markets", f"{statistics.median(vector):,.0f}", "1,000,000")
+    table.add_row(
+        f"agent steps/s, compiled core, {BATCH} markets", f"{agent_steps:,.0f}", "1,000,000"
+    )
+    table.add_row(
+        f"agent steps/s, make_vec, {BATCH} markets",
+        f"{statistics.median(vector):,.0f}",
+        "1,000,000",
+    )
     table.add_row(f"agent steps/s, make_vec, {LARGE_BATCH} markets", f"{one_thread:,.0f}", "")
     table.add_row("the same, threads=2", f"{two_threads:,.0f}", "")
     table.add_row("  ratio", f"{threads_ratio:.2f}", "")
     table.add_row("steps/s, gymnasium.make, one market", f"{ours:,.0f}", "")
     table.add_row("steps/s, gymnasium.make, CartPole", f"{cartpole:,.0f}", "")
     table.add_row("  ratio", f"{single_ratio:.0%}", "40%")
-    table.add_row(f"PPO frames/s, {LEARNING['n_envs']} markets, threads={MARKET_THREADS}", f"{with_markets:,.0f}", "")
+    table.add_row(
+        f"PPO frames/s, {LEARNING['n_envs']} markets, threads={MARKET_THREADS}",
+        f"{with_markets:,.0f}",
+        "",
+    )
     table.add_row("PPO frames/s, nothing", f"{with_nothing:,.0f}", "")
     table.add_row("  ratio", f"{ppo_ratio:.0%}", "85%")
     table.add_row("warm start to the first step", f"{statistics.median(start):.2f} s", "1 s")

@@ -1,6 +1,8 @@
-"""Where the time of a training goes, and how near it comes to its own ceiling: `python -m benchmarks.training`.
+"""Where the time of a training goes, and how near it comes to its own ceiling: `python -m
+benchmarks.training`.
 
-The ceiling is the same training on an environment that does nothing. Both take turns, as in `benchmarks.throughput`.
+The ceiling is the same training on an environment that does nothing. Both take turns, as in
+`benchmarks.throughput`.
 """
 
 import statistics
@@ -13,7 +15,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.throughput import LEARNING, MARKET_THREADS, TORCH_THREADS, NullVecEnv, in_turns, ppo_rate, untrained
+from benchmarks.throughput import (
+    LEARNING,
+    MARKET_THREADS,
+    TORCH_THREADS,
+    NullVecEnv,
+    in_turns,
+    ppo_rate,
+    untrained,
+)
 from mm_gym.sb3 import MarketMakingVecEnv
 
 
@@ -35,7 +45,8 @@ class TimedVecEnv(MarketMakingVecEnv):
 
 
 def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
-    """Shares of a training's time: in the environment, in collecting beside it, and in learning from what came."""
+    """Shares of a training's time: in the environment, in collecting beside it, and in learning
+    from what came."""
     model = untrained(partial(TimedVecEnv, threads=market_threads))
     decisions = LEARNING["n_envs"] * LEARNING["n_steps"]
     model.learn(decisions)  # warms up
@@ -52,10 +63,19 @@ def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
     start = time.perf_counter()
     model.learn(updates * decisions, reset_num_timesteps=False)
     total = time.perf_counter() - start
-    return environment.seconds / total, 1.0 - (environment.seconds + learning) / total, learning / total
+    return (
+        environment.seconds / total,
+        1.0 - (environment.seconds + learning) / total,
+        learning / total,
+    )
 
 
-def main(turns: int = 5, updates: int = 5, threads: int = TORCH_THREADS, market_threads: int = MARKET_THREADS) -> None:
+def main(
+    turns: int = 5,
+    updates: int = 5,
+    threads: int = TORCH_THREADS,
+    market_threads: int = MARKET_THREADS,
+) -> None:
     """Measure, and print a table.
 
     Args:
@@ -66,10 +86,13 @@ def main(turns: int = 5, updates: int = 5, threads: int = TORCH_THREADS, market_
     """
     torch.set_num_threads(threads)
     environment, collecting, learning = (
-        statistics.median(found) for found in zip(*(shares(updates, market_threads) for _ in range(turns)), strict=True)
+        statistics.median(found)
+        for found in zip(*(shares(updates, market_threads) for _ in range(turns)), strict=True)
     )
     with_markets, with_nothing, ratio = in_turns(
-        ppo_rate(partial(MarketMakingVecEnv, threads=market_threads), updates), ppo_rate(NullVecEnv, updates), turns
+        ppo_rate(partial(MarketMakingVecEnv, threads=market_threads), updates),
+        ppo_rate(NullVecEnv, updates),
+        turns,
     )
     table = Table(
         title=f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"

@@ -1,14 +1,18 @@
-"""Proximal policy optimisation (Schulman et al. 2017) in one file, on Gymnasium's native vector environment.
+"""Proximal policy optimisation (Schulman et al. 2017) in one file, on Gymnasium's native vector
+environment.
 
     python examples/ppo.py
     python examples/ppo.py --regime informed --p-informed 0.4 --seed 1
 
-It needs `mm_gym` and torch only. After CleanRL's `ppo_continuous_action.py` (Huang et al. 2022), with two differences:
+It needs `mm_gym` and torch only. After CleanRL's `ppo_continuous_action.py` (Huang et al. 2022),
+with two differences:
 
-* The vector environment resets in NEXT_STEP mode, Gymnasium's default: the step after the end of a session ignores the
-  action, resets that market and returns a reward of 0. It is no transition of the task, and is left out of the batch.
-* The observation after a session's end is therefore the session's own last one, so its value is at hand where a session
-  is truncated and has to be bootstrapped. Where it is terminated nothing is left to earn.
+* The vector environment resets in NEXT_STEP mode, Gymnasium's default: the step after the end of a
+  session ignores the action, resets that market and returns a reward of 0. It is no transition of
+  the task, and is left out of the batch.
+* The observation after a session's end is therefore the session's own last one, so its value is at
+  hand where a session is truncated and has to be bootstrapped. Where it is terminated nothing is
+  left to earn.
 """
 
 import argparse
@@ -32,7 +36,9 @@ def arguments() -> argparse.Namespace:
     option("--regime", default="noise", choices=mm_gym.REGIMES, help="order flow")
     option("--p-informed", type=float, help="share of informed takers; default: the regime's")
     option("--seed", type=int, default=0)
-    option("--decisions", type=int, default=5_000_000, help="to learn from, of all markets together")
+    option(
+        "--decisions", type=int, default=5_000_000, help="to learn from, of all markets together"
+    )
     option("--num-envs", type=int, default=256, help="markets stepped together")
     option("--num-steps", type=int, default=64, help="decisions of each market between two updates")
     option("--batch-size", type=int, default=4096, help="transitions in a gradient step")
@@ -40,7 +46,9 @@ def arguments() -> argparse.Namespace:
     option("--learning-rate", type=float, default=0.002, help="falls linearly to 0")
     option("--gamma", type=float, default=0.99, help="discount factor")
     option("--gae-lambda", type=float, default=0.9, help="of generalised advantage estimation")
-    option("--clip", type=float, default=0.2, help="change of the probability ratio that still pays")
+    option(
+        "--clip", type=float, default=0.2, help="change of the probability ratio that still pays"
+    )
     option("--max-grad-norm", type=float, default=0.5)
     option("--log-std", type=float, default=-1.0, help="exploration at the start")
     option("--evaluation-sessions", type=int, default=256)
@@ -73,7 +81,8 @@ def network(n_inputs: int, n_outputs: int, last_gain: float) -> nn.Sequential:
 
 
 def staggered_reset(env: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:
-    """Start with sessions of 16 different lengths, so that later the markets do not all close in the same step."""
+    """Start with sessions of 16 different lengths, so that later the markets do not all close in
+    the same step."""
     session_steps = env.unwrapped.config.session_steps
     observations, _ = env.reset(seed=seed)
     for part in range(1, 17):
@@ -87,8 +96,8 @@ def staggered_reset(env: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:
 def advantages(rewards, values, terminated, ended, gamma: float, gae_lambda: float) -> torch.Tensor:
     """Generalised advantage estimation (Schulman et al. 2016).
 
-    `rewards`, `terminated` and `ended` (terminated or truncated) have shape (steps, markets); `values` has one row
-    more, of the observations after the last step.
+    `rewards`, `terminated` and `ended` (terminated or truncated) have shape (steps, markets);
+    `values` has one row more, of the observations after the last step.
     """
     result = torch.zeros_like(rewards)
     later = torch.zeros_like(rewards[0])
@@ -100,8 +109,13 @@ def advantages(rewards, values, terminated, ended, gamma: float, gae_lambda: flo
 
 
 def train(args: argparse.Namespace, market: dict) -> Agent:
-    env = gymnasium.make_vec("MarketMaking-v0", num_envs=args.num_envs, variance_reduction=True, **market)
-    n_observations, n_actions = env.single_observation_space.shape[0], env.single_action_space.shape[0]
+    env = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=args.num_envs, variance_reduction=True, **market
+    )
+    n_observations, n_actions = (
+        env.single_observation_space.shape[0],
+        env.single_action_space.shape[0],
+    )
     agent = Agent(n_observations, n_actions, args.log_std)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
 
@@ -112,7 +126,9 @@ def train(args: argparse.Namespace, market: dict) -> Agent:
     terminated, ended, real = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
 
     observations[-1] = torch.as_tensor(staggered_reset(env, args.seed))
-    ended_before = torch.zeros(args.num_envs, dtype=torch.bool)  # the next step only resets these markets
+    ended_before = torch.zeros(
+        args.num_envs, dtype=torch.bool
+    )  # the next step only resets these markets
     objectives: list[float] = []
     started = time.monotonic()
     n_updates = max(1, args.decisions // (args.num_steps * args.num_envs))
@@ -148,7 +164,9 @@ def train(args: argparse.Namespace, market: dict) -> Agent:
                 seen, done, old_log_prob, gain, target = (column[rows] for column in batch)
                 log_prob = agent.policy(seen).log_prob(done).sum(-1)
                 ratio = (log_prob - old_log_prob).exp()
-                policy_loss = -torch.min(gain * ratio, gain * ratio.clamp(1 - args.clip, 1 + args.clip)).mean()
+                policy_loss = -torch.min(
+                    gain * ratio, gain * ratio.clamp(1 - args.clip, 1 + args.clip)
+                ).mean()
                 value_loss = 0.5 * (agent.values(seen) - target).square().mean()
                 optimizer.zero_grad()
                 (policy_loss + 0.5 * value_loss).backward()
@@ -159,13 +177,16 @@ def train(args: argparse.Namespace, market: dict) -> Agent:
             decisions = (update + 1) * args.num_steps * args.num_envs
             recent = np.mean(objectives[-args.num_envs :]) if objectives else float("nan")
             seconds = time.monotonic() - started
-            print(f"{decisions:>10,} decisions  {seconds:5.0f} s  objective while exploring {recent:7.1f}")
+            print(
+                f"{decisions:>10,} decisions  {seconds:5.0f} s  objective while exploring {recent:7.1f}"
+            )
     env.close()
     return agent
 
 
 def evaluate(agent: Agent, n_sessions: int, market: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Objective [ticks x lots] and number of fills of held-out sessions, without exploration or variance reduction."""
+    """Objective [ticks x lots] and number of fills of held-out sessions, without exploration or
+    variance reduction."""
     env = gymnasium.make_vec("MarketMaking-v0", num_envs=n_sessions, **market)
     observation, _ = env.reset(seed=HELD_OUT)
     fills, termination = np.zeros(n_sessions), np.zeros(n_sessions, dtype=bool)
@@ -182,11 +203,15 @@ def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    market = {"regime": args.regime} | ({} if args.p_informed is None else {"p_informed": args.p_informed})
+    market = {"regime": args.regime} | (
+        {} if args.p_informed is None else {"p_informed": args.p_informed}
+    )
     agent = train(args, market)
     objectives, fills = evaluate(agent, args.evaluation_sessions, market)
     error = objectives.std(ddof=1) / len(objectives) ** 0.5
-    print(f"{len(objectives)} held-out sessions of {args.regime}, {fills.mean():.0f} fills a session")
+    print(
+        f"{len(objectives)} held-out sessions of {args.regime}, {fills.mean():.0f} fills a session"
+    )
     print(f"objective {objectives.mean():.1f} +- {error:.1f} ticks x lots (standard error)")
 
 

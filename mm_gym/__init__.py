@@ -1,4 +1,5 @@
-"""Market making with Gymnasium: a limit order book in which the information content of order flow is a dial.
+"""Market making with Gymnasium: a limit order book in which the information content of order flow
+is a dial.
 
 import gymnasium, mm_gym
 env = gymnasium.make("MarketMaking-v0", regime="informed", p_informed=0.3)

@@ -1,8 +1,8 @@
 """Action formats and their conversion to quote offsets, and offsets in ticks as actions and back.
 
-The core takes two numbers in [-1, 1] per market, for the bid and the ask offset from the public mid, on the scale of
-`mm_gym.core.scales`: -1 is the mid, 0 an eighth of `max_offset`, 1 is `max_offset`. The observation has the agent's
-own quotes on the same scale.
+The core takes two numbers in [-1, 1] per market, for the bid and the ask offset from the public
+mid, on the scale of `mm_gym.core.scales`: -1 is the mid, 0 an eighth of `max_offset`, 1 is
+`max_offset`. The observation has the agent's own quotes on the same scale.
 """
 
 import math
@@ -18,12 +18,14 @@ from mm_gym.core.scales import action_of_offset, offset_of_action
 ActionDialect = Literal["offsets", "spread_skew", "discrete"]
 
 DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
-"""Offsets a discrete action can choose for each side, as shares of `max_offset`. The first is what 0 means in the
-continuous formats, so that action 0 quotes close to the touch."""
+"""Offsets a discrete action can choose for each side, as shares of `max_offset`. The first is what
+0 means in the continuous formats, so that action 0 quotes close to the touch."""
 
 _CHOICES = len(DISCRETE_OFFSETS)
 # Row a holds the bid and ask offset of discrete action a, in the core's [-1, 1].
-_DISCRETE_TABLE = action_of_offset(np.array([[bid, ask] for bid in DISCRETE_OFFSETS for ask in DISCRETE_OFFSETS]), 1.0)
+_DISCRETE_TABLE = action_of_offset(
+    np.array([[bid, ask] for bid in DISCRETE_OFFSETS for ask in DISCRETE_OFFSETS]), 1.0
+)
 _DISCRETE_TABLE = _DISCRETE_TABLE.astype(np.float32)
 
 
@@ -48,7 +50,8 @@ def action_space(dialect: ActionDialect) -> spaces.Space[Any]:
 
 
 def to_ticks(actions: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
-    """Offsets from the public mid [ticks] that actions of the format `offsets` ask for, of the same shape.
+    """Offsets from the public mid [ticks] that actions of the format `offsets` ask for, of the same
+    shape.
 
     Numbers beyond [-1, 1] are clipped.
     """
@@ -57,7 +60,8 @@ def to_ticks(actions: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float6
 
 
 def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float32]:
-    """The actions of the format `offsets` that ask for these offsets from the public mid [ticks], of the same shape.
+    """The actions of the format `offsets` that ask for these offsets from the public mid [ticks],
+    of the same shape.
 
     Offsets beyond [0, max_offset] are clipped.
     """
@@ -71,7 +75,8 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
     Numbers beyond [-1, 1] are clipped, by the core or here.
 
     Raises:
-        ValueError: for a wrong shape, a number that is not finite, or a discrete action that does not exist.
+        ValueError: for a wrong shape, a number that is not finite, or a discrete action that does
+            not exist.
     """
     if dialect == "discrete":
         return _from_discrete(actions, n_markets)
@@ -89,7 +94,8 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
             "write those (has the policy diverged?)"
         )
     if dialect == "spread_skew":
-        # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves both quotes up.
+        # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves
+        # both quotes up.
         half_spread = offset_of_action(np.clip(offsets[:, 0].astype(np.float64), -1.0, 1.0), 1.0)
         skew = np.clip(offsets[:, 1].astype(np.float64), -1.0, 1.0) ** 3
         both = np.stack([half_spread - skew, half_spread + skew], axis=1)

@@ -1,7 +1,7 @@
 """A configuration as the numbers that steer the core: one record of `layout.RULES`.
 
-What can be reckoned once is reckoned here, and not at every event: transitions of the price and its signal over one
-interval, mean times between events, scales of the observation's columns.
+What can be reckoned once is reckoned here, and not at every event: transitions of the price and its
+signal over one interval, mean times between events, scales of the observation's columns.
 """
 
 import math
@@ -59,17 +59,20 @@ def to_rules(config: "MarketConfig") -> np.ndarray[Any, Any]:
 
 
 def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
-    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta s dt + sigma dW.
+    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta
+    s dt + sigma dW.
 
-    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2 / kappa,
-    Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
+    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2
+    / kappa, Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
     """
     x = kappa * dt
     decay = math.exp(-x)
     lost = -math.expm1(-x)
     signal_noise = math.sqrt(-math.expm1(-2.0 * x))
     # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
-    variance = (2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay) / kappa**2
+    variance = (
+        2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay
+    ) / kappa**2
     shared = lost * lost / kappa / signal_noise
     own = beta * beta * max(0.0, variance - shared * shared) + sigma * sigma * dt
     return {
@@ -91,7 +94,8 @@ def by_distance(rates: tuple[float, ...]) -> np.ndarray[Any, Any]:
 
 
 def _tabulate_distances(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> None:
-    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for cancellations."""
+    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for
+    cancellations."""
     arrivals = np.zeros(MAKER_DISTANCES)
     arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
     cancels = by_distance(config.cancel_rates)
@@ -104,7 +108,8 @@ def _tabulate_distances(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> 
 
 
 def _scale_features(config: "MarketConfig", rules: np.ndarray[Any, Any]) -> None:
-    """Fixed scales that bring each column to about one: its standard deviation in noise flow, where it is known."""
+    """Fixed scales that bring each column to about one: its standard deviation in noise flow, where
+    it is known."""
     lots = config.taker_size
     for index, half_life in enumerate(config.feature_half_lives):
         memory = half_life / math.log(2.0)

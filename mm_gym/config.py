@@ -1,7 +1,8 @@
-"""The configuration of a market: one frozen dataclass, a unit and a sentence per field, every field checked.
+"""The configuration of a market: one frozen dataclass, a unit and a sentence per field, every field
+checked.
 
-`configure` is how the faces make one: it starts from a regime's figures (`mm_gym.regimes`) and lets keywords
-override them.
+`configure` is how the faces make one: it starts from a regime's figures (`mm_gym.regimes`) and lets
+keywords override them.
 """
 
 import dataclasses
@@ -32,19 +33,22 @@ _SHORTEST_INTERVAL = 1e-6  # [s]
 
 
 class ConfigurationError(ValueError):
-    """A market that cannot be: the message says what came, what was wanted and what to write instead."""
+    """A market that cannot be: the message says what came, what was wanted and what to write
+    instead."""
 
 
 class UnknownKeywordError(TypeError, ConfigurationError):
     """A keyword that nothing here has. It is a `TypeError`, as Python's own is.
 
-    Libraries try a constructor with keywords that it may not have, and do without them after a `TypeError`.
+    Libraries try a constructor with keywords that it may not have, and do without them after a
+    `TypeError`.
     """
 
 
 @dataclass(frozen=True)
 class MarketConfig:
-    """Everything that defines a market. Prices in ticks, time in seconds, sizes in lots, money in ticks x lots.
+    """Everything that defines a market. Prices in ticks, time in seconds, sizes in lots, money in
+    ticks x lots.
 
     Raises:
         ConfigurationError: if a field is out of its range or two fields contradict each other.
@@ -59,7 +63,8 @@ class MarketConfig:
     session_steps: int = 1000
     """Decisions in a session; the close settles the position after the last one."""
     warm_up: float = 20.0
-    """[s] Time in which the book fills before the session starts, rounded to whole decision intervals."""
+    """[s] Time in which the book fills before the session starts, rounded to whole decision
+    intervals."""
     latency: float = 0.0
     """[s] Time that new quotes take to reach the exchange; the old ones stay live meanwhile."""
 
@@ -81,20 +86,25 @@ class MarketConfig:
     taker_rate: float = 1.0
     """[1/s] Arrival rate of takers of all kinds."""
     p_informed: float = 0.0
-    """Share of takers that are informed, in [0, 1]; in `mixed` the upper end of what an episode draws."""
+    """Share of takers that are informed, in [0, 1]; in `mixed` the upper end of what an episode
+    draws."""
     informed_kind: InformedName = "signal"
-    """What informed takers are: `signal` (they act on the signal), `naive` (only labelled so) or `decoy` (they act in
-    just the same way on a second signal of the same law that predicts nothing)."""
+    """What informed takers are: `signal` (they act on the signal), `naive` (only labelled so) or
+    `decoy` (they act in just the same way on a second signal of the same law that predicts
+    nothing)."""
     signal_threshold: float = 1.0
     """[standard deviations] Informed takers stay away while the signal is no larger than this."""
     informed_price_limit: bool = True
-    """Informed takers refuse prices beyond efficient price plus expected move; False: they take any."""
+    """Informed takers refuse prices beyond efficient price plus expected move; False: they take
+    any."""
     imbalance: float = 0.0
-    """Hidden side bias of uninformed takers in [0, 1]: the favoured side has (1 + imbalance) / 2 of them."""
+    """Hidden side bias of uninformed takers in [0, 1]: the favoured side has (1 + imbalance) / 2 of
+    them."""
     imbalance_flip_rate: float = 0.005
     """[1/s] Rate at which the favoured side flips."""
     taker_tolerance: float = 3.0
-    """[ticks] Mean of the exponential distance beyond the mid that an uninformed taker accepts; may be `inf`."""
+    """[ticks] Mean of the exponential distance beyond the mid that an uninformed taker accepts; may
+    be `inf`."""
     taker_size: float = 1.0
     """[lots] Mean of the geometric size of an order to take, at least 1."""
     naive_taker_size: float = 3.0
@@ -102,22 +112,24 @@ class MarketConfig:
 
     # Background makers
     makers: MakersName = "anchored"
-    """`anchored` to the efficient price, `none`: the dealer market, whose mid is the efficient price, or
-    `zero_intelligence`: orders come and go by their distance from the opposite best, and the book makes the price."""
+    """`anchored` to the efficient price, `none`: the dealer market, whose mid is the efficient
+    price, or `zero_intelligence`: orders come and go by their distance from the opposite best, and
+    the book makes the price."""
     maker_rate: float = 2.2
     """[1/s] Arrival rate of anchored background orders on each side."""
     maker_cancel_rate: float = 0.3
     """[1/s] Cancellation rate of each anchored background order."""
     maker_depth: float = 3.0
-    """[ticks] Mean of the exponential depth of anchored background orders behind the efficient price."""
+    """[ticks] Mean of the exponential depth of anchored background orders behind the efficient
+    price."""
     maker_size: float = 1.0
     """[lots] Mean of the geometric size of background orders, at least 1."""
     limit_order_rates: tuple[float, ...] = ()
-    """[1/s] Of zero intelligence: arrival rates of limit orders on each side at 1, 2, ... ticks from the opposite best
-    quote; none arrive further away."""
+    """[1/s] Of zero intelligence: arrival rates of limit orders on each side at 1, 2, ... ticks
+    from the opposite best quote; none arrive further away."""
     cancel_rates: tuple[float, ...] = ()
-    """[1/s] Of zero intelligence: cancellation rates of each order at 1, 2, ... ticks from the opposite best quote; the
-    last one holds at all larger distances."""
+    """[1/s] Of zero intelligence: cancellation rates of each order at 1, 2, ... ticks from the
+    opposite best quote; the last one holds at all larger distances."""
     sniping: bool = False
     """Whether the agent's quotes are taken at once when the efficient price crosses them."""
 
@@ -127,10 +139,11 @@ class MarketConfig:
     max_inventory: int = 50
     """[lots] A side that could take the position beyond this is not quoted."""
     max_offset: float = 15.0
-    """[ticks] Largest offset of a quote from the public mid: what an action of +1 means. An action of 0 means an eighth
-    of it."""
+    """[ticks] Largest offset of a quote from the public mid: what an action of +1 means. An action
+    of 0 means an eighth of it."""
     requote_threshold: float = 0.3
-    """[ticks] A resting quote keeps its place if it is within half a tick plus this of where a new one would go."""
+    """[ticks] A resting quote keeps its place if it is within half a tick plus this of where a new
+    one would go."""
     maker_fee: float = 0.0
     """[ticks] Fee for each lot the agent trades; negative for a rebate."""
     close_out_cost: float = 1.0
@@ -142,7 +155,8 @@ class MarketConfig:
     reward: RewardName = "inventory_penalty"
     """`pnl`, `inventory_penalty`, `dampened` (Spooner's asymmetric) or `cara`."""
     reward_scale: float = 0.1
-    """[1 / (ticks x lots)] What rewards are multiplied by, so that they are of order one a decision."""
+    """[1 / (ticks x lots)] What rewards are multiplied by, so that they are of order one a
+    decision."""
     inventory_penalty: float = 0.001
     """[ticks / (lot s)] Running price of squared inventory in the objective."""
     dampening: float = 0.5
@@ -165,8 +179,11 @@ class MarketConfig:
 
     @property
     def feature_half_lives(self) -> tuple[float, ...]:
-        """[s] Half-lives of the fast, medium and slow columns of recent flow and of recent moves of the mid."""
-        return tuple(half_life * max(1.0, self.decision_interval) for half_life in FEATURE_HALF_LIVES)
+        """[s] Half-lives of the fast, medium and slow columns of recent flow and of recent moves of
+        the mid."""
+        return tuple(
+            half_life * max(1.0, self.decision_interval) for half_life in FEATURE_HALF_LIVES
+        )
 
     @property
     def volatility_half_life(self) -> float:
@@ -186,10 +203,11 @@ class MarketConfig:
     def foreseen_price(
         self, efficient_price: npt.NDArray[np.float64], signal: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """[ticks] F = V + edge s, what the asset is worth to one who sees the signal; shapes (n,), or any other.
+        """[ticks] F = V + edge s, what the asset is worth to one who sees the signal; shapes (n,),
+        or any other.
 
-        A martingale, since the signal's decay takes from the edge what the drift adds to V. (With the makers
-        `zero_intelligence` the book makes V, and it is none.)
+        A martingale, since the signal's decay takes from the edge what the drift adds to V. (With
+        the makers `zero_intelligence` the book makes V, and it is none.)
         """
         return efficient_price + self.edge_per_signal * signal
 
@@ -198,7 +216,8 @@ class MarketConfig:
         return dataclasses.asdict(self)
 
     def to_rules(self) -> np.ndarray[Any, Any]:
-        """The same in the form in which the kernels use it: an array of shape () of `layout.RULES`."""
+        """The same in the form in which the kernels use it: an array of shape () of
+        `layout.RULES`."""
         return to_rules(self)
 
 
@@ -289,11 +308,15 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Marke
 def _check(config: MarketConfig) -> None:
     """Put every field into its type and check its range, then check what fields say together."""
     if not isinstance(config.regime, str) or config.regime not in REGIMES:
-        raise ConfigurationError(f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}")
+        raise ConfigurationError(
+            f"regime {config.regime!r} is unknown; {nearest(str(config.regime), REGIMES)}"
+        )
     for name, choices in _CHOICES.items():
         value = getattr(config, name)
         if value not in choices:
-            raise ConfigurationError(f"{name}={value!r} is not offered; write one of {', '.join(map(repr, choices))}")
+            raise ConfigurationError(
+                f"{name}={value!r} is not offered; write one of {', '.join(map(repr, choices))}"
+            )
     for name in _SWITCHES:
         value = getattr(config, name)
         if not isinstance(value, (bool, np.bool_)):
@@ -309,8 +332,12 @@ def _check(config: MarketConfig) -> None:
 def _number(name: str, value: Any, low: float, high: float, closed: bool) -> float | int:
     whole = name in _WHOLE
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise ConfigurationError(f"{name}={value!r} is not {kind}; write one, such as {name}={_DEFAULTS[name]:g}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise ConfigurationError(
+            f"{name}={value!r} is not {kind}; write one, such as {name}={_DEFAULTS[name]:g}"
+        )
     try:
         number = float(value)
     except OverflowError:
@@ -318,7 +345,9 @@ def _number(name: str, value: Any, low: float, high: float, closed: bool) -> flo
     inside = low <= number <= high if closed else low < number <= high
     if not inside or (whole and number != int(number)):
         bound = "from" if closed else "above"
-        raise ConfigurationError(f"{name}={value!r} is out of range; write {kind} {bound} {low:g} to {high:g}")
+        raise ConfigurationError(
+            f"{name}={value!r} is out of range; write {kind} {bound} {low:g} to {high:g}"
+        )
     return int(number) if whole else number
 
 
@@ -328,13 +357,17 @@ def _rates(name: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, (tuple, list, np.ndarray)):
         raise ConfigurationError(f"{name}={value!r} is no sequence of rates; {wanted}")
     if len(value) > MAKER_DISTANCES:
-        raise ConfigurationError(f"{name} came with {len(value)} rates, more than {MAKER_DISTANCES}; {wanted}")
+        raise ConfigurationError(
+            f"{name} came with {len(value)} rates, more than {MAKER_DISTANCES}; {wanted}"
+        )
     try:
         rates = tuple(float(rate) for rate in value)
     except (TypeError, ValueError):
         raise ConfigurationError(f"{name}={value!r} is no sequence of rates; {wanted}") from None
     if not all(0.0 <= rate <= 1e6 for rate in rates):
-        raise ConfigurationError(f"{name}={value!r} has a rate that is out of range; write numbers from 0 to 1e+06")
+        raise ConfigurationError(
+            f"{name}={value!r} has a rate that is out of range; write numbers from 0 to 1e+06"
+        )
     return rates
 
 
@@ -388,7 +421,9 @@ def _check_makers(config: MarketConfig) -> None:
         what = "limit_order_rates with cancel_rates"
     elif config.makers == "anchored":
         resting = config.maker_rate / config.maker_cancel_rate
-        what = f"maker_rate={config.maker_rate:g} with maker_cancel_rate={config.maker_cancel_rate:g}"
+        what = (
+            f"maker_rate={config.maker_rate:g} with maker_cancel_rate={config.maker_cancel_rate:g}"
+        )
     else:
         return
     if resting > MARKET_ORDERS / 4:

@@ -24,16 +24,20 @@ from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
 _OPTIONS = ("config",)
-_KEPT = ("_np_random", "_np_random_seed", "_needs_reset", "config")  # in a snapshot, beside the market
+_KEPT = (
+    "_np_random",
+    "_np_random_seed",
+    "_needs_reset",
+    "config",
+)  # in a snapshot, beside the market
 
 
 class MarketMakingEnv(gymnasium.Env[Any, Any]):
     """A market maker quotes both sides of a limit order book with price-time priority.
 
-    ## Action space
-    `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid. The offset is
-    `max_offset * ((1 + action) / 2)**3` ticks: -1 is the mid, 0 an eighth of `max_offset`, 1 is `max_offset`.
-    An action of 0 quotes close to the touch, so an untrained policy trades.
+    ## Action space `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid. The offset
+    is `max_offset * ((1 + action) / 2)**3` ticks: -1 is the mid, 0 an eighth of `max_offset`, 1 is
+    `max_offset`. An action of 0 quotes close to the touch, so an untrained policy trades.
 
     `action="spread_skew"`: half-spread and skew. The half-spread is on the same scale; the skew is
     `max_offset * action**3` ticks, and a positive one moves both quotes up.
@@ -41,13 +45,14 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     `action="discrete"`: `Discrete(64)`. Action `8 * i + j` chooses bid offset i and ask offset j of
     `mm_gym.actions.DISCRETE_OFFSETS`; action 0 is that of the continuous formats.
 
-    Quotes are post-only and are rounded away from the mid to whole ticks. A resting quote keeps its place in the queue
-    if it is within half a tick plus `requote_threshold` of where the new one would go.
+    Quotes are post-only and are rounded away from the mid to whole ticks. A resting quote keeps its
+    place in the queue if it is within half a tick plus `requote_threshold` of where the new one
+    would go.
 
-    ## Observation space
-    `Box(float32)`: 18 columns, scaled by fixed numbers that follow from the configuration, so that each varies by about
-    one unit in ordinary trading, and clipped. Their names are in `mm_gym.OBSERVATION_NAMES`. A longer decision interval
-    than 1 s lengthens all half-lives by the same factor.
+    ## Observation space `Box(float32)`: 18 columns, scaled by fixed numbers that follow from the
+    configuration, so that each varies by about one unit in ordinary trading, and clipped. Their
+    names are in `mm_gym.OBSERVATION_NAMES`. A longer decision interval than 1 s lengthens all
+    half-lives by the same factor.
 
     | column | meaning | low | high |
     |---|---|---|---|
@@ -70,50 +75,53 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     | volatility | 5 * (volatility of the mid, half-life 60 s / configured volatility - 1) | -25 | 25 |
     | time_left | share of the session that is left | 0 | 1 |
 
-    The columns `bid_offset` and `ask_offset`, given back as an action, keep both quotes where they are.
-    `mm_gym.observations` converts columns to lots, ticks and seconds.
+    The columns `bid_offset` and `ask_offset`, given back as an action, keep both quotes where they
+    are. `mm_gym.observations` converts columns to lots, ticks and seconds.
 
-    ## Rewards
-    `reward_scale` times the sum of three parts in ticks x lots: the change of marked wealth, minus
-    `inventory_penalty * inventory**2 * decision_interval`, minus the cost of the close-out at the end. `reward_scale`
-    is 0.1 by default, so that rewards are of order one a decision. Inventory is marked to the public mid without the
-    agent's own orders. Other choices of `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara`
-    (change of exponential utility; losses beyond 30 units of risk tolerance count as 30).
+    ## Rewards `reward_scale` times the sum of three parts in ticks x lots: the change of marked
+    wealth, minus `inventory_penalty * inventory**2 * decision_interval`, minus the cost of the
+    close-out at the end. `reward_scale` is 0.1 by default, so that rewards are of order one a
+    decision. Inventory is marked to the public mid without the agent's own orders. Other choices of
+    `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara` (change of exponential
+    utility; losses beyond 30 units of risk tolerance count as 30).
 
-    With `variance_reduction=True` the reward is reduced by a control variate that is computed from hidden state. Its
-    sum over a session has mean zero for every policy, so expected returns stay the same and their variance falls.
-    Use it for training only. Trajectories, observations and `info` are the same with and without it.
+    With `variance_reduction=True` the reward is reduced by a control variate that is computed from
+    hidden state. Its sum over a session has mean zero for every policy, so expected returns stay
+    the same and their variance falls. Use it for training only. Trajectories, observations and
+    `info` are the same with and without it.
 
-    ## Info
-    NumPy scalars. For the agent: `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in the last step). About the
-    reward, without variance reduction: `objective`, the unscaled total so far [ticks x lots], and the parts of this
-    step's reward, `reward_wealth`, `reward_risk` and `reward_close_out`. For evaluation only, the hidden truth:
-    `efficient_price` and `signal`.
+    ## Info NumPy scalars. For the agent: `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in
+    the last step). About the reward, without variance reduction: `objective`, the unscaled total so
+    far [ticks x lots], and the parts of this step's reward, `reward_wealth`, `reward_risk` and
+    `reward_close_out`. For evaluation only, the hidden truth: `efficient_price` and `signal`.
 
     ## Starting state
     Flat, in a book that background makers have filled for `warm_up` seconds.
 
-    ## Episode end
-    `terminated` after `session_steps` decisions: the position is settled at the close. Never `truncated`, except by a
-    `TimeLimit` put on from outside.
+    ## Episode end `terminated` after `session_steps` decisions: the position is settled at the
+    close. Never `truncated`, except by a `TimeLimit` put on from outside.
 
     ## Arguments
     Args:
         regime: name of the order flow, a key of `mm_gym.REGIMES`; `noise` by default.
-        task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`, in place of `regime` and all `fields`.
+        task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`, in place of `regime`
+            and all `fields`.
         action: `offsets` (default), `spread_skew` or `discrete`.
-        record: number of fills that `recorded()` has room for in each session, and ten times as many changes of mid,
-            price or inventory; 0 records nothing.
+        record: number of fills that `recorded()` has room for in each session, and ten times as
+            many changes of mid, price or inventory; 0 records nothing.
         variance_reduction: whether the control variate is taken from the reward; for training only.
-        unwinding_time: [s] how long inventory is held, as the control variate assumes (potential-based shaping: any
-            value leaves the objective unchanged). The default is 37 s, or 37 decision intervals where
-            that is less. Needs `variance_reduction=True`.
-        render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price, inventory and PnL;
-            `human`, that image in a window. The last two need `pip install "mm-gym[render]"`.
-        **fields: any field of `mm_gym.MarketConfig`, such as `requote_threshold` [ticks] and `reward_scale`.
+        unwinding_time: [s] how long inventory is held, as the control variate assumes
+            (potential-based shaping: any value leaves the objective unchanged). The default is 37
+            s, or 37 decision intervals where that is less. Needs `variance_reduction=True`.
+        render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price,
+            inventory and PnL; `human`, that image in a window. The last two need `pip install
+            "mm-gym[render]"`.
+        **fields: any field of `mm_gym.MarketConfig`, such as `requote_threshold` [ticks] and
+            `reward_scale`.
 
-    `reset(options={"config": {...}})` overrides fields for one episode; `unwrapped.config` is the configuration in use.
-    `max_offset` and `reward_scale`, the units of actions and rewards, cannot be overridden.
+    `reset(options={"config": {...}})` overrides fields for one episode; `unwrapped.config` is the
+    configuration in use. `max_offset` and `reward_scale`, the units of actions and rewards, cannot
+    be overridden.
 
     Raises:
         UnknownKeywordError: for an unknown keyword, with the nearest known one; a `TypeError`.
@@ -157,7 +165,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start a new session. Equal seeds start equal sessions; without one, the next in this generator's sequence.
+        """Start a new session. Equal seeds start equal sessions; without one, the next in this
+        generator's sequence.
 
         Args:
             seed: of this and, by the generator that it seeds, of later sessions.
@@ -176,7 +185,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations[0], info_of(outcomes[0])
 
-    def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: Any
+    ) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Quote, and live through one decision interval.
 
         Raises:
@@ -187,12 +198,20 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             raise ResetNeeded(
                 "step() came, but no session is under way: none was started, or it has closed; call reset()"
             )
-        observations, outcomes = self._markets.step(to_offsets(self._dialect, np.asarray(action)[None], 1))
+        observations, outcomes = self._markets.step(
+            to_offsets(self._dialect, np.asarray(action)[None], 1)
+        )
         outcome = outcomes[0]
         self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
         if self.render_mode is not None:
             self._renderer.update(self._markets.records, self.metadata["render_fps"])
-        return observations[0], float(outcome[Outcome.REWARD]), self._needs_reset, False, info_of(outcome)
+        return (
+            observations[0],
+            float(outcome[Outcome.REWARD]),
+            self._needs_reset,
+            False,
+            info_of(outcome),
+        )
 
     def render(self) -> Frame | None:
         """The present frame: text with `ansi`, an image with `rgb_array`, otherwise None.
@@ -208,7 +227,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         super().close()
 
     def recorded(self) -> Recorded:
-        """What was recorded of the current session so far: its fills and its path, with the truth about them.
+        """What was recorded of the current session so far: its fills and its path, with the truth
+        about them.
 
         Raises:
             ValueError: if the environment was made without `record`, or its room was too small.
@@ -217,7 +237,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     def snapshot(self) -> Snapshot:
         """A checkpoint: the market and the generator that seeds later sessions."""
-        _ = self.np_random  # is made when first asked for; later sessions have to follow from the one that is kept
+        _ = (
+            self.np_random
+        )  # is made when first asked for; later sessions have to follow from the one that is kept
         return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:

@@ -1,18 +1,21 @@
-"""The parameters of a dealer market, estimated from what its maker saw in a warm-up, with standard errors.
+"""The parameters of a dealer market, estimated from what its maker saw in a warm-up, with standard
+errors.
 
-Unknown are the volatility of the price, the intensity A exp(-k depth) at which uninformed takers trade with a quote,
-and the share of takers who act on the signal. How the signal moves the price and at what threshold it is acted on is
-taken from a configuration. The maker saw, interval by interval, the mid, its own quotes and which of them traded.
+Unknown are the volatility of the price, the intensity A exp(-k depth) at which uninformed takers
+trade with a quote, and the share of takers who act on the signal. How the signal moves the price
+and at what threshold it is acted on is taken from a configuration. The maker saw, interval by
+interval, the mid, its own quotes and which of them traded.
 
-The likelihood is exact but for the signal's grid: a forward recursion over the hidden signal, in which an interval's
-factor is
+The likelihood is exact but for the signal's grid: a forward recursion over the hidden signal, in
+which an interval's factor is
 
     P(each quote traded or not | s) x P(move of the mid, s' | s),
 
-a quote trading with probability 1 - exp(-(A exp(-k depth) + B 1{it is good enough for the informed}) dt), B the arrival
-rate of informed takers, and (s', move) jointly normal. It is maximised by the method of Berndt, Hall, Hall and Hausman
-(1974): an interval's score, given all before it, is a martingale difference, so the sum of squared scores estimates the
-Fisher information, whose inverse is the step and in the end the covariance of the estimates.
+a quote trading with probability 1 - exp(-(A exp(-k depth) + B 1{it is good enough for the
+informed}) dt), B the arrival rate of informed takers, and (s', move) jointly normal. It is
+maximised by the method of Berndt, Hall, Hall and Hausman (1974): an interval's score, given all
+before it, is a martingale difference, so the sum of squared scores estimates the Fisher
+information, whose inverse is the step and in the end the covariance of the estimates.
 """
 
 import dataclasses
@@ -47,9 +50,11 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What a maker saw in T intervals of a dealer market; its quotes are of one lot. Raises ValueError if it cannot be.
+    """What a maker saw in T intervals of a dealer market; its quotes are of one lot. Raises
+    ValueError if it cannot be.
 
-    Depths are of the quotes that were live, as rounded to ticks, from the mid at the interval's start; inf for none.
+    Depths are of the quotes that were live, as rounded to ticks, from the mid at the interval's
+    start; inf for none.
     """
 
     mids: Array
@@ -64,7 +69,9 @@ class WarmUp:
     """Whether the ask traded, shape (T,)."""
 
     def __post_init__(self) -> None:
-        shapes = {np.shape(column) for column in (self.bid_depth, self.ask_depth, self.bought, self.sold)}
+        shapes = {
+            np.shape(column) for column in (self.bid_depth, self.ask_depth, self.bought, self.sold)
+        }
         if shapes != {(len(self.mids) - 1,)}:
             raise ValueError(
                 f"{len(self.mids)} mids came with columns of shape {sorted(shapes)}; one row less than mids is wanted "
@@ -73,7 +80,9 @@ class WarmUp:
         quoted = np.isfinite(np.concatenate([self.bid_depth, self.ask_depth]))
         traded = np.concatenate([self.bought, self.sold])
         if (traded & ~quoted).any():
-            raise ValueError("a quote traded in an interval in which its depth is inf; write the depth it stood at")
+            raise ValueError(
+                "a quote traded in an interval in which its depth is inf; write the depth it stood at"
+            )
         if not traded.any() or traded[quoted].all():
             raise ValueError(
                 f"{traded.sum()} of {quoted.sum()} quotes traded, which says nothing of how often they do at other "
@@ -92,8 +101,9 @@ class Estimates:
     fill_decay: Estimate
     """k [1/tick]"""
     informed_share: Estimate
-    """p = B / (B + 2 A), a little below zero at times where nobody is informed, as an estimate without bias has to be;
-    NaN where `signal_drift` is zero, since the informed are then known by nothing."""
+    """p = B / (B + 2 A), a little below zero at times where nobody is informed, as an estimate
+    without bias has to be; NaN where `signal_drift` is zero, since the informed are then known by
+    nothing."""
     log_likelihood: float
 
 
@@ -101,8 +111,8 @@ def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
     """Estimate the market's parameters from a warm-up.
 
     Args:
-        config: what is known, which is the length of intervals, the signal's drift and half-life, and when the informed
-            act on it; its other fields are not looked at.
+        config: what is known, which is the length of intervals, the signal's drift and half-life,
+            and when the informed act on it; its other fields are not looked at.
         seen: what the maker saw. Depths have to vary, or A and k cannot be told apart.
 
     Raises:
@@ -119,7 +129,8 @@ def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
     likelihood = _Likelihood(config, seen)
     traded = (seen.bought.sum() + seen.sold.sum()) / (len(depths) * config.decision_interval)
     moves = max(1e-6, float(np.diff(seen.mids).std()) / math.sqrt(config.decision_interval))
-    # In logarithms, but for B in units of A at the start, which may come out a little below zero where it is zero.
+    # In logarithms, but for B in units of A at the start, which may come out a little below zero
+    # where it is zero.
     start = np.array([moves, 2.0 * traded, 1.0 / depths.mean()])
     parameters = np.concatenate([np.zeros(3), [0.5] if informed else []])
 
@@ -128,11 +139,15 @@ def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
         rate = scaled[..., 3:] * start[1] if informed else np.zeros((*scaled.shape[:-1], 1))
         return np.concatenate([np.exp(scaled[..., :3]) * start, rate], axis=-1)
 
-    parameters, information, best = _maximise(lambda scaled: likelihood(natural(scaled)), parameters)
+    parameters, information, best = _maximise(
+        lambda scaled: likelihood(natural(scaled)), parameters
+    )
     covariance = np.linalg.inv(information)
     value = natural(parameters)
     errors = np.sqrt(np.diag(covariance))
-    volatility, arrival_rate, fill_decay = (Estimate(float(value[i]), float(value[i] * errors[i])) for i in range(3))
+    volatility, arrival_rate, fill_decay = (
+        Estimate(float(value[i]), float(value[i] * errors[i])) for i in range(3)
+    )
     share = Estimate(math.nan, math.nan)
     if informed:
         uninformed, rate = 2.0 * value[1], value[3]
@@ -147,20 +162,29 @@ class _Likelihood:
 
     def __init__(self, config: MarketConfig, seen: WarmUp) -> None:
         self.interval = config.decision_interval
-        # The transition over one decision interval; its own noise is worked out anew for each volatility.
-        rules = dataclasses.replace(config, value_interval=config.decision_interval, volatility=0.0).to_rules()
-        self.states, self.stationary, self.transition = rouwenhorst.chain(float(rules["signal_decay"]))
+        # The transition over one decision interval; its own noise is worked out anew for each
+        # volatility.
+        rules = dataclasses.replace(
+            config, value_interval=config.decision_interval, volatility=0.0
+        ).to_rules()
+        self.states, self.stationary, self.transition = rouwenhorst.chain(
+            float(rules["signal_decay"])
+        )
         self.per_shock = float(rules["value_signal_noise"] / rules["signal_noise"])
         self.per_signal = float(rules["value_per_signal"] - self.per_shock * rules["signal_decay"])
         self.own_variance = float(rules["value_own_noise"]) ** 2
         self.moves = np.diff(seen.mids)
         self.sides = [
             (depth, traded, self._good_enough(config, sign, depth))
-            for sign, depth, traded in ((1.0, seen.ask_depth, seen.sold), (-1.0, seen.bid_depth, seen.bought))
+            for sign, depth, traded in (
+                (1.0, seen.ask_depth, seen.sold),
+                (-1.0, seen.bid_depth, seen.bought),
+            )
         ]
 
     def _good_enough(self, config: MarketConfig, sign: float, depth: Array) -> Array:
-        """Share of each cell of the signal's grid in which informed takers trade at this depth; shape (T, states)."""
+        """Share of each cell of the signal's grid in which informed takers trade at this depth;
+        shape (T, states)."""
         cell = self.states[1] - self.states[0]
         lowest = np.full(len(depth), config.signal_threshold)
         if config.informed_price_limit:
@@ -172,7 +196,8 @@ class _Likelihood:
         """Shape (m, T), for m sets of (sigma, A, k, B)."""
         sigma, intensity, decay, informed = parameters.T[:, :, None]
         variance = self.own_variance + sigma**2 * self.interval
-        # The density of a move given s and s' parts into factors of s, of s', and one of both that never changes.
+        # The density of a move given s and s' parts into factors of s, of s', and one of both that
+        # never changes.
         both = self.per_signal * self.per_shock / variance[:, :, None]
         kernel = self.transition * np.exp(-both * self.states[:, None] * self.states)
         later = -0.5 * (self.per_shock * self.states) ** 2 / variance
@@ -183,7 +208,10 @@ class _Likelihood:
             moves = self.moves[part, None, None]
             here = np.exp(-0.5 * (moves - self.per_signal * self.states) ** 2 / variance)
             for depth, traded, good in self.sides:
-                chance = intensity * np.exp(-decay * depth[part, None, None]) + informed * good[part, None]
+                chance = (
+                    intensity * np.exp(-decay * depth[part, None, None])
+                    + informed * good[part, None]
+                )
                 untouched = -np.maximum(chance, _LEAST_RATE) * self.interval
                 here *= np.where(traded[part, None, None], -np.expm1(untouched), np.exp(untouched))
             there = np.exp(later + moves * self.per_shock * self.states / variance)
@@ -211,7 +239,8 @@ def _maximise(likelihood: Callable[[Array], Array], start: Array) -> tuple[Array
         tried = parameters + _SHARES[:, None] * step * min(1.0, _LONGEST / np.abs(step).max())
         gained = likelihood(tried).sum(axis=1) - here.sum()
         risen = gained.max() > 0.0
-        # Where the informed are hardly any, the least rate makes kinks that a step does not get past.
+        # Where the informed are hardly any, the least rate makes kinks that a step does not get
+        # past.
         if left < _CLOSE_ENOUGH or (not risen and left < _CLOSE_TO_A_KINK):
             return parameters, information, float(here.sum())
         if not risen:

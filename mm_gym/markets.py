@@ -1,7 +1,8 @@
-"""Some markets of one configuration: the records, their seeding, and the calls into the compiled core.
+"""Some markets of one configuration: the records, their seeding, and the calls into the compiled
+core.
 
-Both environments stand on this, the single one with one market and the batch with many, so what they do to a
-market is the same by construction. Nothing here knows about Gymnasium's episodes.
+Both environments stand on this, the single one with one market and the batch with many, so what
+they do to a market is the same by construction. Nothing here knows about Gymnasium's episodes.
 """
 
 import copy
@@ -39,18 +40,22 @@ INFO_COLUMNS = {
 WHOLE_INFO = ("inventory", "fills")
 """Keys of `info` whose values are whole numbers."""
 
-_N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)  # to ask an enumeration takes longer than to make the array
+_N_OBSERVED, _N_OUTCOMES = (
+    len(Obs),
+    len(Outcome),
+)  # to ask an enumeration takes longer than to make the array
 _INFO_NAMES = tuple(INFO_COLUMNS)
 # They stand side by side in the report.
 _INFO = slice(min(INFO_COLUMNS.values()), max(INFO_COLUMNS.values()) + 1)
 
 UNWINDING = 37.0
-"""How long inventory is held, as the control variate assumes by default: so many seconds, or so many decision intervals
-where that is less."""
+"""How long inventory is held, as the control variate assumes by default: so many seconds, or so
+many decision intervals where that is less."""
 
 
 def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The `info` of one market, from the row that the core reported: NumPy scalars, since libraries ask for a dtype."""
+    """The `info` of one market, from the row that the core reported: NumPy scalars, since libraries
+    ask for a dtype."""
     info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (checking lengths takes as long)
     for name in WHOLE_INFO:
         info[name] = np.int64(int(info[name]))
@@ -59,7 +64,8 @@ def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A checkpoint of an environment: its markets' records, what was recorded, and what the face remembers."""
+    """A checkpoint of an environment: its markets' records, what was recorded, and what the face
+    remembers."""
 
     records: npt.NDArray[Any]
     rules: bytes
@@ -68,23 +74,27 @@ class Snapshot:
 
 
 PATH_ROWS_PER_FILL = 10
-"""Room for changes of mid, price or inventory that an environment keeps for each fill it keeps room for."""
+"""Room for changes of mid, price or inventory that an environment keeps for each fill it keeps room
+for."""
 
 
 class Recorded(NamedTuple):
     """The truth about one session, for evaluation only; never shown to an agent."""
 
     fills: npt.NDArray[Any]
-    """A row of `layout.FILL_ROW` for each of the agent's fills: time, side (0 its bid, 1 its ask), price, size, mid and
-    efficient price just before, the signal, the taker's kind (`layout.TakerKind`), the lots ahead when the order joined
-    its queue, the seconds it waited, and the inventory after."""
+    """A row of `layout.FILL_ROW` for each of the agent's fills: time, side (0 its bid, 1 its ask),
+    price, size, mid and efficient price just before, the signal, the taker's kind
+    (`layout.TakerKind`), the lots ahead when the order joined its queue, the seconds it waited, and
+    the inventory after."""
     path: npt.NDArray[Any]
-    """A row of `layout.PATH_ROW` at each change of the public mid, the efficient price or the inventory."""
+    """A row of `layout.PATH_ROW` at each change of the public mid, the efficient price or the
+    inventory."""
 
 
 @functools.cache
 def _helpers(n: int) -> ThreadPoolExecutor:
-    """Threads beside the calling one, shared by all markets; the core does not hold Python's lock."""
+    """Threads beside the calling one, shared by all markets; the core does not hold Python's
+    lock."""
     return ThreadPoolExecutor(n)
 
 
@@ -98,12 +108,11 @@ class Markets:
     Args:
         config: of every market.
         n: how many.
-        fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a market and
-            session; 0 records nothing.
-        threads: that step them, each its share: what happens is the same with any number.
-        variance_reduction: whether rewards are reduced by the control variate (`core.control_variate`).
-        unwinding_time: [s] how long inventory is held, as the control variate assumes; by default 37 s, or 37 decision
-            intervals where that is less.
+        fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a
+        market and session; 0 records nothing. threads: that step them, each its share: what happens
+        is the same with any number. variance_reduction: whether rewards are reduced by the control
+        variate (`core.control_variate`). unwinding_time: [s] how long inventory is held, as the
+        control variate assumes; by default 37 s, or 37 decision intervals where that is less.
 
     Raises:
         ConfigurationError: for an argument of a wrong kind or out of range.
@@ -119,7 +128,9 @@ class Markets:
         variance_reduction: bool = False,
         unwinding_time: float | None = None,
     ) -> None:
-        self._variance_reduction, self._unwinding_time = _check_variance_reduction(variance_reduction, unwinding_time)
+        self._variance_reduction, self._unwinding_time = _check_variance_reduction(
+            variance_reduction, unwinding_time
+        )
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
         self._rules = self._rules_of(config)
         self.records["rules"] = self._rules
@@ -134,7 +145,8 @@ class Markets:
         return len(self.records)
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what they are given."""
+        """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what
+        they are given."""
         n = len(self.records)
         return np.empty((n, _N_OBSERVED), np.float32), np.empty((n, _N_OUTCOMES), np.float64)
 
@@ -146,7 +158,8 @@ class Markets:
         outcomes: npt.NDArray[np.float64],
         config: MarketConfig | None = None,
     ) -> None:
-        """Start a session in the chosen markets, seeding the streams of market i from `generators[i]`.
+        """Start a session in the chosen markets, seeding the streams of market i from
+        `generators[i]`.
 
         Args:
             config: of this one session; by default that of all markets.
@@ -162,8 +175,11 @@ class Markets:
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
         entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.path_rows)
 
-    def step(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and outcomes, a row each."""
+    def step(
+        self, offsets: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and
+        outcomes, a row each."""
         observations, outcomes = self.empty_results()
         rows = (self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
         if len(self._shares) == 1:
@@ -195,17 +211,23 @@ class Markets:
             raise ValueError(
                 "nothing is recorded; make the environment with record=1000, the number of fills to keep room for"
             )
-        n_fills, n_path = int(self.records["n_fill_rows"][market]), int(self.records["n_path_rows"][market])
+        n_fills, n_path = (
+            int(self.records["n_fill_rows"][market]),
+            int(self.records["n_path_rows"][market]),
+        )
         if n_fills > self.fill_rows.shape[1] or n_path > self.path_rows.shape[1]:
             raise ValueError(
                 f"the session has {n_fills} fills and {n_path} changes, the recorder has room for "
                 f"{self.fill_rows.shape[1]} and {self.path_rows.shape[1]}; make the environment with "
                 f"record={max(n_fills, -(-n_path // PATH_ROWS_PER_FILL))} or more"
             )
-        return Recorded(self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy())
+        return Recorded(
+            self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy()
+        )
 
     def snapshot(self, face: dict[str, Any]) -> Snapshot:
-        """Copies of the records and of what was recorded, and a deep copy of what the face wants to keep."""
+        """Copies of the records and of what was recorded, and a deep copy of what the face wants to
+        keep."""
         recorded = (
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
@@ -213,14 +235,17 @@ class Markets:
         return Snapshot(self.records.copy(), self._rules.tobytes(), recorded, copy.deepcopy(face))
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
-        """Put the records back as they were; returns a copy of what the face kept, which has to be of these names.
+        """Put the records back as they were; returns a copy of what the face kept, which has to be
+        of these names.
 
         Raises:
             TypeError: if it is no snapshot.
             ValueError: if it is one of other markets or of another face. Nothing is changed then.
         """
         if not isinstance(snapshot, Snapshot):
-            raise TypeError(f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned")
+            raise TypeError(
+                f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned"
+            )
         if (
             snapshot.records.shape != self.records.shape
             or snapshot.rules != self._rules.tobytes()
@@ -240,14 +265,18 @@ class Markets:
         return copy.deepcopy(snapshot.face)
 
 
-def _check_variance_reduction(variance_reduction: Any, unwinding_time: Any) -> tuple[bool, float | None]:
+def _check_variance_reduction(
+    variance_reduction: Any, unwinding_time: Any
+) -> tuple[bool, float | None]:
     """Both, if they are a switch and a time.
 
     Raises:
         ConfigurationError: if they are not.
     """
     if not isinstance(variance_reduction, (bool, np.bool_)):
-        raise ConfigurationError(f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}")
+        raise ConfigurationError(
+            f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}"
+        )
     if unwinding_time is None:
         return bool(variance_reduction), None
     if (
@@ -272,7 +301,9 @@ def check_count(name: str, number: Any, of: str) -> int:
         ConfigurationError: if it is not.
     """
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise ConfigurationError(f"{name}={number!r} came, a number of {of} was wanted; write 1 or more")
+        raise ConfigurationError(
+            f"{name}={number!r} came, a number of {of} was wanted; write 1 or more"
+        )
     return int(number)
 
 

@@ -1,4 +1,5 @@
-"""The observation's space, and what its columns say in ticks, lots and seconds. Columns are named by `layout.Obs`."""
+"""The observation's space, and what its columns say in ticks, lots and seconds. Columns are named
+by `layout.Obs`."""
 
 from typing import Any
 
@@ -21,8 +22,11 @@ def observation_space() -> spaces.Box:
 
 
 def inventory(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """[lots] The inventory, of shape (...) for observations of shape (..., columns): exact up to 100,000 lots."""
-    return np.asarray(np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64))))
+    """[lots] The inventory, of shape (...) for observations of shape (..., columns): exact up to
+    100,000 lots."""
+    return np.asarray(
+        np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64)))
+    )
 
 
 def inventory_column(lots: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -37,17 +41,23 @@ def time_left(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArr
 
 def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
     """[ticks] The public spread, shape (...)."""
-    return np.asarray(observations[..., Obs.SPREAD].astype(np.float64) / float(config.to_rules()["spread_scale"]))
+    return np.asarray(
+        observations[..., Obs.SPREAD].astype(np.float64) / float(config.to_rules()["spread_scale"])
+    )
 
 
 def quote_offsets(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[ticks] How far the agent's resting bid and ask are from the mid, shape (..., 2); `max_offset` where none rests.
+    """[ticks] How far the agent's resting bid and ask are from the mid, shape (..., 2);
+    `max_offset` where none rests.
 
     Negative where the mid has moved beyond the quote.
     """
-    return np.asarray(offset_of_action(observations[..., _QUOTES].astype(np.float64), config.max_offset))
+    return np.asarray(
+        offset_of_action(observations[..., _QUOTES].astype(np.float64), config.max_offset)
+    )
 
 
 def quote_lots(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[lots] What of the agent's resting bid and ask is unfilled, shape (..., 2); 0 where none rests."""
+    """[lots] What of the agent's resting bid and ask is unfilled, shape (..., 2); 0 where none
+    rests."""
     return np.rint(0.5 * observations[..., _SIZES].astype(np.float64) * config.quote_size)

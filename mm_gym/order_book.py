@@ -1,7 +1,8 @@
 """A limit order book for people: the core's own compiled book over a larger record.
 
-It calls the functions that the environments' markets call, so what exchange data prove of one they prove of the
-other. Here ids and prices may be any integers an exchange sends, input is checked, and the record grows.
+It calls the functions that the environments' markets call, so what exchange data prove of one they
+prove of the other. Here ids and prices may be any integers an exchange sends, input is checked, and
+the record grows.
 """
 
 from collections.abc import Hashable
@@ -23,14 +24,17 @@ _LARGEST_SIZE = 2**40  # millions of these at one price add up without overflow
 
 
 class OrderBookError(ValueError):
-    """An order that cannot be: the message says what came, what was wanted and what to write instead."""
+    """An order that cannot be: the message says what came, what was wanted and what to write
+    instead."""
 
 
 class LimitOrderBook:
-    """A book with price-time priority. Prices are whole numbers of any unit, sizes whole numbers of lots.
+    """A book with price-time priority. Prices are whole numbers of any unit, sizes whole numbers of
+    lots.
 
-    `side` is `"bid"` (buying) or `"ask"` (selling), for market orders too. A fill is `(resting_order_id, price, size)`;
-    fills come in the order in which they happen. An order that is refused changes nothing.
+    `side` is `"bid"` (buying) or `"ask"` (selling), for market orders too. A fill is
+    `(resting_order_id, price, size)`; fills come in the order in which they happen. An order that
+    is refused changes nothing.
 
     >>> book = LimitOrderBook()
     >>> book.submit("ask", 101, 5, order_id=1)
@@ -55,15 +59,17 @@ class LimitOrderBook:
         """Whether an order with this id rests in the book."""
         return order_id in self._slots
 
-    def submit(self, side: Side, price: int, size: int, order_id: int | None = None) -> tuple[int, list[Fill]]:
+    def submit(
+        self, side: Side, price: int, size: int, order_id: int | None = None
+    ) -> tuple[int, list[Fill]]:
         """A limit order: trades what it can at its price or better, and rests with what is left.
 
         Returns:
             The order's id (the next free one if none is given) and its fills.
 
         Raises:
-            OrderBookError: for an unknown side, a price or size that is not a whole number or out of range, or an id
-                that rests already.
+            OrderBookError: for an unknown side, a price or size that is not a whole number or out
+                of range, or an id that rests already.
         """
         number = _side(side)
         price = _whole("price", price, -_LARGEST_PRICE, _LARGEST_PRICE)
@@ -81,14 +87,17 @@ class LimitOrderBook:
         return order_id, fills
 
     def market(self, side: Side, size: int) -> list[Fill]:
-        """A market order: trades at any price until it is filled or the other side is empty; nothing rests.
+        """A market order: trades at any price until it is filled or the other side is empty;
+        nothing rests.
 
         Raises:
             OrderBookError: for an unknown side or a size that is not a positive whole number.
         """
         number = _side(side)
         any_price = _LARGEST_PRICE if number == BID else -_LARGEST_PRICE
-        entry_points.book_match(self._books, number, any_price, _whole("size", size, 1, _LARGEST_SIZE))
+        entry_points.book_match(
+            self._books, number, any_price, _whole("size", size, 1, _LARGEST_SIZE)
+        )
         return self._collect()
 
     def reduce(self, order_id: int, size: int) -> None:
@@ -141,7 +150,10 @@ class LimitOrderBook:
         shown = n_levels if n is None else min(n_levels, _whole("n", n, 0, _LARGEST_SIZE))
         levels = self._books[0]["levels"][number, n_levels - shown : n_levels][::-1]
         sign = 1 if number == BID else -1
-        return [(sign * key, size) for key, size in zip(levels["key"].tolist(), levels["lots"].tolist(), strict=True)]
+        return [
+            (sign * key, size)
+            for key, size in zip(levels["key"].tolist(), levels["lots"].tolist(), strict=True)
+        ]
 
     def queue(self, side: Side, price: int) -> list[tuple[int, int]]:
         """The orders at a price as (order_id, size), oldest first; empty when nobody quotes it.
@@ -166,7 +178,8 @@ class LimitOrderBook:
         return queue
 
     def audit(self) -> bool:
-        """Whether every invariant of the record holds: what a test of the book asks after each operation."""
+        """Whether every invariant of the record holds: what a test of the book asks after each
+        operation."""
         return bool(entry_points.book_audit(self._books) == 0)
 
     def _allocate(self, levels: int, orders: int) -> None:
@@ -211,9 +224,13 @@ class LimitOrderBook:
             self._next_id += 1
             return order_id
         if isinstance(order_id, bool) or not isinstance(order_id, (int, np.integer)):
-            raise OrderBookError(f"order_id={order_id!r} came, a whole number was wanted; leave it out to be given one")
+            raise OrderBookError(
+                f"order_id={order_id!r} came, a whole number was wanted; leave it out to be given one"
+            )
         if order_id in self._slots:
-            raise OrderBookError(f"order_id={order_id} rests in the book already; write another, or cancel that one")
+            raise OrderBookError(
+                f"order_id={order_id} rests in the book already; write another, or cancel that one"
+            )
         return int(order_id)
 
     def _slot(self, order_id: int) -> int:
@@ -234,7 +251,11 @@ def _side(side: str) -> int:
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise OrderBookError(f"{name}={value!r} came, a whole number was wanted; round it first, to ticks or lots")
+        raise OrderBookError(
+            f"{name}={value!r} came, a whole number was wanted; round it first, to ticks or lots"
+        )
     if not low <= value <= high:
-        raise OrderBookError(f"{name}={value} is out of range; write a whole number from {low} to {high}")
+        raise OrderBookError(
+            f"{name}={value} is out of range; write a whole number from {low} to {high}"
+        )
     return int(value)

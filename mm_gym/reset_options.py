@@ -19,22 +19,28 @@ def check_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> Ma
         return {}
     for key in options:
         if key not in known:
-            raise ConfigurationError(f"reset option {key!r} is unknown: expected {' or '.join(map(repr, known))}")
+            raise ConfigurationError(
+                f"reset option {key!r} is unknown: expected {' or '.join(map(repr, known))}"
+            )
     return options
 
 
-def episode_config(options: Mapping[str, Any], config: MarketConfig, named: Mapping[str, Any]) -> MarketConfig | None:
-    """The configuration that `options["config"]` asks for, for one episode; None if it asks for none.
+def episode_config(
+    options: Mapping[str, Any], config: MarketConfig, named: Mapping[str, Any]
+) -> MarketConfig | None:
+    """The configuration that `options["config"]` asks for, for one episode; None if it asks for
+    none.
 
     Args:
         options: as `check_options` gives them.
         config: of the environment.
-        named: the regime and the fields with which the environment was made, or its task. Where the options name
-            another regime, that regime's figures are the defaults, and these fields and the options override them.
+        named: the regime and the fields with which the environment was made, or its task. Where the
+            options name another regime, that regime's figures are the defaults, and these fields
+            and the options override them.
 
     Raises:
-        ConfigurationError: if the environment has a task, for an unknown field (naming the nearest), one of `UNITS`, or
-            a value out of range.
+        ConfigurationError: if the environment has a task, for an unknown field (naming the
+            nearest), one of `UNITS`, or a value out of range.
     """
     overrides = options.get("config")
     if overrides is None:

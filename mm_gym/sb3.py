@@ -1,7 +1,9 @@
-"""The batch as stable-baselines3's `VecEnv`: `MarketMakingVecEnv`, which its algorithms take as they are.
+"""The batch as stable-baselines3's `VecEnv`: `MarketMakingVecEnv`, which its algorithms take as
+they are.
 
-Stable-baselines3 wants a list of info dictionaries each step. Filling all of them would cost more than the
-markets themselves, so only a market whose session has ended says anything; the others hand over empty ones.
+Stable-baselines3 wants a list of info dictionaries each step. Filling all of them would cost more
+than the markets themselves, so only a market whose session has ended says anything; the others hand
+over empty ones.
 """
 
 import time
@@ -33,8 +35,9 @@ SESSION_FIGURES = (
     "fills",
     "mean_abs_inventory",
 )
-"""What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x lots, fills counted,
-inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees - close_out."""
+"""What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x
+lots, fills counted, inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees -
+close_out."""
 
 
 _OPTIONS = ("config",)
@@ -43,16 +46,16 @@ _OPTIONS = ("config",)
 class MarketMakingVecEnv(VecEnv):
     """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
 
-    Equal, bit for bit, to stable-baselines3's `DummyVecEnv` over `Monitor`ed single environments: observations,
-    rewards, ends, and at an end the info with `terminal_observation` and `episode` (and `SESSION_FIGURES` in the
-    latter). Infos of markets whose session goes on are empty.
+    Equal, bit for bit, to stable-baselines3's `DummyVecEnv` over `Monitor`ed single environments:
+    observations, rewards, ends, and at an end the info with `terminal_observation` and `episode`
+    (and `SESSION_FIGURES` in the latter). Infos of markets whose session goes on are empty.
 
     Args:
         num_envs: number of markets.
         regime, task, action, variance_reduction, unwinding_time, **fields: as of `MarketMakingEnv`.
-        staggered: have `reset` leave the markets at evenly spread times of their sessions, after quotes at
-            `max_offset`. Otherwise all sessions end together, and no batch of experience holds more than one part of
-            the session.
+        staggered: have `reset` leave the markets at evenly spread times of their sessions, after
+            quotes at `max_offset`. Otherwise all sessions end together, and no batch of experience
+            holds more than one part of the session.
         threads: that step the markets, as of `Markets`.
 
     Raises:
@@ -91,16 +94,21 @@ class MarketMakingVecEnv(VecEnv):
         super().__init__(num_envs, observation_space(), action_space(self._dialect))
 
     def reset(self) -> npt.NDArray[np.float32]:
-        """Start a session in every market, with the seeds of the last `seed()`, or else the next of its generator.
+        """Start a session in every market, with the seeds of the last `seed()`, or else the next of
+        its generator.
 
-        `set_options({"config": {...}})` before it overrides fields of the configuration for this session.
+        `set_options({"config": {...}})` before it overrides fields of the configuration for this
+        session.
 
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
         """
         wanted = self._options
         self._reset_options()  # used up, also where they are refused
-        configs = [episode_config(check_options(options, _OPTIONS), self.config, self._named) for options in wanted]
+        configs = [
+            episode_config(check_options(options, _OPTIONS), self.config, self._named)
+            for options in wanted
+        ]
         if self.staggered and any(config is not None for config in configs):
             raise ConfigurationError(
                 "reset option 'config' has no effect on staggered markets: expected staggered=False, got True"
@@ -118,7 +126,9 @@ class MarketMakingVecEnv(VecEnv):
         for market in everybody[own]:
             self._start(everybody[market : market + 1], observations, outcomes, configs[market])
         if self.staggered:
-            observations, outcomes = self._stagger(everybody * self.config.session_steps // self.num_envs)
+            observations, outcomes = self._stagger(
+                everybody * self.config.session_steps // self.num_envs
+            )
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -134,12 +144,18 @@ class MarketMakingVecEnv(VecEnv):
 
     def step_wait(
         self,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_], list[dict[str, Any]]]:
+    ) -> tuple[
+        npt.NDArray[np.float32],
+        npt.NDArray[np.float32],
+        npt.NDArray[np.bool_],
+        list[dict[str, Any]],
+    ]:
         """One decision in every market; one whose session ends starts the next at once."""
         observations, outcomes = self._advance(self._offsets)
         paid = outcomes[:, Outcome.REWARD].astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
-        # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next to nothing.
+        # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next
+        # to nothing.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if ended.any():
             chosen = np.flatnonzero(ended)
@@ -149,7 +165,8 @@ class MarketMakingVecEnv(VecEnv):
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The signal and V - mid [ticks] of each market, shape (num_envs,) each. Hidden state: never for a policy."""
+        """The signal and V - mid [ticks] of each market, shape (num_envs,) each. Hidden state:
+        never for a policy."""
         records = self._markets.records
         return records["signal"].copy(), records["efficient_price"] - records["mid"]
 
@@ -165,7 +182,9 @@ class MarketMakingVecEnv(VecEnv):
         value = getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
 
-    def set_attr(self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None) -> Never:
+    def set_attr(
+        self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None
+    ) -> Never:
         """Refused: what the markets share was settled when they were made."""
         raise AttributeError(
             f"set_attr({attr_name!r}, {value!r}) came, but the markets of a batch share one configuration, which does "
@@ -173,7 +192,11 @@ class MarketMakingVecEnv(VecEnv):
         )
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: int | Iterable[int] | None = None, **method_kwargs: Any
+        self,
+        method_name: str,
+        *method_args: Any,
+        indices: int | Iterable[int] | None = None,
+        **method_kwargs: Any,
     ) -> Never:
         """Refused: a market of a batch is a record and has no methods."""
         raise AttributeError(
@@ -181,8 +204,11 @@ class MarketMakingVecEnv(VecEnv):
             "gymnasium.make('MarketMaking-v0') environments in a DummyVecEnv to call them one by one"
         )
 
-    def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
-        """True for `Monitor`, whose figures stand in the infos, so that nobody measures sessions twice."""
+    def env_is_wrapped(
+        self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
+    ) -> list[bool]:
+        """True for `Monitor`, whose figures stand in the infos, so that nobody measures sessions
+        twice."""
         return [issubclass(Monitor, wrapper_class) for _ in self._get_indices(indices)]
 
     def _start(
@@ -198,14 +224,19 @@ class MarketMakingVecEnv(VecEnv):
         for market in chosen:
             self.reset_infos[market] = info_of(outcomes[market])
 
-    def _advance(self, offsets: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    def _advance(
+        self, offsets: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         observations, outcomes = self._markets.step(offsets)
         self._returns += outcomes[:, Outcome.REWARD]
         self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
         return observations, outcomes
 
-    def _stagger(self, decisions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Start every market anew and let so many decisions pass in it, all fewer than a session has."""
+    def _stagger(
+        self, decisions: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Start every market anew and let so many decisions pass in it, all fewer than a session
+        has."""
         far = np.ones((self.num_envs, 2), np.float32)
         for to_come in range(int(decisions.max()), -1, -1):
             observations, outcomes = self._advance(far)
@@ -213,13 +244,18 @@ class MarketMakingVecEnv(VecEnv):
         return observations, outcomes
 
     def _last_info(
-        self, market: np.intp, observation: npt.NDArray[np.float32], outcome: npt.NDArray[np.float64]
+        self,
+        market: np.intp,
+        observation: npt.NDArray[np.float32],
+        outcome: npt.NDArray[np.float64],
     ) -> dict[str, Any]:
         record = self._markets.records[market]
         account = record["account"]
         decisions = int(record["steps"])
         info = info_of(outcome)
-        info["TimeLimit.truncated"] = False  # the close settles the position: nothing is left to bootstrap
+        info["TimeLimit.truncated"] = (
+            False  # the close settles the position: nothing is left to bootstrap
+        )
         info["terminal_observation"] = observation.copy()
         info["episode"] = {
             "r": round(float(self._returns[market]), 6),

@@ -36,17 +36,17 @@ _KEPT = ("_generators", "_observations", "_ended")  # in a snapshot, beside the 
 class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
     """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
 
-    Equal, bit for bit, to `SyncVectorEnv` over single environments: market i of `reset(seed=n)` is the single
-    environment's with seed n + i.
+    Equal, bit for bit, to `SyncVectorEnv` over single environments: market i of `reset(seed=n)` is
+    the single environment's with seed n + i.
 
     Args:
         num_envs: number of markets.
-        regime, task, action, record, variance_reduction, unwinding_time, render_mode, **fields: as of
-            `MarketMakingEnv`; the render mode `human` is not offered.
-        autoreset_mode: what happens after a session's end, a `gymnasium.vector.AutoresetMode` or its value:
-            `NextStep` (default), `SameStep` or `Disabled`.
-        max_episode_steps: truncate sessions after so many decisions, as `TimeLimit` does to a single environment.
-        threads: that step the markets, each its share; what happens is the same with any number.
+        regime, task, action, record, variance_reduction, unwinding_time, render_mode, **fields: as
+        of `MarketMakingEnv`; the render mode `human` is not offered. autoreset_mode: what happens
+        after a session's end, a `gymnasium.vector.AutoresetMode` or its value: `NextStep`
+        (default), `SameStep` or `Disabled`. max_episode_steps: truncate sessions after so many
+        decisions, as `TimeLimit` does to a single environment. threads: that step the markets, each
+        its share; what happens is the same with any number.
 
     Raises:
         ConfigurationError: for an unknown regime or keyword, or a value out of range.
@@ -100,14 +100,18 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[_Observations, dict[str, Any]]:
-        """Start new sessions: in every market, or in those of `options["reset_mask"]` (booleans, one a market).
+        """Start new sessions: in every market, or in those of `options["reset_mask"]` (booleans,
+        one a market).
 
         Args:
             seed: of market 0, the next of market 1 and so on; or one per market; or None to go on.
-            options: `reset_mask`, and `config` as of `MarketMakingEnv`, for the one next session of the markets that
-                are reset.
+            options: `reset_mask`, and `config` as of `MarketMakingEnv`, for the one next session of
+                the markets that are reset.
 
         Raises:
             ValueError: for a wrong number of seeds, a wrong mask, or an unknown option or field.
@@ -126,11 +130,18 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     def step(
         self, actions: Any
-    ) -> tuple[_Observations, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
+    ) -> tuple[
+        _Observations,
+        npt.NDArray[np.float64],
+        npt.NDArray[np.bool_],
+        npt.NDArray[np.bool_],
+        dict[str, Any],
+    ]:
         """One decision in every market.
 
         Raises:
-            ResetNeeded: before the first reset, and with autoreset disabled when a session has ended.
+            ResetNeeded: before the first reset, and with autoreset disabled when a session has
+                ended.
             ValueError: if the actions have a wrong shape or are not finite.
         """
         if not self._generators:
@@ -144,7 +155,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         if restarted.any() and np.shape(actions)[:1] == (self.num_envs,):
             actions = np.array(actions)
             actions[restarted] = 0  # NEXT_STEP: the actions of these are ignored, whatever they are
-        observations, outcomes = self._markets.step(to_offsets(self._dialect, actions, self.num_envs))
+        observations, outcomes = self._markets.step(
+            to_offsets(self._dialect, actions, self.num_envs)
+        )
         infos: dict[str, Any] = {}
         if restarted.any():
             self._start(restarted, observations, outcomes)
@@ -163,11 +176,13 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         return observations.copy(), rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Frame, ...] | None:
-        """A frame of each market: text with `ansi`, an image with `rgb_array`; None without a render mode."""
+        """A frame of each market: text with `ansi`, an image with `rgb_array`; None without a
+        render mode."""
         return self._renderer.render(self._markets.records)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """`render` or a shared attribute such as `config`, one for each market, as `SyncVectorEnv.call` gives it.
+        """`render` or a shared attribute such as `config`, one for each market, as
+        `SyncVectorEnv.call` gives it.
 
         Raises:
             AttributeError: for another method, or if there is none of that name.
@@ -177,11 +192,14 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             value = value(*args, **kwargs)
             return (None,) * self.num_envs if value is None else tuple(value)
         if callable(value):
-            raise AttributeError(f"call({name!r}) is not offered: expected 'render' or an attribute that markets share")
+            raise AttributeError(
+                f"call({name!r}) is not offered: expected 'render' or an attribute that markets share"
+            )
         return (value,) * self.num_envs
 
     def recorded(self) -> list[Recorded]:
-        """What was recorded of each market's current session; with `SAME_STEP` an ended one is already gone.
+        """What was recorded of each market's current session; with `SAME_STEP` an ended one is
+        already gone.
 
         Raises:
             ValueError: if the environment was made without `record`, or its room was too small.
@@ -219,7 +237,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: npt.NDArray[np.bool_]) -> None:
         if seed is None or isinstance(seed, (int, np.integer)):
-            seeds = [None if seed is None else int(seed) + market for market in range(self.num_envs)]
+            seeds = [
+                None if seed is None else int(seed) + market for market in range(self.num_envs)
+            ]
         else:
             seeds = list(seed)
             if len(seeds) != self.num_envs:
@@ -238,7 +258,11 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         if "reset_mask" not in options:
             return np.ones(self.num_envs, dtype=np.bool_)
         mask = options["reset_mask"]
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+        if (
+            not isinstance(mask, np.ndarray)
+            or mask.dtype != np.bool_
+            or mask.shape != (self.num_envs,)
+        ):
             raise ValueError(
                 f"reset_mask={mask!r} came, a NumPy array of {self.num_envs} booleans was wanted; write for each "
                 "market whether it is to be reset"
@@ -246,7 +270,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         if not mask.any():
             raise ValueError("reset_mask names no market; set at least one to True")
         if not self._generators and not mask.all():
-            raise ResetNeeded("reset_mask came before the markets were started; call reset() without it first")
+            raise ResetNeeded(
+                "reset_mask came before the markets were started; call reset() without it first"
+            )
         return mask.copy()
 
 
@@ -270,7 +296,8 @@ def _max_episode_steps(limit: int | None) -> int | None:
 
 
 def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have it."""
+    """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have
+    it."""
     columns = outcomes.T if mask.all() else np.where(mask, outcomes.T, 0.0)
     infos: dict[str, Any] = {}
     for name, column in INFO_COLUMNS.items():

@@ -23,12 +23,16 @@ Queues = dict[int, list[Resting]]
 
 
 def _read_queues(record: Any, side: str) -> Queues:
-    """Price -> orders, oldest first. Read from the pool of orders alone; the book's levels are not looked at."""
+    """Price -> orders, oldest first. Read from the pool of orders alone; the book's levels are not
+    looked at."""
     number, sign = (BID, 1) if side == "bid" else (ASK, -1)
     book = record["book"]
     orders = book["orders"].tolist()
     names = book["orders"].dtype.names
-    pool = {slot: dict(zip(names, orders[slot], strict=True)) for slot in book["live"][: book["n_live"]].tolist()}
+    pool = {
+        slot: dict(zip(names, orders[slot], strict=True))
+        for slot in book["live"][: book["n_live"]].tolist()
+    }
     queues: Queues = {}
     for slot, order in pool.items():
         if order["side"] != number or order["older"] != NO_ORDER:

@@ -1,4 +1,5 @@
-"""Quotes given in ticks, as the actions that ask for them, and sessions of one market under random quotes."""
+"""Quotes given in ticks, as the actions that ask for them, and sessions of one market under random
+quotes."""
 
 from typing import Any
 
@@ -22,7 +23,8 @@ def quote_near(
     shape: tuple[int, ...] = (2,),
     max_offset: float = MAX_OFFSET,
 ) -> npt.NDArray[np.float32]:
-    """Random actions of this shape, whose offsets are uniform from `low` to `high` [ticks], so that there are fills."""
+    """Random actions of this shape, whose offsets are uniform from `low` to `high` [ticks], so that
+    there are fills."""
     return from_ticks(generator.uniform(low, high, shape), max_offset)
 
 

@@ -1,7 +1,8 @@
 """The oracle of the order book: price-time priority written so that it can be checked by reading.
 
-Each side is a dictionary from price to the queue of orders there, oldest first; an order is `[order_id, size]`.
-Nothing here is fast and nothing is clever. The methods are those of `mm_gym.LimitOrderBook`.
+Each side is a dictionary from price to the queue of orders there, oldest first; an order is
+`[order_id, size]`. Nothing here is fast and nothing is clever. The methods are those of
+`mm_gym.LimitOrderBook`.
 """
 
 from typing import Any, Literal
@@ -39,7 +40,9 @@ class ReferenceBook:
     def best_ask(self) -> int | None:
         return min(self.queues["ask"], default=None)
 
-    def submit(self, side: Side, price: int, size: int, order_id: int | None = None) -> tuple[int, list[Fill]]:
+    def submit(
+        self, side: Side, price: int, size: int, order_id: int | None = None
+    ) -> tuple[int, list[Fill]]:
         if order_id in self.where or size < 1:
             raise ValueError(order_id, size)
         if order_id is None:
@@ -82,7 +85,8 @@ class ReferenceBook:
         return dict(self.queue(side, price))[order_id]
 
     def _trade(self, side: Side, limit: int | None, size: int) -> tuple[list[Fill], int]:
-        """Best price first, oldest order first, until the size, the limit or the other side is used up."""
+        """Best price first, oldest order first, until the size, the limit or the other side is used
+        up."""
         fills = []
         while size > 0:
             price = self.best_ask if side == "bid" else self.best_bid
@@ -98,7 +102,8 @@ class ReferenceBook:
         return fills, size
 
     def _take_out(self, order_id: int, size: int) -> None:
-        """Lots leave an order; an order without lots leaves its queue; a queue without orders leaves the book."""
+        """Lots leave an order; an order without lots leaves its queue; a queue without orders
+        leaves the book."""
         side, price = self.where[order_id]
         queue = self.queues[side][price]
         order = next(order for order in queue if order[0] == order_id)
@@ -116,5 +121,9 @@ def everything(book: LimitOrderBook | ReferenceBook) -> dict[str, Any]:
         "best": (book.best_bid, book.best_ask),
         "orders": len(book),
         **{f"{side} levels": book.levels(side) for side in SIDES},
-        **{(side, price): book.queue(side, price) for side in SIDES for price, _ in book.levels(side)},
+        **{
+            (side, price): book.queue(side, price)
+            for side in SIDES
+            for price, _ in book.levels(side)
+        },
     }

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-import agents.training
+import agents.training.trainer
 import train
-from agents.ppo import POLICY_FILE, Run, load_policy, new_policy, policy_content, read_run
-from agents.settings import ALGORITHM_PART, read_settings
-from agents.training import write_run
+from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.run_folder import (
+    POLICY_FILE,
+    Run,
+    load_policy,
+    new_policy,
+    policy_content,
+    read_run,
+)
+from agents.training.trainer import write_run
 from mm_gym import MarketConfig, configure
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -22,7 +29,11 @@ CONFIG = configure("informed", p_informed=0.4, session_steps=50)
 ROOT = Path(train.__file__).parent
 
 SETTINGS = read_settings("ppo")
-SETTINGS[ALGORITHM_PART] |= {"n_envs": N_MARKETS, "n_steps": UPDATE // N_MARKETS, "batch_size": UPDATE // 4}
+SETTINGS[ALGORITHM_PART] |= {
+    "n_envs": N_MARKETS,
+    "n_steps": UPDATE // N_MARKETS,
+    "batch_size": UPDATE // 4,
+}
 SETTINGS[ALGORITHM_PART] |= {
     "learning_rate": "lin_0.002",
     "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -1.9},
@@ -36,22 +47,28 @@ def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
     return {**SETTINGS, **parts, ALGORITHM_PART: learning}
 
 
-def a_run(updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]) -> Run:
+def a_run(
+    updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]
+) -> Run:
     return Run(config, seed, N_MARKETS, updates * UPDATE, settings=with_settings(**parts))
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(agents.training, "HELD_OUT_SESSIONS", 4)
+    monkeypatch.setattr(agents.training.trainer, "HELD_OUT_SESSIONS", 4)
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in load_policy(folder, read_run(folder)).state_dict().items()}
+    return {
+        name: value.numpy()
+        for name, value in load_policy(folder, read_run(folder)).state_dict().items()
+    }
 
 
 def an_untrained_folder(folder: Path, run: Run, scale: float = 0.2) -> Path:
-    """A run folder that no training has written; weights are random, with a standard deviation of `scale`."""
+    """A run folder that no training has written; weights are random, with a standard deviation of
+    `scale`."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     policy = new_policy(run)
@@ -64,7 +81,8 @@ def an_untrained_folder(folder: Path, run: Run, scale: float = 0.2) -> Path:
 
 
 def send_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> list[int]:
-    """Have this process get a signal in the middle of that step of the environment; returns the steps so far."""
+    """Have this process get a signal in the middle of that step of the environment; returns the
+    steps so far."""
     steps: list[int] = []
     original = MarketMakingVecEnv.step_wait
 

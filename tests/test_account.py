@@ -15,11 +15,14 @@ ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
 SAME_PRICES = ("noise", "imbalanced", "naive_informed", "informed")
 
 
-# ------------------------------------------------------------------------------- conservation, identity
+# --------------------------------------------------------------------------- conservation, identity
 
 
-def recorded_session(regime: str, seed: int, **fields: Any) -> tuple[list[dict[str, Any]], Any, Any, Any]:
-    """Infos from reset on, the account at the end, and the recorded fills and path, of 500 random decisions.
+def recorded_session(
+    regime: str, seed: int, **fields: Any
+) -> tuple[list[dict[str, Any]], Any, Any, Any]:
+    """Infos from reset on, the account at the end, and the recorded fills and path, of 500 random
+    decisions.
 
     Fees and costs are binary fractions of a tick, so that sums of them are exact in floating point.
     """
@@ -41,22 +44,29 @@ def recorded_session(regime: str, seed: int, **fields: Any) -> tuple[list[dict[s
 
 
 def exactly(regime: str) -> Any:
-    """Mids are half ticks, and sums of them exact, but in the dealer market, where the mid is any number."""
+    """Mids are half ticks, and sums of them exact, but in the dealer market, where the mid is any
+    number."""
     return {"abs": 0.0, "rel": 0.0} if regime != "dealer" else {"abs": 1e-6, "rel": 1e-12}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(regime: str, seed: int) -> None:
+def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(
+    regime: str, seed: int
+) -> None:
     infos, account, fills, _ = recorded_session(regime, seed)
     direction = np.where(fills["side"] == BID, 1, -1)
     lots = direction * fills["lots"]
     fee = 0.375 * fills["lots"]
     within = exactly(regime)
-    assert account["cash"] == pytest.approx(-math.fsum(lots * fills["price"]) - math.fsum(fee), **within)
+    assert account["cash"] == pytest.approx(
+        -math.fsum(lots * fills["price"]) - math.fsum(fee), **within
+    )
     assert account["inventory"] == lots.sum()
     assert account["fees"] == pytest.approx(fee.sum(), **within)
-    assert account["spread_pnl"] == pytest.approx(math.fsum(lots * (fills["mid"] - fills["price"])), **within)
+    assert account["spread_pnl"] == pytest.approx(
+        math.fsum(lots * (fills["mid"] - fills["price"])), **within
+    )
     assert (account["n_fills"], account["n_lots"]) == (len(fills), fills["lots"].sum())
     np.testing.assert_array_equal(fills["inventory"], np.cumsum(lots))
     # And after every decision, with the fills up to then.
@@ -64,13 +74,16 @@ def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(re
     assert [info["fills"] for info in infos] == np.diff(done, prepend=0).tolist()
     for info, n in zip(infos, done, strict=True):
         assert info["inventory"] == lots[:n].sum()
-        assert info["cash"] == pytest.approx(-math.fsum(lots[:n] * fills["price"][:n]) - math.fsum(fee[:n]), **within)
+        assert info["cash"] == pytest.approx(
+            -math.fsum(lots[:n] * fills["price"][:n]) - math.fsum(fee[:n]), **within
+        )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("regime", REGIMES)
 def test_fills_and_inventory_pnl_agree_with_the_recorded_path(regime: str, seed: int) -> None:
-    """The path has a row for each change, so what a fill says of the moment before it stands in the row before."""
+    """The path has a row for each change, so what a fill says of the moment before it stands in the
+    row before."""
     infos, account, fills, path = recorded_session(regime, seed)
     before = np.searchsorted(path["time"], fills["time"], side="left") - 1
     np.testing.assert_array_equal(fills["mid"], path["mid"][before])
@@ -83,9 +96,13 @@ def test_fills_and_inventory_pnl_agree_with_the_recorded_path(regime: str, seed:
         np.testing.assert_array_equal([info[name] for info in infos], path[name][at_decisions])
 
 
-@pytest.mark.parametrize("fields", [{}, {"latency": 1.5, "sniping": True}, {"maker_fee": -0.25}], ids=str)
+@pytest.mark.parametrize(
+    "fields", [{}, {"latency": 1.5, "sniping": True}, {"maker_fee": -0.25}], ids=str
+)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(regime: str, fields: Any) -> None:
+def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(
+    regime: str, fields: Any
+) -> None:
     held = sniped = 0
     for seed in (2, 3, 4):
         infos, account, fills, _ = recorded_session(regime, seed, **fields)
@@ -93,7 +110,12 @@ def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(regim
         held += lots
         sniped += (fills["taker"] == TakerKind.SNIPER).sum()
         assert account["close_out"] == 1.5 * lots + 0.125 * lots**2
-        parts = account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
+        parts = (
+            account["spread_pnl"]
+            + account["inventory_pnl"]
+            - account["fees"]
+            - account["close_out"]
+        )
         assert infos[-1]["pnl"] == pytest.approx(parts, **exactly(regime))
         wealth = infos[-1]["cash"] + infos[-1]["inventory"] * infos[-1]["mid"]
         assert infos[-1]["pnl"] == pytest.approx(wealth - account["close_out"], **exactly(regime))
@@ -102,15 +124,23 @@ def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(regim
     assert sniped > 10 or not fields.get("sniping")
 
 
-# --------------------------------------------------------------------------------------- many sessions
+# ------------------------------------------------------------------------------------ many sessions
 
 
 class Sessions:
-    """What 256 sessions of 1,000 decisions end with, under a policy of the step and the inventories."""
+    """What 256 sessions of 1,000 decisions end with, under a policy of the step and the
+    inventories."""
 
-    def __init__(self, regime: str, policy: Any, n: int = 256, steps: int = 1000, **fields: Any) -> None:
+    def __init__(
+        self, regime: str, policy: Any, n: int = 256, steps: int = 1000, **fields: Any
+    ) -> None:
         env = gymnasium.make_vec(
-            "MarketMaking-v0", num_envs=n, regime=regime, session_steps=steps, autoreset_mode="Disabled", **fields
+            "MarketMaking-v0",
+            num_envs=n,
+            regime=regime,
+            session_steps=steps,
+            autoreset_mode="Disabled",
+            **fields,
         )
         _, infos = env.reset(seed=0)
         actions = np.empty((n, 2), np.float32)
@@ -133,9 +163,11 @@ def mean_and_error(sample: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize("regime", ANCHORED)
 def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
-    """Less than a tenth, within three standard errors, of the spread that a quote at a tenth of the offset captures.
+    """Less than a tenth, within three standard errors, of the spread that a quote at a tenth of the
+    offset captures.
 
-    Measured: 0.3 to 2.5 fills a session and PnL of 2 to 20 ticks, standard error 1 to 2, against 240 to 350 fills
+    Measured: 0.3 to 2.5 fills a session and PnL of 2 to 20 ticks, standard error 1 to 2, against
+        240 to 350 fills
     and 215 to 330 ticks of spread.
     """
     far = Sessions(regime, lambda step, inventory: (1.0, 1.0))
@@ -146,9 +178,11 @@ def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
 
 
 def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_form() -> None:
-    """Nobody else quotes there, so whoever would pay 10 ticks does: lambda = rate / 2 * exp(-10 / tolerance) a side.
+    """Nobody else quotes there, so whoever would pay 10 ticks does: lambda = rate / 2 * exp(-10 /
+    tolerance) a side.
 
-    Each quote is for one lot and renewed every second, so a second has a fill with probability 1 - exp(-lambda).
+    Each quote is for one lot and renewed every second, so a second has a fill with probability 1 -
+    exp(-lambda).
     """
     fields = {"volatility": 0.0, "max_inventory": 1000, "max_offset": 10.0}
     sessions = Sessions("dealer", lambda step, inventory: (1.0, 1.0), **fields)
@@ -175,7 +209,8 @@ DEGENERATE = {
 @pytest.mark.parametrize("name", ["zero offsets", "alternating", "bids only", "asks only"])
 @pytest.mark.parametrize("regime", ANCHORED)
 def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) -> None:
-    """Marked at the public mid they end with what they have at the efficient price, within three standard errors."""
+    """Marked at the public mid they end with what they have at the efficient price, within three
+    standard errors."""
     sessions = Sessions(regime, DEGENERATE[name])
     mean, error = mean_and_error(sessions.marking)
     assert abs(mean) < 3.0 * error
@@ -183,26 +218,36 @@ def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) 
 
 
 def late_push(step: int, inventory: np.ndarray) -> tuple[Any, Any]:
-    """Quote both sides, and for the last fifty decisions only the one that pushes the mid the position's way."""
-    return tuple(quote(2.25, 2.25)) if step < 950 else DEGENERATE["with the position"](step, inventory)
+    """Quote both sides, and for the last fifty decisions only the one that pushes the mid the
+    position's way."""
+    return (
+        tuple(quote(2.25, 2.25)) if step < 950 else DEGENERATE["with the position"](step, inventory)
+    )
 
 
-@pytest.mark.parametrize("policy", [late_push, DEGENERATE["bids only"]], ids=["late push", "bids only, no bound"])
+@pytest.mark.parametrize(
+    "policy", [late_push, DEGENERATE["bids only"]], ids=["late push", "bids only, no bound"]
+)
 @pytest.mark.parametrize("regime", ["noise", "informed"])
-def test_pushing_the_mid_at_the_close_gains_less_than_the_close_costs(regime: str, policy: Any) -> None:
-    """A quote at the mid turns away orders of others, so it does move the public mid, as it would at an exchange.
+def test_pushing_the_mid_at_the_close_gains_less_than_the_close_costs(
+    regime: str, policy: Any
+) -> None:
+    """A quote at the mid turns away orders of others, so it does move the public mid, as it would
+    at an exchange.
 
     Measured: a quarter of a tick for each lot held, standard error 0.07. Settling costs a tick.
     """
     sessions = Sessions(regime, policy, max_inventory=100_000)
     held = np.abs(sessions.inventory)
     gain_per_lot = sessions.marking.sum() / held.sum()
-    error = np.std(sessions.marking - gain_per_lot * held, ddof=1) / held.mean() / math.sqrt(len(held))
+    error = (
+        np.std(sessions.marking - gain_per_lot * held, ddof=1) / held.mean() / math.sqrt(len(held))
+    )
     assert gain_per_lot + 3.0 * error < 1.0
     assert error < 0.1
 
 
-# -------------------------------------------------------------------------------------- one price path
+# ----------------------------------------------------------------------------------- one price path
 
 
 def price_path(regime: str, action: np.ndarray, **fields: Any) -> np.ndarray:
@@ -222,6 +267,8 @@ def test_the_same_seed_has_the_same_price_path_in_all_regimes_and_whatever_the_a
     for regime in SAME_PRICES:
         np.testing.assert_array_equal(price_path(regime, near), path)
         np.testing.assert_array_equal(price_path(regime, far), path)
-    np.testing.assert_array_equal(price_path("informed", near, p_informed=1.0, taker_rate=5.0, latency=0.5), path)
+    np.testing.assert_array_equal(
+        price_path("informed", near, p_informed=1.0, taker_rate=5.0, latency=0.5), path
+    )
     assert len(np.unique(path[:, -1, 0])) == 4
     assert np.ptp(path[:, :, 0]) > 10.0

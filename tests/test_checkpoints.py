@@ -14,7 +14,8 @@ from tests.random_quotes import quote_near
 
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
 N = 5
-# Every mechanism that has a memory: quotes under way, partial fills, a drawn flow, a bias that flips.
+# Every mechanism that has a memory: quotes under way, partial fills, a drawn flow, a bias that
+# flips.
 FIELDS: dict[str, Any] = {
     "regime": "mixed", "session_steps": 25, "latency": 1.5, "quote_size": 3, "taker_rate": 3.0, "taker_size": 2.0,
     "imbalance_flip_rate": 0.1,
@@ -27,7 +28,10 @@ def single(**fields: Any) -> Any:
 
 def batch(mode: AutoresetMode = AutoresetMode.NEXT_STEP, num_envs: int = N, **fields: Any) -> Any:
     made = gymnasium.make_vec(
-        "MarketMaking-v0", num_envs=num_envs, autoreset_mode=mode, **{"max_episode_steps": 20, **FIELDS, **fields}
+        "MarketMaking-v0",
+        num_envs=num_envs,
+        autoreset_mode=mode,
+        **{"max_episode_steps": 20, **FIELDS, **fields},
     )
     return made.unwrapped
 
@@ -59,7 +63,8 @@ def frozen(value: Any) -> Any:
 
 
 def play_batch(env: Any, steps: int) -> list[Any]:
-    """What a run returns, with ended sessions and now and then some others reset where the environment does not."""
+    """What a run returns, with ended sessions and now and then some others reset where the
+    environment does not."""
     seen: list[Any] = []
     for number, quote in enumerate(quotes(steps, (env.num_envs, 2))):
         if env.autoreset_mode == AutoresetMode.DISABLED and env._ended.any():
@@ -74,7 +79,9 @@ def play_batch(env: Any, steps: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("steps_before", [0, 1, 10, 24, 25, 40])
-def test_a_restored_market_repeats_its_future_through_the_ends_of_sessions(steps_before: int) -> None:
+def test_a_restored_market_repeats_its_future_through_the_ends_of_sessions(
+    steps_before: int,
+) -> None:
     """Also right after a reset, and right after an end."""
     env = single()
     env.reset(seed=0)
@@ -207,7 +214,9 @@ COPIERS = {
 
 @pytest.mark.parametrize("copier", COPIERS)
 @pytest.mark.parametrize("steps_before", [0, 10, 25])
-def test_a_copied_environment_has_the_same_future_and_a_life_of_its_own(copier: str, steps_before: int) -> None:
+def test_a_copied_environment_has_the_same_future_and_a_life_of_its_own(
+    copier: str, steps_before: int
+) -> None:
     env = gymnasium.make("MarketMaking-v0", **FIELDS)
     env.reset(seed=0)
     play_single(env, steps_before)
@@ -219,7 +228,9 @@ def test_a_copied_environment_has_the_same_future_and_a_life_of_its_own(copier: 
 
 
 @pytest.mark.parametrize("copier", COPIERS)
-def test_an_environment_copied_before_its_first_reset_starts_as_the_original_does(copier: str) -> None:
+def test_an_environment_copied_before_its_first_reset_starts_as_the_original_does(
+    copier: str,
+) -> None:
     env = gymnasium.make("MarketMaking-v0", render_mode="ansi", action="spread_skew", **FIELDS)
     twin = COPIERS[copier](env)
     np.testing.assert_array_equal(twin.reset(seed=3)[0], env.reset(seed=3)[0])
@@ -229,7 +240,9 @@ def test_an_environment_copied_before_its_first_reset_starts_as_the_original_doe
 
 @pytest.mark.parametrize("copier", COPIERS)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_copied_batch_has_the_same_future_and_a_life_of_its_own(copier: str, mode: AutoresetMode) -> None:
+def test_a_copied_batch_has_the_same_future_and_a_life_of_its_own(
+    copier: str, mode: AutoresetMode
+) -> None:
     env = batch(mode)
     fresh = COPIERS[copier](env)
     assert frozen(fresh.reset(seed=0)) == frozen(env.reset(seed=0))
@@ -245,18 +258,26 @@ def test_a_copied_batch_has_the_same_future_and_a_life_of_its_own(copier: str, m
 @pytest.mark.parametrize("thing", [None, 3, b"snapshot", np.zeros(3), {"records": None}])
 def test_what_is_no_checkpoint_is_refused(thing: Any) -> None:
     for env in single(), batch():
-        with pytest.raises(TypeError, match=r"came, a snapshot was wanted; write what snapshot\(\) returned"):
+        with pytest.raises(
+            TypeError, match=r"came, a snapshot was wanted; write what snapshot\(\) returned"
+        ):
             env.restore(thing)
 
 
-@pytest.mark.parametrize("fields", [{"p_informed": 0.1}, {"quote_size": 2}, {"regime": "informed"}, {"latency": 1.0}])
-def test_a_checkpoint_of_another_configuration_is_refused_and_changes_nothing(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"p_informed": 0.1}, {"quote_size": 2}, {"regime": "informed"}, {"latency": 1.0}]
+)
+def test_a_checkpoint_of_another_configuration_is_refused_and_changes_nothing(
+    fields: dict[str, Any],
+) -> None:
     for make in single, batch:
         env, other = make(), make(**fields)
         env.reset(seed=0)
         other.reset(seed=0)
         before = pickle.dumps(env.snapshot())
-        with pytest.raises(ValueError, match=r"restore it into an environment made with the same arguments"):
+        with pytest.raises(
+            ValueError, match=r"restore it into an environment made with the same arguments"
+        ):
             env.restore(other.snapshot())
         assert pickle.dumps(env.snapshot()) == before
 

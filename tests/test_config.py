@@ -1,4 +1,5 @@
-"""A configuration that cannot be is refused in a sentence; one that can be is the same wherever it is held."""
+"""A configuration that cannot be is refused in a sentence; one that can be is the same wherever it
+is held."""
 
 import ast
 import dataclasses
@@ -62,7 +63,8 @@ CHOICES = {
 }
 RATES_BY_DISTANCE = ["limit_order_rates", "cancel_rates"]  # tests/core/test_zero_intelligence.py
 SWITCHES = ["informed_price_limit", "sniping"]
-# One not-a-number of each kind that people pass: text, nothing, a flag, a list, an array, a complex number.
+# One not-a-number of each kind that people pass: text, nothing, a flag, a list, an array, a complex
+# number.
 NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
 
 # Contract, DESIGN section 5: used by name elsewhere.
@@ -87,8 +89,12 @@ def test_the_tables_of_this_file_leave_no_field_out() -> None:
     assert set(USED_BY_NAME) <= set(FIELDS)
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name in OUT_OF_RANGE for value in OUT_OF_RANGE[name]])
-def test_a_number_out_of_range_is_refused_with_what_came_and_what_to_write(name: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in OUT_OF_RANGE for value in OUT_OF_RANGE[name]]
+)
+def test_a_number_out_of_range_is_refused_with_what_came_and_what_to_write(
+    name: str, value: float
+) -> None:
     assert re.fullmatch(
         rf"{name}={re.escape(repr(value))} is out of range; write a (whole )?number (from|above) \S+ to \S+",
         refusal(**{name: value}),
@@ -119,7 +125,9 @@ def test_what_is_not_a_number_is_refused_and_what_is_suggested_is_taken(name: st
 
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
 def test_the_ends_of_the_range_that_is_told_are_as_it_is_told(name: str) -> None:
-    told = re.search(r"write a (?:whole )?number (from|above) (\S+) to (\S+)$", refusal(**{name: math.nan}))
+    told = re.search(
+        r"write a (?:whole )?number (from|above) (\S+) to (\S+)$", refusal(**{name: math.nan})
+    )
     assert told is not None
     for end in told[2], told[3]:
         fields: dict[str, Any] = {name: float(end)}
@@ -162,7 +170,9 @@ def test_a_switch_is_true_or_false(name: str) -> None:
 
 
 def test_numbers_from_numpy_become_pythons_own() -> None:
-    config = configure("informed", session_steps=np.int64(7), p_informed=np.float32(0.25), latency=np.int8(1))
+    config = configure(
+        "informed", session_steps=np.int64(7), p_informed=np.float32(0.25), latency=np.int8(1)
+    )
     assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
     for name, value in config.to_dict().items():
         assert type(value) in (int, float, bool, str) or name in RATES_BY_DISTANCE, name
@@ -185,14 +195,18 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     ],
 )
 def test_an_unknown_keyword_is_refused_and_the_nearest_is_named(typo: str, meant: str) -> None:
-    told = rf"^configure\(\) got an unexpected keyword argument '{typo}': .*did you mean '{meant}'\?$"
+    told = (
+        rf"^configure\(\) got an unexpected keyword argument '{typo}': .*did you mean '{meant}'\?$"
+    )
     for kind in TypeError, ConfigurationError:
         with pytest.raises(kind, match=told):
             configure("informed", **{typo: 0.5})
 
 
 def test_a_keyword_near_to_nothing_is_refused_with_all_that_are_known() -> None:
-    with pytest.raises(ConfigurationError, match="got an unexpected keyword argument 'zzz': ") as raised:
+    with pytest.raises(
+        ConfigurationError, match="got an unexpected keyword argument 'zzz': "
+    ) as raised:
         configure(zzz=1)
     assert all(name in str(raised.value) for name in FIELDS)
 
@@ -200,18 +214,38 @@ def test_a_keyword_near_to_nothing_is_refused_with_all_that_are_known() -> None:
 @pytest.mark.parametrize("regime", ["nois", "Informed", "", "zzz", None, 3, ["noise"]])
 def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> None:
     for make in configure, MarketConfig:
-        with pytest.raises(ConfigurationError, match=re.escape(f"regime {regime!r} is unknown")) as raised:
+        with pytest.raises(
+            ConfigurationError, match=re.escape(f"regime {regime!r} is unknown")
+        ) as raised:
             make(regime=regime)
-        assert "did you mean" in str(raised.value) or all(name in str(raised.value) for name in REGIMES)
+        assert "did you mean" in str(raised.value) or all(
+            name in str(raised.value) for name in REGIMES
+        )
 
 
 @pytest.mark.parametrize(
     ("regime", "fields", "message"),
     [
-        ("noise", {"p_informed": 0.3}, r"p_informed=0.3 contradicts regime 'noise'.*write regime='informed'"),
-        ("imbalanced", {"p_informed": 0.3}, r"p_informed=0.3 contradicts regime 'imbalanced'.*write regime='informed'"),
-        ("noise", {"imbalance": 0.4}, r"imbalance=0.4 contradicts regime 'noise'.*write regime='imbalanced'"),
-        ("noise", {"latency": 64.0}, r"latency=64 s would have more than 64 quotes.*write a latency of at most 63$"),
+        (
+            "noise",
+            {"p_informed": 0.3},
+            r"p_informed=0.3 contradicts regime 'noise'.*write regime='informed'",
+        ),
+        (
+            "imbalanced",
+            {"p_informed": 0.3},
+            r"p_informed=0.3 contradicts regime 'imbalanced'.*write regime='informed'",
+        ),
+        (
+            "noise",
+            {"imbalance": 0.4},
+            r"imbalance=0.4 contradicts regime 'noise'.*write regime='imbalanced'",
+        ),
+        (
+            "noise",
+            {"latency": 64.0},
+            r"latency=64 s would have more than 64 quotes.*write a latency of at most 63$",
+        ),
         ("noise", {"latency": 1.0, "decision_interval": 0.01}, r"latency=1 s .* at most 0.63$"),
         (
             "noise",
@@ -225,7 +259,9 @@ def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> 
         ),
     ],
 )
-def test_fields_that_contradict_each_other_are_refused(regime: str, fields: dict[str, Any], message: str) -> None:
+def test_fields_that_contradict_each_other_are_refused(
+    regime: str, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configure(regime, **fields)
 
@@ -238,7 +274,7 @@ def test_what_the_contradictions_say_to_write_is_taken() -> None:
     configure("imbalanced", imbalance=0.4)
 
 
-# ------------------------------------------------------------------------------------------- regimes
+# ------------------------------------------------------------------------------------------ regimes
 
 
 def test_the_regimes_of_the_contract_are_there() -> None:
@@ -247,9 +283,18 @@ def test_the_regimes_of_the_contract_are_there() -> None:
 
 def test_the_price_process_is_the_same_in_all_regimes_that_are_compared() -> None:
     """Only then does what differs come from who sees the signal."""
-    price = ["volatility", "signal_drift", "signal_half_life", "value_interval", "initial_price", "decision_interval"]
+    price = [
+        "volatility",
+        "signal_drift",
+        "signal_half_life",
+        "value_interval",
+        "initial_price",
+        "decision_interval",
+    ]
     compared = ("noise", "imbalanced", "naive_informed", "informed", "mixed")
-    assert len({tuple(getattr(configure(regime), name) for name in price) for regime in compared}) == 1
+    assert (
+        len({tuple(getattr(configure(regime), name) for name in price) for regime in compared}) == 1
+    )
     assert configure("noise").signal_drift > 0.0
 
 
@@ -282,12 +327,18 @@ def test_the_environments_show_the_configuration_that_they_run() -> None:
     keywords = {"regime": "informed", "p_informed": 0.7, "session_steps": 12}
     expected = configure(**keywords)
     assert gymnasium.make("MarketMaking-v0", **keywords).unwrapped.config == expected
-    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords).unwrapped.config == expected
+    assert (
+        gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords).unwrapped.config == expected
+    )
 
 
 def test_every_field_has_a_sentence_and_every_number_a_unit_or_a_range() -> None:
     source = ast.parse(Path(inspect.getfile(MarketConfig)).read_text())
-    (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef) and node.name == "MarketConfig")
+    (body,) = (
+        node.body
+        for node in source.body
+        if isinstance(node, ast.ClassDef) and node.name == "MarketConfig"
+    )
     sentences: dict[str, str] = {}
     for field, text in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
@@ -302,11 +353,13 @@ def test_every_field_has_a_sentence_and_every_number_a_unit_or_a_range() -> None
             assert re.match(r"\[.+\] ", sentence) or "in [0, 1]" in sentence, name
 
 
-# ------------------------------------------------------------------------------------ derived values
+# ----------------------------------------------------------------------------------- derived values
 
 
 def test_derived_values_have_their_closed_forms() -> None:
-    config = configure(decision_interval=0.25, session_steps=40, signal_half_life=7.0, signal_drift=0.3)
+    config = configure(
+        decision_interval=0.25, session_steps=40, signal_half_life=7.0, signal_drift=0.3
+    )
     assert config.session_length == 10.0
     # After one half-life, half of the signal is left.
     assert math.exp(-config.signal_decay_rate * 7.0) == pytest.approx(0.5)
@@ -319,23 +372,31 @@ def test_derived_values_have_their_closed_forms() -> None:
 
 @pytest.mark.parametrize("interval", [1e-5, 1e-3, 0.019, 0.021, 0.5, 10.0, 300.0])
 @pytest.mark.parametrize("drift", [0.0, 0.11, 2.0])
-def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(interval: float, drift: float) -> None:
-    """Mean and covariance of (s, V) after one interval, against Van Loan's matrix exponential (1978)."""
+def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(
+    interval: float, drift: float
+) -> None:
+    """Mean and covariance of (s, V) after one interval, against Van Loan's matrix exponential
+    (1978)."""
     config = configure(value_interval=interval, signal_drift=drift)
     rules = config.to_rules()
     kappa, sigma = config.signal_decay_rate, config.volatility
     linear = np.array([[-kappa, 0.0], [drift, 0.0]])
     noise = np.diag([2.0 * kappa, sigma**2])
-    # It loses digits where the signal decays by much, so long intervals are put together of shorter ones.
+    # It loses digits where the signal decays by much, so long intervals are put together of shorter
+    # ones.
     doublings = max(0, math.ceil(math.log2(kappa * interval)))
-    block = expm(np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval / 2**doublings)
+    block = expm(
+        np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval / 2**doublings
+    )
     transition = block[2:, 2:].T
     covariance = transition @ block[:2, 2:]
     for _ in range(doublings):
         covariance = transition @ covariance @ transition.T + covariance
         transition = transition @ transition
 
-    mixing = np.array([[rules["signal_noise"], 0.0], [rules["value_signal_noise"], rules["value_own_noise"]]])
+    mixing = np.array(
+        [[rules["signal_noise"], 0.0], [rules["value_signal_noise"], rules["value_own_noise"]]]
+    )
     moved = [[rules["signal_decay"], 0.0], [rules["value_per_signal"], 1.0]]
     np.testing.assert_allclose(moved, transition, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(mixing @ mixing.T, covariance, rtol=1e-6, atol=1e-14)

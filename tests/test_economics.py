@@ -1,7 +1,9 @@
-"""The economics hold: one fixed rule, the same prices, and a result that depends on what the takers know.
+"""The economics hold: one fixed rule, the same prices, and a result that depends on what the takers
+know.
 
-`inventory_skew` at its defaults, 256 sessions of 1,000 decisions in each market, all on the same seeds. Bounds are
-intervals over sessions (95 percent) or multiples of a stated standard error (s.e.); the seeds are fixed.
+`inventory_skew` at its defaults, 256 sessions of 1,000 decisions in each market, all on the same
+seeds. Bounds are intervals over sessions (95 percent) or multiples of a stated standard error
+(s.e.); the seeds are fixed.
 """
 
 from collections.abc import Callable
@@ -40,7 +42,9 @@ def uninformed() -> dict[str, Sessions]:
 @pytest.fixture(scope="module")
 def informed() -> dict[float, Sessions]:
     """The rule as the share of informed takers grows."""
-    return {p: run_sessions(rule, configure("informed", p_informed=p), EPISODES, SEED) for p in SHARES}
+    return {
+        p: run_sessions(rule, configure("informed", p_informed=p), EPISODES, SEED) for p in SHARES
+    }
 
 
 def rule(config: MarketConfig) -> Any:
@@ -51,7 +55,9 @@ def over_fills(sessions: Sessions, measure: npt.NDArray[np.float64]) -> Estimate
     return mean_over_fills(measure, sessions.fill_session, len(sessions))
 
 
-def adverse_move(sessions: Sessions, against: Callable[[Sessions], Any] = against_value) -> Estimate:
+def adverse_move(
+    sessions: Sessions, against: Callable[[Sessions], Any] = against_value
+) -> Estimate:
     """Fifty seconds after a fill [ticks]."""
     return over_fills(sessions, against(sessions).adverse_move[:, FIFTY_SECONDS])
 
@@ -60,11 +66,13 @@ def mean_and_standard_error(values: npt.NDArray[np.float64]) -> tuple[float, flo
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-# ------------------------------------------------------------------------- spread capture, uninformed
+# ----------------------------------------------------------------------- spread capture, uninformed
 
 
 @pytest.mark.parametrize("regime", UNINFORMED)
-def test_where_nobody_knows_anything_the_rule_earns(uninformed: dict[str, Sessions], regime: str) -> None:
+def test_where_nobody_knows_anything_the_rule_earns(
+    uninformed: dict[str, Sessions], regime: str
+) -> None:
     assert mean(uninformed[regime].final_pnl).low > 0.0
 
 
@@ -74,9 +82,9 @@ def test_where_nobody_knows_anything_prices_do_not_move_against_fills(
 ) -> None:
     """Within 10 percent of what a fill earned.
 
-    The rule's quotes stand for a second while V moves, so what is left is not zero but 0.05 ticks of 1.17 (0.03 of 1.37
-    in `naive_informed`; 2,048 sessions). At 256 sessions its s.e. is 0.02, in `imbalanced` 0.027: the bound lies three
-    s.e. from what is expected there.
+    The rule's quotes stand for a second while V moves, so what is left is not zero but 0.05 ticks
+    of 1.17 (0.03 of 1.37 in `naive_informed`; 2,048 sessions). At 256 sessions its s.e. is 0.02, in
+    `imbalanced` 0.027: the bound lies three s.e. from what is expected there.
     """
     sessions = uninformed[regime]
     earned = over_fills(sessions, against_mid(sessions).effective_half_spread)
@@ -90,10 +98,12 @@ def test_without_informed_takers_the_informed_regime_is_the_noise_regime(
     np.testing.assert_array_equal(informed[0.0].final_pnl, uninformed["noise"].final_pnl)
 
 
-# ----------------------------------------------------------------------------------------- picked off
+# --------------------------------------------------------------------------------------- picked off
 
 
-def test_pnl_falls_at_every_step_of_the_informed_share_and_ends_in_losses(informed: dict[float, Sessions]) -> None:
+def test_pnl_falls_at_every_step_of_the_informed_share_and_ends_in_losses(
+    informed: dict[float, Sessions],
+) -> None:
     """Paired on the same sessions: each step costs about 10 s.e. or more."""
     for fewer, more in pairwise(SHARES):
         assert difference(informed[more].final_pnl, informed[fewer].final_pnl).high < 0.0
@@ -104,19 +114,25 @@ def test_pnl_falls_at_every_step_of_the_informed_share_and_ends_in_losses(inform
 def test_the_adverse_move_grows_at_every_step_of_the_informed_share(
     informed: dict[float, Sessions], against: Callable[[Sessions], Any]
 ) -> None:
-    """Neighbouring intervals do not even touch; the steps are 6 s.e. of their difference or more."""
+    """Neighbouring intervals do not even touch; the steps are 6 s.e. of their difference or
+    more."""
     for fewer, more in pairwise(SHARES):
-        assert adverse_move(informed[more], against).low > adverse_move(informed[fewer], against).high
+        assert (
+            adverse_move(informed[more], against).low > adverse_move(informed[fewer], against).high
+        )
 
 
 def test_the_markout_turns_negative(informed: dict[float, Sessions]) -> None:
-    markouts = [over_fills(informed[p], against_mid(informed[p]).markout[:, FIFTY_SECONDS]) for p in SHARES]
+    markouts = [
+        over_fills(informed[p], against_mid(informed[p]).markout[:, FIFTY_SECONDS]) for p in SHARES
+    ]
     assert markouts[0].low > 0.0
     assert markouts[-1].high < 0.0
 
 
 def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
-    """The rule that loses still captures spread, more of it for each fill; its inventory loses more than that."""
+    """The rule that loses still captures spread, more of it for each fill; its inventory loses more
+    than that."""
     few, many = informed[0.0], informed[0.8]
     assert mean(many.spread_pnl).low > 0.0
     assert (
@@ -126,20 +142,22 @@ def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
     assert mean(many.inventory_pnl + many.spread_pnl).high < 0.0
 
 
-# --------------------------------------------------------------- information lies in who takes, not in prices
+# ----------------------------------------------------- information lies in who takes, not in prices
 
 
 def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """Correlation of D with V's move in 50 s: about 0.01 where nobody knows anything, 0.3 where many know.
+    """Correlation of D with V's move in 50 s: about 0.01 where nobody knows anything, 0.3 where
+    many know.
 
     Its s.e. over sessions is 0.004 and 0.01. (The 0.01 are stale quotes, see above.)
     """
 
     def correlation(sessions: Sessions) -> Estimate:
         move = sessions.later_value[:, FIFTY_SECONDS] - sessions.fills["efficient_price"]
-        # D is a sign, so the correlation about zero is the mean of D times the move in units of its root mean square.
+        # D is a sign, so the correlation about zero is the mean of D times the move in units of its
+        # root mean square.
         return over_fills(sessions, taker_direction(sessions) * move / np.sqrt(np.nanmean(move**2)))
 
     for regime in ("noise", "naive_informed"):
@@ -149,7 +167,8 @@ def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
 
 
 def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, float]:
-    """By how much more the price moved against fills with the labelled than with noise takers [ticks], and its s.e."""
+    """By how much more the price moved against fills with the labelled than with noise takers
+    [ticks], and its s.e."""
     moves = against_value(sessions).adverse_move[:, FIFTY_SECONDS]
     values, influences = [], []
     for kind in (labelled, TakerKind.NOISE):
@@ -158,7 +177,8 @@ def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, 
         counts = np.bincount(sessions.fill_session[chosen], minlength=len(sessions))
         assert counts.sum() > 1000
         values.append(sums.sum() / counts.sum())
-        # What each session adds to a ratio of sums, to first order; sessions are independent, fills are not.
+        # What each session adds to a ratio of sums, to first order; sessions are independent, fills
+        # are not.
         influences.append((sums - values[-1] * counts) / counts.mean())
     return values[0] - values[1], mean_and_standard_error(influences[0] - influences[1])[1]
 
@@ -167,7 +187,9 @@ def test_those_who_know_move_the_price_against_the_maker_and_those_only_called_i
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
     """Against noise takers in the same market: 3.4 ticks more, s.e. 0.13, and none, s.e. 0.05."""
-    called_so, standard_error = extra_adverse_move(uninformed["naive_informed"], TakerKind.NAIVE_INFORMED)
+    called_so, standard_error = extra_adverse_move(
+        uninformed["naive_informed"], TakerKind.NAIVE_INFORMED
+    )
     assert abs(called_so) < 3.0 * standard_error < 0.2
     who_know, standard_error = extra_adverse_move(informed[0.4], TakerKind.INFORMED)
     assert who_know > 1.0 + 3.0 * standard_error
@@ -176,35 +198,51 @@ def test_those_who_know_move_the_price_against_the_maker_and_those_only_called_i
 def test_takers_who_act_in_just_the_same_way_on_a_signal_that_predicts_nothing_do_no_harm(
     informed: dict[float, Sessions],
 ) -> None:
-    """The twin of the market in which the rule loses: equal flow, no information. S.e. of the extra move: 0.15."""
-    deceived = run_sessions(rule, configure("informed", p_informed=0.8, informed_kind="decoy"), EPISODES, SEED)
+    """The twin of the market in which the rule loses: equal flow, no information. S.e. of the extra
+    move: 0.15."""
+    deceived = run_sessions(
+        rule, configure("informed", p_informed=0.8, informed_kind="decoy"), EPISODES, SEED
+    )
     assert mean(deceived.final_pnl).low > 0.0
     assert difference(deceived.final_pnl, informed[0.8].final_pnl).low > 0.0
     extra, standard_error = extra_adverse_move(deceived, TakerKind.DECOY_INFORMED)
     assert abs(extra) < 3.0 * standard_error < 0.6
 
 
-# --------------------------------------------------------------------------------------- same prices
+# -------------------------------------------------------------------------------------- same prices
 
 
-def walk(regime: str, offsets: tuple[float, float], n_markets: int = 4, **fields: Any) -> tuple[Any, dict[str, Any]]:
-    """Sessions in which the agent asks for the same offsets [ticks] throughout: the environment and, by name, what
-    `info` said at each decision, shape (decisions + 1, markets)."""
-    env: Any = gymnasium.make_vec("MarketMaking-v0", num_envs=n_markets, regime=regime, **fields).unwrapped
-    quotes = np.tile(to_actions(env.config, *(np.array([offset]) for offset in offsets)), (n_markets, 1))
+def walk(
+    regime: str, offsets: tuple[float, float], n_markets: int = 4, **fields: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Sessions in which the agent asks for the same offsets [ticks] throughout: the environment
+    and, by name, what `info` said at each decision, shape (decisions + 1, markets)."""
+    env: Any = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=n_markets, regime=regime, **fields
+    ).unwrapped
+    quotes = np.tile(
+        to_actions(env.config, *(np.array([offset]) for offset in offsets)), (n_markets, 1)
+    )
     infos = [env.reset(seed=SEED)[1]]
     for _ in range(env.config.session_steps):
         infos.append(env.step(quotes)[4])
-    return env, {name: np.array([info[name] for info in infos]) for name in ("mid", "efficient_price", "inventory")}
+    return env, {
+        name: np.array([info[name] for info in infos])
+        for name in ("mid", "efficient_price", "inventory")
+    }
 
 
 def test_the_same_seed_brings_the_same_prices_in_all_four_regimes_whatever_is_quoted() -> None:
     paths = [
-        walk(regime, offsets)[1]["efficient_price"] for regime in FOUR_REGIMES for offsets in ((1.5, 1.5), (0.0, 10.0))
+        walk(regime, offsets)[1]["efficient_price"]
+        for regime in FOUR_REGIMES
+        for offsets in ((1.5, 1.5), (0.0, 10.0))
     ]
     for path in paths[1:]:
         np.testing.assert_array_equal(path, paths[0])
-    assert np.unique(paths[0]).size == paths[0].size  # and no two decisions, no two markets, are alike
+    assert (
+        np.unique(paths[0]).size == paths[0].size
+    )  # and no two decisions, no two markets, are alike
 
 
 def test_the_default_market_has_at_least_ten_book_events_per_decision() -> None:
@@ -217,17 +255,22 @@ def test_the_default_market_has_at_least_ten_book_events_per_decision() -> None:
     assert average - 3.0 * standard_error > 10.0
 
 
-# ------------------------------------------------------------------------------- nothing comes of nothing
+# ------------------------------------------------------------------------- nothing comes of nothing
 
 
 class Alternating:
-    """Quotes offsets in turn, each for one decision, whatever it sees. Offsets are shares of `max_offset`."""
+    """Quotes offsets in turn, each for one decision, whatever it sees. Offsets are shares of
+    `max_offset`."""
 
     def __init__(self, config: MarketConfig, *offsets: tuple[float, float]) -> None:
         self.actions = [from_ticks(pair, 1.0) for pair in offsets]
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
     ) -> tuple[Any, Any]:
         turn = 0 if state is None else state
         return np.tile(self.actions[turn % len(self.actions)], (len(observation), 1)), turn + 1
@@ -260,7 +303,8 @@ DEGENERATE = {
 def test_quoting_as_far_away_as_possible_earns_about_nothing(
     uninformed: dict[str, Sessions], regime: str, fields: dict[str, Any]
 ) -> None:
-    """Less than a twentieth of what the rule earns in noise: a rare fill at fifteen ticks is not nothing."""
+    """Less than a twentieth of what the rule earns in noise: a rare fill at fifteen ticks is not
+    nothing."""
     earned = mean(run_sessions(FARTHEST, configure(regime, **fields), EPISODES, SEED).final_pnl)
     tolerance = 0.05 * uninformed["noise"].final_pnl.mean()
     assert -tolerance < earned.low
@@ -283,7 +327,8 @@ def test_no_degenerate_policy_gains_by_how_its_position_is_marked(regime: str, p
 
 
 def test_a_mid_with_its_own_orders_in_it_would_have_let_the_agent_paint_its_pnl() -> None:
-    """What the test above guards against, measured: a bidder without a limit, marked to the whole book's mid."""
+    """What the test above guards against, measured: a bidder without a limit, marked to the whole
+    book's mid."""
     n_markets = 128
     env, noted = walk("noise", (0.0, 10.0), n_markets, session_steps=300, max_inventory=10_000)
     book = env._markets.records["book"]

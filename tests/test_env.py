@@ -1,4 +1,5 @@
-"""One market as Gymnasium wants it: judged by Gymnasium's own checker, by the docstring and by arithmetic."""
+"""One market as Gymnasium wants it: judged by Gymnasium's own checker, by the docstring and by
+arithmetic."""
 
 import hashlib
 import json
@@ -48,19 +49,24 @@ INFO_TYPES = {
 def test_check_env_passes_without_a_warning(
     regime: str, dialect: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 1000)  # `human` waits between frames
+    monkeypatch.setitem(
+        MarketMakingEnv.metadata, "render_fps", 1000
+    )  # `human` waits between frames
     made = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, render_mode=render_mode)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(made.unwrapped)
-        # It is the wrapped one that users have; that it is wrapped is all the checker may remark on.
+        # It is the wrapped one that users have; that it is wrapped is all the checker may remark
+        # on.
         warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
         check_env(made)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(regime: str, dialect: str) -> None:
+def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(
+    regime: str, dialect: str
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, session_steps=50)
@@ -78,9 +84,13 @@ def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(regi
 
 
 def test_an_unknown_regime_or_keyword_reaches_the_user_of_make_as_a_sentence() -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match=r"regime 'nois' is unknown; did you mean 'noise'\?"):
+    with pytest.raises(
+        mm_gym.ConfigurationError, match=r"regime 'nois' is unknown; did you mean 'noise'\?"
+    ):
         gymnasium.make("MarketMaking-v0", regime="nois")
-    with pytest.raises(mm_gym.ConfigurationError, match=r"argument 'p_inform'.*did you mean 'p_informed'\?"):
+    with pytest.raises(
+        mm_gym.ConfigurationError, match=r"argument 'p_inform'.*did you mean 'p_informed'\?"
+    ):
         gymnasium.make("MarketMaking-v0", p_inform=0.3)
 
 
@@ -97,7 +107,9 @@ def test_what_was_not_recorded_cannot_be_had_and_a_full_recorder_says_what_room_
         env.recorded()
     env = gymnasium.make("MarketMaking-v0", record=2, taker_rate=3.0).unwrapped
     play(env, 60)
-    with pytest.raises(ValueError, match=r"has room for 2 and 20; make the environment with record=") as raised:
+    with pytest.raises(
+        ValueError, match=r"has room for 2 and 20; make the environment with record="
+    ) as raised:
         env.recorded()
     suggested = re.search(r"record=(\d+) or more", str(raised.value))
     assert suggested is not None
@@ -128,8 +140,12 @@ def test_the_table_in_the_docstring_is_the_observation_space() -> None:
     space = gymnasium.make("MarketMaking-v0").observation_space
     assert isinstance(space, gymnasium.spaces.Box)
     assert tuple(name for name, _, _ in rows) == mm_gym.OBSERVATION_NAMES
-    np.testing.assert_array_equal(np.array([float(low) for _, low, _ in rows], np.float32), space.low)
-    np.testing.assert_array_equal(np.array([float(high) for _, _, high in rows], np.float32), space.high)
+    np.testing.assert_array_equal(
+        np.array([float(low) for _, low, _ in rows], np.float32), space.low
+    )
+    np.testing.assert_array_equal(
+        np.array([float(high) for _, _, high in rows], np.float32), space.high
+    )
     assert space.dtype == np.float32
 
 
@@ -168,7 +184,9 @@ def test_whatever_can_be_configured_runs_inside_its_space(regime: str) -> None:
         observation, info = env.reset(seed=int(generator.integers(1000)))
         for _ in range(40):
             assert observation in env.observation_space, fields
-            observation, reward, terminated, _, info = env.step(generator.uniform(-1.5, 1.0, 2).astype(np.float32))
+            observation, reward, terminated, _, info = env.step(
+                generator.uniform(-1.5, 1.0, 2).astype(np.float32)
+            )
             assert all(map(math.isfinite, (reward, *info.values()))), fields
             assert abs(info["inventory"]) <= env.config.max_inventory
             if terminated:
@@ -176,7 +194,9 @@ def test_whatever_can_be_configured_runs_inside_its_space(regime: str) -> None:
 
 
 @pytest.mark.parametrize("session_steps", [1, 2, 37])
-def test_a_session_is_terminated_after_session_steps_decisions_and_never_truncated(session_steps: int) -> None:
+def test_a_session_is_terminated_after_session_steps_decisions_and_never_truncated(
+    session_steps: int,
+) -> None:
     env = gymnasium.make("MarketMaking-v0", session_steps=session_steps)
     for seed in range(3):
         env.reset(seed=seed)
@@ -240,7 +260,8 @@ print(digest.hexdigest())
 
 
 def test_equal_seeds_give_equal_runs_in_different_processes() -> None:
-    """Through two ends of a session, in processes that import mm_gym only by the name given to `make`."""
+    """Through two ends of a session, in processes that import mm_gym only by the name given to
+    `make`."""
 
     def digest_of(regime: str, seed: int, hash_seed: str) -> str:
         code = RUN_AND_DIGEST.format(regime=regime, seed=seed)
@@ -267,7 +288,8 @@ def test_seed_zero_is_a_seed_like_any_other() -> None:
     assert play(env, 50, seed=0) == zero
     assert play(other, 50, seed=0) == zero
     assert play(other, 50, seed=1) != zero
-    # Without a seed, the generator goes on: to another session, and to the same one after the same seed.
+    # Without a seed, the generator goes on: to another session, and to the same one after the same
+    # seed.
     play(env, 1, seed=0)
     following = play(env, 50, seed=None)
     assert following != zero
@@ -302,7 +324,8 @@ def freeze(market: Any) -> None:
 
 @pytest.mark.parametrize("regime", ["noise", "informed", "mixed"])
 def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> None:
-    """Same book, same tape, same position: other V, other s, other flow, and not one observation differs."""
+    """Same book, same tape, same position: other V, other s, other flow, and not one observation
+    differs."""
     env = gymnasium.make("MarketMaking-v0", regime=regime).unwrapped
     generator = np.random.default_rng(8)
     env.reset(seed=0)
@@ -332,7 +355,9 @@ def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> Non
     market["account"]["inventory"] += 1
     market["features"]["flow"] += 1.0
     seen = env.step(quote)[0]
-    changed = {name for name, a, b in zip(mm_gym.OBSERVATION_NAMES, seen, plain, strict=True) if a != b}
+    changed = {
+        name for name, a, b in zip(mm_gym.OBSERVATION_NAMES, seen, plain, strict=True) if a != b
+    }
     assert changed == {"inventory", "flow_fast", "flow_medium", "flow_slow"}
 
 

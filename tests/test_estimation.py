@@ -1,4 +1,5 @@
-"""Estimates from a warm-up: of the truth, with honest standard errors, and of a formula where there is one."""
+"""Estimates from a warm-up: of the truth, with honest standard errors, and of a formula where there
+is one."""
 
 import math
 from dataclasses import replace
@@ -17,7 +18,8 @@ from tests.random_quotes import quote_near
 
 
 def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
-    """What makers saw that quoted at random depths in n markets, taken from the markets' own record."""
+    """What makers saw that quoted at random depths in n markets, taken from the markets' own
+    record."""
     markets = Markets(config, n, 4 * config.session_steps, 10 * config.session_steps)
     generators = [seeding.np_random(seed + market)[0] for market in range(n)]
     markets.reset(np.arange(n), generators, *markets.empty_results())
@@ -25,7 +27,9 @@ def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
     mids, quotes, traded = [markets.records["mid"].copy()], [], []
     for _ in range(config.session_steps):
         n_fills = markets.records["n_fill_rows"].copy()
-        markets.step(quote_near(depths, high=config.max_offset, shape=(n, 2), max_offset=config.max_offset))
+        markets.step(
+            quote_near(depths, high=config.max_offset, shape=(n, 2), max_offset=config.max_offset)
+        )
         prices, taken = np.empty((n, 2)), np.zeros((n, 2), np.bool_)
         for market, record in enumerate(markets.records):
             for fill in markets.fill_rows[market, n_fills[market] : record["n_fill_rows"]]:
@@ -40,7 +44,8 @@ def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
         mids.append(markets.records["mid"].copy())
     path, depth, fills = np.array(mids), np.array(quotes), np.array(traded)
     return [
-        WarmUp(path[:, i], depth[:, i, BID], depth[:, i, ASK], fills[:, i, BID], fills[:, i, ASK]) for i in range(n)
+        WarmUp(path[:, i], depth[:, i, BID], depth[:, i, ASK], fills[:, i, BID], fills[:, i, ASK])
+        for i in range(n)
     ]
 
 
@@ -56,7 +61,9 @@ def truth(config: MarketConfig) -> dict[str, float]:
 def scores(config: MarketConfig, found: list[Estimates]) -> dict[str, Any]:
     """(estimate - truth) / standard error, by parameter."""
     return {
-        name: np.array([(getattr(one, name).value - true) / getattr(one, name).standard_error for one in found])
+        name: np.array(
+            [(getattr(one, name).value - true) / getattr(one, name).standard_error for one in found]
+        )
         for name, true in truth(config).items()
     }
 
@@ -64,16 +71,28 @@ def scores(config: MarketConfig, found: list[Estimates]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"signal_drift": 0.09, "p_informed": 0.3, "taker_rate": 1.0, "taker_tolerance": 3.0, "volatility": 0.6},
-        {"signal_drift": 0.15, "p_informed": 0.6, "taker_rate": 2.0, "taker_tolerance": 2.0, "volatility": 0.4},
+        {
+            "signal_drift": 0.09,
+            "p_informed": 0.3,
+            "taker_rate": 1.0,
+            "taker_tolerance": 3.0,
+            "volatility": 0.6,
+        },
+        {
+            "signal_drift": 0.15,
+            "p_informed": 0.6,
+            "taker_rate": 2.0,
+            "taker_tolerance": 2.0,
+            "volatility": 0.4,
+        },
     ],
 )
 def test_the_truth_lies_within_three_standard_errors_and_they_are_as_wide_as_they_should_be(
     fields: dict[str, Any],
 ) -> None:
-    """Eight warm-ups of 1,200 s. The squared scores of a parameter sum to a chi-squared of eight degrees of freedom,
-    which is below 1.6 or above 20.1 with a chance of one in fifty altogether; errors twice too narrow or too wide would
-    put its mean at 32 or at 2.
+    """Eight warm-ups of 1,200 s. The squared scores of a parameter sum to a chi-squared of eight
+    degrees of freedom, which is below 1.6 or above 20.1 with a chance of one in fifty altogether;
+    errors twice too narrow or too wide would put its mean at 32 or at 2.
     """
     config = configure("dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, **fields)
     standard = scores(config, [estimate(config, seen) for seen in warm_ups(config, 8, seed=100)])
@@ -83,21 +102,32 @@ def test_the_truth_lies_within_three_standard_errors_and_they_are_as_wide_as_the
 
 
 def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
-    """The volatility is the root mean square of the moves, with the s.e. sigma / sqrt(2 T); A and k maximise the
-    likelihood of independent quotes that trade with probability 1 - exp(-A exp(-k depth) dt).
+    """The volatility is the root mean square of the moves, with the s.e. sigma / sqrt(2 T); A and k
+    maximise the likelihood of independent quotes that trade with probability 1 - exp(-A exp(-k
+    depth) dt).
 
     The estimate stops within 0.01 standard errors of the maximum.
     """
     config = configure(
-        "dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, taker_rate=1.5, taker_tolerance=4.0
+        "dealer",
+        session_steps=1200,
+        max_offset=10.0,
+        max_inventory=2000,
+        taker_rate=1.5,
+        taker_tolerance=4.0,
     )
     for seen in warm_ups(config, 3, seed=300):
         found = estimate(config, seen)
         moves = np.diff(seen.mids)
         sigma = math.sqrt((moves**2).mean())
-        assert found.volatility.value == pytest.approx(sigma, abs=0.02 * found.volatility.standard_error)
-        # The squared scores estimate the information with an error of their own, of about 5 percent here.
-        assert found.volatility.standard_error == pytest.approx(sigma / math.sqrt(2 * len(moves)), rel=0.15)
+        assert found.volatility.value == pytest.approx(
+            sigma, abs=0.02 * found.volatility.standard_error
+        )
+        # The squared scores estimate the information with an error of their own, of about 5 percent
+        # here.
+        assert found.volatility.standard_error == pytest.approx(
+            sigma / math.sqrt(2 * len(moves)), rel=0.15
+        )
         assert math.isnan(found.informed_share.value)
 
         depth = np.concatenate([seen.bid_depth, seen.ask_depth])
@@ -107,10 +137,16 @@ def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
             rate = np.exp(logs[0] - math.exp(logs[1]) * depth)
             return -float(np.where(traded, np.log(-np.expm1(-rate)), -rate).sum())
 
-        best = minimize(loss, [0.0, -1.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9})
+        best = minimize(
+            loss, [0.0, -1.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}
+        )
         rate, decay = np.exp(best.x)
-        assert found.arrival_rate.value == pytest.approx(rate, abs=0.02 * found.arrival_rate.standard_error)
-        assert found.fill_decay.value == pytest.approx(decay, abs=0.02 * found.fill_decay.standard_error)
+        assert found.arrival_rate.value == pytest.approx(
+            rate, abs=0.02 * found.arrival_rate.standard_error
+        )
+        assert found.fill_decay.value == pytest.approx(
+            decay, abs=0.02 * found.fill_decay.standard_error
+        )
         for name, true in truth(config).items():
             if name != "informed_share":
                 one = getattr(found, name)
@@ -126,15 +162,23 @@ def test_what_says_nothing_is_refused() -> None:
         replace(seen, bought=np.zeros(50, np.bool_), sold=np.zeros(50, np.bool_))
     with pytest.raises(ValueError, match="in which its depth is inf"):
         replace(seen, ask_depth=np.full(50, np.inf), sold=np.ones(50, np.bool_))
-    with pytest.raises(ValueError, match="A and k cannot be told apart; quotes at several depths are wanted"):
+    with pytest.raises(
+        ValueError, match="A and k cannot be told apart; quotes at several depths are wanted"
+    ):
         estimate(config, replace(seen, bid_depth=np.full(50, 2.0), ask_depth=np.full(50, 2.0)))
-    nobody_uninformed = configure("dealer", session_steps=1200, max_offset=10.0, signal_drift=0.09, p_informed=1.0)
-    with pytest.raises(ValueError, match="no maximum of the likelihood was found: 1200 intervals came"):
+    nobody_uninformed = configure(
+        "dealer", session_steps=1200, max_offset=10.0, signal_drift=0.09, p_informed=1.0
+    )
+    with pytest.raises(
+        ValueError, match="no maximum of the likelihood was found: 1200 intervals came"
+    ):
         estimate(nobody_uninformed, warm_ups(nobody_uninformed, 1, seed=900)[0])
 
 
 def test_where_nobody_is_informed_that_is_what_is_found() -> None:
-    config = configure("dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, signal_drift=0.09)
+    config = configure(
+        "dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, signal_drift=0.09
+    )
     shares = [estimate(config, seen).informed_share for seen in warm_ups(config, 3, seed=500)]
     for share in shares:
         assert share.standard_error < 0.2

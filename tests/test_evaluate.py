@@ -1,4 +1,5 @@
-"""evaluate.py: a table for a terminal of 80, artefacts that programs read, and sentences for what cannot be done."""
+"""evaluate.py: a table for a terminal of 80, artefacts that programs read, and sentences for what
+cannot be done."""
 
 import csv
 import json
@@ -28,19 +29,37 @@ def rows_in(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-# --------------------------------------------------------------------------------------- from a terminal
+# ---------------------------------------------------------------------------------- from a terminal
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """One whole run as a user starts it, of two rules in two markets."""
     out = tmp_path_factory.mktemp("evaluate") / "results"
-    return out, start("--agents", "fixed_spread:half_spread=2,inventory_skew", "--regimes", "noise,informed", out=out)
+    return out, start(
+        "--agents",
+        "fixed_spread:half_spread=2,inventory_skew",
+        "--regimes",
+        "noise,informed",
+        out=out,
+    )
 
 
 def start(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "evaluate.py", "--episodes", "4", "--seed", "3", "--out", str(out), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    command = [
+        sys.executable,
+        "evaluate.py",
+        "--episodes",
+        "4",
+        "--seed",
+        "3",
+        "--out",
+        str(out),
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def test_the_command_ends_well_with_a_table_of_at_most_80_columns(
@@ -53,7 +72,17 @@ def test_the_command_ends_well_with_a_table_of_at_most_80_columns(
     # A market's name, the header, then a line for each agent, twice.
     for regime in ("noise", "informed, p_informed = 0.3"):
         line = table.index(regime)
-        assert table[line + 1].split() == ["agent", "PnL", "95", "%", "objective", "fills", "|q|", "markout", "adverse"]
+        assert table[line + 1].split() == [
+            "agent",
+            "PnL",
+            "95",
+            "%",
+            "objective",
+            "fills",
+            "|q|",
+            "markout",
+            "adverse",
+        ]
         assert table[line + 2].startswith("fixed_spread")
         assert any(row.startswith("inventory_skew") for row in table[line + 3 : line + 5])
     assert last.startswith(f"Results: {out}")
@@ -78,9 +107,13 @@ def test_the_artefacts_are_where_the_last_line_says_and_agree_with_the_library(
         for regime in ("noise", "informed")
     }
     for regime in ("noise", "informed"):
-        sessions = run_sessions(partial(make_agent, "fixed_spread", half_spread=2.0), configure(regime), 4, 3)
+        sessions = run_sessions(
+            partial(make_agent, "fixed_spread", half_spread=2.0), configure(regime), 4, 3
+        )
         wanted = summarise("fixed_spread:half_spread=2", sessions)
-        (row,) = [row for row in rows if row["agent"] == wanted["agent"] and row["regime"] == regime]
+        (row,) = [
+            row for row in rows if row["agent"] == wanted["agent"] and row["regime"] == regime
+        ]
         for name, value in wanted.items():
             if isinstance(value, float) and not math.isnan(value):
                 assert float(row[name]) == value
@@ -98,15 +131,19 @@ def test_a_second_run_into_the_same_folder_is_refused_and_destroys_nothing(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("arguments", [["--agents", "inventory_scew"], ["--regimes", "nois"], ["--sweep", "latenci"]])
-def test_what_cannot_be_done_is_one_line_on_stderr_and_a_failure(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--agents", "inventory_scew"], ["--regimes", "nois"], ["--sweep", "latenci"]]
+)
+def test_what_cannot_be_done_is_one_line_on_stderr_and_a_failure(
+    arguments: list[str], tmp_path: Path
+) -> None:
     done = start(*arguments, out=tmp_path / "results")
     assert done.returncode != 0
     assert re.fullmatch(r"evaluate\.py: .*did you mean '.*\n", done.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
-# ---------------------------------------------------------------------------------------------- in here
+# ------------------------------------------------------------------------------------------ in here
 
 
 @pytest.fixture
@@ -128,7 +165,9 @@ def test_an_agent_that_is_shown_the_signal_is_marked_wherever_it_is_named(
     """And is not asked what it would quote, knowing only an observation."""
     reported: list[Any] = []
     monkeypatch.setattr(evaluate, "write_report", lambda *arguments: reported.extend(arguments))
-    rows = call(tmp_path / "results", agents="oracle,inventory_skew", regimes="informed", reference="oracle")
+    rows = call(
+        tmp_path / "results", agents="oracle,inventory_skew", regimes="informed", reference="oracle"
+    )
     marked = ["oracle (shown the signal)", "inventory_skew"]
     assert [row["agent"] for row in rows] == marked
     _, _, entries, _, _, policies, *_ = reported
@@ -139,7 +178,12 @@ def test_an_agent_that_is_shown_the_signal_is_marked_wherever_it_is_named(
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Path) -> None:
-    rows = call(tmp_path / "results", agents="fixed_spread,inventory_skew", sweep="p_informed", values="0,0.5,1")
+    rows = call(
+        tmp_path / "results",
+        agents="fixed_spread,inventory_skew",
+        sweep="p_informed",
+        values="0,0.5,1",
+    )
     assert {row["regime"] for row in rows} == {"informed"}
     assert sorted((row["agent"], float(row["p_informed"])) for row in rows) == [
         (agent, p) for agent in ("fixed_spread", "inventory_skew") for p in (0.0, 0.5, 1.0)
@@ -179,7 +223,9 @@ def test_one_session_has_a_table_without_intervals(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_without_a_folder_named_results_go_to_a_fresh_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_named_results_go_to_a_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     small = Arguments(agents="fixed_spread", regimes="noise", episodes=1)
     first, second = evaluate.main(small), evaluate.main(small)
@@ -204,7 +250,10 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
     [
         ({"agents": "fixed_spred"}, "'fixed_spred'.*did you mean 'fixed_spread'"),
         ({"agents": "runs/nowhere"}, "'runs/nowhere' is no rule and no run folder"),
-        ({"agents": "fixed_spread:half_spred=1"}, "no parameter 'half_spred'; did you mean 'half_spread'"),
+        (
+            {"agents": "fixed_spread:half_spred=1"},
+            "no parameter 'half_spred'; did you mean 'half_spread'",
+        ),
         ({"agents": "fixed_spread:half_spread=wide"}, "'half_spread=wide'.*write"),
         ({"agents": "avellaneda_stoikov:risk_aversion=-1"}, "risk_aversion.*-1.*write"),
         ({"regimes": "informd"}, "'informd' is unknown; did you mean 'informed'"),
@@ -212,7 +261,10 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
         ({"sweep": "volatilty"}, "'volatilty'.*did you mean 'volatility'"),
         ({"sweep": "reward"}, "'reward' cannot be swept.*write"),
         ({"sweep": "latency", "values": "-1"}, "latency=-1.0.*write"),
-        ({"regimes": "noise", "sweep": "p_informed", "values": "0.5"}, "contradicts regime 'noise'.*write"),
+        (
+            {"regimes": "noise", "sweep": "p_informed", "values": "0.5"},
+            "contradicts regime 'noise'.*write",
+        ),
         ({"episodes": 0}, "episodes=0.*write"),
         ({"seed": -1}, "seed=-1.*write"),
         ({"sweep": "latency", "values": "0,fast"}, "values.*'?fast'?.*write"),
@@ -234,7 +286,10 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(
 def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """Below a file, which stops a superuser too."""
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ArtefactError, match=r"file/results.*write --out with a folder in a place where you may write"):
+    with pytest.raises(
+        ArtefactError,
+        match=r"file/results.*write --out with a folder in a place where you may write",
+    ):
         call(tmp_path / "file" / "results", regimes="noise")
     assert (tmp_path / "file").read_text() == "mine"
 

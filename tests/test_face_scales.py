@@ -1,4 +1,5 @@
-"""The face's scales, measured in the markets: where action 0 quotes, how far columns vary, how large rewards are.
+"""The face's scales, measured in the markets: where action 0 quotes, how far columns vary, how
+large rewards are.
 
 Expected values are written out here, not taken from `mm_gym.core.scales`.
 """
@@ -36,10 +37,13 @@ def zero(dialect: str, n: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("action", "share"), [(-1.0, 0.0), (-0.5, 1 / 64), (0.0, 1 / 8), (0.2, 0.216), (0.5, 27 / 64), (1.0, 1.0)]
+    ("action", "share"),
+    [(-1.0, 0.0), (-0.5, 1 / 64), (0.0, 1 / 8), (0.2, 0.216), (0.5, 27 / 64), (1.0, 1.0)],
 )
 @pytest.mark.parametrize("max_offset", [0.1, 4.0, 15.0, 1e6])
-def test_an_action_is_a_cubic_share_of_max_offset(action: float, share: float, max_offset: float) -> None:
+def test_an_action_is_a_cubic_share_of_max_offset(
+    action: float, share: float, max_offset: float
+) -> None:
     """offset = max_offset ((1 + a) / 2)^3, at arguments whose cubes are known."""
     assert to_ticks(action, max_offset) == pytest.approx(share * max_offset, rel=1e-12, abs=1e-12)
     assert from_ticks(share * max_offset, max_offset) == pytest.approx(action, abs=1e-6)
@@ -56,7 +60,8 @@ def test_the_curve_is_monotone_and_its_inverse_takes_it_back(max_offset: float) 
 
 @pytest.mark.parametrize("max_offset", [4.0, 15.0])
 def test_ticks_become_actions_and_ticks_again(max_offset: float) -> None:
-    """To 1e-6 ticks, although actions near 1 are spaced by 6e-8 and move an offset by 22.5 ticks a unit."""
+    """To 1e-6 ticks, although actions near 1 are spaced by 6e-8 and move an offset by 22.5 ticks a
+    unit."""
     ticks = np.linspace(0.0, max_offset, 10_001)
     again = to_ticks(from_ticks(ticks, max_offset), max_offset)
     np.testing.assert_allclose(again, ticks, rtol=0.0, atol=1e-6)
@@ -72,20 +77,29 @@ def test_offsets_and_actions_beyond_their_ranges_are_clipped() -> None:
 
 @functools.cache
 def half_spreads(regime: str) -> npt.NDArray[np.float64]:
-    """[ticks] Half of the public spread at each decision of 32 sessions, the agent being far away."""
+    """[ticks] Half of the public spread at each decision of 32 sessions, the agent being far
+    away."""
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime=regime)
     batch.reset(seed=0)
     far = np.ones((N, 2), np.float32)
-    return np.array([batch.step(far)[4]["spread"] for _ in range(batch.unwrapped.config.session_steps)]) / 2.0
+    return (
+        np.array(
+            [batch.step(far)[4]["spread"] for _ in range(batch.unwrapped.config.session_steps)]
+        )
+        / 2.0
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
-    """Within half a tick of the public half spread on the average, and within a tick at the average decision.
+    """Within half a tick of the public half spread on the average, and within a tick at the average
+    decision.
 
-    Measured: offset 1.875 ticks, half spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68. Standard errors are below
-    0.04 ticks. In the dealer market, where nobody else quotes, more than half of the takers pay it: exp(-1.875 / 3).
+    Measured: offset 1.875 ticks, half spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68.
+        Standard errors are below
+    0.04 ticks. In the dealer market, where nobody else quotes, more than half of the takers pay it:
+        exp(-1.875 / 3).
     """
     config = mm_gym.configure(regime)
     bid, ask = to_ticks(to_offsets(dialect, zero(dialect, 1), 1)[0], config.max_offset)
@@ -102,7 +116,8 @@ def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_policy_that_outputs_zeros_and_explores_trades(dialect: str) -> None:
-    """At least 50 fills a session of noise, standard errors below 4: measured 231 (offsets), with unit exploration.
+    """At least 50 fills a session of noise, standard errors below 4: measured 231 (offsets), with
+    unit exploration.
 
     A discrete policy that knows nothing chooses evenly.
     """
@@ -121,14 +136,19 @@ def test_a_policy_that_outputs_zeros_and_explores_trades(dialect: str) -> None:
     assert fills.min() >= 25.0
 
 
-# ------------------------------------------------------------------------------------ "keep my quote"
+# ---------------------------------------------------------------------------------- "keep my quote"
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places(regime: str, threshold: float) -> None:
-    """Wherever the offset can be said, that is from 0 to `max_offset`: same order, same time of entry."""
-    env = gymnasium.make("MarketMaking-v0", regime=regime, requote_threshold=threshold, session_steps=2000).unwrapped
+def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places(
+    regime: str, threshold: float
+) -> None:
+    """Wherever the offset can be said, that is from 0 to `max_offset`: same order, same time of
+    entry."""
+    env = gymnasium.make(
+        "MarketMaking-v0", regime=regime, requote_threshold=threshold, session_steps=2000
+    ).unwrapped
     config = env.config
     generator = np.random.default_rng(5)
     observation, _ = env.reset(seed=1)
@@ -143,11 +163,18 @@ def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places
         places = market["quotes"]["placed_at"].copy()
         inventory = int(market["account"]["inventory"])
         keys = [market["book"]["orders"][slot]["key"] if slot != NO_ORDER else 0 for slot in slots]
-        offsets = [market["mid"] - keys[0], -keys[1] - market["mid"]]  # of bid and ask, from their prices
+        offsets = [
+            market["mid"] - keys[0],
+            -keys[1] - market["mid"],
+        ]  # of bid and ask, from their prices
         room = [inventory < config.max_inventory, inventory > -config.max_inventory]
         observation, *_ = env.step(observation[[Obs.BID_OFFSET, Obs.ASK_OFFSET]])
         for side in range(2):
-            if slots[side] == NO_ORDER or not 0.0 <= offsets[side] <= config.max_offset or not room[side]:
+            if (
+                slots[side] == NO_ORDER
+                or not 0.0 <= offsets[side] <= config.max_offset
+                or not room[side]
+            ):
                 continue
             if offsets[0] == 0.0 or offsets[1] == 0.0:
                 continue  # a quote on the mid itself may have to step back from the other one
@@ -172,19 +199,27 @@ def test_the_helpers_read_offsets_lots_spread_and_time_as_the_record_has_them(re
             slot = market["quotes"]["slot"][side]
             order = market["book"]["orders"][slot]
             price = (order["key"], -order["key"])[side]
-            expected = (info["mid"] - price, price - info["mid"])[side] if slot != NO_ORDER else config.max_offset
+            expected = (
+                (info["mid"] - price, price - info["mid"])[side]
+                if slot != NO_ORDER
+                else config.max_offset
+            )
             seen = observations.quote_offsets(observation, config)[side]
             if abs(observation[Obs.BID_OFFSET + side]) < 10.0:
                 assert seen == pytest.approx(expected, abs=2e-5)
-            assert observations.quote_lots(observation, config)[side] == (order["lots"] if slot != NO_ORDER else 0)
+            assert observations.quote_lots(observation, config)[side] == (
+                order["lots"] if slot != NO_ORDER else 0
+            )
         assert observations.inventory(observation) == info["inventory"]
         if observation[Obs.SPREAD] < 25.0:
-            assert observations.spread(observation, config) == pytest.approx(info["spread"], abs=1e-5)
+            assert observations.spread(observation, config) == pytest.approx(
+                info["spread"], abs=1e-5
+            )
         left = (config.session_steps - step) * config.decision_interval
         assert observations.time_left(observation, config) == pytest.approx(left, rel=1e-6)
 
 
-# ----------------------------------------------------------------------------------------- inventory
+# ---------------------------------------------------------------------------------------- inventory
 
 
 def test_rules_read_every_inventory_back_exactly_through_single_precision() -> None:
@@ -192,10 +227,14 @@ def test_rules_read_every_inventory_back_exactly_through_single_precision() -> N
     seen = np.zeros((len(lots), len(Obs)), np.float32)
     seen[:, Obs.INVENTORY] = np.arcsinh(lots / 2.0)
     np.testing.assert_array_equal(observations.inventory(seen), lots)
-    np.testing.assert_allclose(observations.inventory_column(lots), np.arcsinh(lots / 2.0), rtol=1e-12)
+    np.testing.assert_allclose(
+        observations.inventory_column(lots), np.arcsinh(lots / 2.0), rtol=1e-12
+    )
 
 
-def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves_it_by_a_fifth_at_least() -> None:
+def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves_it_by_a_fifth_at_least() -> (
+    None
+):
     """asinh(1 / 2) = 0.48; at 4 lots the next one still moves it by 0.2."""
     env = gymnasium.make("MarketMaking-v0", max_inventory=10**9, taker_rate=0.0).unwrapped
     env.reset(seed=0)
@@ -210,7 +249,7 @@ def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves
     assert (steps[1:9] > 0.2).all()
 
 
-# ------------------------------------------------------------------------- columns and rewards, measured
+# -------------------------------------------------------------------- columns and rewards, measured
 
 
 class Measured(NamedTuple):
@@ -256,7 +295,9 @@ def measured(regime: str, policy: str) -> Measured:
 @pytest.mark.parametrize("regime", REGIMES)
 def test_every_column_varies_by_about_one_unit(regime: str, policy: str) -> None:
     """Standard deviations from 0.2 to 3, over 32,000 decisions."""
-    varies = dict(zip(mm_gym.OBSERVATION_NAMES, measured(regime, policy).columns.tolist(), strict=True))
+    varies = dict(
+        zip(mm_gym.OBSERVATION_NAMES, measured(regime, policy).columns.tolist(), strict=True)
+    )
     constant = {name for name, deviation in varies.items() if deviation == 0.0}
     assert constant == CONSTANT.get(regime, set())
     wrong = {name: deviation for name, deviation in varies.items() if not 0.2 <= deviation <= 3.0}
@@ -266,8 +307,8 @@ def test_every_column_varies_by_about_one_unit(regime: str, policy: str) -> None
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_rewards_are_of_order_one_a_decision(regime: str, policy: str) -> None:
-    """The mean absolute reward lies between 0.02 and 2: measured 0.04 to 0.2 and 0.17 to 0.8, standard error a tenth
-    of that at most."""
+    """The mean absolute reward lies between 0.02 and 2: measured 0.04 to 0.2 and 0.17 to 0.8,
+    standard error a tenth of that at most."""
     figures = measured(regime, policy)
     assert figures.standard_error < 0.15 * figures.reward
     assert figures.reward - 4.0 * figures.standard_error > 0.02

@@ -1,6 +1,8 @@
-"""Unknown keywords are refused in Python's own words, which libraries read; bad values of known ones are not.
+"""Unknown keywords are refused in Python's own words, which libraries read; bad values of known
+ones are not.
 
-Libraries try a constructor with keywords that it may not have, and do without them after a `TypeError`.
+Libraries try a constructor with keywords that it may not have, and do without them after a
+`TypeError`.
 """
 
 import re
@@ -17,7 +19,9 @@ from mm_gym.sb3 import MarketMakingVecEnv
 
 MAKERS: dict[str, Callable[..., Any]] = {
     "make": lambda **keywords: gymnasium.make("MarketMaking-v0", **keywords),
-    "make with the module's name": lambda **keywords: gymnasium.make("mm_gym:MarketMaking-v0", **keywords),
+    "make with the module's name": lambda **keywords: gymnasium.make(
+        "mm_gym:MarketMaking-v0", **keywords
+    ),
     "make_vec": lambda **keywords: gymnasium.make_vec("MarketMaking-v0", num_envs=2, **keywords),
     "MarketMakingEnv": mm_gym.MarketMakingEnv,
     "MarketMakingVectorEnv": lambda **keywords: mm_gym.MarketMakingVectorEnv(2, **keywords),
@@ -67,14 +71,21 @@ def test_an_unknown_keyword_is_a_type_error_in_pythons_words(probe: str, maker: 
     assert f"() {words}" in message
     # Then what was expected, and a hint: the nearest field, or all of them.
     hint = message.partition(words)[2]
-    assert re.match(r": expected .*(did you mean '\w+'\?|known are .*volatility.*)( was raised from .*)?$", hint), hint
+    assert re.match(
+        r": expected .*(did you mean '\w+'\?|known are .*volatility.*)( was raised from .*)?$", hint
+    ), hint
     assert isinstance(raised.value, UnknownKeywordError)
-    assert isinstance(raised.value, ConfigurationError)  # so that one `except` catches all bad configurations
+    assert isinstance(
+        raised.value, ConfigurationError
+    )  # so that one `except` catches all bad configurations
 
 
-@pytest.mark.parametrize("maker", [name for name in MAKERS if name not in ("make", "make with the module's name")])
+@pytest.mark.parametrize(
+    "maker", [name for name in MAKERS if name not in ("make", "make with the module's name")]
+)
 def test_a_time_limit_that_only_gymnasiums_make_understands(maker: str) -> None:
-    """`max_episode_steps` is a keyword of `make`, `make_vec` and the vector environment, and of nothing else."""
+    """`max_episode_steps` is a keyword of `make`, `make_vec` and the vector environment, and of
+    nothing else."""
     known = maker in ("make_vec", "MarketMakingVectorEnv")
     if known:
         assert MAKERS[maker](max_episode_steps=7).unwrapped.max_episode_steps == 7
@@ -139,7 +150,9 @@ def test_a_bad_value_of_a_known_keyword_is_a_configuration_error_and_no_type_err
         ),
     ],
 )
-def test_errors_say_what_is_wrong_what_was_expected_and_what_came(keywords: dict[str, Any], message: str) -> None:
+def test_errors_say_what_is_wrong_what_was_expected_and_what_came(
+    keywords: dict[str, Any], message: str
+) -> None:
     for maker in ("make", "make_vec", "MarketMakingVecEnv"):
         with pytest.raises(ConfigurationError) as raised:
             MAKERS[maker](**keywords)
@@ -147,7 +160,8 @@ def test_errors_say_what_is_wrong_what_was_expected_and_what_came(keywords: dict
 
 
 def test_torchrls_way_of_finding_keywords_out_works() -> None:
-    """What its `GymEnv` does: try with `frameskip`, and drop it when the error's text says that it is unknown."""
+    """What its `GymEnv` does: try with `frameskip`, and drop it when the error's text says that it
+    is unknown."""
     keywords: dict[str, Any] = {"frameskip": 1, "regime": "informed"}
     with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
         gymnasium.make("MarketMaking-v0", **keywords)
@@ -170,4 +184,8 @@ def test_keywords_of_every_face_are_the_same_but_for_those_of_batches() -> None:
         if name != "configure":
             env = maker(**shared)
             config = env.config if isinstance(env, MarketMakingVecEnv) else env.unwrapped.config
-            assert (config.p_informed, config.requote_threshold, config.reward_scale) == (0.4, 1.0, 0.5)
+            assert (config.p_informed, config.requote_threshold, config.reward_scale) == (
+                0.4,
+                1.0,
+                0.5,
+            )

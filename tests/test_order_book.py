@@ -1,6 +1,7 @@
 """The limit order book, held against ladders drawn by hand.
 
-In the ladders the bids stand left and the asks right, an order is `id:size`, and the oldest stands first.
+In the ladders the bids stand left and the asks right, an order is `id:size`, and the oldest stands
+first.
 """
 
 import copy
@@ -44,7 +45,12 @@ def test_the_example_in_the_docstring_runs() -> None:
 
 def test_an_empty_book_has_nothing_to_show() -> None:
     book = LimitOrderBook()
-    assert everything(book) == {"best": (None, None), "orders": 0, "bid levels": [], "ask levels": []}
+    assert everything(book) == {
+        "best": (None, None),
+        "orders": 0,
+        "bid levels": [],
+        "ask levels": [],
+    }
     assert book.queue("bid", 100) == []
     assert book.market("bid", 5) == []
     assert len(book) == 0
@@ -138,8 +144,12 @@ def test_reducing_by_all_lots_removes_the_order() -> None:
     assert book.best_bid == 99
 
 
-@pytest.mark.parametrize("cancelled, left", [(1, [(2, 1), (3, 1)]), (2, [(1, 1), (3, 1)]), (3, [(1, 1), (2, 1)])])
-def test_cancelling_closes_the_gap_in_the_queue(cancelled: int, left: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize(
+    "cancelled, left", [(1, [(2, 1), (3, 1)]), (2, [(1, 1), (3, 1)]), (3, [(1, 1), (2, 1)])]
+)
+def test_cancelling_closes_the_gap_in_the_queue(
+    cancelled: int, left: list[tuple[int, int]]
+) -> None:
     book = LimitOrderBook()
     for order_id in (1, 2, 3):
         book.submit("ask", 7, 1, order_id=order_id)
@@ -167,7 +177,9 @@ def test_a_book_can_be_copied_and_pickled_and_the_copies_go_their_own_ways() -> 
 # -------------------------------------------------------------------------- any ids, any prices
 
 
-@pytest.mark.parametrize("order_id", [0, -1, -(2**63) - 1, 2**63, 2**200, np.int64(-5), np.uint64(2**64 - 1)])
+@pytest.mark.parametrize(
+    "order_id", [0, -1, -(2**63) - 1, 2**63, 2**200, np.int64(-5), np.uint64(2**64 - 1)]
+)
 def test_any_whole_number_is_an_id(order_id: int) -> None:
     book = LimitOrderBook()
     assert book.submit("bid", 10, 4, order_id=order_id) == (order_id, [])
@@ -225,14 +237,26 @@ REFUSALS: list[tuple[str, tuple[Any, ...], str]] = [
     ("submit", ("bid", "10", 1), r"price='10' came, a whole number was wanted"),
     ("submit", ("bid", True, 1), r"price=True came, a whole number was wanted"),
     ("submit", ("bid", None, 1), r"price=None came, a whole number was wanted"),
-    ("submit", ("bid", 2**60 + 1, 1), r"price=1152921504606846977 is out of range; write a whole number from"),
+    (
+        "submit",
+        ("bid", 2**60 + 1, 1),
+        r"price=1152921504606846977 is out of range; write a whole number from",
+    ),
     ("submit", ("bid", -(2**80), 1), r"price=-1208925819614629174706176 is out of range"),
     ("submit", ("bid", 10, 0), r"size=0 is out of range; write a whole number from 1"),
     ("submit", ("bid", 10, -1), r"size=-1 is out of range"),
     ("submit", ("bid", 10, 2**64), r"size=18446744073709551616 is out of range"),
     ("submit", ("bid", 10, 1.0), r"size=1\.0 came, a whole number was wanted"),
-    ("submit", ("bid", 104, 1, 1), r"order_id=1 rests in the book already; write another, or cancel that one"),
-    ("submit", ("bid", 10, 1, 1.5), r"order_id=1\.5 came, a whole number was wanted; leave it out to be given one"),
+    (
+        "submit",
+        ("bid", 104, 1, 1),
+        r"order_id=1 rests in the book already; write another, or cancel that one",
+    ),
+    (
+        "submit",
+        ("bid", 10, 1, 1.5),
+        r"order_id=1\.5 came, a whole number was wanted; leave it out to be given one",
+    ),
     ("submit", ("bid", 10, 1, "7"), r"order_id='7' came"),
     ("submit", ("bid", 10, 1, False), r"order_id=False came"),
     ("market", ("Bid", 1), r"side='Bid' came"),

@@ -1,4 +1,5 @@
-"""The limit order book beside the slow, obvious `ReferenceBook`: the same orders get the same answers."""
+"""The limit order book beside the slow, obvious `ReferenceBook`: the same orders get the same
+answers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +36,8 @@ def test_a_book_that_is_full_grows_and_every_queue_keeps_its_order(filled: str) 
 
 
 class BothBooks(RuleBasedStateMachine):
-    """Hypothesis looks for the shortest sequence of orders that the two books answer differently."""
+    """Hypothesis looks for the shortest sequence of orders that the two books answer
+    differently."""
 
     ids = st.integers(-3, 8)
     prices = st.one_of(st.integers(-3, 3), st.sampled_from([-(2**60), 2**60]))
@@ -78,13 +80,18 @@ class BothBooks(RuleBasedStateMachine):
 
 
 TestBothBooks = BothBooks.TestCase
-TestBothBooks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
+TestBothBooks.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
+)
 
 
-def random_operations(seed: int, n: int, typical_depth: float, wander: float, centre: int) -> Iterator[tuple[Any, ...]]:
+def random_operations(
+    seed: int, n: int, typical_depth: float, wander: float, centre: int
+) -> Iterator[tuple[Any, ...]]:
     """Draws for `n` operations: a kind in [0, 1), side, price, size and which of the ids.
 
-    Limit orders stand at an exponential depth behind a centre that wanders, or, one in four, beyond it.
+    Limit orders stand at an exponential depth behind a centre that wanders, or, one in four, beyond
+    it.
     """
     random = np.random.default_rng(seed)
     sides = random.integers(0, 2, n)
@@ -104,21 +111,33 @@ def random_operations(seed: int, n: int, typical_depth: float, wander: float, ce
 MARKET_SHAPES = {
     "deep queues at a few prices": {"typical_depth": 1.5, "wander": 0.01, "centre": 0},
     "a market like the environment's": {"typical_depth": 4.0, "wander": 0.1, "centre": 10_000},
-    "an order at nearly every price, all below zero": {"typical_depth": 500.0, "wander": 5.0, "centre": -(10**9)},
-    "prices as far apart as they may be": {"typical_depth": 2.0**54, "wander": 2.0**45, "centre": 0},
+    "an order at nearly every price, all below zero": {
+        "typical_depth": 500.0,
+        "wander": 5.0,
+        "centre": -(10**9),
+    },
+    "prices as far apart as they may be": {
+        "typical_depth": 2.0**54,
+        "wander": 2.0**45,
+        "centre": 0,
+    },
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed, shape", list(enumerate(MARKET_SHAPES)))
-def test_a_quarter_of_a_million_random_operations_agree_with_the_reference(seed: int, shape: str) -> None:
+def test_a_quarter_of_a_million_random_operations_agree_with_the_reference(
+    seed: int, shape: str
+) -> None:
     n, compared_after_each, compared_every = 250_000, 1_000, 500
     book, reference = LimitOrderBook(), ReferenceBook()
     ids = np.random.default_rng([seed, 1]).integers(-(2**63), 2**63, 400).tolist()
     ids = [3 * order_id for order_id in ids]  # beyond 64 bits, too
     counts = dict.fromkeys(("resting", "crossing", "market", "reduce", "cancel"), 0)
 
-    for done, (kind, side, price, size, index) in enumerate(random_operations(seed, n, **MARKET_SHAPES[shape])):
+    for done, (kind, side, price, size, index) in enumerate(
+        random_operations(seed, n, **MARKET_SHAPES[shape])
+    ):
         order_id = ids[index]
         if kind < 0.06:
             operation = "market"

@@ -14,7 +14,16 @@ import pytest
 import mm_gym
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib", "plotly", "PIL", "pygame")
+HEAVY = (
+    "torch",
+    "stable_baselines3",
+    "sb3_contrib",
+    "tensorboard",
+    "matplotlib",
+    "plotly",
+    "PIL",
+    "pygame",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,9 @@ def metadata(wheel: Path) -> Message:
 
 def run(code: str, cwd: Path) -> str:
     """What a new interpreter prints that finds packages in `cwd` before any other place."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -69,7 +80,9 @@ def test_a_plain_install_asks_for_four_packages_and_for_nothing_that_learns_or_d
     assert {"train", "evaluate"} <= set(metadata.get_all("Provides-Extra", []))
 
 
-def test_what_is_in_the_wheel_imports_with_nothing_of_the_repository_beside_it(wheel: Path, tmp_path: Path) -> None:
+def test_what_is_in_the_wheel_imports_with_nothing_of_the_repository_beside_it(
+    wheel: Path, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = "import mm_gym, sys; print(mm_gym.__file__); print('agents' in sys.modules)"
@@ -100,7 +113,9 @@ def test_the_version_is_written_in_one_place_and_everything_agrees_with_it(
 
 def pins(file: str) -> dict[str, str]:
     """Package -> version."""
-    lines = [line for line in (ROOT / file).read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in (ROOT / file).read_text().splitlines() if line and not line.startswith("#")
+    ]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     return {canonical(name): version for name, version in (line.split("==") for line in lines)}
 
@@ -113,12 +128,26 @@ def canonical(requirement: str) -> str:
 @pytest.mark.parametrize(
     "file, names",
     [
-        ("constraints.txt", ("train", "evaluate", "render", "tune", "export", "gymnasium-wrappers", "test", "check")),
+        (
+            "constraints.txt",
+            (
+                "train",
+                "evaluate",
+                "render",
+                "tune",
+                "export",
+                "gymnasium-wrappers",
+                "test",
+                "check",
+            ),
+        ),
         ("constraints-ray.txt", ("train", "evaluate", "test", "ray")),
         ("constraints-learners.txt", ("train", "render", "gymnasium-wrappers", "test", "learners")),
     ],
 )
-def test_every_package_of_the_development_sets_is_pinned_exactly(file: str, names: tuple[str, ...]) -> None:
+def test_every_package_of_the_development_sets_is_pinned_exactly(
+    file: str, names: tuple[str, ...]
+) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*extras["dependencies"]]
     for name in names:
@@ -128,4 +157,6 @@ def test_every_package_of_the_development_sets_is_pinned_exactly(file: str, name
 
 def test_with_ray_only_gymnasium_is_another_version() -> None:
     usual, with_ray = pins("constraints.txt"), pins("constraints-ray.txt")
-    assert {name for name in usual.keys() & with_ray.keys() if usual[name] != with_ray[name]} == {"gymnasium"}
+    assert {name for name in usual.keys() & with_ray.keys() if usual[name] != with_ray[name]} == {
+        "gymnasium"
+    }

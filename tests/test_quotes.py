@@ -1,4 +1,5 @@
-"""The agent's quotes are ordinary orders: held against a plain recomputation from the book before each decision."""
+"""The agent's quotes are ordinary orders: held against a plain recomputation from the book before
+each decision."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ ReadQueues = Callable[[Any, str], Any]
 
 
 def started(seed: int = 0, **keywords: Any) -> Any:
-    env = gymnasium.make("MarketMaking-v0", **{"session_steps": 100_000, "record": 20_000, **keywords}).unwrapped
+    env = gymnasium.make(
+        "MarketMaking-v0", **{"session_steps": 100_000, "record": 20_000, **keywords}
+    ).unwrapped
     env.reset(seed=seed)
     return env
 
@@ -32,7 +35,8 @@ def to_action(env: Any, bid_offset: float, ask_offset: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Book:
-    """What a decision meets, read from the record: prices by side, the agent's orders left out or apart."""
+    """What a decision meets, read from the record: prices by side, the agent's orders left out or
+    apart."""
 
     public: dict[str, dict[int, int]]  # side -> price -> lots
     own: dict[str, tuple[int, Any] | None]  # side -> (price, order)
@@ -81,9 +85,10 @@ def expected_quotes(
 ) -> dict[str, Placed]:
     """Where the agent's quotes are once new ones arrive that ask for the prices `wanted`.
 
-    New quotes go to whole ticks away from the mid, apart from each other, and behind the public's other side. A resting
-    quote keeps its place if a wanted price no further than the threshold away would have been rounded to where it
-    rests. A quote that enters beside one that stays does not meet it.
+    New quotes go to whole ticks away from the mid, apart from each other, and behind the public's
+    other side. A resting quote keeps its place if a wanted price no further than the threshold away
+    would have been rounded to where it rests. A quote that enters beside one that stays does not
+    meet it.
     """
     outwards = {
         "bid": lambda price: math.floor(price + ON_TICK),
@@ -121,26 +126,34 @@ def expected_quotes(
     return placed
 
 
-def half_tick_offsets(env: Any, seed: int, steps: int, largest: float) -> Iterator[tuple[float, float]]:
-    """Random offsets on half ticks, each repeated a few times so that prices stand still now and then."""
+def half_tick_offsets(
+    env: Any, seed: int, steps: int, largest: float
+) -> Iterator[tuple[float, float]]:
+    """Random offsets on half ticks, each repeated a few times so that prices stand still now and
+    then."""
     generator = np.random.default_rng(seed)
     offsets = (0.0, 0.0)
     for step in range(steps):
         if step % 3 == 0:
-            bid, ask = generator.integers(0, int(2 * min(largest, env.config.max_offset)) + 1, 2) / 2
+            bid, ask = (
+                generator.integers(0, int(2 * min(largest, env.config.max_offset)) + 1, 2) / 2
+            )
             offsets = (float(bid), float(ask))
         yield offsets
 
 
-# ----------------------------------------------------------------- placement, queue places, remainders
+# -------------------------------------------------------------- placement, queue places, remainders
 
 
-@pytest.mark.parametrize(("quote_size", "threshold"), [(1, 0.0), (4, 0.0), (1, 0.3), (4, 0.3), (1, 2.0), (4, 2.0)])
+@pytest.mark.parametrize(
+    ("quote_size", "threshold"), [(1, 0.0), (4, 0.0), (1, 0.3), (4, 0.3), (1, 2.0), (4, 2.0)]
+)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_every_decision_places_quotes_as_the_rules_say(
     regime: str, quote_size: int, threshold: float, read_queues: ReadQueues
 ) -> None:
-    """Prices, sizes, queue places and what stays: recomputed from the book that each decision met."""
+    """Prices, sizes, queue places and what stays: recomputed from the book that each decision
+    met."""
     env = started(
         regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5, maker_depth=2.0,
         requote_threshold=threshold,
@@ -149,7 +162,11 @@ def test_every_decision_places_quotes_as_the_rules_say(
     quotes = market["quotes"]
     kept_in_queue = kept_elsewhere = entered_behind = partial_kept = not_quoted = 0
     for step, offsets in enumerate(half_tick_offsets(env, seed=1, steps=800, largest=4.0)):
-        book, mid, inventory = read_book(env, read_queues), float(market["mid"]), int(market["account"]["inventory"])
+        book, mid, inventory = (
+            read_book(env, read_queues),
+            float(market["mid"]),
+            int(market["account"]["inventory"]),
+        )
         placed_at, rows_before = quotes["placed_at"].copy(), len(env.recorded().fills)
         env.step(to_action(env, *offsets))
 
@@ -203,10 +220,12 @@ def test_every_decision_places_quotes_as_the_rules_say(
 def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_they_meet(
     regime: str, threshold: float, read_queues: ReadQueues
 ) -> None:
-    """Wanted prices are those of the decision, half an interval and one more ago; the book is that of the arrival.
+    """Wanted prices are those of the decision, half an interval and one more ago; the book is that
+    of the arrival.
 
-    Decisions are so close together that hardly anything else happens between two of them. Where something did (the
-    public's orders or a fill), the book that was met is not known, and the decision is left out.
+    Decisions are so close together that hardly anything else happens between two of them. Where
+    something did (the public's orders or a fill), the book that was met is not known, and the
+    decision is left out.
     """
     interval = {"zero_intelligence": 1.0}.get(regime, 0.05)
     env = started(
@@ -237,7 +256,9 @@ def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_t
                 stayed += 1
                 kept_elsewhere += not unmoved[side].stays
             else:
-                assert market["quotes"]["placed_at"][number] == pytest.approx((step + 0.5) * interval)
+                assert market["quotes"]["placed_at"][number] == pytest.approx(
+                    (step + 0.5) * interval
+                )
     assert looked_at > 300
     assert stayed > 100
     assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 100}[threshold]
@@ -248,7 +269,8 @@ def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_t
 def test_a_quote_that_enters_beside_one_that_stays_does_not_meet_it(
     threshold: float, latency: float, read_queues: ReadQueues
 ) -> None:
-    """Nobody else is there and nothing trades: the price runs over quotes that stay where they are."""
+    """Nobody else is there and nothing trades: the price runs over quotes that stay where they
+    are."""
     env = started(
         regime="dealer", volatility=1.5, value_interval=0.9, taker_rate=0.0, latency=latency,
         requote_threshold=threshold,
@@ -283,9 +305,15 @@ def test_a_quote_that_enters_beside_one_that_stays_does_not_meet_it(
 def test_with_a_threshold_of_zero_a_quote_moves_whenever_its_price_changes_and_only_then(
     read_queues: ReadQueues,
 ) -> None:
-    """Half a tick suffices, whichever way; within the rounding nothing moves. The mid stands at 10,000."""
+    """Half a tick suffices, whichever way; within the rounding nothing moves. The mid stands at
+    10,000."""
     env = started(
-        regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0, requote_threshold=0.0, session_steps=1000
+        regime="dealer",
+        volatility=0.0,
+        taker_rate=0.0,
+        max_offset=10.0,
+        requote_threshold=0.0,
+        session_steps=1000,
     )
     market = env._markets.records[0]
     generator = np.random.default_rng(0)
@@ -307,7 +335,8 @@ def test_with_a_threshold_of_zero_a_quote_moves_whenever_its_price_changes_and_o
 def test_a_larger_threshold_moves_a_quote_less_often_and_never_leaves_it_further_away(
     threshold: float, read_queues: ReadQueues
 ) -> None:
-    """A bid that stays is at most the threshold nearer, or a tick and the threshold further, than was asked for."""
+    """A bid that stays is at most the threshold nearer, or a tick and the threshold further, than
+    was asked for."""
     env = started(
         regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0, requote_threshold=threshold,
         session_steps=1000,
@@ -323,12 +352,16 @@ def test_a_larger_threshold_moves_a_quote_less_often_and_never_leaves_it_further
         moves += market["quotes"]["placed_at"][BID] == step
     assert -threshold - 1e-3 <= min(further) < -threshold + 0.2
     assert 1.0 + threshold - 0.2 < max(further) <= 1.0 + threshold + 1e-3
-    # Of 5 ticks, offsets within 1 + 2 thresholds leave it where it is: in the middle of the range that is their share.
+    # Of 5 ticks, offsets within 1 + 2 thresholds leave it where it is: in the middle of the range
+    # that is their share.
     assert moves / 600 < 1.0 - 0.6 * (1.0 + 2.0 * threshold) / 5.0
 
 
-def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read_queues: ReadQueues) -> None:
-    """A bid held at 9,998 ticks, where others come and go before and behind it, in a market around 10,000."""
+def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(
+    read_queues: ReadQueues,
+) -> None:
+    """A bid held at 9,998 ticks, where others come and go before and behind it, in a market around
+    10,000."""
     env = started(volatility=0.0, signal_drift=0.0, maker_size=2.0, max_inventory=10_000)
     market = env._markets.records[0]
     column = mm_gym.OBSERVATION_NAMES.index("bid_queue_ahead")
@@ -340,8 +373,12 @@ def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read
         place = next((index for index, order in enumerate(queue) if order.own), None)
         if place is None:
             continue
-        ahead, after = (sum(order.lots for order in part) for part in (queue[:place], queue[place + 1 :]))
-        assert observation[column] == np.float32(min(25.0, ahead / 4.0))  # in two orders of the mean size
+        ahead, after = (
+            sum(order.lots for order in part) for part in (queue[:place], queue[place + 1 :])
+        )
+        assert observation[column] == np.float32(
+            min(25.0, ahead / 4.0)
+        )  # in two orders of the mean size
         if market["quotes"]["placed_at"][BID] == entered:
             assert ahead <= before
             shrank += ahead < before
@@ -351,7 +388,7 @@ def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(read
     assert grew > 50
 
 
-# --------------------------------------------------------------------------------- post-only, bounds
+# -------------------------------------------------------------------------------- post-only, bounds
 
 
 @pytest.mark.parametrize(
@@ -386,12 +423,16 @@ def test_quotes_cross_neither_the_book_nor_each_other(
 @pytest.mark.parametrize("regime", REGIMES)
 def test_the_position_never_passes_its_bound_and_reaches_it(regime: str, quote_size: int) -> None:
     """Also between decisions, and where the bound is no multiple of the size."""
-    env = started(regime=regime, quote_size=quote_size, max_inventory=3, taker_rate=5.0, taker_size=2.0)
+    env = started(
+        regime=regime, quote_size=quote_size, max_inventory=3, taker_rate=5.0, taker_size=2.0
+    )
     generator = np.random.default_rng(3)
     for step in range(600):
         side = (step // 40) % 2  # a while on each side, to get to both bounds
         offsets = (0.5, 6.0) if side else (6.0, 0.5)
-        *_, info = env.step(to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2))
+        *_, info = env.step(
+            to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2)
+        )
         assert abs(info["inventory"]) <= 3
     rows = env.recorded().fills
     assert len(rows) > 100
@@ -403,7 +444,10 @@ def test_a_side_at_the_bound_is_not_quoted_until_the_decision_after_it_came_off(
     names = mm_gym.OBSERVATION_NAMES
     at_bound = 0
     for _ in range(400):
-        inventory, rows = int(env._markets.records[0]["account"]["inventory"]), len(env.recorded().fills)
+        inventory, rows = (
+            int(env._markets.records[0]["account"]["inventory"]),
+            len(env.recorded().fills),
+        )
         observation, *_ = env.step(to_action(env, 1.0, 1.0))
         fills = env.recorded().fills[rows:]
         for number, side in enumerate(SIDES):
@@ -415,10 +459,12 @@ def test_a_side_at_the_bound_is_not_quoted_until_the_decision_after_it_came_off(
     assert at_bound > 50
 
 
-# -------------------------------------------------------------------------------------- the public mid
+# ----------------------------------------------------------------------------------- the public mid
 
 
-@pytest.mark.parametrize("fields", [{}, {"maker_rate": 0.25, "quote_size": 3}], ids=["default", "sparse"])
+@pytest.mark.parametrize(
+    "fields", [{}, {"maker_rate": 0.25, "quote_size": 3}], ids=["default", "sparse"]
+)
 @pytest.mark.parametrize("regime", ANCHORED)
 def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
     regime: str, fields: dict[str, Any], read_queues: ReadQueues
@@ -444,7 +490,11 @@ def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
         for side in SIDES:
             own, best = book.own[side], book.best[side]
             alone += own is not None and own[0] not in book.public[side]
-            inside += own is not None and best is not None and (own[0] > best if side == "bid" else own[0] < best)
+            inside += (
+                own is not None
+                and best is not None
+                and (own[0] > best if side == "bid" else own[0] < best)
+            )
     # It matters: the agent was inside the public touch, and alone at its price, again and again.
     assert inside > 200
     assert alone > 200
@@ -459,7 +509,7 @@ def test_in_the_dealer_market_the_mid_is_the_efficient_price() -> None:
         assert info["spread"] == 0.0
 
 
-# ------------------------------------------------------------------------------------------- rounding
+# ----------------------------------------------------------------------------------------- rounding
 
 
 @pytest.mark.parametrize("initial_price", [10_000.0, 10_000.5])
@@ -468,7 +518,13 @@ def test_offsets_said_as_float32_land_on_their_ticks(
     max_offset: float, initial_price: float, read_queues: ReadQueues
 ) -> None:
     """In a market that stands still. 1.5 ticks are -0.7 of 10, which float32 makes 1.5000001."""
-    env = started(regime="dealer", initial_price=initial_price, max_offset=max_offset, volatility=0.0, taker_rate=0.0)
+    env = started(
+        regime="dealer",
+        initial_price=initial_price,
+        max_offset=max_offset,
+        volatility=0.0,
+        taker_rate=0.0,
+    )
     for half_ticks in range(1, int(2 * max_offset) + 1):
         offset = half_ticks / 2
         env.step(to_action(env, offset, offset))
@@ -489,12 +545,13 @@ def test_the_largest_action_quotes_at_the_largest_offset(read_queues: ReadQueues
             assert book.own[side] is None or book.own[side][0] == expected
 
 
-# -------------------------------------------------------------------------------------------- latency
+# ------------------------------------------------------------------------------------------ latency
 
 
 @pytest.mark.parametrize("latency", [0.25, 0.999, 1.0, 2.5, 63.0])
 def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(latency: float) -> None:
-    """Quotes of decision k, made at time k, rule from k + latency to k + 1 + latency. The mid stands at 10,000.
+    """Quotes of decision k, made at time k, rule from k + latency to k + 1 + latency. The mid
+    stands at 10,000.
 
     Takers come at all times and take any price, so that every moment is looked at.
     """
@@ -516,13 +573,19 @@ def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(laten
     np.testing.assert_array_equal(rows["price"], expected)
     # How long each had waited says when it arrived.
     np.testing.assert_allclose(rows["time"] - rows["waited"], decision + latency, atol=1e-9)
-    # With takers every twentieth of a second, nearly every quote of every decision that arrived is hit.
+    # With takers every twentieth of a second, nearly every quote of every decision that arrived is
+    # hit.
     assert len(rows) > 0.95 * 2 * (300 - latency)
 
 
 def test_without_latency_quotes_rule_from_their_decision_on() -> None:
     env = started(
-        regime="dealer", volatility=0.0, taker_rate=20.0, taker_tolerance=math.inf, max_inventory=10**6, max_offset=64.0
+        regime="dealer",
+        volatility=0.0,
+        taker_rate=20.0,
+        taker_tolerance=math.inf,
+        max_inventory=10**6,
+        max_offset=64.0,
     )
     offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
     for pair in offsets:
@@ -549,5 +612,6 @@ def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_a
         assert (own is None) == (market["quotes"]["slot"][BID] == NO_ORDER)
         assert 10.0 if own is None else 10_000 - own[0] == seen[-1]
         assert market["quotes"]["n_in_flight"] == min(step + 1, 2)
-    # Nothing rests before 2.5 s (the column says 1, that is max_offset); from then on the quotes of 2.5 s ago.
+    # Nothing rests before 2.5 s (the column says 1, that is max_offset); from then on the quotes of
+    # 2.5 s ago.
     assert seen == [10.0, 10.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

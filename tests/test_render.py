@@ -1,4 +1,5 @@
-"""Text and pictures show what the record holds and what `info` says, and Gymnasium's own tools work with them."""
+"""Text and pictures show what the record holds and what `info` says, and Gymnasium's own tools work
+with them."""
 
 import copy
 import os
@@ -83,8 +84,14 @@ def test_the_ladder_is_the_book_of_the_record(regime: str, read_queues: Callable
         text = env.render()
         bids, asks = read_ladder(text)
         book = {side: read_queues(env._markets.records[0], side) for side in ("bid", "ask")}
-        assert bids == [(price, written(book["bid"][price])) for price in sorted(book["bid"], reverse=True)[:DEPTH]]
-        assert asks == [(price, written(book["ask"][price])) for price in sorted(book["ask"])[:DEPTH]][::-1]
+        assert bids == [
+            (price, written(book["bid"][price]))
+            for price in sorted(book["bid"], reverse=True)[:DEPTH]
+        ]
+        assert (
+            asks
+            == [(price, written(book["ask"][price])) for price in sorted(book["ask"])[:DEPTH]][::-1]
+        )
         assert ("no bids" in text, "no asks" in text) == (not book["bid"], not book["ask"])
         in_the_middle += len(re.findall(r"\d \+ >\d<.* \+ \d", text))
     if regime != "dealer":
@@ -98,7 +105,9 @@ def test_the_ladder_says_what_the_info_says() -> None:
         *_, info = env.step(np.array([-0.8, -0.8], np.float32))
         fills += info["fills"]
         head = env.render().splitlines()[0]
-        numbers = re.fullmatch(r"t = (\S+) s   mid (\S+)   inventory ([+-]\d+)   PnL ([+-]\S+)", head)
+        numbers = re.fullmatch(
+            r"t = (\S+) s   mid (\S+)   inventory ([+-]\d+)   PnL ([+-]\S+)", head
+        )
         assert numbers is not None
         time, mid, inventory, pnl = (float(number) for number in numbers.groups())
         assert (time, mid, inventory) == (step, info["mid"], info["inventory"])
@@ -108,7 +117,10 @@ def test_the_ladder_says_what_the_info_says() -> None:
 
 def test_an_empty_book_is_drawn_as_one() -> None:
     env = started(regime="dealer")
-    assert env.render().splitlines()[-2:] == [f"{'no asks':^62}".rstrip(), f"{'no bids':^62}".rstrip()]
+    assert env.render().splitlines()[-2:] == [
+        f"{'no asks':^62}".rstrip(),
+        f"{'no bids':^62}".rstrip(),
+    ]
     # At the bound one side is not quoted, and nobody else is there.
     env = started(regime="dealer", max_inventory=1, taker_rate=50.0, taker_tolerance=1.0)
     env.step(np.array([-0.9, 1.0], np.float32))
@@ -130,9 +142,21 @@ def test_before_the_first_reset_there_is_an_empty_ladder_and_no_error() -> None:
     [
         {},
         {"initial_price": -1e12, "tick_size": 1e-9},
-        {"quote_size": 10**6, "max_inventory": 10**9, "maker_size": 1e6, "taker_size": 1e6, "maker_depth": 0.2},
+        {
+            "quote_size": 10**6,
+            "max_inventory": 10**9,
+            "maker_size": 1e6,
+            "taker_size": 1e6,
+            "maker_depth": 0.2,
+        },
         {"max_offset": 1e6, "maker_depth": 1e6, "volatility": 1e4, "taker_tolerance": 1e5},
-        {"regime": "dealer", "initial_price": 1e12, "quote_size": 10**6, "max_inventory": 10**9, "taker_size": 1e6},
+        {
+            "regime": "dealer",
+            "initial_price": 1e12,
+            "quote_size": 10**6,
+            "max_inventory": 10**9,
+            "taker_size": 1e6,
+        },
     ],
 )
 def test_no_line_is_wider_than_eighty_columns(fields: dict[str, Any]) -> None:
@@ -173,7 +197,10 @@ def test_drawing_changes_nothing() -> None:
 HEIGHT, WIDTH = 540, 960
 # What the picture is made of, measured on it.
 TOP, ROW, N_ROWS = 92, 18, 24  # the ladder's rows; row 12 is that of the mid, rounded down
-BIDS, ASKS = slice(56, 160), slice(232, 336)  # its bars, which start at the price column in the middle
+BIDS, ASKS = (
+    slice(56, 160),
+    slice(232, 336),
+)  # its bars, which start at the price column in the middle
 PRICES, INVENTORY, PNL = (slice(92, 296), slice(332, 408), slice(444, 508))  # the charts' rows
 CHART = slice(456, 944)
 OWN = {"bid": (86, 190, 255), "ask": (255, 166, 43)}
@@ -211,7 +238,9 @@ def read_bars(image: Image, side: str, mid: float) -> dict[int, list[tuple[bool,
 
 
 @pytest.mark.parametrize("regime", ["noise", "informed", "dealer", "zero_intelligence"])
-def test_the_bars_of_the_picture_are_the_queues_of_the_record(regime: str, read_queues: Callable[..., Any]) -> None:
+def test_the_bars_of_the_picture_are_the_queues_of_the_record(
+    regime: str, read_queues: Callable[..., Any]
+) -> None:
     env = drawn(regime=regime, quote_size=3, maker_size=3.0, maker_depth=1.0)
     generator = np.random.default_rng(0)
     own_bars = 0
@@ -224,10 +253,14 @@ def test_the_bars_of_the_picture_are_the_queues_of_the_record(regime: str, read_
                 if -(N_ROWS // 2) < price - np.floor(mid) <= N_ROWS // 2:
                     shown[side, price] = queue
         most = max((sum(order.lots for order in queue) for queue in shown.values()), default=1)
-        bars = {(side, price): bar for side in OWN for price, bar in read_bars(image, side, mid).items()}
+        bars = {
+            (side, price): bar for side in OWN for price, bar in read_bars(image, side, mid).items()
+        }
         assert bars.keys() == shown.keys()
         for place, queue in shown.items():
-            pieces: list[tuple[bool, int]] = []  # other people's orders beside one another are one piece
+            pieces: list[
+                tuple[bool, int]
+            ] = []  # other people's orders beside one another are one piece
             for order in queue:
                 if pieces and not order.own and not pieces[-1][0]:
                     pieces[-1] = (False, pieces[-1][1] + order.lots)
@@ -291,7 +324,9 @@ def test_the_lines_of_mid_and_pnl_are_those_of_the_infos() -> None:
         assert np.corrcoef(heights, values[: len(heights)])[0, 1] < -0.99
 
 
-def test_what_is_kept_of_the_past_is_what_the_infos_and_the_book_said(read_queues: Callable[..., Any]) -> None:
+def test_what_is_kept_of_the_past_is_what_the_infos_and_the_book_said(
+    read_queues: Callable[..., Any],
+) -> None:
     env = drawn(regime="informed", session_steps=600, taker_rate=3.0, max_inventory=2)
     generator = np.random.default_rng(0)
     for seed in (1, 2):  # the second session shows nothing of the first
@@ -303,7 +338,9 @@ def test_what_is_kept_of_the_past_is_what_the_infos_and_the_book_said(read_queue
             prices = []
             for side in ("bid", "ask"):
                 queues = read_queues(env._markets.records[0], side)
-                prices += [price for price, queue in queues.items() if any(order.own for order in queue)] or [np.nan]
+                prices += [
+                    price for price, queue in queues.items() if any(order.own for order in queue)
+                ] or [np.nan]
             said.append([info["mid"], info["inventory"], info["pnl"], *prices])
         past = env._renderer._history.of(0, step)
         assert past.first == 0
@@ -339,9 +376,21 @@ def test_frames_share_no_memory_and_the_first_comes_before_the_first_reset() -> 
     "fields",
     [
         {"initial_price": -1e12, "tick_size": 1e-9},
-        {"quote_size": 10**6, "max_inventory": 10**9, "maker_size": 1e6, "taker_size": 1e6, "maker_depth": 0.2},
+        {
+            "quote_size": 10**6,
+            "max_inventory": 10**9,
+            "maker_size": 1e6,
+            "taker_size": 1e6,
+            "maker_depth": 0.2,
+        },
         {"max_offset": 1e6, "maker_depth": 1e6, "volatility": 1e4, "taker_tolerance": 1e5},
-        {"regime": "dealer", "initial_price": 1e12, "quote_size": 10**6, "max_inventory": 10**9, "taker_size": 1e6},
+        {
+            "regime": "dealer",
+            "initial_price": 1e12,
+            "quote_size": 10**6,
+            "max_inventory": 10**9,
+            "taker_size": 1e6,
+        },
         {"session_steps": 1},
         {"session_steps": 10**9, "decision_interval": 1e-3, "latency": 0.01},
     ],
@@ -362,7 +411,9 @@ def test_extreme_markets_are_drawn_without_an_error(fields: dict[str, Any]) -> N
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_is_the_same_with_and_without_drawing(mode: str) -> None:
     plain = gymnasium.make("MarketMaking-v0", regime="mixed", session_steps=30).unwrapped
-    env = gymnasium.make("MarketMaking-v0", regime="mixed", session_steps=30, render_mode=mode).unwrapped
+    env = gymnasium.make(
+        "MarketMaking-v0", regime="mixed", session_steps=30, render_mode=mode
+    ).unwrapped
     generator = np.random.default_rng(0)
     plain.reset(seed=3)
     env.reset(seed=3)
@@ -495,7 +546,7 @@ def test_two_environments_share_the_window_and_one_may_close_it() -> None:
     second.close()
 
 
-# ----------------------------------------------------------------------------- Gymnasium's own tools
+# ---------------------------------------------------------------------------- Gymnasium's own tools
 
 
 @pytest.mark.parametrize("skip_render_check", [True, False])
@@ -560,7 +611,10 @@ def test_record_video_writes_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 20)
     frames = record_a_session(tmp_path)
     path = str(tmp_path / "videos" / "rl-video-episode-0.mp4")
-    assert imageio_ffmpeg.count_frames_and_secs(path) == (len(frames), pytest.approx(len(frames) / 20))
+    assert imageio_ffmpeg.count_frames_and_secs(path) == (
+        len(frames),
+        pytest.approx(len(frames) / 20),
+    )
     reader = imageio_ffmpeg.read_frames(path)
     assert next(reader)["size"] == (WIDTH, HEIGHT)
     for frame, seen in zip(frames, reader, strict=True):
@@ -581,7 +635,9 @@ def test_human_rendering_shows_the_picture() -> None:
 
 @pytest.mark.parametrize("render_only", [True, False])
 def test_a_policy_may_observe_pixels(render_only: bool) -> None:
-    env = AddRenderObservation(gymnasium.make("MarketMaking-v0", render_mode="rgb_array"), render_only=render_only)
+    env = AddRenderObservation(
+        gymnasium.make("MarketMaking-v0", render_mode="rgb_array"), render_only=render_only
+    )
     first, _ = env.reset(seed=0)
     assert first in env.observation_space
     second, *_ = env.step(np.array([-0.8, -0.8], np.float32))
@@ -614,7 +670,9 @@ env = gymnasium.make("MarketMaking-v0", action="discrete", render_mode="rgb_arra
 play(env, keys_to_action={"b": 27}, noop=9, callback=callback, fps=1000, seed=0)
 print(actions)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[9, 27, 27]"
 
@@ -628,14 +686,20 @@ def test_make_vec_env_of_stable_baselines3_works_as_it_is() -> None:
     images = batch.get_images()
     assert [image.shape for image in images] == [(HEIGHT, WIDTH, 3)] * 2
     assert (images[0] != images[1]).any()
-    assert batch.render().shape == (2 * HEIGHT, WIDTH, 3) or batch.render().shape == (HEIGHT, 2 * WIDTH, 3)
+    assert batch.render().shape == (2 * HEIGHT, WIDTH, 3) or batch.render().shape == (
+        HEIGHT,
+        2 * WIDTH,
+        3,
+    )
     batch.close()
 
 
 # ------------------------------------------------------------------------------------------- batch
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=["next_step", "same_step"])
+@pytest.mark.parametrize(
+    "mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=["next_step", "same_step"]
+)
 def test_the_pictures_of_a_batch_are_those_of_the_singles(mode: AutoresetMode) -> None:
     keywords: dict[str, Any] = {"regime": "mixed", "session_steps": 7, "render_mode": "rgb_array"}
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=2, autoreset_mode=mode, **keywords)
@@ -677,8 +741,18 @@ def test_a_batch_offers_no_window_and_says_what_does() -> None:
 @pytest.mark.parametrize(
     "mode, package, module, sentence",
     [
-        ("rgb_array", "PIL", "picture", r'Pillow is not installed: run `pip install "mm-gym\[render\]"`\.'),
-        ("human", "pygame", "window", r'pygame-ce is not installed: run `pip install "mm-gym\[render\]"`\.'),
+        (
+            "rgb_array",
+            "PIL",
+            "picture",
+            r'Pillow is not installed: run `pip install "mm-gym\[render\]"`\.',
+        ),
+        (
+            "human",
+            "pygame",
+            "window",
+            r'pygame-ce is not installed: run `pip install "mm-gym\[render\]"`\.',
+        ),
     ],
 )
 def test_a_missing_package_is_named_when_the_first_picture_is_drawn(
@@ -708,7 +782,12 @@ except gymnasium.error.Error as error:
 """
     environment = {**os.environ, "SDL_VIDEODRIVER": "nonsense"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert 'render_mode="human" cannot open a window: expected a display, got' in done.stdout
 
@@ -716,7 +795,9 @@ except gymnasium.error.Error as error:
 @pytest.mark.parametrize("mode", ["text", "", 3])
 def test_an_unknown_render_mode_is_refused_with_those_that_are_offered(mode: Any) -> None:
     offered = f"got {mode!r}$"
-    with pytest.raises(ConfigurationError, match=f"None or one of 'human', 'rgb_array', 'ansi', {offered}"):
+    with pytest.raises(
+        ConfigurationError, match=f"None or one of 'human', 'rgb_array', 'ansi', {offered}"
+    ):
         MarketMakingEnv(render_mode=mode)
     with pytest.raises(ConfigurationError, match=f"None or one of 'rgb_array', 'ansi', {offered}"):
         gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode=mode)
@@ -724,5 +805,8 @@ def test_an_unknown_render_mode_is_refused_with_those_that_are_offered(mode: Any
 
 @pytest.mark.filterwarnings("ignore:.*not in the possible render_modes:UserWarning")
 def test_make_refuses_an_unknown_render_mode_in_the_same_sentence() -> None:
-    with pytest.raises(ConfigurationError, match=r"render_mode is not offered: expected None or one of .*, got 'svg'"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"render_mode is not offered: expected None or one of .*, got 'svg'",
+    ):
         gymnasium.make("MarketMaking-v0", render_mode="svg")

@@ -1,4 +1,5 @@
-"""`reset(options={"config": {...}})`: other fields for one episode, as if the environment had been made with them."""
+"""`reset(options={"config": {...}})`: other fields for one episode, as if the environment had been
+made with them."""
 
 from typing import Any
 
@@ -29,12 +30,21 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"config": {"volatilty": 1.0}},
         r"config\['volatilty'\] is unknown: expected a field.*did you mean 'volatility'\?",
     ),
-    ({"config": {"zzz": 1.0}}, r"config\['zzz'\] is unknown: expected a field.*known are .*volatility"),
+    (
+        {"config": {"zzz": 1.0}},
+        r"config\['zzz'\] is unknown: expected a field.*known are .*volatility",
+    ),
     ({"config": {"volatility": -1.0}}, r"volatility=-1.0 is out of range"),
     ({"config": {"p_informed": 0.4}}, r"p_informed=0.4 contradicts regime 'noise'"),
     ({"config": {"regime": "nois"}}, r"regime 'nois' is unknown; did you mean 'noise'"),
-    ({"config": {"max_offset": 4.0}}, r"config\['max_offset'\] cannot change.*expected 15.0, got 4.0"),
-    ({"config": {"reward_scale": 1.0}}, r"config\['reward_scale'\] cannot change.*expected 0.1, got 1.0"),
+    (
+        {"config": {"max_offset": 4.0}},
+        r"config\['max_offset'\] cannot change.*expected 15.0, got 4.0",
+    ),
+    (
+        {"config": {"reward_scale": 1.0}},
+        r"config\['reward_scale'\] cannot change.*expected 0.1, got 1.0",
+    ),
     ({"config": {"regime": "dealer", "max_offset": 4.0}}, r"config\['max_offset'\] cannot change"),
     ({"config": 3}, r"reset option 'config' is wrong: expected a dictionary .*, got 3"),
     ({"config": ["volatility"]}, r"reset option 'config' is wrong: expected a dictionary"),
@@ -42,7 +52,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 def single(**fields: Any) -> Any:
-    return gymnasium.make("MarketMaking-v0", **{"session_steps": SESSION, "taker_rate": 2.0, **fields}).unwrapped
+    return gymnasium.make(
+        "MarketMaking-v0", **{"session_steps": SESSION, "taker_rate": 2.0, **fields}
+    ).unwrapped
 
 
 def batch(**fields: Any) -> Any:
@@ -97,15 +109,21 @@ def test_another_regime_comes_with_its_figures_and_keeps_what_the_environment_wa
 
 def test_a_unit_may_be_named_as_it_is() -> None:
     env = single()
-    env.reset(seed=0, options={"config": {"max_offset": 15.0, "reward_scale": 0.1, "volatility": 1.0}})
+    env.reset(
+        seed=0, options={"config": {"max_offset": 15.0, "reward_scale": 0.1, "volatility": 1.0}}
+    )
     assert env.config.volatility == 1.0
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=str)
-def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(options: dict[str, Any], message: str) -> None:
+def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(
+    options: dict[str, Any], message: str
+) -> None:
     env, other = single(), single()
     vector, other_vector = batch(), batch()
-    venv, other_venv = (MarketMakingVecEnv(N, session_steps=SESSION, taker_rate=2.0) for _ in range(2))
+    venv, other_venv = (
+        MarketMakingVecEnv(N, session_steps=SESSION, taker_rate=2.0) for _ in range(2)
+    )
     generator = np.random.default_rng(0)
     env.reset(seed=1), other.reset(seed=1)
     vector.reset(seed=1), other_vector.reset(seed=1)
@@ -117,7 +135,9 @@ def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(options:
         one.step(quotes)
     with pytest.raises(ConfigurationError, match=message):
         env.reset(seed=9, options=options)
-    with pytest.raises(ConfigurationError, match=message.replace("expected 'config'", "expected 'config' or ")):
+    with pytest.raises(
+        ConfigurationError, match=message.replace("expected 'config'", "expected 'config' or ")
+    ):
         vector.reset(seed=9, options=options)
     venv.seed(9)
     venv.set_options(options)
@@ -137,7 +157,7 @@ def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(options:
     np.testing.assert_array_equal(venv.reset(), other_venv.reset())
 
 
-# -------------------------------------------------------------------------------------- many markets
+# ------------------------------------------------------------------------------------- many markets
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
@@ -165,8 +185,13 @@ def test_the_batch_overrides_as_gymnasiums_own_over_singles_does(
     generator = np.random.default_rng(2)
 
     def reset_both(seed: int | None, **options: Any) -> None:
-        copies = [{k: v.copy() if isinstance(v, np.ndarray) else v for k, v in options.items()} for _ in range(2)]
-        assert_same(ours.reset(seed=seed, options=copies[0]), theirs.reset(seed=seed, options=copies[1]))
+        copies = [
+            {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in options.items()}
+            for _ in range(2)
+        ]
+        assert_same(
+            ours.reset(seed=seed, options=copies[0]), theirs.reset(seed=seed, options=copies[1])
+        )
 
     def play(steps: int) -> int:
         ends = 0
@@ -219,7 +244,9 @@ def test_set_options_of_the_vec_env_hold_for_one_episode_of_each_market_named() 
         # After the first end all are as they were made.
         overridden = odd & (step < SESSION)
         np.testing.assert_array_equal(seen, np.where(overridden[:, None], of_loud, of_plain))
-        np.testing.assert_array_equal(paid, np.where(odd & (step <= SESSION), paid_loud, paid_plain))
+        np.testing.assert_array_equal(
+            paid, np.where(odd & (step <= SESSION), paid_loud, paid_plain)
+        )
     # One dictionary for all; and a reset without options.
     for one in (venv, loud, plain):
         one.seed(8)
@@ -233,12 +260,15 @@ def test_staggered_markets_refuse_overrides_and_go_on() -> None:
     """`reset` lets their first session pass in part and starts anew, so that it would be lost."""
     venv = MarketMakingVecEnv(N, session_steps=SESSION, staggered=True)
     venv.set_options({"config": {"volatility": 4.0}})
-    with pytest.raises(ConfigurationError, match=r"no effect on staggered markets: expected staggered=False, got True"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"no effect on staggered markets: expected staggered=False, got True",
+    ):
         venv.reset()
     venv.reset()
 
 
-# --------------------------------------------------------------------------------------- checkpoints
+# -------------------------------------------------------------------------------------- checkpoints
 
 
 def test_a_checkpoint_within_an_overridden_episode_comes_back_with_its_configuration() -> None:

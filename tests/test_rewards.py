@@ -23,8 +23,11 @@ def close_out_of(info: dict[str, Any]) -> float:
     return 1.0 * lots + 0.25 * lots * lots
 
 
-def session_of(reward: str, regime: str, **fields: Any) -> tuple[list[dict[str, Any]], list[float], Any]:
-    """Infos from reset on, rewards, and the environment of one session of 200 decisions every half second."""
+def session_of(
+    reward: str, regime: str, **fields: Any
+) -> tuple[list[dict[str, Any]], list[float], Any]:
+    """Infos from reset on, rewards, and the environment of one session of 200 decisions every half
+    second."""
     env = gymnasium.make(
         "MarketMaking-v0", regime=regime, reward=reward, session_steps=200, decision_interval=0.5,
         taker_rate=4.0, close_out_cost=1.0, close_out_impact=0.25, maker_fee=0.125, record=2000, **fields,
@@ -65,10 +68,16 @@ def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the
 ) -> None:
     infos, rewards, _ = session_of(reward, regime)
     for before, after in itertools.pairwise(infos):
-        assert after["reward_wealth"] == pytest.approx(SCALE * (wealth_of(after) - wealth_of(before)), abs=1e-7)
+        assert after["reward_wealth"] == pytest.approx(
+            SCALE * (wealth_of(after) - wealth_of(before)), abs=1e-7
+        )
     assert infos[-1]["reward_close_out"] == SCALE * -close_out_of(infos[-1])
-    assert [info["pnl"] for info in infos[:-1]] == pytest.approx([wealth_of(info) for info in infos[:-1]], abs=1e-6)
-    assert infos[-1]["pnl"] == pytest.approx(wealth_of(infos[-1]) - close_out_of(infos[-1]), abs=1e-6)
+    assert [info["pnl"] for info in infos[:-1]] == pytest.approx(
+        [wealth_of(info) for info in infos[:-1]], abs=1e-6
+    )
+    assert infos[-1]["pnl"] == pytest.approx(
+        wealth_of(infos[-1]) - close_out_of(infos[-1]), abs=1e-6
+    )
     if reward == "pnl":
         assert sum(rewards) / SCALE == pytest.approx(infos[-1]["pnl"], abs=1e-6)
 
@@ -85,16 +94,19 @@ def test_the_pnl_reward_has_no_running_price() -> None:
 
 
 def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_loss() -> None:
-    """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory * mid move)."""
+    """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory
+    * mid move)."""
     infos, _, env = session_of("dampened", "informed", dampening=0.7)
     path = env.recorded().path
-    # A row says what holds from its time on, so a move of the mid is earned by the row's own inventory:
-    # a fill settles at the mid before it.
+    # A row says what holds from its time on, so a move of the mid is earned by the row's own
+    # inventory: a fill settles at the mid before it.
     gains = np.diff(path["mid"]) * path["inventory"][1:]
     step = np.ceil(path["time"][1:] / 0.5).astype(int)
     gained = np.bincount(step, weights=gains, minlength=201)[1:]
     expected = -np.maximum(0.0, 0.7 * gained)
-    np.testing.assert_allclose([info["reward_risk"] for info in infos[1:]], SCALE * expected, atol=1e-10)
+    np.testing.assert_allclose(
+        [info["reward_risk"] for info in infos[1:]], SCALE * expected, atol=1e-10
+    )
     assert (expected < 0.0).any()
     assert (gained < 0.0).any()
 
@@ -116,8 +128,11 @@ def test_the_cara_reward_is_the_change_of_exponential_utility() -> None:
 
 
 @pytest.mark.parametrize("risk_aversion", [0.5, 5.0])
-def test_the_cara_reward_and_its_square_are_finite_in_single_precision(risk_aversion: float) -> None:
-    """Learners keep rewards as float32 and square them. exp(risk_aversion * loss) itself leaves float64 at 5."""
+def test_the_cara_reward_and_its_square_are_finite_in_single_precision(
+    risk_aversion: float,
+) -> None:
+    """Learners keep rewards as float32 and square them. exp(risk_aversion * loss) itself leaves
+    float64 at 5."""
     batch = gymnasium.make_vec(
         "MarketMaking-v0", num_envs=64, regime="informed", p_informed=0.8, reward="cara", risk_aversion=risk_aversion,
         inventory_penalty=0.0, session_steps=400,

@@ -22,7 +22,9 @@ SESSION = 40
 
 def one_by_one(regime: str, **fields: object) -> DummyVecEnv:
     def make() -> Monitor:
-        return Monitor(gymnasium.make("MarketMaking-v0", regime=regime, session_steps=SESSION, **fields))
+        return Monitor(
+            gymnasium.make("MarketMaking-v0", regime=regime, session_steps=SESSION, **fields)
+        )
 
     return DummyVecEnv([make for _ in range(N_MARKETS)])
 
@@ -39,7 +41,10 @@ def random_actions(space: gymnasium.Space, steps: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
 def test_the_batch_is_a_dummy_vec_env_of_monitored_singles_bit_for_bit(regime: str) -> None:
-    batch, singles = MarketMakingVecEnv(N_MARKETS, regime, session_steps=SESSION), one_by_one(regime)
+    batch, singles = (
+        MarketMakingVecEnv(N_MARKETS, regime, session_steps=SESSION),
+        one_by_one(regime),
+    )
     assert batch.seed(0) == singles.seed(0) == [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(batch.reset(), singles.reset(), strict=True)
     assert batch.reset_infos == singles.reset_infos
@@ -99,11 +104,18 @@ def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> N
         assert session["mean_abs_inventory"] == pytest.approx(lots_held[market] / SESSION)
         assert session["close_out"] == pytest.approx(close_out[market])
         assert session["fees"] == pytest.approx(0.1 * fills[market])  # quotes of one lot
-        parts = session["spread_pnl"] + session["inventory_pnl"] - session["fees"] - session["close_out"]
+        parts = (
+            session["spread_pnl"]
+            + session["inventory_pnl"]
+            - session["fees"]
+            - session["close_out"]
+        )
         assert session["pnl"] == pytest.approx(parts)
 
 
-def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_of_a_session() -> None:
+def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_of_a_session() -> (
+    None
+):
     batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, staggered=True)
     batch.seed(0)
     observations = batch.reset()
@@ -128,7 +140,10 @@ def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_o
             assert infos[market]["episode"]["l"] == SESSION
         if step <= 8:  # before any of them ends
             rewards = [single.step(action[market])[1] for market, (single, _) in enumerate(singles)]
-            singles = [(single, returned + reward) for (single, returned), reward in zip(singles, rewards, strict=True)]
+            singles = [
+                (single, returned + reward)
+                for (single, returned), reward in zip(singles, rewards, strict=True)
+            ]
             if step == 8:
                 assert infos[4]["episode"]["r"] == pytest.approx(singles[4][1], abs=1e-6)
     assert ends == [(4, 8), (3, 16), (2, 24), (1, 32), (0, 40)]
@@ -148,12 +163,18 @@ def test_staggered_markets_are_all_within_their_sessions_whatever_their_number(n
 
 
 def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
-    plain, scaled = (MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, reward_scale=scale) for scale in (1.0, 0.25))
+    plain, scaled = (
+        MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, reward_scale=scale)
+        for scale in (1.0, 0.25)
+    )
     for venv in (plain, scaled):
         venv.seed(0)
         venv.reset()
     for action in random_actions(plain.action_space, SESSION):
-        (seen, rewards, _, infos), (also_seen, quarter, _, also_infos) = plain.step(action), scaled.step(action)
+        (seen, rewards, _, infos), (also_seen, quarter, _, also_infos) = (
+            plain.step(action),
+            scaled.step(action),
+        )
         np.testing.assert_array_equal(seen, also_seen)
         np.testing.assert_array_equal(0.25 * rewards, quarter)  # a power of two: exact
         assert rewards.any()
@@ -179,7 +200,12 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
     fields: dict[str, object], unwinding_time: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = MarketMakingVecEnv(
-        N_MARKETS, "informed", session_steps=SESSION, variance_reduction=True, unwinding_time=unwinding_time, **fields
+        N_MARKETS,
+        "informed",
+        session_steps=SESSION,
+        variance_reduction=True,
+        unwinding_time=unwinding_time,
+        **fields,
     )
     singles = one_by_one("informed", **fields)
     for venv in (batch, singles):
@@ -195,10 +221,17 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
     def shaped(info: dict[str, float]) -> float:
         """Inventory marked there instead of to the mid, less what holding it is going to cost."""
         held = info["inventory"]
-        return held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
+        return (
+            held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
+        )
 
-    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before the next session.
-    advance, of_fills, price = batch._markets.step, np.empty(N_MARKETS), config.inventory_penalty * unwinding_time
+    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before
+    # the next session.
+    advance, of_fills, price = (
+        batch._markets.step,
+        np.empty(N_MARKETS),
+        config.inventory_penalty * unwinding_time,
+    )
 
     def noting(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = advance(offsets)
@@ -215,14 +248,24 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
             surprise = worth(info) - worth(then)
             at_last = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
             reduction = at_last - shaped(then) - then["inventory"] * surprise - of_fills[market]
-            assert ours[market] == pytest.approx(rewards[market] + config.reward_scale * reduction, abs=1e-5)
-        before = [singles.reset_infos[market] if dones[market] else infos[market] for market in range(N_MARKETS)]
+            assert ours[market] == pytest.approx(
+                rewards[market] + config.reward_scale * reduction, abs=1e-5
+            )
+        before = [
+            singles.reset_infos[market] if dones[market] else infos[market]
+            for market in range(N_MARKETS)
+        ]
 
 
-def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_the_noise() -> None:
-    # A maker that does not mind its inventory, among informed takers: what it holds is what the signal speaks against.
+def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_the_noise() -> (
+    None
+):
+    # A maker that does not mind its inventory, among informed takers: what it holds is what the
+    # signal speaks against.
     plain, reduced = (
-        MarketMakingVecEnv(512, "informed", p_informed=0.8, session_steps=100, variance_reduction=reduced)
+        MarketMakingVecEnv(
+            512, "informed", p_informed=0.8, session_steps=100, variance_reduction=reduced
+        )
         for reduced in (False, True)
     )
     action = np.tile(quote(1.5, 1.5), (512, 1))
@@ -233,7 +276,8 @@ def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_
     taken = (paid[:, 0] - paid[:, 1]).astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     error = taken.std(ddof=1) / np.sqrt(taken.size)  # 0.08
     assert abs(taken.mean()) < 4.0 * error
-    # Were the foreseen part of V's moves taken away as well, the mean would be far off: what it costs the maker.
+    # Were the foreseen part of V's moves taken away as well, the mean would be far off: what it
+    # costs the maker.
     loss = paid[:, 0].astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     assert loss.mean() < -8.0 * error
     assert paid[:, 1].std() < 0.5 * paid[:, 0].std()
@@ -280,7 +324,9 @@ def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for dialect in ("offsets", "spread_skew", "discrete"):
-            check_env(mm_gym.MarketMakingEnv("mixed", session_steps=SESSION, action=dialect), warn=True)
+            check_env(
+                mm_gym.MarketMakingEnv("mixed", session_steps=SESSION, action=dialect), warn=True
+            )
 
 
 def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
@@ -293,7 +339,9 @@ def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
         venv.seed(0)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it warns of environments that it takes for unmonitored
-            measured, _ = evaluate_policy(Still(), venv, n_eval_episodes=10, return_episode_rewards=True)
+            measured, _ = evaluate_policy(
+                Still(), venv, n_eval_episodes=10, return_episode_rewards=True
+            )
         returns.append(measured)
     assert len(set(returns[0])) == 10
     assert returns[0] == returns[1]

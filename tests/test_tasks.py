@@ -13,7 +13,7 @@ import pytest
 
 import mm_gym
 from agents import name_agent
-from agents.reference_scores import exact_references
+from agents.tools.reference_scores import exact_references
 from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED, tasks_markdown
@@ -68,7 +68,7 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------- what they are
+# ------------------------------------------------------------------------------------ what they are
 
 
 def test_the_tasks_are_those_of_the_issue() -> None:
@@ -101,7 +101,7 @@ def test_the_documentation_has_the_table_of_tasks() -> None:
     assert tasks_markdown(TASKS.values()) in (ROOT / "docs" / "benchmark.md").read_text()
 
 
-# ------------------------------------------------------------------------------------------- the faces
+# ---------------------------------------------------------------------------------------- the faces
 
 
 def trajectory(env: Any, actions: list[Any], seed: int) -> list[Any]:
@@ -122,14 +122,18 @@ def sb3_trajectory(env: MarketMakingVecEnv, actions: list[Any], seed: int) -> li
     return seen
 
 
-@pytest.mark.parametrize("name", ["informed-40", "latency-1s", "large-quotes", "dealer-avellaneda-stoikov"])
+@pytest.mark.parametrize(
+    "name", ["informed-40", "latency-1s", "large-quotes", "dealer-avellaneda-stoikov"]
+)
 def test_every_face_makes_the_market_of_a_task(name: str) -> None:
     actions = [*np.random.default_rng(0).uniform(-1.0, 1.0, (40, 3, 2)).astype(np.float32)]
     spelled_out = configure(**WANTED[name]).to_dict()
     alone = [action[0] for action in actions]
     for how in (
         lambda **keywords: trajectory(gymnasium.make("MarketMaking-v0", **keywords), alone, 7),
-        lambda **keywords: trajectory(gymnasium.make_vec("MarketMaking-v0", num_envs=3, **keywords), actions, 7),
+        lambda **keywords: trajectory(
+            gymnasium.make_vec("MarketMaking-v0", num_envs=3, **keywords), actions, 7
+        ),
         lambda **keywords: sb3_trajectory(MarketMakingVecEnv(3, **keywords), actions, 7),
     ):
         for ours, theirs in zip(how(task=name), how(**spelled_out), strict=True):
@@ -155,15 +159,29 @@ FACES = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
 @pytest.mark.parametrize(
     "keywords, said",
     [
-        ({"task": "informed_40"}, "task is unknown: expected .*, got 'informed_40'; did you mean 'informed-40'?"),
+        (
+            {"task": "informed_40"},
+            "task is unknown: expected .*, got 'informed_40'; did you mean 'informed-40'?",
+        ),
         ({"task": "latency1s"}, "did you mean 'latency-1s'?"),
         ({"task": 3}, "task is unknown: expected a key of mm_gym.TASKS, got 3"),
-        ({"task": "noise", "latency": 0.5}, "task 'noise' is frozen: expected .* beside it, got latency$"),
-        ({"task": "noise", "regime": "noise"}, "task 'noise' is frozen: expected .* beside it, got regime$"),
-        ({"task": "fee", "regime": "noise", "maker_fee": 1}, "frozen: expected .*, got regime, maker_fee$"),
+        (
+            {"task": "noise", "latency": 0.5},
+            "task 'noise' is frozen: expected .* beside it, got latency$",
+        ),
+        (
+            {"task": "noise", "regime": "noise"},
+            "task 'noise' is frozen: expected .* beside it, got regime$",
+        ),
+        (
+            {"task": "fee", "regime": "noise", "maker_fee": 1},
+            "frozen: expected .*, got regime, maker_fee$",
+        ),
     ],
 )
-def test_what_a_task_does_not_allow_is_refused_in_a_sentence(make: Any, keywords: dict[str, Any], said: str) -> None:
+def test_what_a_task_does_not_allow_is_refused_in_a_sentence(
+    make: Any, keywords: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ConfigurationError, match=said):
         make(**keywords)
 
@@ -190,7 +208,9 @@ def test_a_task_stays_frozen_when_an_episode_starts(num_envs: int | None) -> Non
         else gymnasium.make_vec("MarketMaking-v0", num_envs=num_envs, task="noise")
     )
     env.reset(seed=0)
-    with pytest.raises(ConfigurationError, match=r"task 'noise' is frozen: expected no reset option 'config', got"):
+    with pytest.raises(
+        ConfigurationError, match=r"task 'noise' is frozen: expected no reset option 'config', got"
+    ):
         env.reset(options={"config": {"latency": 1.0}})
 
 
@@ -198,9 +218,16 @@ def test_without_a_task_and_a_regime_the_market_is_noise() -> None:
     assert make_one() == make_many() == make_for_sb3() == configure("noise")
 
 
-# ------------------------------------------------------------------------------------------- reference scores
+# --------------------------------------------------------------------------------- reference scores
 
-EXAMPLE = Task("example", 1, "An example.", configure(), Reference("a", 100.0, 2.0, 64), Reference("b", 300.0, 1.0, 64))
+EXAMPLE = Task(
+    "example",
+    1,
+    "An example.",
+    configure(),
+    Reference("a", 100.0, 2.0, 64),
+    Reference("b", 300.0, 1.0, 64),
+)
 
 
 def test_a_score_is_the_share_of_the_way_from_zero_to_one() -> None:
@@ -257,7 +284,9 @@ def test_the_agents_that_earned_the_scores_can_be_made() -> None:
         ({"score": 500.0}, "the scale is empty: expected one above zero"),
     ],
 )
-def test_a_damaged_file_of_scores_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_damaged_file_of_scores_is_refused(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
     zero = {"agent": "a", "score": 1.0, "standard_error": 0.1, "sessions": 64}
     entry = {"version": 1, "config": {}, "zero": zero | change, "one": zero | {"score": 2.0}}
     (tmp_path / "tasks.json").write_text(json.dumps({"tasks": {"noise": entry}}))
@@ -270,13 +299,17 @@ def test_a_missing_file_of_scores_is_refused(tmp_path: Path) -> None:
         read_references(tmp_path / "tasks.json")
 
 
-# ------------------------------------------------------------------------------------------- dealer tasks
+# ------------------------------------------------------------------------------------- dealer tasks
 
-# Paper units: the book's lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1; and Avellaneda and Stoikov's A 140 a
-# side, k 1.5, with gamma sigma^2 / 2 = 0.2 as running penalty.
+# Paper units: the book's lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1; and Avellaneda and
+# Stoikov's A 140 a side, k 1.5, with gamma sigma^2 / 2 = 0.2 as running penalty.
 PAPERS = {
-    "dealer-avellaneda-stoikov": DealerProblem(140.0, 140.0, 1.5, 0.2, 0.0, 0.005, 200, max_inventory=50),
-    "dealer-cartea-jaimungal": DealerProblem(10.0, 10.0, 1.0, 0.5, 0.001, 0.01, 100, max_inventory=20),
+    "dealer-avellaneda-stoikov": DealerProblem(
+        140.0, 140.0, 1.5, 0.2, 0.0, 0.005, 200, max_inventory=50
+    ),
+    "dealer-cartea-jaimungal": DealerProblem(
+        10.0, 10.0, 1.0, 0.5, 0.001, 0.01, 100, max_inventory=20
+    ),
 }
 
 
@@ -291,9 +324,13 @@ def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
     zero, one = exact_references(TASKS[name])
     paper = PAPERS[name]
     assert one.agent == "bellman"
-    assert one.score == pytest.approx(100.0 * solve(paper).start_value, rel=1e-6)  # a tick is a hundredth
+    assert one.score == pytest.approx(
+        100.0 * solve(paper).start_value, rel=1e-6
+    )  # a tick is a hundredth
     assert zero.agent.startswith("fixed_spread:half_spread=")
-    assert zero.score == pytest.approx(100.0 * best_constant_policy(paper, symmetric=True).value, rel=1e-6)
+    assert zero.score == pytest.approx(
+        100.0 * best_constant_policy(paper, symmetric=True).value, rel=1e-6
+    )
     assert zero.standard_error == one.standard_error == 0.0
     if TASKS[name].one is not None:
         assert (TASKS[name].zero, TASKS[name].one) == (zero, one)
@@ -302,7 +339,9 @@ def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
 @pytest.mark.parametrize("name", DEALERS)
 def test_the_agents_that_a_dealer_task_names_earn_its_scores(name: str) -> None:
     for reference in exact_references(TASKS[name]):
-        sessions = run_sessions(name_agent(reference.agent), TASKS[name].config, 1024, SUITE_SEED, horizons=())
+        sessions = run_sessions(
+            name_agent(reference.agent), TASKS[name].config, 1024, SUITE_SEED, horizons=()
+        )
         error = sessions.fair_objective.std(ddof=1) / math.sqrt(len(sessions))
         assert abs(sessions.fair_objective.mean() - reference.score) < 4.0 * error
 

@@ -15,18 +15,30 @@ import pytest
 import torch
 import yaml
 
-import agents.training
+import agents.training.trainer
 import train
 from agents import AgentError, make_agent, rules_for
-from agents.ppo import RUN_FILE, Run, load, read_run
-from agents.settings import ALGORITHM_PART, SettingsError, read_settings
-from agents.training import TrainingError
+from agents.learned.hyperparameters import ALGORITHM_PART, SettingsError, read_settings
+from agents.learned.run_folder import RUN_FILE, Run, load, read_run
+from agents.training.trainer import TrainingError
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions
-from tests.small_runs import CONFIG, N_MARKETS, ROOT, SETTINGS, UPDATE, a_run, an_untrained_folder, send_at
+from tests.small_runs import (
+    CONFIG,
+    N_MARKETS,
+    ROOT,
+    SETTINGS,
+    UPDATE,
+    a_run,
+    an_untrained_folder,
+    send_at,
+)
 from tests.small_runs import small as small  # a fixture
 
-pytestmark = [pytest.mark.filterwarnings("ignore:rich is experimental"), pytest.mark.usefixtures("small")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:rich is experimental"),
+    pytest.mark.usefixtures("small"),
+]
 
 
 def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
@@ -94,13 +106,15 @@ def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
 ) -> None:
     monkeypatch.setattr(train, "COMPARED_SESSIONS", 8)
     folder = tmp_path / "m"
-    agents.training.train(folder, a_run(1))
+    agents.training.trainer.train(folder, a_run(1))
     capsys.readouterr()
     train.compare(folder, CONFIG)
     printed = capsys.readouterr().out
     assert all(rule[:20] in printed for rule in rules_for(CONFIG))  # longer names are folded
     objectives = {
-        name: run_sessions(functools.partial(make_agent, name), CONFIG, episodes=8, seed=0).objective
+        name: run_sessions(
+            functools.partial(make_agent, name), CONFIG, episodes=8, seed=0
+        ).objective
         for name in (*rules_for(CONFIG), str(folder))
     }
     learned = objectives.pop(str(folder))
@@ -155,7 +169,9 @@ def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
     try:
         # Of torch and the processes; then of the markets.
         for threads, jobs, of_markets in ((1, 1, 1), (2, 1, 1), (1, 3, 3), (2, 2, 1)):
-            train.main(train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs))
+            train.main(
+                train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs)
+            )
             assert had == {"training": (threads, jobs, of_markets), "comparison": (threads, jobs)}
     finally:
         torch.set_num_threads(before)
@@ -168,17 +184,31 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
     (full / "thesis.tex").touch()
     old = tmp_path / "old"
     old.mkdir()
-    run = dataclasses.asdict(Run(configure("informed"), 3, 8, 1000, steps_done=1000, settings=SETTINGS))
+    run = dataclasses.asdict(
+        Run(configure("informed"), 3, 8, 1000, steps_done=1000, settings=SETTINGS)
+    )
     (old / RUN_FILE).write_text(json.dumps(run))
     asked = train.Arguments
     return {
         "unknown regime": (asked(regime="nose"), ConfigurationError, "did you mean 'noise'"),
-        "no informed": (asked(regime="noise", p_informed=0.4), ConfigurationError, "write regime='informed'"),
-        "share": (asked(regime="informed", p_informed=1.5), ConfigurationError, "p_informed=1.5 is out of range"),
+        "no informed": (
+            asked(regime="noise", p_informed=0.4),
+            ConfigurationError,
+            "write regime='informed'",
+        ),
+        "share": (
+            asked(regime="informed", p_informed=1.5),
+            ConfigurationError,
+            "p_informed=1.5 is out of range",
+        ),
         "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
         "no field": (asked(set=("latency",)), SettingsError, "write for example latency=0.5"),
         "settings": (asked(settings="ppp"), SettingsError, "did you mean 'ppo'"),
-        "settings of another form": (asked(settings=str(full / "thesis.tex")), SettingsError, "expected a mapping"),
+        "settings of another form": (
+            asked(settings=str(full / "thesis.tex")),
+            SettingsError,
+            "expected a mapping",
+        ),
         "algorithm": (asked(algorithm="pop"), ValueError, "did you mean 'ppo'"),
         "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
@@ -188,21 +218,49 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "checkpoints": (asked(checkpoint_every=0), TrainingError, "checkpoint_every=0"),
         "out is taken": (asked(out=full), TrainingError, f"--resume {full}"),
         "out is a file": (asked(out=tmp_path / "file"), TrainingError, "cannot be written"),
-        "out cannot be made": (asked(out=tmp_path / "file" / "run"), TrainingError, "write --out with a folder"),
+        "out cannot be made": (
+            asked(out=tmp_path / "file" / "run"),
+            TrainingError,
+            "write --out with a folder",
+        ),
         "nothing to resume": (asked(resume=tmp_path / "nowhere"), AgentError, "is no run folder"),
         "resume what is no run": (asked(resume=full), AgentError, "is no run folder"),
-        "resume into what is taken": (asked(resume=old, out=full, timesteps=2000), TrainingError, "holds something"),
-        "resume another regime": (asked(resume=old, regime="noise"), TrainingError, "regime=noise came"),
-        "resume another market": (asked(resume=old, set=("latency=1",)), TrainingError, "latency=1 came"),
-        "resume with other settings": (asked(resume=old, settings="ppo"), TrainingError, "settings=ppo came"),
+        "resume into what is taken": (
+            asked(resume=old, out=full, timesteps=2000),
+            TrainingError,
+            "holds something",
+        ),
+        "resume another regime": (
+            asked(resume=old, regime="noise"),
+            TrainingError,
+            "regime=noise came",
+        ),
+        "resume another market": (
+            asked(resume=old, set=("latency=1",)),
+            TrainingError,
+            "latency=1 came",
+        ),
+        "resume with other settings": (
+            asked(resume=old, settings="ppo"),
+            TrainingError,
+            "settings=ppo came",
+        ),
         "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
         "resume a shipped maker": (
             asked(resume=agents.TRAINED / "mixed", timesteps=2000, out=agents.TRAINED / "mixed"),
             TrainingError,
             "write --out with one",
         ),
-        "resume what is done": (asked(resume=old), TrainingError, "1000 decisions of a budget of 1000"),
-        "resume without weights": (asked(resume=old, timesteps=2000), AgentError, "expected a checkpoint.zip in it"),
+        "resume what is done": (
+            asked(resume=old),
+            TrainingError,
+            "1000 decisions of a budget of 1000",
+        ),
+        "resume without weights": (
+            asked(resume=old, timesteps=2000),
+            AgentError,
+            "expected a checkpoint.zip in it",
+        ),
     }
 
 
@@ -233,14 +291,20 @@ def test_going_on_with_a_shipped_maker_needs_a_folder_to_write_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And has none to go on from: shipped makers come without a checkpoint."""
-    monkeypatch.setattr(agents.training, "TRAINED", tmp_path / "trained")
+    monkeypatch.setattr(agents.training.trainer, "TRAINED", tmp_path / "trained")
     shipped = an_untrained_folder(tmp_path / "trained" / "tiny", a_run(1))
     before = {path: path.read_bytes() for path in shipped.iterdir()}
     with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE))
     with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
-        train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "trained" / "other"))
-    with pytest.raises(AgentError, match=r"expected a checkpoint\.zip in it, got none \(makers that are shipped"):
+        train.main(
+            train.Arguments(
+                resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "trained" / "other"
+            )
+        )
+    with pytest.raises(
+        AgentError, match=r"expected a checkpoint\.zip in it, got none \(makers that are shipped"
+    ):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "mine"))
     assert {path: path.read_bytes() for path in shipped.iterdir()} == before
     assert list((tmp_path / "trained").iterdir()) == [shipped]

@@ -1,4 +1,5 @@
-"""Variance-reduced rewards: the same mean for every policy, less variance, and nothing else changed.
+"""Variance-reduced rewards: the same mean for every policy, less variance, and nothing else
+changed.
 
     python -m tests.test_variance_reduction [SESSIONS [STEPS]]
 
@@ -44,7 +45,8 @@ def policy_of(name: str, max_offset: float) -> _Policy:
 
 
 class Paid(NamedTuple):
-    """Rewards without and with variance reduction of the same sessions, shape (decisions, sessions)."""
+    """Rewards without and with variance reduction of the same sessions, shape (decisions,
+    sessions)."""
 
     plain: npt.NDArray[np.float64]
     reduced: npt.NDArray[np.float64]
@@ -61,8 +63,11 @@ class Paid(NamedTuple):
         return float(totals), float(self.plain.var() / self.reduced.var())
 
 
-def lived(regime: str, policy: str, sessions: int, steps: int, unwinding_time: float | None) -> Paid:
-    """The plain reward is the sum of its parts, which variance reduction leaves alone (tested below)."""
+def lived(
+    regime: str, policy: str, sessions: int, steps: int, unwinding_time: float | None
+) -> Paid:
+    """The plain reward is the sum of its parts, which variance reduction leaves alone (tested
+    below)."""
     config = mm_gym.configure(regime, session_steps=steps)
     markets = Markets(config, sessions, variance_reduction=True, unwinding_time=unwinding_time)
     act = policy_of(policy, config.max_offset)
@@ -88,18 +93,22 @@ def assert_mean_is_zero(paid: Paid) -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
 def test_the_mean_is_that_of_plain_rewards(regime: str, policy: str) -> None:
-    """Over 2,000 sessions of 20 decisions: the difference is within three standard errors of zero."""
+    """Over 2,000 sessions of 20 decisions: the difference is within three standard errors of
+    zero."""
     assert_mean_is_zero(lived(regime, policy, 2000, 20, None))
 
 
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
-def test_the_mean_is_that_of_plain_rewards_without_shaping_for_a_maker_that_leans(regime: str) -> None:
-    """The same in short. In zero intelligence the mid reverts: a term of its moves would show here."""
+def test_the_mean_is_that_of_plain_rewards_without_shaping_for_a_maker_that_leans(
+    regime: str,
+) -> None:
+    """The same in short. In zero intelligence the mid reverts: a term of its moves would show
+    here."""
     assert_mean_is_zero(lived(regime, "inventory skew", 400, 40, 0.0))
 
 
-# Least factors of the variance of a session's total and of a decision's reward. Measured with 2,000 sessions of 100
-# decisions: 2.6 to 3.6 and 3.8 to 4.9, in the dealer market 42 and 37.
+# Least factors of the variance of a session's total and of a decision's reward. Measured with 2,000
+# sessions of 100 decisions: 2.6 to 3.6 and 3.8 to 4.9, in the dealer market 42 and 37.
 LEAST = {
     "noise": (1.5, 2.0),
     "imbalanced": (1.5, 2.0),
@@ -117,14 +126,16 @@ def test_the_variance_falls(regime: str) -> None:
     assert decision > LEAST[regime][1]
 
 
-# ------------------------------------------------------------------------------------- nothing else changes
+# ----------------------------------------------------------------------------- nothing else changes
 
 SWITCHES: list[dict[str, Any]] = [{}, {"unwinding_time": 0.0}, {"unwinding_time": 90.0}]
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 @pytest.mark.parametrize("regime", ["informed", "dealer", "zero_intelligence"])
-def test_observations_infos_and_ends_are_the_same_to_the_last_bit(regime: str, switches: dict[str, Any]) -> None:
+def test_observations_infos_and_ends_are_the_same_to_the_last_bit(
+    regime: str, switches: dict[str, Any]
+) -> None:
     keywords: dict[str, Any] = {"regime": regime, "session_steps": 30, "latency": 0.5}
     plain = gymnasium.make("MarketMaking-v0", **keywords)
     reduced = gymnasium.make("MarketMaking-v0", variance_reduction=True, **switches, **keywords)
@@ -145,9 +156,13 @@ def test_observations_infos_and_ends_are_the_same_to_the_last_bit(regime: str, s
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 @pytest.mark.parametrize("regime", ["informed", "mixed", "zero_intelligence"])
-def test_batch_vec_env_and_single_pay_the_same_to_the_last_bit(regime: str, switches: dict[str, Any]) -> None:
+def test_batch_vec_env_and_single_pay_the_same_to_the_last_bit(
+    regime: str, switches: dict[str, Any]
+) -> None:
     keywords: dict[str, Any] = {"session_steps": 15, "variance_reduction": True, **switches}
-    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=4, regime=regime, autoreset_mode="SameStep", **keywords)
+    batch = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=4, regime=regime, autoreset_mode="SameStep", **keywords
+    )
     venv = MarketMakingVecEnv(4, regime, **keywords)
     singles = [gymnasium.make("MarketMaking-v0", regime=regime, **keywords) for _ in range(4)]
     batch.reset(seed=3)
@@ -172,7 +187,11 @@ def test_the_default_unwinding_time_is_37_seconds_or_as_many_decisions() -> None
         time, rewards = min(37.0, 37.0 * interval), []
         for switches in ({}, {"unwinding_time": time}, {"unwinding_time": time - 0.5}):
             env = gymnasium.make(
-                "MarketMaking-v0", decision_interval=interval, taker_rate=3.0, variance_reduction=True, **switches
+                "MarketMaking-v0",
+                decision_interval=interval,
+                taker_rate=3.0,
+                variance_reduction=True,
+                **switches,
             )
             env.reset(seed=0)
             rewards.append([env.step(np.full(2, -0.5, np.float32))[1] for _ in range(60)])
@@ -180,7 +199,8 @@ def test_the_default_unwinding_time_is_37_seconds_or_as_many_decisions() -> None
 
 
 def main(sessions: int = 2000, steps: int = 100) -> None:
-    """Print the factors by regime and policy: variance of a session's total / of a decision's reward."""
+    """Print the factors by regime and policy: variance of a session's total / of a decision's
+    reward."""
     print("| regime | " + " | ".join(POLICIES) + " |")
     print("|---" * (len(POLICIES) + 1) + "|")
     for regime in mm_gym.REGIMES:

@@ -1,4 +1,5 @@
-"""The batch is the single: judged, bit for bit, by Gymnasium's SyncVectorEnv over single environments."""
+"""The batch is the single: judged, bit for bit, by Gymnasium's SyncVectorEnv over single
+environments."""
 
 import itertools
 import re
@@ -51,7 +52,11 @@ def pair(mode: AutoresetMode, **keywords: Any) -> tuple[Any, SyncVectorEnv]:
 def reset_both(batch: Any, single: Any, where: str, seed: Any = None, mask: Any = None) -> None:
     # Gymnasium takes the mask out of the options it is given, so each has its own.
     options = [None if mask is None else {"reset_mask": mask.copy()} for _ in range(2)]
-    assert_same(batch.reset(seed=seed, options=options[0]), single.reset(seed=seed, options=options[1]), where)
+    assert_same(
+        batch.reset(seed=seed, options=options[0]),
+        single.reset(seed=seed, options=options[1]),
+        where,
+    )
 
 
 def masks() -> Iterator[np.ndarray]:
@@ -64,7 +69,8 @@ def masks() -> Iterator[np.ndarray]:
 
 
 def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int:
-    """Play both, through ends and through resets of some markets in mid-session; the number of ends seen."""
+    """Play both, through ends and through resets of some markets in mid-session; the number of ends
+    seen."""
     some = masks()
     batch.action_space.seed(7)
     reset_both(batch, single, "the first reset", seed=seed)
@@ -83,7 +89,9 @@ def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int
             reset_both(batch, single, f"the partial reset after step {step}", mask=next(some))
         if step == 17:
             seeds = [None if market % 3 else 100 + market for market in range(N)]
-            reset_both(batch, single, f"the seeded reset after step {step}", seed=seeds, mask=next(some))
+            reset_both(
+                batch, single, f"the seeded reset after step {step}", seed=seeds, mask=next(some)
+            )
     return ends
 
 
@@ -92,28 +100,38 @@ def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_batch_equals_the_singles_through_episode_ends(regime: str, mode: AutoresetMode) -> None:
+def test_the_batch_equals_the_singles_through_episode_ends(
+    regime: str, mode: AutoresetMode
+) -> None:
     batch, single = pair(mode, regime=regime, session_steps=9)
     assert assert_equal_runs(batch, single, 45) >= 3 * N
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dialect", ["spread_skew", "discrete"])
-def test_the_batch_equals_the_singles_in_every_action_dialect(dialect: str, mode: AutoresetMode) -> None:
+def test_the_batch_equals_the_singles_in_every_action_dialect(
+    dialect: str, mode: AutoresetMode
+) -> None:
     batch, single = pair(mode, regime="mixed", action=dialect, session_steps=9)
     assert assert_equal_runs(batch, single, 30) >= N
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("max_episode_steps", [1, 4, 9, 20])
-def test_the_batch_equals_the_singles_under_a_time_limit(max_episode_steps: int, mode: AutoresetMode) -> None:
+def test_the_batch_equals_the_singles_under_a_time_limit(
+    max_episode_steps: int, mode: AutoresetMode
+) -> None:
     """Shorter than the session, as long, and longer."""
-    batch, single = pair(mode, regime="informed", session_steps=9, max_episode_steps=max_episode_steps)
+    batch, single = pair(
+        mode, regime="informed", session_steps=9, max_episode_steps=max_episode_steps
+    )
     assert assert_equal_runs(batch, single, 30) >= N
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(mode: AutoresetMode) -> None:
+def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(
+    mode: AutoresetMode,
+) -> None:
     batch, single = pair(
         mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1, close_out_impact=0.5, quote_size=3,
         max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened", reward_scale=0.7,
@@ -123,8 +141,11 @@ def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(mode: A
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_markets_reset_one_after_the_other_keep_their_own_first_observation(mode: AutoresetMode) -> None:
-    """With no step between two resets, the second one's untouched rows are what the first one gave."""
+def test_markets_reset_one_after_the_other_keep_their_own_first_observation(
+    mode: AutoresetMode,
+) -> None:
+    """With no step between two resets, the second one's untouched rows are what the first one
+    gave."""
     batch, single = pair(mode, session_steps=9)
     some = masks()
     reset_both(batch, single, "the first reset", seed=3)
@@ -139,7 +160,14 @@ def test_markets_reset_one_after_the_other_keep_their_own_first_observation(mode
 @pytest.mark.parametrize("threads", [2, 3, 64])
 def test_any_number_of_threads_steps_the_markets_alike(threads: int) -> None:
     made = [
-        gymnasium.make_vec("MarketMaking-v0", num_envs=5, regime="mixed", session_steps=8, record=50, threads=number)
+        gymnasium.make_vec(
+            "MarketMaking-v0",
+            num_envs=5,
+            regime="mixed",
+            session_steps=8,
+            record=50,
+            threads=number,
+        )
         for number in (1, threads)
     ]
     alone, together = (environment.unwrapped for environment in made)
@@ -165,7 +193,9 @@ def test_market_i_is_the_single_environment_of_its_own_seed(seed: Any) -> None:
     observations, infos = batch.reset(seed=seed)
     for market in range(N):
         single = gymnasium.make("MarketMaking-v0", regime="informed")
-        observation, info = single.reset(seed=seed + market if isinstance(seed, int) else seed[market])
+        observation, info = single.reset(
+            seed=seed + market if isinstance(seed, int) else seed[market]
+        )
         np.testing.assert_array_equal(observations[market], observation)
         assert {key: infos[key][market].item() for key in info} == info
 
@@ -191,7 +221,9 @@ def test_the_ladders_of_the_batch_are_those_of_the_singles() -> None:
 
 
 def test_what_the_batch_records_is_what_the_singles_record() -> None:
-    batch, single = pair(AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0)
+    batch, single = pair(
+        AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0
+    )
     reset_both(batch, single, "reset", seed=0)
     for _ in range(60):  # past the end: what is recorded is the session under way
         actions = np.tile(quote(1.5, 1.5), (N, 1))
@@ -206,20 +238,35 @@ def test_what_the_batch_records_is_what_the_singles_record() -> None:
 def test_spaces_and_metadata_are_those_of_the_singles() -> None:
     for mode, dialect in itertools.product(MODES, ("offsets", "discrete")):
         batch, single = pair(mode, action=dialect)
-        for name in ("single_observation_space", "single_action_space", "observation_space", "action_space"):
+        for name in (
+            "single_observation_space",
+            "single_action_space",
+            "observation_space",
+            "action_space",
+        ):
             assert getattr(batch, name) == getattr(single, name)
-        offered = [mode for mode in single.metadata["render_modes"] if mode != "human"]  # a batch has no window
+        offered = [
+            mode for mode in single.metadata["render_modes"] if mode != "human"
+        ]  # a batch has no window
         assert batch.metadata == {**single.metadata, "render_modes": offered}
         assert batch.num_envs == single.num_envs
     assert batch.unwrapped.config == single.envs[0].unwrapped.config
     # The class's own metadata is nobody's to change.
     assert MarketMakingVectorEnv.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-    assert gymnasium.make_vec("mm_gym:MarketMaking-v0", num_envs=2).metadata["autoreset_mode"].value == "NextStep"
+    assert (
+        gymnasium.make_vec("mm_gym:MarketMaking-v0", num_envs=2).metadata["autoreset_mode"].value
+        == "NextStep"
+    )
 
 
 def test_gymnasiums_own_episode_statistics_agree_with_the_market() -> None:
     batch = gymnasium.make_vec(
-        "MarketMaking-v0", num_envs=N, session_steps=12, reward="pnl", reward_scale=1.0, regime="dealer"
+        "MarketMaking-v0",
+        num_envs=N,
+        session_steps=12,
+        reward="pnl",
+        reward_scale=1.0,
+        regime="dealer",
     )
     batch = gymnasium.wrappers.vector.RecordEpisodeStatistics(batch)
     batch.reset(seed=0)
@@ -290,7 +337,10 @@ def started(num_envs: int = 3, **keywords: Any) -> Any:
 def test_actions_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     batch = started()
     before = batch.unwrapped._markets.records.tobytes()
-    with pytest.raises(ValueError, match=re.escape(f"actions of shape {shape} came") + r".*\(3, 2\) was wanted; write"):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(f"actions of shape {shape} came") + r".*\(3, 2\) was wanted; write",
+    ):
         batch.step(np.zeros(shape, np.float32))
     assert batch.unwrapped._markets.records.tobytes() == before
 
@@ -301,16 +351,27 @@ def test_an_action_that_is_not_finite_is_refused_and_its_market_named(number: fl
     actions = np.zeros((3, 2), np.float32)
     actions[1, 0] = number
     before = batch.unwrapped._markets.records.tobytes()
-    with pytest.raises(ValueError, match=r"action of market 1 is .* finite numbers in \[-1, 1\] were wanted"):
+    with pytest.raises(
+        ValueError, match=r"action of market 1 is .* finite numbers in \[-1, 1\] were wanted"
+    ):
         batch.step(actions)
     assert batch.unwrapped._markets.records.tobytes() == before
 
 
 @pytest.mark.parametrize(
-    "mask", [[True, False, True], np.array([1, 0, 1]), np.array([True, False]), np.array([[True, False, True]]), True]
+    "mask",
+    [
+        [True, False, True],
+        np.array([1, 0, 1]),
+        np.array([True, False]),
+        np.array([[True, False, True]]),
+        True,
+    ],
 )
 def test_a_wrong_mask_is_refused(mask: Any) -> None:
-    with pytest.raises(ValueError, match=r"reset_mask=.* came, a NumPy array of 3 booleans was wanted; write"):
+    with pytest.raises(
+        ValueError, match=r"reset_mask=.* came, a NumPy array of 3 booleans was wanted; write"
+    ):
         started().reset(options={"reset_mask": mask})
 
 
@@ -324,7 +385,9 @@ def test_a_mask_of_nobody_or_before_the_start_is_refused() -> None:
 
 @pytest.mark.parametrize("seeds", [[], [1, 2], [1, 2, 3, 4], np.arange(2)])
 def test_a_wrong_number_of_seeds_is_refused(seeds: Any) -> None:
-    with pytest.raises(ValueError, match=rf"{len(seeds)} seeds came for 3 markets; write one for each, or just one"):
+    with pytest.raises(
+        ValueError, match=rf"{len(seeds)} seeds came for 3 markets; write one for each, or just one"
+    ):
         started().reset(seed=seeds)
 
 
@@ -342,7 +405,9 @@ def test_without_autoreset_a_step_after_an_end_is_refused_and_names_the_markets(
     batch.reset(options={"reset_mask": np.array([False, True, False])})
     batch.step(quotes)
     for _ in range(2):
-        with pytest.raises(ResetNeeded, match=r"sessions of markets \[0, 2\] have ended.*reset_mask"):
+        with pytest.raises(
+            ResetNeeded, match=r"sessions of markets \[0, 2\] have ended.*reset_mask"
+        ):
             batch.step(quotes)
     batch.reset(options={"reset_mask": np.array([True, False, True])})
     batch.step(quotes)
@@ -350,13 +415,18 @@ def test_without_autoreset_a_step_after_an_end_is_refused_and_names_the_markets(
 
 @pytest.mark.parametrize("num_envs", [0, -1, 1.5, "two", None, True])
 def test_a_wrong_number_of_markets_is_refused(num_envs: Any) -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match=rf"num_envs={num_envs!r} came.*write 1 or more"):
+    with pytest.raises(
+        mm_gym.ConfigurationError, match=rf"num_envs={num_envs!r} came.*write 1 or more"
+    ):
         MarketMakingVectorEnv(num_envs=num_envs)
 
 
 @pytest.mark.parametrize("mode", ["nextstep", "always", None, 1])
 def test_an_unknown_autoreset_mode_is_refused(mode: Any) -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match=r"is not offered; write one of 'NextStep', 'SameStep', 'Dis"):
+    with pytest.raises(
+        mm_gym.ConfigurationError,
+        match=r"is not offered; write one of 'NextStep', 'SameStep', 'Dis",
+    ):
         MarketMakingVectorEnv(autoreset_mode=mode)
 
 
@@ -369,9 +439,9 @@ def test_a_wrong_time_limit_is_refused(limit: Any) -> None:
 def test_a_time_limit_of_minus_one_means_none_as_it_does_in_make() -> None:
     batch = started(session_steps=4, max_episode_steps=-1)
     ends = [batch.step(np.zeros((3, 2), np.float32))[2:4] for _ in range(4)]
-    assert [(terminated.all(), truncated.any()) for terminated, truncated in ends] == [(False, False)] * 3 + [
-        (True, False)
-    ]
+    assert [(terminated.all(), truncated.any()) for terminated, truncated in ends] == [
+        (False, False)
+    ] * 3 + [(True, False)]
 
 
 def test_call_gives_the_pictures_and_what_the_markets_share() -> None:
@@ -381,4 +451,7 @@ def test_call_gives_the_pictures_and_what_the_markets_share() -> None:
     assert envs.call("config") == (envs.config, envs.config)
     with pytest.raises(AttributeError, match="call\\('step'\\) is not offered"):
         envs.call("step")
-    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).unwrapped.call("render") == (None, None)
+    assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).unwrapped.call("render") == (
+        None,
+        None,
+    )

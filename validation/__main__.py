@@ -1,6 +1,8 @@
-"""Print how this package stands to published and exact numbers, as Markdown: python -m validation > table.md
+"""Print how this package stands to published and exact numbers, as Markdown: python -m validation >
+table.md
 
-Everything takes about half an hour on one core; `--only cartea_jaimungal` takes one source, `--sessions` fewer.
+Everything takes about half an hour on one core; `--only cartea_jaimungal` takes one source,
+`--sessions` fewer.
 """
 
 import importlib
@@ -43,7 +45,9 @@ def main(arguments: Arguments) -> None:
         ValueError: for an unknown source, or too few sessions.
     """
     if arguments.only is not None and arguments.only not in SOURCES:
-        raise ValueError(f"source {arguments.only!r} is unknown; {nearest(arguments.only, SOURCES)}")
+        raise ValueError(
+            f"source {arguments.only!r} is unknown; {nearest(arguments.only, SOURCES)}"
+        )
     if arguments.sessions < 1000:
         raise ValueError(f"sessions={arguments.sessions} came; write a whole number from 1000 up")
     for name, title in SOURCES.items():
@@ -53,14 +57,20 @@ def main(arguments: Arguments) -> None:
             sampled = [row for row in rows if row.standard_error > 0.0 and row.sign == 0]
             within = sum(abs(row.distance) < 3.0 for row in sampled)
             print(f"## {title}\n\nPrinted by `{_command(name, arguments)}`.", end="")
-            print(f" Within three standard errors: {within} of {len(sampled)}.\n" if sampled else "\n")
+            print(
+                f" Within three standard errors: {within} of {len(sampled)}.\n" if sampled else "\n"
+            )
             print(markdown_table(rows), flush=True)
 
 
 def _command(name: str, arguments: Arguments) -> str:
     return shlex.join(
         ["python", "-m", "validation", "--only", name]
-        + ([] if arguments.sessions == Arguments.sessions else ["--sessions", str(arguments.sessions)])
+        + (
+            []
+            if arguments.sessions == Arguments.sessions
+            else ["--sessions", str(arguments.sessions)]
+        )
         + ([] if arguments.seed == Arguments.seed else ["--seed", str(arguments.seed)])
     )
 

@@ -1,8 +1,10 @@
-"""Table 1 of Avellaneda and Stoikov (2008) and its siblings at other gamma, in the environment's dealer market.
+"""Table 1 of Avellaneda and Stoikov (2008) and its siblings at other gamma, in the environment's
+dealer market.
 
-The paper fills an order with probability lambda dt, an event-driven market with 1 - exp(-lambda dt), so each row's
-reference is exact for the dynamics simulated: `exact_moments` with fill probability "exponential" at the paper's dt,
-and with "continuous" in the limit. The environment quotes no nearer than the mid, and so does the reference.
+The paper fills an order with probability lambda dt, an event-driven market with 1 - exp(-lambda
+dt), so each row's reference is exact for the dynamics simulated: `exact_moments` with fill
+probability "exponential" at the paper's dt, and with "continuous" in the limit. The environment
+quotes no nearer than the mid, and so does the reference.
 """
 
 from collections.abc import Callable
@@ -10,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from agents.avellaneda_stoikov import AvellanedaStoikovAgent
 from agents.base import QuotingAgent
-from agents.fixed_spread import FixedSpreadAgent
+from agents.rules.avellaneda_stoikov import AvellanedaStoikovAgent
+from agents.rules.fixed_spread import FixedSpreadAgent
 from mm_gym import MarketConfig
 from mm_gym.theory import avellaneda_stoikov as paper
 from mm_gym.theory._shared import Depths, FloatArray
@@ -26,11 +28,13 @@ PUBLISHED = {
     (0.1, "inventory"): (64.8925, 6.5432, 2.9268),
     (0.1, "symmetric"): (68.2228, 13.4558, 8.3994),
 }
-"""With the paper's own fill probability: mean and standard deviation of the profit, and of the final inventory."""
+"""With the paper's own fill probability: mean and standard deviation of the profit, and of the
+final inventory."""
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """The paper's own dynamics computed, then ours simulated at the paper's dt and at a 250th of it."""
+    """The paper's own dynamics computed, then ours simulated at the paper's dt and at a 250th of
+    it."""
     table = computed_rows()
     cases = [(0.1, PAPER_STEPS, sessions)]
     cases += [(gamma, PAPER_STEPS, sessions) for gamma in (0.01, 0.5, 1.0)]
@@ -47,12 +51,17 @@ def computed_rows() -> list[Row]:
     for (gamma, strategy), published in PUBLISHED.items():
         moments = _moments(gamma, strategy, PAPER_STEPS, "literal", at_mid=False)
         for name, theirs, ours in zip(_NAMES, published, moments, strict=True):
-            table.append(Row(f"gamma {gamma:g}, {strategy}, dt 0.005 literal: {name}", theirs, ours))
+            table.append(
+                Row(f"gamma {gamma:g}, {strategy}, dt 0.005 literal: {name}", theirs, ours)
+            )
     return table
 
 
-def simulated_rows(gamma: float, strategy: str, steps: int, sessions: int, seed: tuple[int, ...]) -> list[Row]:
-    """A strategy in the environment; at many steps the reference is the limit of continuous time."""
+def simulated_rows(
+    gamma: float, strategy: str, steps: int, sessions: int, seed: tuple[int, ...]
+) -> list[Row]:
+    """A strategy in the environment; at many steps the reference is the limit of continuous
+    time."""
     # The agents speak ticks.
     if strategy == "inventory":
         maker: Callable[[MarketConfig], QuotingAgent] = partial(
@@ -64,11 +73,17 @@ def simulated_rows(gamma: float, strategy: str, steps: int, sessions: int, seed:
     else:
         maker = partial(FixedSpreadAgent, half_spread=_half_spread(gamma) * TICKS)
     config = dealer_market(
-        arrival_rate=ARRIVAL_RATE, fill_decay=FILL_DECAY, volatility=VOLATILITY, horizon=HORIZON, steps=steps
+        arrival_rate=ARRIVAL_RATE,
+        fill_decay=FILL_DECAY,
+        volatility=VOLATILITY,
+        horizon=HORIZON,
+        steps=steps,
     )
     ends = play(maker, config, sessions, seed)
     limit = steps == SMALL_STEPS
-    mean, deviation, inventory = _moments(gamma, strategy, steps, "continuous" if limit else "exponential")
+    mean, deviation, inventory = _moments(
+        gamma, strategy, steps, "continuous" if limit else "exponential"
+    )
     what = f"gamma {gamma:g}, {strategy}, dt {HORIZON / steps:g}"
     note = "limit dt to 0" if limit else "event-driven"
     return [
@@ -83,15 +98,25 @@ _NAMES = ("mean profit", "sd of profit", "sd of final inventory")
 
 def _half_spread(gamma: float) -> float:
     return paper.average_half_spread(
-        HORIZON, risk_aversion=gamma, volatility=VOLATILITY, fill_decay=FILL_DECAY, steps=PAPER_STEPS
+        HORIZON,
+        risk_aversion=gamma,
+        volatility=VOLATILITY,
+        fill_decay=FILL_DECAY,
+        steps=PAPER_STEPS,
     )
 
 
 def _moments(
-    gamma: float, strategy: str, steps: int, fill_probability: paper.FillProbability, at_mid: bool = True
+    gamma: float,
+    strategy: str,
+    steps: int,
+    fill_probability: paper.FillProbability,
+    at_mid: bool = True,
 ) -> tuple[float, float, float]:
     if strategy == "inventory":
-        free = paper.inventory_strategy(risk_aversion=gamma, volatility=VOLATILITY, fill_decay=FILL_DECAY)
+        free = paper.inventory_strategy(
+            risk_aversion=gamma, volatility=VOLATILITY, fill_decay=FILL_DECAY
+        )
     else:
         free = paper.symmetric_strategy(_half_spread(gamma))
 

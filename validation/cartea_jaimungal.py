@@ -1,8 +1,9 @@
 """Section 10.2 of Cartea, Jaimungal and Penalva (2015), in the environment's dealer market.
 
-A maker that decides every dt has another optimum than the formula of continuous time, so the reference at each dt is
-the exact value, by dynamic programming, for the dynamics simulated (`mm_gym.theory.dealer_bellman`); in the limit it
-is h(0, 0). With uneven arrivals one side's takers come more often, always the same side's.
+A maker that decides every dt has another optimum than the formula of continuous time, so the
+reference at each dt is the exact value, by dynamic programming, for the dynamics simulated
+(`mm_gym.theory.dealer_bellman`); in the limit it is h(0, 0). With uneven arrivals one side's takers
+come more often, always the same side's.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agents import Agent, make_agent
-from agents.cartea_jaimungal import CarteaJaimungalAgent
+from agents.rules.cartea_jaimungal import CarteaJaimungalAgent
 from mm_gym import MarketConfig
 from mm_gym.theory import cartea_jaimungal as paper
 from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, policy_value, solve
@@ -35,7 +36,8 @@ PAPER_STEPS, SMALL_STEPS = 100, 4000
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Values computed, then the optimal maker and the others simulated, with even and with uneven arrivals."""
+    """Values computed, then the optimal maker and the others simulated, with even and with uneven
+    arrivals."""
     return [*computed_rows(), *even_rows(sessions, seed), *uneven_rows(sessions, seed)]
 
 
@@ -51,20 +53,31 @@ def computed_rows() -> list[Row]:
     uneven = paper.value(0, HORIZON, **_letters(BUYERS, SELLERS, 1.0, 0.5))
     table.append(Row("lambda 14 and 6, kappa 1, phi 0.5: h(0, 0)", PUBLISHED_UNEVEN, float(uneven)))
     single = solve(_problem(10.0, 10.0, PAPER_STEPS, fill_model="single_arrival")).start_value
-    table.append(Row("the same at 10 and 10, 100 decisions, one arrival each at most: Bellman value", 6.07387, single))
+    table.append(
+        Row(
+            "the same at 10 and 10, 100 decisions, one arrival each at most: Bellman value",
+            6.07387,
+            single,
+        )
+    )
     return table
 
 
 def even_rows(sessions: int, seed: int) -> list[Row]:
-    """The optimal maker beside the Bellman value and beside h(0, 0), and the others, who must not do better."""
+    """The optimal maker beside the Bellman value and beside h(0, 0), and the others, who must not
+    do better."""
     exact = solve(_problem(10.0, 10.0, PAPER_STEPS)).start_value
     constant = best_constant_policy(_problem(10.0, 10.0, PAPER_STEPS), symmetric=True)
     config = _market(PAPER_STEPS)
-    table = [_objective("bellman, dt 0.01: objective", exact, "bellman", config, sessions, (seed, 0))]
+    table = [
+        _objective("bellman, dt 0.01: objective", exact, "bellman", config, sessions, (seed, 0))
+    ]
     limit = float(paper.value(0, HORIZON, **_letters(10.0, 10.0, 1.0, 0.5)))
     for name, index in (("cartea_jaimungal", 1), ("bellman", 2)):
         what = f"{name}, dt {HORIZON / SMALL_STEPS:g}: objective, limit dt to 0"
-        table.append(_objective(what, limit, name, _market(SMALL_STEPS), sessions // 8, (seed, index)))
+        table.append(
+            _objective(what, limit, name, _market(SMALL_STEPS), sessions // 8, (seed, index))
+        )
     table.append(
         _objective(
             "best constant depth, dt 0.01: objective",
@@ -84,21 +97,33 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
     }
     for index, (name, parameters) in enumerate(others.items()):
         maker = partial(make_agent, name, **parameters)
-        row = _objective(f"{name}, dt 0.01: objective", exact, maker, config, sessions // 4, (seed, 4 + index))
-        table.append(Row(row.what, exact, row.ours, row.standard_error, "not above the Bellman value", -1))
+        row = _objective(
+            f"{name}, dt 0.01: objective", exact, maker, config, sessions // 4, (seed, 4 + index)
+        )
+        table.append(
+            Row(row.what, exact, row.ours, row.standard_error, "not above the Bellman value", -1)
+        )
     return table
 
 
 def uneven_rows(sessions: int, seed: int) -> list[Row]:
     """A maker that knows that buyers come at 14 and sellers at 6, at dt 0.01 and in the limit."""
     table = []
-    for index, (steps, n) in enumerate(((PAPER_STEPS, sessions // 2), (SMALL_STEPS, sessions // 8))):
-        # The favoured side is drawn for each session and never flips: keep those in which it is the buyers'.
-        config = _market(steps, imbalance=(BUYERS - SELLERS) / (BUYERS + SELLERS), imbalance_flip_rate=0.0)
+    for index, (steps, n) in enumerate(
+        ((PAPER_STEPS, sessions // 2), (SMALL_STEPS, sessions // 8))
+    ):
+        # The favoured side is drawn for each session and never flips: keep those in which it is the
+        # buyers'.
+        config = _market(
+            steps, imbalance=(BUYERS - SELLERS) / (BUYERS + SELLERS), imbalance_flip_rate=0.0
+        )
         maker = partial(CarteaJaimungalAgent, buy_rate=BUYERS, sell_rate=SELLERS)
         exact, reference = paper_policy_value(steps), "exact for these depths"
         if steps == SMALL_STEPS:
-            exact, reference = float(paper.value(0, HORIZON, **_letters(BUYERS, SELLERS, 1.0, 0.5))), "limit dt to 0"
+            exact, reference = (
+                float(paper.value(0, HORIZON, **_letters(BUYERS, SELLERS, 1.0, 0.5))),
+                "limit dt to 0",
+            )
         ends = play(maker, config, 2 * n, (seed, 20 + index))
         what = f"cartea_jaimungal, buyers 14 and sellers 6, dt {HORIZON / steps:g}: objective"
         table.append(mean_row(what, exact, ends.objective[ends.bias > 0.0], reference))
@@ -106,11 +131,15 @@ def uneven_rows(sessions: int, seed: int) -> list[Row]:
 
 
 def paper_policy_value(steps: int) -> float:
-    """The exact value, at this many decisions, of the depths that are optimal in continuous time, never below zero."""
+    """The exact value, at this many decisions, of the depths that are optimal in continuous time,
+    never below zero."""
     problem = _problem(BUYERS, SELLERS, steps)
     time_left = HORIZON - np.arange(steps)[:, None] * (HORIZON / steps)
     depths = paper.optimal_depths(
-        problem.inventories, time_left, max_inventory=MAX_INVENTORY, **_letters(BUYERS, SELLERS, 1.0, 0.5)
+        problem.inventories,
+        time_left,
+        max_inventory=MAX_INVENTORY,
+        **_letters(BUYERS, SELLERS, 1.0, 0.5),
     )
     ask, bid = (np.maximum(side, 0.0) for side in depths)
     return float(policy_value(problem, ask, bid)[0, MAX_INVENTORY])

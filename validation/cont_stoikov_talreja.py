@@ -1,7 +1,9 @@
-"""The zero-intelligence book of Cont, Stoikov and Talreja (2010), measured on the book that the environment uses.
+"""The zero-intelligence book of Cont, Stoikov and Talreja (2010), measured on the book that the
+environment uses.
 
-The chance that the mid's next move is up is exact (`mm_gym.theory.cont_stoikov_talreja`). Spread and depths have no
-closed form: their reference is `_reference_book`, the model once more, written with nothing in mind but to be obvious.
+The chance that the mid's next move is up is exact (`mm_gym.theory.cont_stoikov_talreja`). Spread
+and depths have no closed form: their reference is `_reference_book`, the model once more, written
+with nothing in mind but to be obvious.
 """
 
 import math
@@ -28,14 +30,24 @@ _MINUTE = 60.0
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Moves of the mid from each pair of queues, then the spread and the depths over hours of market time."""
-    table = [row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 25, seed)]
+    """Moves of the mid from each pair of queues, then the spread and the depths over hours of
+    market time."""
+    table = [
+        row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 25, seed)
+    ]
     return table + book_rows(hours=sessions / 100.0, seed=seed)
 
 
 def move_rows(bid_lots: int, ask_lots: int, sessions: int, seed: int) -> list[Row]:
-    """The share of first moves of the mid that are up, from these queues at a spread of one tick."""
-    config = configure("zero_intelligence", decision_interval=_MINUTE, session_steps=10**6, warm_up=0.0, max_offset=1e3)
+    """The share of first moves of the mid that are up, from these queues at a spread of one
+    tick."""
+    config = configure(
+        "zero_intelligence",
+        decision_interval=_MINUTE,
+        session_steps=10**6,
+        warm_up=0.0,
+        max_offset=1e3,
+    )
     exact = up_move_probability(
         bid_lots,
         ask_lots,
@@ -43,13 +55,18 @@ def move_rows(bid_lots: int, ask_lots: int, sessions: int, seed: int) -> list[Ro
         market_rate=config.taker_rate / 2.0,
         cancel_rate=config.cancel_rates[0],
     )
-    share = up_share(config, bid_lots, ask_lots, sessions, np.random.SeedSequence([seed, bid_lots, ask_lots]))
+    share = up_share(
+        config, bid_lots, ask_lots, sessions, np.random.SeedSequence([seed, bid_lots, ask_lots])
+    )
     what = f"P(next move is up), {bid_lots} lots at the bid and {ask_lots} at the ask"
     return [Row(what, float(exact), share, error_of_share(float(exact), sessions))]
 
 
-def up_share(config: MarketConfig, bid_lots: int, ask_lots: int, n: int, seeds: np.random.SeedSequence) -> float:
-    """Let n books start from these queues, with a deep queue on the next tick of either side, until the mid moves."""
+def up_share(
+    config: MarketConfig, bid_lots: int, ask_lots: int, n: int, seeds: np.random.SeedSequence
+) -> float:
+    """Let n books start from these queues, with a deep queue on the next tick of either side, until
+    the mid moves."""
     markets = Markets(config, n, path_rows=256)
     observations, outcomes = markets.empty_results()
     generators = [np.random.default_rng(stream) for stream in seeds.spawn(n)]
@@ -81,7 +98,8 @@ def _first_move(markets: Markets, i: int, start: float) -> float:
 
 
 def book_rows(hours: float, seed: int, markets: int = 64) -> list[Row]:
-    """The time average of spread and depths of 64 books, beside the paper's figures and beside the reference."""
+    """The time average of spread and depths of 64 books, beside the paper's figures and beside the
+    reference."""
     config = configure("zero_intelligence")
     ours = environment_averages(config, hours, markets, seed)
     theirs = reference_averages(config, hours, 16, seed)
@@ -90,11 +108,19 @@ def book_rows(hours: float, seed: int, markets: int = 64) -> list[Row]:
     published = (PUBLISHED_MEAN_SPREAD, *PUBLISHED_SPREADS)
     # The figures are given to two and three digits, so they are uncertain by that much.
     table = [
-        Row(name, figure, mean, math.hypot(error, 0.5 * 10.0 ** -_digits(figure)), "published, rounded")
+        Row(
+            name,
+            figure,
+            mean,
+            math.hypot(error, 0.5 * 10.0 ** -_digits(figure)),
+            "published, rounded",
+        )
         for name, figure, (mean, error) in zip(names, published, _means(ours), strict=False)
     ]
     names += [f"mean depth at distance {distance} [lots]" for distance in range(1, DISTANCES + 1)]
-    for name, (mean, error), (slow, slow_error) in zip(names, _means(ours), _means(theirs), strict=True):
+    for name, (mean, error), (slow, slow_error) in zip(
+        names, _means(ours), _means(theirs), strict=True
+    ):
         table.append(Row(name, slow, mean, math.hypot(error, slow_error), "reference simulation"))
     return table
 
@@ -109,13 +135,19 @@ def _means(averages: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
     return list(zip(averages.mean(axis=0).tolist(), errors.tolist(), strict=True))
 
 
-def environment_averages(config: MarketConfig, hours: float, n: int, seed: int) -> npt.NDArray[np.float64]:
-    """Mean spread, shares of time at spreads 1 to 4, mean depths at distances 1 to 5; a row per book.
+def environment_averages(
+    config: MarketConfig, hours: float, n: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Mean spread, shares of time at spreads 1 to 4, mean depths at distances 1 to 5; a row per
+    book.
 
-    Looked at every decision with the agent out of everybody's way; `hours` of market time are shared among the books.
+    Looked at every decision with the agent out of everybody's way; `hours` of market time are
+    shared among the books.
     """
     steps = max(1, round(hours * 3600.0 / (config.decision_interval * n)))
-    markets = Markets(configure(**{**config.to_dict(), "session_steps": 10**9, "max_offset": 1e3}), n)
+    markets = Markets(
+        configure(**{**config.to_dict(), "session_steps": 10**9, "max_offset": 1e3}), n
+    )
     observations, outcomes = markets.empty_results()
     markets.reset(np.arange(n), _generators(seed, n), observations, outcomes)
     far = np.ones((n, 2), dtype=np.float32)
@@ -135,7 +167,8 @@ def _generators(seed: int, n: int) -> list[np.random.Generator]:
 
 
 def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """[lots] At 1, 2, ... ticks from the opposite best, mean of both sides; a row per market, the agent's included."""
+    """[lots] At 1, 2, ... ticks from the opposite best, mean of both sides; a row per market, the
+    agent's included."""
     book = records["book"]
     keys, lots, n_levels = book["levels"]["key"], book["levels"]["lots"], book["n_levels"]
     rows = np.arange(len(records))
@@ -145,17 +178,24 @@ def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         distance = -best[1 - side][:, None] - keys[:, side]
         resting = np.arange(keys.shape[2]) < n_levels[:, side, None]
         for column in range(DISTANCES):
-            depth[:, column] += 0.5 * np.where(resting & (distance == column + 1), lots[:, side], 0).sum(axis=1)
+            depth[:, column] += 0.5 * np.where(
+                resting & (distance == column + 1), lots[:, side], 0
+            ).sum(axis=1)
     return depth
 
 
-def reference_averages(config: MarketConfig, hours: float, n: int, seed: int) -> npt.NDArray[np.float64]:
+def reference_averages(
+    config: MarketConfig, hours: float, n: int, seed: int
+) -> npt.NDArray[np.float64]:
     """The same figures of `_reference_book`, averaged over time exactly."""
     limits, cancels = np.array(config.limit_order_rates), np.array(config.cancel_rates)
     seconds = hours * 3600.0 / n
     seeds = np.random.SeedSequence([seed, 1]).generate_state(n)
     return np.array(
-        [reference_book(limits, cancels, config.taker_rate / 2.0, seconds, config.warm_up, word) for word in seeds]
+        [
+            reference_book(limits, cancels, config.taker_rate / 2.0, seconds, config.warm_up, word)
+            for word in seeds
+        ]
     )
 
 
@@ -167,7 +207,8 @@ def _reference_book(
     warm_up: float,
     seed: int,
 ) -> npt.NDArray[np.float64]:
-    """The model as the paper tells it: lots on a long ladder of prices, every rate added up anew at each event."""
+    """The model as the paper tells it: lots on a long ladder of prices, every rate added up anew at
+    each event."""
     np.random.seed(seed)  # noqa: NPY002
     rungs = 400
     bids = np.zeros(rungs, np.int64)
@@ -186,7 +227,8 @@ def _reference_book(
         for price in range(rungs - 1, -1, -1):
             if asks[price] > 0:
                 best_ask = price
-        # In the order: bids arrive, asks arrive, bids are cancelled, asks are cancelled, market sell, market buy.
+        # In the order: bids arrive, asks arrive, bids are cancelled, asks are cancelled, market
+        # sell, market buy.
         rates = np.zeros(4 * rungs + 2)
         for price in range(rungs):
             distance = best_ask - price
@@ -210,7 +252,9 @@ def _reference_book(
             if spread <= 4:
                 totals[spread] += lasts
             for distance in range(1, 6):
-                totals[4 + distance] += 0.5 * (bids[best_ask - distance] + asks[best_bid + distance]) * lasts
+                totals[4 + distance] += (
+                    0.5 * (bids[best_ask - distance] + asks[best_bid + distance]) * lasts
+                )
         time += wait
         if time >= seconds:
             return totals / seconds

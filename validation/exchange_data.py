@@ -1,4 +1,5 @@
-"""The public sample files, replayed into the book that the environment uses: counts, and no sampling.
+"""The public sample files, replayed into the book that the environment uses: counts, and no
+sampling.
 
 The files are not part of this repository; where they are absent there are no rows.
 """
@@ -13,7 +14,8 @@ SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Rows that follow from the row before and the message, and executions that hit the oldest order; of each file."""
+    """Rows that follow from the row before and the message, and executions that hit the oldest
+    order; of each file."""
     table = []
     for path in sorted(SAMPLES.glob("*_message_*.csv")):
         if not path.with_name(path.name.replace("_message_", "_orderbook_")).is_file():
@@ -22,8 +24,22 @@ def rows(sessions: int, seed: int) -> list[Row]:
         checked, replayed = check_rows(recording), replay(recording)[1]
         name = "_".join(path.stem.split("_")[:1] + path.stem.split("_")[-1:])
         follow, oldest = checked.rows - len(checked.exceptions), replayed.hit_oldest
-        table.append(Row(f"{name} levels: rows that follow from the row before and the message", checked.rows, follow))
+        table.append(
+            Row(
+                f"{name} levels: rows that follow from the row before and the message",
+                checked.rows,
+                follow,
+            )
+        )
         known = replayed.executions - len(replayed.hit_unknown)
         note = f"{len(replayed.hit_unknown)} more hit an order that rested before the file begins"
-        table.append(Row(f"{name} levels: visible executions that hit the oldest order", known, oldest, 0.0, note))
+        table.append(
+            Row(
+                f"{name} levels: visible executions that hit the oldest order",
+                known,
+                oldest,
+                0.0,
+                note,
+            )
+        )
     return table

@@ -1,11 +1,15 @@
-"""The formulas of this project's informed flow (`mm_gym.theory.informed_flow`), in the environment's dealer market.
+"""The formulas of this project's informed flow (`mm_gym.theory.informed_flow`), in the
+environment's dealer market.
 
-Literal: informed takers pay any price. The market is that of the ground truth's check (beta sd(s) = 0.02, kappa = 0.5,
-threshold one sd, h = 0.01) with a tick of 1e-5, so that rounding quotes to ticks is a thousandth of the half-spread;
-V's own noise is a tenth of the check's, since no mean depends on it and a smaller one makes the comparison sharper.
+Literal: informed takers pay any price. The market is that of the ground truth's check (beta sd(s) =
+    0.02, kappa = 0.5,
+threshold one sd, h = 0.01) with a tick of 1e-5, so that rounding quotes to ticks is a thousandth of
+the half-spread; V's own noise is a tenth of the check's, since no mean depends on it and a smaller
+one makes the comparison sharper.
 
-Price-sensitive: informed takers trade on any signal, never beyond V + B s, where B = beta / kappa. What a maker earns a
-second is measured as its marked wealth at the end plus the move still to come on its inventory, q B s, over the length.
+Price-sensitive: informed takers trade on any signal, never beyond V + B s, where B = beta / kappa.
+What a maker earns a second is measured as its marked wealth at the end plus the move still to come
+on its inventory, q B s, over the length.
 """
 
 import functools
@@ -32,8 +36,12 @@ _SESSION = 500  # [s]
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Markouts and adverse moves at every share and horizon, the two break-evens, and the price-sensitive rates."""
-    return [*literal_rows(max(64, sessions // 400), seed), *price_sensitive_rows(max(256, sessions // 50), seed)]
+    """Markouts and adverse moves at every share and horizon, the two break-evens, and the
+    price-sensitive rates."""
+    return [
+        *literal_rows(max(64, sessions // 400), seed),
+        *price_sensitive_rows(max(256, sessions // 50), seed),
+    ]
 
 
 def literal_rows(episodes: int, seed: int) -> list[Row]:
@@ -48,13 +56,23 @@ def literal_rows(episodes: int, seed: int) -> list[Row]:
             adverse, markout = measured(result, column)
             exact_adverse = float(informed_flow.adverse_move(share, horizon, **SIGNAL))
             exact_markout = float(informed_flow.markout(HALF_SPREAD, share, horizon, **SIGNAL))
-            for name, ours, exact in (("adverse move", adverse, exact_adverse), ("markout", markout, exact_markout)):
+            for name, ours, exact in (
+                ("adverse move", adverse, exact_adverse),
+                ("markout", markout, exact_markout),
+            ):
                 what = f"p {share:g}: {name} at {horizon:g} s"
                 table.append(Row(what, exact / _UNIT, ours.value / _UNIT, error(ours) / _UNIT))
     exact = float(informed_flow.break_even_share(HALF_SPREAD, 5.0, **SIGNAL))
     table.append(Row("break-even share at 5 s", BREAK_EVEN_AT_5_S, exact))
     _, markout = measured(sessions_at(exact, episodes, seed), 1)
-    table.append(Row("markout at 5 s at the break-even share", 0.0, markout.value / _UNIT, error(markout) / _UNIT))
+    table.append(
+        Row(
+            "markout at 5 s at the break-even share",
+            0.0,
+            markout.value / _UNIT,
+            error(markout) / _UNIT,
+        )
+    )
     return table
 
 
@@ -94,20 +112,27 @@ def error(estimate: Estimate) -> float:
 
 
 def price_sensitive_rows(sessions: int, seed: int) -> list[Row]:
-    """What a maker earns a second, in units of B, at half the break-even spread, at it, and at half as much again."""
+    """What a maker earns a second, in units of B, at half the break-even spread, at it, and at half
+    as much again."""
     table = []
     for index, (share, published) in enumerate(PUBLISHED_BREAK_EVEN.items()):
         break_even = float(informed_flow.break_even_half_spread(share))
         table.append(Row(f"p {share:g}: break-even half-spread / B", published, break_even))
         for part in (0.5, 1.0, 1.5):
             half_spread = part * break_even
-            exact = float(informed_flow.earning_rate(half_spread, share, taker_rate=1.0, edge_std=1.0))
+            exact = float(
+                informed_flow.earning_rate(half_spread, share, taker_rate=1.0, edge_std=1.0)
+            )
             ours = earned(share, half_spread, sessions, (seed, index, round(2 * part)))
-            table.append(mean_row(f"p {share:g}: earned a second / B, at {part:g} of it", exact, ours))
+            table.append(
+                mean_row(f"p {share:g}: earned a second / B, at {part:g} of it", exact, ours)
+            )
     return table
 
 
-def earned(p_informed: float, half_spread: float, sessions: int, seed: tuple[int, ...]) -> "list[float]":
+def earned(
+    p_informed: float, half_spread: float, sessions: int, seed: tuple[int, ...]
+) -> "list[float]":
     """Of each session; half-spread and result in units of B, takers one a second."""
     decay = 0.5
     config = configure(

@@ -15,14 +15,22 @@ from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets
 
 TICKS = 10_000
-"""In a paper's unit of price: quotes are rounded away from the mid by half a tick in the mean, which must not show."""
+"""In a paper's unit of price: quotes are rounded away from the mid by half a tick in the mean,
+which must not show."""
 _AT_ONCE = 4096
 
 
 def dealer_market(
-    *, arrival_rate: float, fill_decay: float, volatility: float, horizon: float, steps: int, **fields: Any
+    *,
+    arrival_rate: float,
+    fill_decay: float,
+    volatility: float,
+    horizon: float,
+    steps: int,
+    **fields: Any,
 ) -> MarketConfig:
-    """The dealer regime as the papers have it: takers at A exp(-k delta) a side, a mid that is a Brownian motion.
+    """The dealer regime as the papers have it: takers at A exp(-k delta) a side, a mid that is a
+    Brownian motion.
 
     Args:
         arrival_rate: A [1 / time], takers of each side.
@@ -61,9 +69,13 @@ class Ends:
 
 
 def play(
-    make_agent: Callable[[MarketConfig], Agent], config: MarketConfig, sessions: int, seed: tuple[int, ...]
+    make_agent: Callable[[MarketConfig], Agent],
+    config: MarketConfig,
+    sessions: int,
+    seed: tuple[int, ...],
 ) -> Ends:
-    """Let an agent quote through whole sessions. Nothing is recorded on the way: a hundred thousand are no burden."""
+    """Let an agent quote through whole sessions. Nothing is recorded on the way: a hundred thousand
+    are no burden."""
     agent = make_agent(config)
     parts = []
     for first in range(0, sessions, _AT_ONCE):
@@ -71,7 +83,12 @@ def play(
         markets = Markets(config, n)
         observations, outcomes = markets.empty_results()
         streams = np.random.SeedSequence([*seed, first]).spawn(n)
-        markets.reset(np.arange(n), [np.random.default_rng(stream) for stream in streams], observations, outcomes)
+        markets.reset(
+            np.arange(n),
+            [np.random.default_rng(stream) for stream in streams],
+            observations,
+            outcomes,
+        )
         state, starts = None, np.ones(n, dtype=np.bool_)
         objective = np.zeros(n)
         for _ in range(config.session_steps):

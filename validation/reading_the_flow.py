@@ -1,7 +1,8 @@
-"""What reading the flow is worth: the exact filter against makers that ignore flow, and the oracle against the filter.
+"""What reading the flow is worth: the exact filter against makers that ignore flow, and the oracle
+against the filter.
 
-No number was published for this market; what is wanted is a sign. All agents are at their defaults and live through the
-same sessions, so differences are paired.
+No number was published for this market; what is wanted is a sign. All agents are at their defaults
+and live through the same sessions, so differences are paired.
 """
 
 from functools import partial
@@ -22,7 +23,8 @@ SHARES = (0.2, 0.4, 0.6, 0.8)
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Differences of the objective [ticks x lots a session] in noise and in informed flow; sessions of 1,000 s."""
+    """Differences of the objective [ticks x lots a session] in noise and in informed flow; sessions
+    of 1,000 s."""
     episodes = max(64, sessions // 400)
     table = differences("noise", 0.0, episodes, seed)
     for share in SHARES:
@@ -43,9 +45,16 @@ def differences(regime: str, p_informed: float, episodes: int, seed: int) -> lis
     wanted = "not below zero" if p_informed == 0.0 else "above zero"
     table = [
         mean_row(
-            f"{market}: glosten_milgrom less {name}", 0.0, objective["glosten_milgrom"] - objective[name], wanted, 1
+            f"{market}: glosten_milgrom less {name}",
+            0.0,
+            objective["glosten_milgrom"] - objective[name],
+            wanted,
+            1,
         )
         for name in FLOW_BLIND
     ]
     oracle = objective["oracle"] - objective["glosten_milgrom"]
-    return [*table, mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero", 1)]
+    return [
+        *table,
+        mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero", 1),
+    ]

@@ -24,19 +24,33 @@ class Row:
     @property
     def distance(self) -> float:
         """[standard errors] Of ours from the reference; NaN where nothing was sampled."""
-        return (self.ours - self.reference) / self.standard_error if self.standard_error > 0.0 else math.nan
+        return (
+            (self.ours - self.reference) / self.standard_error
+            if self.standard_error > 0.0
+            else math.nan
+        )
 
 
-def mean_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "", sign: int = 0) -> Row:
+def mean_row(
+    what: str, reference: float, samples: npt.ArrayLike, note: str = "", sign: int = 0
+) -> Row:
     """The mean of independent samples beside a reference."""
     values = np.asarray(samples, dtype=float)
-    return Row(what, reference, float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), note, sign)
+    return Row(
+        what,
+        reference,
+        float(values.mean()),
+        float(values.std(ddof=1) / math.sqrt(len(values))),
+        note,
+        sign,
+    )
 
 
 def deviation_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "") -> Row:
     """The standard deviation of independent samples beside a reference.
 
-    Its standard error is that of the second central moment by the delta method: sqrt((m4 - m2^2) / n) / (2 sd).
+    Its standard error is that of the second central moment by the delta method: sqrt((m4 - m2^2) /
+    n) / (2 sd).
     """
     values = np.asarray(samples, dtype=float)
     deviations = values - values.mean()
@@ -56,5 +70,7 @@ def markdown_table(rows: list[Row]) -> str:
         sampled = row.standard_error > 0.0
         error = f"{row.standard_error:.2g}" if sampled else "computed"
         distance = f"{row.distance:+.1f} s.e." if sampled else f"{row.ours - row.reference:+.1g}"
-        lines.append(f"| {row.what} | {row.reference:.6g} | {row.ours:.6g} | {error} | {distance} | {row.note} |")
+        lines.append(
+            f"| {row.what} | {row.reference:.6g} | {row.ours:.6g} | {error} | {distance} | {row.note} |"
+        )
     return "\n".join(lines) + "\n"

@@ -1,13 +1,16 @@
-"""Digests of trajectories: two versions of the code behave alike if they print the same lines on the same machine.
+"""Digests of trajectories: two versions of the code behave alike if they print the same lines on
+the same machine.
 
 python -m validation.trajectory_digests
 
-Each line is the SHA-256 of 2,000 steps: observations, actions, rewards, ends and the objective. Random quotes act in
-every regime and in every task of the suite. Each maker in `agents/trained` acts in the markets that it was trained on.
-Processors round differently inside torch, so lines of trained makers compare on one machine only.
+Each line is the SHA-256 of 2,000 steps: observations, actions, rewards, ends and the objective.
+Random quotes act in every regime and in every task of the suite. Each maker in `agents/trained`
+acts in the markets that it was trained on. Processors round differently inside torch, so lines of
+trained makers compare on one machine only.
 """
 
 import hashlib
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,15 +20,25 @@ from agents import TRAINED, make_agent
 
 STEPS = 2_000
 N_MARKETS = 4
-REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "zero_intelligence", "mixed")
+REGIMES = (
+    "noise",
+    "imbalanced",
+    "naive_informed",
+    "informed",
+    "dealer",
+    "zero_intelligence",
+    "mixed",
+)
 
 
 def random_quotes(regime: str | None = None, task: str | None = None) -> str:
     """The digest of uniform random quotes in a regime or a task."""
-    named = {"task": task} if task else {"regime": regime}
+    named: dict[str, Any] = {"task": task} if task else {"regime": regime}
     envs = gymnasium.make_vec("MarketMaking-v0", num_envs=N_MARKETS, **named)
     actions = np.random.default_rng(7)
-    return _digest(envs, lambda observations: actions.uniform(-1, 1, (N_MARKETS, 2)).astype(np.float32))
+    return _digest(
+        envs, lambda observations: actions.uniform(-1, 1, (N_MARKETS, 2)).astype(np.float32)
+    )
 
 
 def shipped_maker(name: str) -> str:
@@ -34,7 +47,7 @@ def shipped_maker(name: str) -> str:
     agent = make_agent(f"trained/{name}", envs.unwrapped.config)  # type: ignore[attr-defined]
     state = None
 
-    def act(observations: np.ndarray) -> np.ndarray:
+    def act(observations: Any) -> Any:
         nonlocal state
         actions, state = agent.predict(observations, state, None, True)
         return actions
@@ -42,7 +55,7 @@ def shipped_maker(name: str) -> str:
     return _digest(envs, act)
 
 
-def _markets_of(name: str) -> dict[str, object]:
+def _markets_of(name: str) -> dict[str, Any]:
     regime, _, percent = name.partition("_p")
     return {"regime": regime, "p_informed": int(percent) / 100} if percent else {"regime": regime}
 

@@ -1,9 +1,11 @@
-"""The agent's account: cash, inventory, and the split of its PnL, kept so that the split is an identity.
+"""The agent's account: cash, inventory, and the split of its PnL, kept so that the split is an
+identity.
 
     wealth = cash + inventory x mid = spread captured + inventory PnL - fees
 
-Spread captured is the distance of each fill from the mid just before it; inventory PnL is what later moves of
-the mid did to the position. The mid is the public one, without the agent's own orders.
+Spread captured is the distance of each fill from the mid just before it; inventory PnL is what
+later moves of the mid did to the position. The mid is the public one, without the agent's own
+orders.
 """
 
 import math
@@ -57,7 +59,8 @@ def marked_wealth(account):
 
 @kernel
 def close_position(account, cost, impact):
-    """Settle the position at the close: `cost` a lot and `impact` a squared lot are paid; returns the payment."""
+    """Settle the position at the close: `cost` a lot and `impact` a squared lot are paid; returns
+    the payment."""
     lots = math.fabs(account.inventory)
     account.close_out = cost * lots + impact * lots * lots
     return account.close_out

@@ -1,14 +1,15 @@
 """The order book: price-time priority over one record.
 
-Each side is a list of price levels sorted so that the best is last; each level is a queue of orders, oldest
-first. Levels hold their price, so no price can alias another however far the market wanders, and an empty side
-is a list of length zero. Near the touch, where nearly all events are, insertion moves a handful of levels.
+Each side is a list of price levels sorted so that the best is last; each level is a queue of
+orders, oldest first. Levels hold their price, so no price can alias another however far the market
+wanders, and an empty side is a list of length zero. Near the touch, where nearly all events are,
+insertion moves a handful of levels.
 
     levels[BID]:  ... 97  98  99 | 101  102  103 ...  :levels[ASK]
                               ^best  ^best
 
-Prices are stored as keys, `price` for bids and `-price` for asks: larger is better on both sides, and one rule
-serves both.
+Prices are stored as keys, `price` for bids and `-price` for asks: larger is better on both sides,
+and one rule serves both.
 """
 
 import numpy as np
@@ -16,7 +17,9 @@ import numpy as np
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import NO_ORDER
 
-_NEAR = 8  # levels looked through one by one before bisecting: most events are this close to the touch
+_NEAR = (
+    8  # levels looked through one by one before bisecting: most events are this close to the touch
+)
 
 # `audit` codes, in the order in which they are looked for.
 SOUND = 0
@@ -49,7 +52,8 @@ def price_key(side, price):
 
 @kernel
 def find_level(book, side, key):
-    """Index of the first level whose key is at least `key`; the number of levels if there is none."""
+    """Index of the first level whose key is at least `key`; the number of levels if there is
+    none."""
     levels = book.levels
     high = book.n_levels[side]
     low = max(0, high - _NEAR)
@@ -77,7 +81,8 @@ def _copy_level(levels, side, source, target):
 
 @kernel
 def add(book, side, price, size, owner):
-    """Rest an order at the back of its queue; its slot, or NO_ORDER if the pool or the levels are full.
+    """Rest an order at the back of its queue; its slot, or NO_ORDER if the pool or the levels are
+    full.
 
     The caller has made sure that the price does not cross the other side.
     """
@@ -161,7 +166,8 @@ def cancel(book, slot):
 
 @kernel
 def reduce(book, slot, size):
-    """Take lots out of an order; it keeps its place in the queue. All of its lots, or more, cancel it."""
+    """Take lots out of an order; it keeps its place in the queue. All of its lots, or more, cancel
+    it."""
     _withdraw(book, slot, min(size, book.orders[slot].lots))
 
 
@@ -169,8 +175,9 @@ def reduce(book, slot, size):
 def match(book, side, limit_price, size):
     """Trade up to `size` lots against the other side, best price first and oldest order first.
 
-    Buys (`side` is BID) at no more than the limit, sells at no less. Fills are left in `book.fills`; returns
-    the lots that found no counterpart. A match fills each resting order at most once, so they always fit.
+    Buys (`side` is BID) at no more than the limit, sells at no less. Fills are left in
+    `book.fills`; returns the lots that found no counterpart. A match fills each resting order at
+    most once, so they always fit.
     """
     other = 1 - side
     worst_key = price_key(other, limit_price)

@@ -1,19 +1,25 @@
-"""The control variate: the part of a decision's reward whose sum over a session has mean zero for every policy.
+"""The control variate: the part of a decision's reward whose sum over a session has mean zero for
+every policy.
 
-Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. The parts are
+Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. The parts
+are
 
-1. inventory times the move of F (left out with zero-intelligence makers: there the book makes V, and V is no
-   martingale);
-2. the change of inventory times (mid - F), which is zero at either end of a session: potential-based shaping (Ng,
-   Harada and Russell 1999). What is left counts fills against F, so that a fill from one who knew better costs at once
-   what it will cost, with a fraction of the noise;
-3. likewise the change of `inventory_price` inventory^2: a charge for what holding the inventory is going to cost;
-4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a Poisson stream.
-   While the book stands still, the agent's quotes are filled at a rate that follows from the hidden state: the book, V,
-   the signal and the flow. What the fills of an interval bring, less the integral of that rate times what a fill would
-   bring, has mean zero (the compensated point process of Bremaud 1981, Point processes and queues, chapter II).
+1. inventory times the move of F (left out with zero-intelligence makers: there the book makes V,
+   and V is no martingale);
+2. the change of inventory times (mid - F), which is zero at either end of a session:
+   potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so
+   that a fill from one who knew better costs at once what it will cost, with a fraction of the
+   noise;
+3. likewise the change of `inventory_price` inventory^2: a charge for what holding the inventory is
+    going to cost;
+4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a
+   Poisson stream. While the book stands still, the agent's quotes are filled at a rate that follows
+   from the hidden state: the book, V, the signal and the flow. What the fills of an interval bring,
+   less the integral of that rate times what a fill would bring, has mean zero (the compensated
+   point process of Bremaud 1981, Point processes and queues, chapter II).
 
-Agents never see any of it. It is computed only with `variance_reduction`. Snipers are no Poisson stream: their fills
+Agents never see any of it. It is computed only with `variance_reduction`. Snipers are no Poisson
+    stream: their fills
 are left out of the fourth part.
 """
 
@@ -40,7 +46,8 @@ def start_control_variate(market):
 
 @kernel
 def control_variate_since(market, terminated):
-    """[ticks x lots] The control variate since the last decision; what is held counts for nothing at the close."""
+    """[ticks x lots] The control variate since the last decision; what is held counts for nothing
+    at the close."""
     if not market.rules.variance_reduction:
         return 0.0
     terms = market.control_variate
@@ -55,14 +62,16 @@ def control_variate_since(market, terminated):
 
 @kernel
 def _mispricing(market, foreseen):
-    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of the inventory."""
+    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of
+    the inventory."""
     inventory = float(market.account.inventory)
     return inventory * (market.mid - foreseen) + market.rules.inventory_price * inventory**2
 
 
 @hot_kernel
 def expect_fills(market, seconds):
-    """Take away what the agent's quotes could expect of so many seconds, in which the book stands as it is."""
+    """Take away what the agent's quotes could expect of so many seconds, in which the book stands
+    as it is."""
     rules = market.rules
     longest = rules.taker_size_miss
     if market.flow.informed_kind == InformedKind.NAIVE:
@@ -79,7 +88,15 @@ def _expect(market, side, slot, seconds):
     lots = seconds * _fill_rate(market, side, slot, seconds)
     if lots > 0.0:
         price = float(price_key(side, market.book.orders[slot].key))
-        _count(market, side, -lots, price, market.account.inventory, market.efficient_price, market.signal)
+        _count(
+            market,
+            side,
+            -lots,
+            price,
+            market.account.inventory,
+            market.efficient_price,
+            market.signal,
+        )
 
 
 @kernel
@@ -89,12 +106,21 @@ def count_fills(market):
         fill = market.new_fills[index]
         if fill.taker != TakerKind.SNIPER:
             before = fill.inventory - (fill.lots if fill.side == BID else -fill.lots)
-            _count(market, fill.side, float(fill.lots), float(fill.price), before, fill.efficient_price, fill.signal)
+            _count(
+                market,
+                fill.side,
+                float(fill.lots),
+                float(fill.price),
+                before,
+                fill.efficient_price,
+                fill.signal,
+            )
 
 
 @kernel
 def _count(market, side, lots, price, inventory, value, signal):
-    """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of the inventory."""
+    """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of
+    the inventory."""
     direction = 1.0 if side == BID else -1.0
     foreseen = value + market.rules.edge_per_signal * signal
     market.control_variate.edge += lots * direction * (foreseen - price)
@@ -104,7 +130,8 @@ def _count(market, side, lots, price, inventory, value, signal):
 
 @kernel
 def _fill_rate(market, side, slot, seconds):
-    """[lots / s] At which takers trade with the agent's order, on the average over the next seconds."""
+    """[lots / s] At which takers trade with the agent's order, on the average over the next
+    seconds."""
     rules = market.rules
     flow = market.flow
     order = market.book.orders[slot]
@@ -116,7 +143,8 @@ def _fill_rate(market, side, slot, seconds):
     shown = _expected_lots(rules.naive_size_miss, ahead, order.lots) if naive else likely
     if likely <= 0.0 and shown <= 0.0:
         return 0.0
-    # Those who know nothing: an exponential tolerance beyond the mid, and the side that the imbalance favours.
+    # Those who know nothing: an exponential tolerance beyond the mid, and the side that the
+    # imbalance favours.
     mid = current_mid(market)
     beyond = price - mid if buyers else mid - price
     accepts = 1.0
@@ -124,7 +152,9 @@ def _fill_rate(market, side, slot, seconds):
         accepts = math.exp(-beyond / rules.taker_tolerance) if rules.taker_tolerance > 0.0 else 0.0
     tilt = flow.imbalance * flow.bias
     if tilt != 0.0:
-        tilt *= _mean_persistence(2.0 * rules.imbalance_flip_rate, market.time - flow.last_arrival, seconds)
+        tilt *= _mean_persistence(
+            2.0 * rules.imbalance_flip_rate, market.time - flow.last_arrival, seconds
+        )
     share = 0.5 * (1.0 + tilt) if buyers else 0.5 * (1.0 - tilt)
     lots = (1.0 - flow.p_informed) * likely
     if naive:
@@ -162,7 +192,8 @@ def _lots_before(book, side, slot):
 
 @kernel
 def _expected_lots(miss, ahead, lots):
-    """Of an order of so many lots with others ahead, those that a taker of geometric size is expected to trade.
+    """Of an order of so many lots with others ahead, those that a taker of geometric size is
+    expected to trade.
 
     A size exceeds k lots with chance miss^k.
     """
@@ -172,7 +203,8 @@ def _expected_lots(miss, ahead, lots):
 
 @kernel
 def _mean_persistence(rate, since, seconds):
-    """Mean of exp(-rate t) for t from `since` to `since + seconds`: the share of a bias that has not flipped."""
+    """Mean of exp(-rate t) for t from `since` to `since + seconds`: the share of a bias that has
+    not flipped."""
     spread = rate * seconds
     if spread < 1e-12:
         return math.exp(-rate * since)

@@ -1,7 +1,7 @@
 """What Python calls: the compiled and cached entry points, for many markets and for a book alone.
 
-Arrays in, arrays out, no checks: the faces have checked. A market or book is passed as an array of records, also
-where there is one, since Numba takes an array many times faster than a record.
+Arrays in, arrays out, no checks: the faces have checked. A market or book is passed as an array of
+records, also where there is one, since Numba takes an array many times faster than a record.
 """
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
@@ -15,7 +15,8 @@ from mm_gym.core.recorder import keep_fills, keep_path
 def _market_entry_points(fingerprint):
     @entry_point
     def reset_many(markets, chosen, seed_words, observations, outcomes, path_rows):
-        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row for each of those."""
+        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row for each of
+        those."""
         fingerprint  # noqa: B018  (named, so that it is in the closure and thereby in the cache's key)
         for index in range(chosen.shape[0]):
             i = chosen[index]
@@ -37,7 +38,8 @@ def _market_entry_points(fingerprint):
     def audit_events(markets, n_events, fill_rows):
         """Let events happen to the first market, with a full check of its book after each.
 
-        Returns the number of events before the first fault, and the fault's code (`book.SOUND` for none).
+        Returns the number of events before the first fault, and the fault's code (`book.SOUND` for
+        none).
         """
         fingerprint  # noqa: B018
         market = markets[0]
@@ -103,4 +105,6 @@ def _book_entry_points(fingerprint):
 
 
 reset_many, step_many, audit_events = _market_entry_points(FINGERPRINT)
-book_clear, book_add, book_match, book_reduce, book_cancel, book_audit = _book_entry_points(FINGERPRINT)
+book_clear, book_add, book_match, book_reduce, book_cancel, book_audit = _book_entry_points(
+    FINGERPRINT
+)

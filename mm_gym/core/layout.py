@@ -1,8 +1,9 @@
 """What a market is: one NumPy record, and the names of everything in it.
 
-The whole state of one market (book, queues, clocks, account, features, random words) is one element of a
-structured array. Copying it is a checkpoint; equal records have equal futures. Prices are whole ticks in the
-book and float ticks elsewhere, times are seconds, sizes lots, money ticks x lots.
+The whole state of one market (book, queues, clocks, account, features, random words) is one element
+of a structured array. Copying it is a checkpoint; equal records have equal futures. Prices are
+whole ticks in the book and float ticks elsewhere, times are seconds, sizes lots, money ticks x
+lots.
 """
 
 from enum import IntEnum
@@ -32,8 +33,8 @@ MAKER_DISTANCES = 64
 # Quotes under way to the exchange when latency exceeds the decision interval.
 QUOTES_IN_FLIGHT = 64
 
-# Half-lives of recent flow and of recent moves of the mid, and of the volatility: seconds, or as many decisions where
-# decisions are more than a second apart.
+# Half-lives of recent flow and of recent moves of the mid, and of the volatility: seconds, or as
+# many decisions where decisions are more than a second apart.
 FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)
 VOLATILITY_HALF_LIFE = 60.0
 
@@ -136,8 +137,8 @@ class Outcome(IntEnum):
 
 
 def _record(fields: list[Any]) -> np.dtype[Any]:
-    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1; no field may have a name
-    # that np.record has a meaning for, such as `size`.
+    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1; no
+    # field may have a name that np.record has a meaning for, such as `size`.
     return np.dtype((np.record, fields))
 
 
@@ -145,7 +146,10 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
     """The record of a book with room for `levels` prices a side and `orders` resting orders."""
     level = _record(
         [
-            ("key", "i8"),  # price for bids, minus price for asks: the best has the largest key on both sides
+            (
+                "key",
+                "i8",
+            ),  # price for bids, minus price for asks: the best has the largest key on both sides
             ("lots", "i8"),
             ("head", "i4"),  # the oldest order
             ("tail", "i4"),  # the youngest order
@@ -212,14 +216,28 @@ RULES = _record(
         ("mixed", "i8"),
         ("makers", "i8"),
         ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
-        ("inventory_price", "f8"),  # [ticks / lot] of a squared lot of inventory, in the control variate
+        (
+            "inventory_price",
+            "f8",
+        ),  # [ticks / lot] of a squared lot of inventory, in the control variate
         ("maker_rate", "f8"),  # of limit orders on each side
-        ("maker_cancel_rate", "f8"),  # of each order; for zero intelligence the largest at any distance
-        ("limit_order_share", "f8", (MAKER_DISTANCES,)),  # at this distance from the opposite best or nearer
+        (
+            "maker_cancel_rate",
+            "f8",
+        ),  # of each order; for zero intelligence the largest at any distance
+        (
+            "limit_order_share",
+            "f8",
+            (MAKER_DISTANCES,),
+        ),  # at this distance from the opposite best or nearer
         ("cancel_share", "f8", (MAKER_DISTANCES,)),  # of maker_cancel_rate, at this distance
         ("maker_depth", "f8"),
         ("maker_size_log_miss", "f8"),
-        ("maker_gap", "f8", (MARKET_ORDERS + 1,)),  # [s] mean time between maker events by number of resting orders
+        (
+            "maker_gap",
+            "f8",
+            (MARKET_ORDERS + 1,),
+        ),  # [s] mean time between maker events by number of resting orders
         ("sniping", "i8"),
         ("quote_size", "i8"),
         ("max_inventory", "i8"),

@@ -1,15 +1,17 @@
 """Background liquidity: other makers, whose orders rest until taken or cancelled.
 
-`ANCHORED` makers place post-only limit orders at rate `maker_rate` a side, at exponential depth behind the
-efficient price V, and cancel each at rate `maker_cancel_rate`. They read public news at once: an order that V
-has crossed is pulled. `NONE` is the dealer market, in which only the agent quotes.
+`ANCHORED` makers place post-only limit orders at rate `maker_rate` a side, at exponential depth
+behind the efficient price V, and cancel each at rate `maker_cancel_rate`. They read public news at
+once: an order that V has crossed is pulled. `NONE` is the dealer market, in which only the agent
+quotes.
 
-`ZERO_INTELLIGENCE` makers know no V (Cont, Stoikov and Talreja 2010, section 3): orders come and go at rates that
-hang on their distance from the opposite best quote alone. The agent's own quotes do not count as best, so that it
-cannot lead them by the nose; but nobody crosses them.
+`ZERO_INTELLIGENCE` makers know no V (Cont, Stoikov and Talreja 2010, section 3): orders come and go
+at rates that hang on their distance from the opposite best quote alone. The agent's own quotes do
+not count as best, so that it cannot lead them by the nose; but nobody crosses them.
 
-The time to the next event is exponential, so when the total rate changes (an order is taken by somebody else) what is
-left of it is stretched by the ratio of the rates: exact, and without a fresh draw.
+The time to the next event is exponential, so when the total rate changes (an order is taken by
+somebody else) what is left of it is stretched by the ratio of the rates: exact, and without a fresh
+draw.
 """
 
 import math
@@ -20,7 +22,8 @@ from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, PUBLIC, Makers
 from mm_gym.core.quotes import best_key, current_mid, public_level
 from mm_gym.core.random import exponential, geometric_size, uniform
 
-# Places in the pool and in each side's levels that background orders leave free for the agent's two quotes.
+# Places in the pool and in each side's levels that background orders leave free for the agent's two
+# quotes.
 _RESERVED_ORDERS = 2
 _RESERVED_LEVELS = 1
 
@@ -35,7 +38,8 @@ def start_makers(market):
 
 @kernel
 def _total_rate(rules, n_live):
-    """[1/s] Of all maker events. The agent's orders are counted too; a cancellation that falls on one does nothing."""
+    """[1/s] Of all maker events. The agent's orders are counted too; a cancellation that falls on
+    one does nothing."""
     return 2.0 * rules.maker_rate + n_live * rules.maker_cancel_rate
 
 
@@ -43,12 +47,15 @@ def _total_rate(rules, n_live):
 def _draw_next(market):
     market.n_priced = market.book.n_live
     if market.rules.makers != Makers.NONE and _total_rate(market.rules, market.n_priced) > 0.0:
-        market.next_maker = market.time + exponential(market.maker_words) * market.rules.maker_gap[market.n_priced]
+        market.next_maker = (
+            market.time + exponential(market.maker_words) * market.rules.maker_gap[market.n_priced]
+        )
 
 
 @hot_kernel
 def reschedule_makers(market):
-    """Stretch or shrink the time to the next event by what orders that came or went do to the total rate."""
+    """Stretch or shrink the time to the next event by what orders that came or went do to the total
+    rate."""
     n_live = market.book.n_live
     if n_live == market.n_priced:
         return
@@ -82,7 +89,8 @@ def maker_event(market):
 
 @hot_kernel
 def _place_order(market, side):
-    """A new order, pulled back so that it does not cross, refused when the book has no more room."""
+    """A new order, pulled back so that it does not cross, refused when the book has no more
+    room."""
     book = market.book
     if market.rules.makers == Makers.ANCHORED:
         key = _key_behind_value(market, side)
@@ -123,7 +131,8 @@ def _cancel_share(market, slot):
 
 @kernel
 def _opposite_best(market, side):
-    """The best public price of the other side, as a key of this one; if there is none, what the mid has it to be."""
+    """The best public price of the other side, as a key of this one; if there is none, what the mid
+    has it to be."""
     level = public_level(market, 1 - side)
     if level >= 0:
         return -market.book.levels[1 - side, level].key

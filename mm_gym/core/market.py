@@ -1,7 +1,7 @@
 """How one market moves: one event at a time, one decision at a time.
 
-A decision is: send quotes, let events happen until the next decision, mark the account, pay, observe. A rule is
-written here once, for one market; `entry_points` loops over many.
+A decision is: send quotes, let events happen until the next decision, mark the account, pay,
+observe. A rule is written here once, for one market; `entry_points` loops over many.
 """
 
 import math
@@ -107,14 +107,16 @@ def run_until_recording(market, end, fill_rows, path_rows):
 
 @kernel
 def _do_without_value(market):
-    """The book alone makes the price: nothing drifts or is foreseen, and the efficient price is what the book says."""
+    """The book alone makes the price: nothing drifts or is foreseen, and the efficient price is
+    what the book says."""
     market.signal = 0.0
     market.next_value = math.inf
 
 
 @kernel
 def reset_one(market, seed_words):
-    """Start a session: seed the four streams, let the book fill without the agent, open the account, observe."""
+    """Start a session: seed the four streams, let the book fill without the agent, open the
+    account, observe."""
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
@@ -151,8 +153,9 @@ def reset_one(market, seed_words):
 def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     """One decision: quote, live through the interval, mark, pay, observe.
 
-    Actions are in [-1, 1]; `scales` turns them into offsets. The observation and the outcome are left in the record.
-    `number` is the market's row in the recorder's arrays, which record nothing when they have no room.
+    Actions are in [-1, 1]; `scales` turns them into offsets. The observation and the outcome are
+    left in the record. `number` is the market's row in the recorder's arrays, which record nothing
+    when they have no room.
     """
     rules = market.rules
     account = market.account
@@ -174,7 +177,9 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     mark_to(account, market.mid)
     wealth = marked_wealth(account)
     paid_wealth = wealth_part(rules, account.wealth, wealth)
-    paid_risk = risk_part(rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision)
+    paid_risk = risk_part(
+        rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision
+    )
     paid_close_out = 0.0
     terminated = market.steps >= rules.session_steps
     if terminated:

@@ -1,7 +1,9 @@
-"""What the agent sees: its position, its quotes, the public book and the tape. Never V, s, or who is informed.
+"""What the agent sees: its position, its quotes, the public book and the tape. Never V, s, or who
+is informed.
 
-Columns are named by `layout.Obs`, scaled by fixed numbers that follow from the configuration and clipped to
-`layout.OBSERVATION_BOUNDS`, so that a policy needs no running normaliser. Features are updated at decisions.
+Columns are named by `layout.Obs`, scaled by fixed numbers that follow from the configuration and
+clipped to `layout.OBSERVATION_BOUNDS`, so that a policy needs no running normaliser. Features are
+updated at decisions.
 """
 
 import math
@@ -22,7 +24,8 @@ from mm_gym.core.scales import action_kernel, inventory_kernel
 
 @kernel
 def start_features(market):
-    """As if nothing had traded and the mid had always been here; volatility starts at its configured value."""
+    """As if nothing had traded and the mid had always been here; volatility starts at its
+    configured value."""
     features = market.features
     features.step_flow = 0.0
     features.step_volume = 0.0
@@ -49,7 +52,9 @@ def update_features(market):
     middle = rules.feature_decay[1]
     features.activity = middle * features.activity + features.step_volume
     move = mid - features.last_mid
-    features.variance += (1.0 - rules.volatility_decay) * (move * move / rules.decision_interval - features.variance)
+    features.variance += (1.0 - rules.volatility_decay) * (
+        move * move / rules.decision_interval - features.variance
+    )
     features.last_mid = mid
     features.step_flow = 0.0
     features.step_volume = 0.0
@@ -84,7 +89,9 @@ def observe(market):
     bid_lots = touch_lots(market, BID, bid_level)
     ask_lots = touch_lots(market, ASK, ask_level)
     row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
-    row[Obs.ACTIVITY] = _clip((features.activity - rules.activity_mean) * rules.activity_scale, -far, far)
+    row[Obs.ACTIVITY] = _clip(
+        (features.activity - rules.activity_mean) * rules.activity_scale, -far, far
+    )
     for side in range(2):
         offset = quote_offset(market, side)
         if offset != features.shown_offset[side]:

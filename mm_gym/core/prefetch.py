@@ -1,7 +1,8 @@
 """Have the next market's record on its way from memory while this one is stepped.
 
-A batch of markets is larger than the cache: 512 of them are 15 MB. A decision reads fifty lines of a record in an order
-that the processor cannot foresee, and would wait for each. A prefetch waits for nothing, and changes nothing.
+A batch of markets is larger than the cache: 512 of them are 15 MB. A decision reads fifty lines of
+a record in an order that the processor cannot foresee, and would wait for each. A prefetch waits
+for nothing, and changes nothing.
 """
 
 from typing import Any
@@ -56,7 +57,9 @@ def _prefetch(typing_context, records, index, offset):
         start = builder.bitcast(array.data, byte)
         address = builder.gep(start, [builder.add(builder.mul(arguments[1], size), arguments[2])])
         ask = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, word, word, word]),
+            "llvm.prefetch.p0",
         )
         builder.call(ask, [address, word(0), word(2), word(1)])
         return context.get_dummy_value()

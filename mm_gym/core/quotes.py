@@ -1,7 +1,7 @@
 """The agent's two quotes: ordinary orders in the book, with their queue places and their latency.
 
-Also the public touch and mid, which leave the agent's own orders out: a maker that could move the mid with its
-quotes could paint its own PnL.
+Also the public touch and mid, which leave the agent's own orders out: a maker that could move the
+mid with its quotes could paint its own PnL.
 """
 
 import math
@@ -10,15 +10,16 @@ from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
-# A quote this close to a whole tick is on it. Actions are float32: without this, an offset of 1.5 that comes
-# as 1.50000012 would be rounded outwards by a whole tick.
+# A quote this close to a whole tick is on it. Actions are float32: without this, an offset of 1.5
+# that comes as 1.50000012 would be rounded outwards by a whole tick.
 _ON_TICK = 1e-4  # [ticks]
 _NOWHERE = -(2**62)  # the key of an empty side: worse than any price
 
 
 @kernel
 def best_key(book, side):
-    """The key of the best level, the agent's orders included; worse than any price when the side is empty."""
+    """The key of the best level, the agent's orders included; worse than any price when the side is
+    empty."""
     n_levels = book.n_levels[side]
     if n_levels == 0:
         return _NOWHERE
@@ -40,10 +41,11 @@ def public_level(market, side):
 
 @kernel
 def current_mid(market):
-    """The midpoint of the public touch, without the agent's orders; changes nothing, so a recorder may ask at any time.
+    """The midpoint of the public touch, without the agent's orders; changes nothing, so a recorder
+    may ask at any time.
 
-    When a side is empty the last settled mid stands, moved no further than the touch that remains demands. In the
-    dealer market, where nobody else quotes, the mid is the efficient price.
+    When a side is empty the last settled mid stands, moved no further than the touch that remains
+    demands. In the dealer market, where nobody else quotes, the mid is the efficient price.
     """
     if market.rules.makers == Makers.NONE:
         return market.efficient_price
@@ -95,7 +97,9 @@ def clear_quotes(quotes):
 def send_quotes(market, bid_offset, ask_offset):
     """Send quotes at these offsets from the public mid [ticks]; they arrive after the latency."""
     quotes = market.quotes
-    bid = market.mid - bid_offset  # settled at the end of the last decision, and nothing has happened since
+    bid = (
+        market.mid - bid_offset
+    )  # settled at the end of the last decision, and nothing has happened since
     ask = market.mid + ask_offset
     if market.rules.latency == 0.0:
         _place(market, bid, ask)
@@ -131,9 +135,11 @@ def receive_quotes(market):
 
 @kernel
 def _place(market, wanted_bid, wanted_ask):
-    """Replace the agent's orders: post-only, none beyond `max_inventory`, at whole ticks away from the mid.
+    """Replace the agent's orders: post-only, none beyond `max_inventory`, at whole ticks away from
+    the mid.
 
-    An order stays where it rests if that is near enough to where the new one would go (`_withdraw_unless_near`).
+    An order stays where it rests if that is near enough to where the new one would go
+    (`_withdraw_unless_near`).
     """
     book = market.book
     inventory = market.account.inventory
@@ -143,8 +149,8 @@ def _place(market, wanted_bid, wanted_ask):
     if bid >= ask:  # both at the mid: each steps back
         bid -= 1
         ask += 1
-    # Pulled back from the public book only: the agent's own other order is about to move as well, and its new
-    # price is on the right side of this one.
+    # Pulled back from the public book only: the agent's own other order is about to move as well,
+    # and its new price is on the right side of this one.
     public_ask = public_level(market, ASK)
     if public_ask >= 0:
         bid = min(bid, -book.levels[ASK, public_ask].key - 1)
@@ -171,9 +177,10 @@ def _place(market, wanted_bid, wanted_ask):
 def _withdraw_unless_near(market, side, wanted, size):
     """Cancel the order on this side unless it may stay where it rests; True if it stays.
 
-    Rounding moves a quote outwards from `wanted` [ticks] by half a tick on average. An order stays if it rests within
-    half a tick plus `requote_threshold` of that price. With a threshold of zero it stays only at the price of the new
-    order. A partly filled order keeps what is left of it: topping it up would cost its place.
+    Rounding moves a quote outwards from `wanted` [ticks] by half a tick on average. An order stays
+    if it rests within half a tick plus `requote_threshold` of that price. With a threshold of zero
+    it stays only at the price of the new order. A partly filled order keeps what is left of it:
+    topping it up would cost its place.
     """
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
@@ -200,7 +207,8 @@ def _enter(market, side, price, size):
 
 @kernel
 def spend_time_at_touch(market, seconds):
-    """Count time that passed with the book as it is, for each side on which nobody quotes better than the agent."""
+    """Count time that passed with the book as it is, for each side on which nobody quotes better
+    than the agent."""
     for side in range(2):
         slot = market.quotes.slot[side]
         if slot != NO_ORDER and market.book.orders[slot].key == best_key(market.book, side):

@@ -1,7 +1,8 @@
-"""Random numbers as words inside the record: SFC64, the small fast chaotic generator of Chris Doty-Humphrey.
+"""Random numbers as words inside the record: SFC64, the small fast chaotic generator of Chris
+Doty-Humphrey.
 
-The words are those of `numpy.random.SFC64`, step for step, so NumPy seeds them and NumPy judges them. A stream
-is an array of four uint64 words (three of state, one counter).
+The words are those of `numpy.random.SFC64`, step for step, so NumPy seeds them and NumPy judges
+them. A stream is an array of four uint64 words (three of state, one counter).
 """
 
 import math
@@ -48,7 +49,8 @@ def uniform(words):
 def exponential(words):
     """Exponential with mean one: `Generator.standard_exponential(method="inv")`. One draw, always.
 
-    One minus the uniform is exact in a double, so the plain logarithm, twice as fast as log1p, loses nothing.
+    One minus the uniform is exact in a double, so the plain logarithm, twice as fast as log1p,
+    loses nothing.
     """
     return -math.log(1.0 - uniform(words))
 
@@ -57,8 +59,8 @@ def exponential(words):
 def normal_pair(words):
     """Two independent standard normals (Box and Muller, 1958). Two draws, always.
 
-    A rejection method would be faster and would draw a varying number of words; with a fixed number, a stream
-    stays aligned whatever is done with its values.
+    A rejection method would be faster and would draw a varying number of words; with a fixed
+    number, a stream stays aligned whatever is done with its values.
     """
     radius = math.sqrt(2.0 * exponential(words))
     angle = 2.0 * math.pi * uniform(words)
@@ -67,7 +69,8 @@ def normal_pair(words):
 
 @kernel
 def geometric_size(words, log_miss):
-    """A size of at least one lot, geometric with mean m, given `log_miss = log(1 - 1/m)`. One draw, always.
+    """A size of at least one lot, geometric with mean m, given `log_miss = log(1 - 1/m)`. One draw,
+    always.
 
     A mean of one lot has `log_miss = -inf`, and the size is one.
     """

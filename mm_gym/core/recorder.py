@@ -1,7 +1,9 @@
-"""What a recorder keeps of a session: the agent's fills, with the truth about them, and the path of mid, V, inventory.
+"""What a recorder keeps of a session: the agent's fills, with the truth about them, and the path of
+mid, V, inventory.
 
-Recorders' arrays are handed to the few functions here and to nothing that runs at every event: Numba counts references
-to an array at each call it is passed through, which took a tenth of the time of a step.
+Recorders' arrays are handed to the few functions here and to nothing that runs at every event:
+Numba counts references to an array at each call it is passed through, which took a tenth of the
+time of a step.
 """
 
 from mm_gym.core.kernel import kernel
@@ -10,7 +12,8 @@ from mm_gym.core.quotes import current_mid
 
 @kernel
 def keep_fills(market, fill_rows):
-    """Keep the agent's fills of the latest event; rows past the recorder's room are counted, not kept."""
+    """Keep the agent's fills of the latest event; rows past the recorder's room are counted, not
+    kept."""
     for index in range(market.n_new_fills):
         if market.n_fill_rows < fill_rows.shape[0]:
             fill_rows[market.n_fill_rows] = market.new_fills[index]

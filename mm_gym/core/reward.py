@@ -10,8 +10,8 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
-# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit numbers, and square
-# rewards: e^30 leaves room for that.
+# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit
+# numbers, and square rewards: e^30 leaves room for that.
 _LARGEST_EXPONENT = 30.0
 
 
@@ -31,7 +31,8 @@ def wealth_part(rules, before, after):
 
 @kernel
 def risk_part(rules, inventory, inventory_gain):
-    """The running penalty: on squared inventory, or on gains from holding it (Spooner et al. 2018, eq. 5)."""
+    """The running penalty: on squared inventory, or on gains from holding it (Spooner et al. 2018,
+    eq. 5)."""
     if rules.reward == RewardKind.INVENTORY_PENALTY:
         return -rules.inventory_penalty * inventory * inventory * rules.decision_interval
     if rules.reward == RewardKind.DAMPENED:

@@ -1,10 +1,11 @@
-"""The scales of what the agent says and sees: quote offsets as actions, inventory as a column, and both back.
+"""The scales of what the agent says and sees: quote offsets as actions, inventory as a column, and
+both back.
 
 offset = max_offset ((1 + action) / 2)^3        column = asinh(inventory / 2)
 
-The cube makes an action of 0 an eighth of `max_offset`, which is close to the touch, and gives half of the range to
-offsets of up to there: that is where a tick matters most. The inverse hyperbolic sine shows each of the first lots, and
-grows like a logarithm beyond them.
+The cube makes an action of 0 an eighth of `max_offset`, which is close to the touch, and gives half
+of the range to offsets of up to there: that is where a tick matters most. The inverse hyperbolic
+sine shows each of the first lots, and grows like a logarithm beyond them.
 
 The formulas are plain Python, so that they take numbers in kernels and arrays in the faces.
 """

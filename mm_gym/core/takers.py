@@ -1,8 +1,8 @@
 """Those who take liquidity: noise traders, informed ones, and ones who are only called informed.
 
-Takers arrive as a Poisson stream with a random stream of their own and a fixed number of draws for each
-arrival, so the same seed brings the same arrivals in every regime and whatever the agent does. All are
-immediate-or-cancel limit orders.
+Takers arrive as a Poisson stream with a random stream of their own and a fixed number of draws for
+each arrival, so the same seed brings the same arrivals in every regime and whatever the agent does.
+All are immediate-or-cancel limit orders.
 
 What the agent's fills do to its account is settled here too, since only takers trade.
 """
@@ -35,7 +35,8 @@ def start_takers(market):
     flow.imbalance = rules.imbalance
     flow.informed_kind = rules.informed_kind
     if rules.mixed:
-        # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper ends.
+        # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper
+        # ends.
         flow.p_informed = rules.p_informed * informed_share if kind >= 2 else 0.0
         flow.imbalance = rules.imbalance * imbalance_share if kind == 1 else 0.0
         flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
@@ -101,7 +102,11 @@ def _informed_order(market, size):
     """
     rules = market.rules
     signal = acting_signal(market)
-    kind = TakerKind.DECOY_INFORMED if market.flow.informed_kind == InformedKind.DECOY else TakerKind.INFORMED
+    kind = (
+        TakerKind.DECOY_INFORMED
+        if market.flow.informed_kind == InformedKind.DECOY
+        else TakerKind.INFORMED
+    )
     if abs(signal) <= rules.signal_threshold:
         return
     side = BID if signal > 0.0 else ASK

@@ -3,9 +3,10 @@
     ds = -kappa s dt + sqrt(2 kappa) dB        stationary, unit variance
     dV = beta s dt + sigma dW
 
-Over one lattice interval (s, V) is jointly normal, so two normals per interval move both without any error of
-discretisation; `mm_gym.config` works out the coefficients. The path uses its own random stream and a fixed
-number of draws per interval: the same seed gives the same path in every regime, whatever anybody trades.
+Over one lattice interval (s, V) is jointly normal, so two normals per interval move both without
+any error of discretisation; `mm_gym.config` works out the coefficients. The path uses its own
+random stream and a fixed number of draws per interval: the same seed gives the same path in every
+regime, whatever anybody trades.
 """
 
 from mm_gym.core.kernel import kernel
@@ -35,7 +36,8 @@ def advance_value(market):
 
 @kernel
 def advance_decoy(market):
-    """Move the decoy by one lattice interval: the signal's law, from a stream that V knows nothing of."""
+    """Move the decoy by one lattice interval: the signal's law, from a stream that V knows nothing
+    of."""
     rules = market.rules
     shock, _ = normal_pair(market.decoy_words)
     market.decoy = rules.signal_decay * market.decoy + rules.signal_noise * shock

@@ -1,8 +1,9 @@
 """Exchange data: what a real market did, in this package's words.
 
-`lobster` reads LOBSTER files, `replay` drives them through the package's own order book, `description` says what they
-show, each figure with its standard error, `calibration` makes a market like it, and `simulation` writes a simulated
-market as an exchange would, so that both can be held against the same measure.
+`lobster` reads LOBSTER files, `replay` drives them through the package's own order book,
+`description` says what they show, each figure with its standard error, `calibration` makes a market
+like it, and `simulation` writes a simulated market as an exchange would, so that both can be held
+against the same measure.
 
 python -m mm_gym.data MESSAGE_FILE
 """

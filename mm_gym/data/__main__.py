@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     calibration = calibrate(data, given.signal_share)
     if given.compare:
         markets = {
-            name: describe(record_market(config, _COMPARED, 0, data.n_levels, data.lot_size), data.lot_size)
+            name: describe(
+                record_market(config, _COMPARED, 0, data.n_levels, data.lot_size), data.lot_size
+            )
             for name, config in (("default", configure()), ("calibrated", calibration.config))
         }
         console.print(tables.comparison_table(data, markets), "")
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mm_gym.data", description="What exchange data in LOBSTER's format say, and a market like them."
+        prog="python -m mm_gym.data",
+        description="What exchange data in LOBSTER's format say, and a market like them.",
     )
     parser.add_argument("message_file", metavar="MESSAGE_FILE")
     parser.add_argument(
@@ -56,7 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help="by default the message file's name with orderbook in place of message",
     )
-    parser.add_argument("--tick", type=int, help="tick in 1/10,000 of the currency; by default what all prices share")
+    parser.add_argument(
+        "--tick",
+        type=int,
+        help="tick in 1/10,000 of the currency; by default what all prices share",
+    )
     parser.add_argument("--lot-size", type=int, default=100, help="shares in a lot (default: 100)")
     parser.add_argument(
         "--signal-share",
@@ -64,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="share of the price's variance that the signal predicts (default: 0)",
     )
-    parser.add_argument("--replay", action="store_true", help="replay the messages into the order book and compare")
+    parser.add_argument(
+        "--replay", action="store_true", help="replay the messages into the order book and compare"
+    )
     parser.add_argument(
         "--compare",
         action="store_true",
@@ -77,6 +86,8 @@ if __name__ == "__main__":
     try:
         main()
     except ModuleNotFoundError as error:
-        sys.exit(f"mm_gym.data: {error.name} is not installed; write pip install 'mm-gym[evaluate]'")
+        sys.exit(
+            f"mm_gym.data: {error.name} is not installed; write pip install 'mm-gym[evaluate]'"
+        )
     except (LobsterError, DataError, ConfigurationError) as error:
         sys.exit(f"mm_gym.data: {error}")

@@ -1,16 +1,17 @@
 """What exchange data say, in this package's words, each figure with its standard error.
 
-**Standard errors.** The recording is cut into blocks of equal length in time (20, or fewer where they would be shorter
-than five seconds). Every figure is a function of sums over blocks, so the jackknife that leaves out one block at a
-time gives its standard error: whatever depends on what within a block is kept, only dependence between blocks is
-neglected. The pattern of the day (busy at the open, quiet at noon) counts as variation, which makes the errors wide.
+**Standard errors.** The recording is cut into blocks of equal length in time (20, or fewer where
+they would be shorter than five seconds). Every figure is a function of sums over blocks, so the
+jackknife that leaves out one block at a time gives its standard error: whatever depends on what
+within a block is kept, only dependence between blocks is neglected. The pattern of the day (busy at
+the open, quiet at noon) counts as variation, which makes the errors wide.
 
-**Trades.** One taker's order hits several resting ones, and each is a message. Executions of visible orders on the same
-side with the same time stamp, without another such execution between, are one trade. Hidden executions are counted
-by themselves: they take nothing from the visible book.
+**Trades.** One taker's order hits several resting ones, and each is a message. Executions of
+visible orders on the same side with the same time stamp, without another such execution between,
+are one trade. Hidden executions are counted by themselves: they take nothing from the visible book.
 
-**Cancel rates** are shares cancelled per share resting and second, since the rows show shares and not orders. Where
-orders of all sizes are cancelled alike, that is the rate of an order.
+**Cancel rates** are shares cancelled per share resting and second, since the rows show shares and
+not orders. Where orders of all sizes are cancelled alike, that is the rate of an order.
 """
 
 import itertools
@@ -29,7 +30,16 @@ LAGS = (1, 2, 5, 10, 20, 50)  # [trades]
 VOLATILITY_INTERVALS = (1.0, 10.0, 60.0)  # [s]
 _BLOCKS = 20
 _SHORTEST_BLOCK = 5.0  # [s]
-_SPREAD_BINS = (0, 1, 2, 4, 8, 16, 32, 64)  # [ticks] above the first of two, up to and including the second
+_SPREAD_BINS = (
+    0,
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+)  # [ticks] above the first of two, up to and including the second
 _SIZE_BINS = (1.0, 2.0, 5.0, 10.0)  # [lots] likewise, beside a bin for one lot itself
 
 TRADE = np.dtype([("time", "f8"), ("sign", "i8"), ("size", "i8"), ("row", "i8")])
@@ -73,8 +83,11 @@ class Description:
         return self.figures[name]
 
 
-def jackknife(n_blocks: int, estimate: Callable[[npt.NDArray[np.int64]], float]) -> tuple[float, float]:
-    """An estimate and its standard error, leaving out one block at a time; NaN where it cannot be had.
+def jackknife(
+    n_blocks: int, estimate: Callable[[npt.NDArray[np.int64]], float]
+) -> tuple[float, float]:
+    """An estimate and its standard error, leaving out one block at a time; NaN where it cannot be
+    had.
 
     Args:
         n_blocks: how many there are.
@@ -89,13 +102,18 @@ def jackknife(n_blocks: int, estimate: Callable[[npt.NDArray[np.int64]], float])
 
 
 def trades(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Takers' orders that hit visible ones, of `TRADE`: time [s], sign (+1 a buy), shares, row of the first message."""
+    """Takers' orders that hit visible ones, of `TRADE`: time [s], sign (+1 a buy), shares, row of
+    the first message."""
     rows = np.flatnonzero(messages["type"] == MessageType.VISIBLE_EXECUTION)
     hits = messages[rows]
     starts = np.ones(len(hits), dtype=np.bool_)
     starts[1:] = (np.diff(hits["time"]) > 0.0) | (np.diff(hits["side"]) != 0)
     found = np.zeros(int(starts.sum()), dtype=TRADE)
-    found["time"], found["sign"], found["row"] = hits["time"][starts], -hits["side"][starts], rows[starts]
+    found["time"], found["sign"], found["row"] = (
+        hits["time"][starts],
+        -hits["side"][starts],
+        rows[starts],
+    )
     if len(found):
         found["size"] = np.add.reduceat(hits["size"], np.flatnonzero(starts))
     return found
@@ -112,9 +130,13 @@ def describe(recording: Recording, lot_size: int = 100) -> Description:
         DataError: if the recording has no length in time, or nobody quotes both sides in it.
     """
     if not isinstance(lot_size, (int, np.integer)) or lot_size < 1:
-        raise DataError(f"lot_size={lot_size!r} came; write a positive whole number of shares, such as 100")
+        raise DataError(
+            f"lot_size={lot_size!r} came; write a positive whole number of shares, such as 100"
+        )
     if len(recording) < 2 or recording.duration <= 0.0:
-        raise DataError("the recording has no length in time; at least two messages at different times are wanted")
+        raise DataError(
+            "the recording has no length in time; at least two messages at different times are wanted"
+        )
     measure = _Measure(recording, lot_size)
     if not measure.two_sided.any():
         raise DataError("nobody quotes both sides in this recording; a book with a mid is wanted")
@@ -153,11 +175,15 @@ class _Measure:
         }
         (bid, bid_size), (ask, ask_size) = self.resting[BUY], self.resting[SELL]
         self.two_sided = (bid_size[:, 0] > 0) & (ask_size[:, 0] > 0)
-        self.mid = np.where(self.two_sided, 0.5 * (bid[:, 0] + ask[:, 0]) / recording.tick_size, np.nan)
-        self.spread = np.where(self.two_sided, (ask[:, 0] - bid[:, 0]) / recording.tick_size, np.nan)
+        self.mid = np.where(
+            self.two_sided, 0.5 * (bid[:, 0] + ask[:, 0]) / recording.tick_size, np.nan
+        )
+        self.spread = np.where(
+            self.two_sided, (ask[:, 0] - bid[:, 0]) / recording.tick_size, np.nan
+        )
         self.seconds = self.integral(np.ones(len(self.time)))
 
-    # ------------------------------------------------------------------------------- sums over blocks
+    # ----------------------------------------------------------------------------- sums over blocks
 
     def block_of(self, time: _Floats) -> npt.NDArray[np.int64]:
         """The block in which each time lies."""
@@ -168,26 +194,39 @@ class _Measure:
         return np.bincount(self.block_of(time), weights, minlength=self.n_blocks).astype(np.float64)
 
     def integral(self, values: npt.NDArray[Any]) -> _Floats:
-        """Integral over each block of what stands from one message to the next; NaN counts for nothing."""
+        """Integral over each block of what stands from one message to the next; NaN counts for
+        nothing."""
         steps = np.nan_to_num(values[:-1].astype(np.float64)) * np.diff(self.time)
         until = np.concatenate([[0.0], np.cumsum(steps)])
-        last = np.append(np.diff(self.time) > 0.0, True)  # of the rows at one time, the last is the book that stands
+        last = np.append(
+            np.diff(self.time) > 0.0, True
+        )  # of the rows at one time, the last is the book that stands
         return np.diff(np.interp(self.edges, self.time[last], until[last]))
 
     def add(
-        self, name: str, section: str, label: str, unit: str, sums: Sequence[_Floats], function: Callable[..., float]
+        self,
+        name: str,
+        section: str,
+        label: str,
+        unit: str,
+        sums: Sequence[_Floats],
+        function: Callable[..., float],
     ) -> None:
         """Put down a figure: a function of sums over blocks."""
         table = np.stack(sums, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            estimate = jackknife(self.n_blocks, lambda kept: float(function(*table[kept].sum(axis=0))))
+            estimate = jackknife(
+                self.n_blocks, lambda kept: float(function(*table[kept].sum(axis=0)))
+            )
         self.figures[name] = Figure(section, label, unit, *estimate)
 
-    def add_ratio(self, name: str, section: str, label: str, unit: str, above: _Floats, below: _Floats) -> None:
+    def add_ratio(
+        self, name: str, section: str, label: str, unit: str, above: _Floats, below: _Floats
+    ) -> None:
         """Put down a ratio of two sums."""
         self.add(name, section, label, unit, [above, below], lambda a, b: a / b)
 
-    # ------------------------------------------------------------------------------------- the figures
+    # ---------------------------------------------------------------------------------- the figures
 
     def rates(self) -> None:
         """How often what happens."""
@@ -197,10 +236,19 @@ class _Measure:
         for number, name in ((BUY, "bid"), (SELL, "ask")):
             chosen = (kind == MessageType.NEW_LIMIT_ORDER) & (side == number)
             counted = self.total(self.time[chosen])
-            self.add_ratio(f"limit_orders_{name}", section, f"limit orders, {name}", "1/s", counted, self.seconds)
+            self.add_ratio(
+                f"limit_orders_{name}",
+                section,
+                f"limit orders, {name}",
+                "1/s",
+                counted,
+                self.seconds,
+            )
         for number, name in ((1, "buys"), (-1, "sells")):
             counted = self.total(self.trades["time"][self.trades["sign"] == number])
-            self.add_ratio(f"trades_{name}", section, f"trades, taker {name}", "1/s", counted, self.seconds)
+            self.add_ratio(
+                f"trades_{name}", section, f"trades, taker {name}", "1/s", counted, self.seconds
+            )
         hidden = kind == MessageType.HIDDEN_EXECUTION
         self.add_ratio(
             "hidden_executions",
@@ -212,13 +260,17 @@ class _Measure:
         )
         for number, name in ((BUY, "bid"), (SELL, "ask")):
             counted = self.total(self.time[cancels & (side == number)])
-            self.add_ratio(f"cancels_{name}", section, f"cancellations, {name}", "1/s", counted, self.seconds)
+            self.add_ratio(
+                f"cancels_{name}", section, f"cancellations, {name}", "1/s", counted, self.seconds
+            )
         self._cancel_rate("cancel_rate_best", "cancel rate of shares at the best", cancels, 1)
         if self.n_levels > 1:
             label = f"cancel rate of shares in {self.n_levels} levels"
             self._cancel_rate("cancel_rate_in_view", label, cancels, self.n_levels)
 
-    def _cancel_rate(self, name: str, label: str, cancels: npt.NDArray[np.bool_], n_levels: int) -> None:
+    def _cancel_rate(
+        self, name: str, label: str, cancels: npt.NDArray[np.bool_], n_levels: int
+    ) -> None:
         """Shares cancelled in the best levels per share resting there, and second."""
         shares, exposure = np.zeros(self.n_blocks), np.zeros(self.n_blocks)
         for number, (price, size) in self.resting.items():
@@ -233,32 +285,63 @@ class _Measure:
     def sizes(self) -> None:
         """How much at a time."""
         enters = self.messages[self.messages["type"] == MessageType.NEW_LIMIT_ORDER]
-        for name, label, events in (("trade", "trade", self.trades), ("limit_order", "limit order", enters)):
+        for name, label, events in (
+            ("trade", "trade", self.trades),
+            ("limit_order", "limit order", enters),
+        ):
             lots, time = events["size"] / self.lot_size, events["time"]
             number = self.total(time)
-            self.add_ratio(f"{name}_size", "Sizes", f"{label}, mean", "lots", self.total(time, lots), number)
+            self.add_ratio(
+                f"{name}_size", "Sizes", f"{label}, mean", "lots", self.total(time, lots), number
+            )
             for bin_name, bin_label, chosen in _size_bins(lots):
                 counted = self.total(time[chosen])
-                self.add_ratio(f"{name}_size_{bin_name}", "Sizes", f"{label}, {bin_label}", "share", counted, number)
+                self.add_ratio(
+                    f"{name}_size_{bin_name}",
+                    "Sizes",
+                    f"{label}, {bin_label}",
+                    "share",
+                    counted,
+                    number,
+                )
         hidden = self.messages[self.messages["type"] == MessageType.HIDDEN_EXECUTION]
         hidden_shares = self.total(hidden["time"], hidden["size"])
         everything = hidden_shares + self.total(self.trades["time"], self.trades["size"])
         self.add_ratio(
-            "hidden_volume", "Sizes", "volume executed against hidden orders", "share", hidden_shares, everything
+            "hidden_volume",
+            "Sizes",
+            "volume executed against hidden orders",
+            "share",
+            hidden_shares,
+            everything,
         )
 
     def book(self) -> None:
         """Spread and depth, by the time that they stood."""
         quoted = self.integral(self.two_sided)
-        self.add_ratio("spread", "Spread and depth", "spread, mean", "ticks", self.integral(self.spread), quoted)
+        self.add_ratio(
+            "spread",
+            "Spread and depth",
+            "spread, mean",
+            "ticks",
+            self.integral(self.spread),
+            quoted,
+        )
         for low, high in zip(_SPREAD_BINS, (*_SPREAD_BINS[1:], math.inf), strict=True):
             chosen = (self.spread > low) & (self.spread <= high)
             label = f"spread above {low}" if high == math.inf else f"spread {_range(low + 1, high)}"
             stood = self.integral(chosen)
-            self.add_ratio(f"spread_{low + 1}", "Spread and depth", label, "share of time", stood, quoted)
+            self.add_ratio(
+                f"spread_{low + 1}", "Spread and depth", label, "share of time", stood, quoted
+            )
         touch = (self.resting[BUY][1][:, 0] + self.resting[SELL][1][:, 0]) / (2.0 * self.lot_size)
         self.add_ratio(
-            "touch_size", "Spread and depth", "size at the best price", "lots", self.integral(touch), self.seconds
+            "touch_size",
+            "Spread and depth",
+            "size at the best price",
+            "lots",
+            self.integral(touch),
+            self.seconds,
         )
 
     def prices(self) -> None:
@@ -267,7 +350,8 @@ class _Measure:
         for interval in VOLATILITY_INTERVALS:
             grid = np.arange(self.time[0], self.time[-1], interval)
             moves = np.diff(self.mid[np.searchsorted(self.time, grid, side="right") - 1])
-            # A block shorter than the interval would hold one move or none: no standard error could be had.
+            # A block shorter than the interval would hold one move or none: no standard error could
+            # be had.
             known = ~np.isnan(moves) & (interval <= self.edges[1] - self.edges[0])
             start = grid[:-1][known]
             squares, length = self.total(start, moves[known] ** 2), interval * self.total(start)
@@ -276,27 +360,44 @@ class _Measure:
             self.add(name, "Price", label, "ticks/sqrt(s)", sums_of[interval], _root_of_ratio)
             if interval == 1.0:
                 sums = [self.total(start), squares, self.total(start, moves[known] ** 4)]
-                self.add("kurtosis_1", "Price", "kurtosis of moves over 1 s (normal: 3)", "", sums, _kurtosis)
+                self.add(
+                    "kurtosis_1",
+                    "Price",
+                    "kurtosis of moves over 1 s (normal: 3)",
+                    "",
+                    sums,
+                    _kurtosis,
+                )
         sums = [*sums_of[VOLATILITY_INTERVALS[0]], *sums_of[VOLATILITY_INTERVALS[-1]]]
         label = "volatility over 1 s / over 60 s"
-        self.add("bounce", "Price", label, "", sums, lambda a, b, c, d: _root_of_ratio(a * d, b * c))
+        self.add(
+            "bounce", "Price", label, "", sums, lambda a, b, c, d: _root_of_ratio(a * d, b * c)
+        )
         self._tolerance()
 
     def _tolerance(self) -> None:
-        """The fall of the trade rate with the half-spread h, rate = A exp(-k h), by Poisson likelihood.
+        """The fall of the trade rate with the half-spread h, rate = A exp(-k h), by Poisson
+        likelihood.
 
-        Each block has an A of its own, so that a busy and wide open does not pass for an effect of the spread.
+        Each block has an A of its own, so that a busy and wide open does not pass for an effect of
+        the spread.
         """
         rows = self.trades["row"][self.trades["row"] > 0]
         rows = rows[self.two_sided[rows - 1]]
         spreads = np.unique(self.spread[self.two_sided])
         counts = np.zeros((self.n_blocks, len(spreads)))
-        np.add.at(counts, (self.block_of(self.time[rows]), np.searchsorted(spreads, self.spread[rows - 1])), 1.0)
+        np.add.at(
+            counts,
+            (self.block_of(self.time[rows]), np.searchsorted(spreads, self.spread[rows - 1])),
+            1.0,
+        )
         exposure = np.stack([self.integral(self.spread == spread) for spread in spreads], axis=1)
         half = 0.5 * spreads
         usable = (counts.sum(axis=1) > 0) & (exposure.sum(axis=1) > 0)
         counts, exposure = counts[usable], exposure[usable]
-        estimate = jackknife(len(counts), lambda kept: _decay_rate(counts[kept], exposure[kept], half))
+        estimate = jackknife(
+            len(counts), lambda kept: _decay_rate(counts[kept], exposure[kept], half)
+        )
         label = "trades fall as exp(-k half-spread)"
         self.figures["price_sensitivity"] = Figure("Price", label, "1/tick", *estimate)
 
@@ -304,15 +405,29 @@ class _Measure:
         """What a trade says of the next ones."""
         gap, started = np.diff(self.trades["time"]), self.trades["time"][:-1]
         sums = [self.total(started, weights) for weights in (np.ones_like(gap), gap, gap**2)]
-        self.add("gap_variation", "Memory", "gaps between trades, sd / mean (Poisson: 1)", "", sums, _variation)
+        self.add(
+            "gap_variation",
+            "Memory",
+            "gaps between trades, sd / mean (Poisson: 1)",
+            "",
+            sums,
+            _variation,
+        )
         sign, time = self.trades["sign"].astype(np.float64), self.trades["time"]
         for lag in LAGS:
             x, y, at = sign[:-lag], sign[lag:], time[:-lag]
             if 4 * lag > len(sign):
                 x, y, at = x[:0], y[:0], at[:0]  # too few pairs to say anything
-            sums = [self.total(at, weights) for weights in (np.ones_like(x), x, y, x * y, x * x, y * y)]
+            sums = [
+                self.total(at, weights) for weights in (np.ones_like(x), x, y, x * y, x * x, y * y)
+            ]
             self.add(
-                f"sign_autocorrelation_{lag}", "Memory", f"trade signs, lag {lag}", "correlation", sums, _correlation
+                f"sign_autocorrelation_{lag}",
+                "Memory",
+                f"trade signs, lag {lag}",
+                "correlation",
+                sums,
+                _correlation,
             )
 
 
@@ -335,7 +450,8 @@ def _correlation(n: float, x: float, y: float, xy: float, xx: float, yy: float) 
 
 
 def _decay_rate(counts: _Floats, exposure: _Floats, half: _Floats) -> float:
-    """Maximum of the likelihood of k: at it, the mean half-spread of trades is the one expected of exp(-k h)."""
+    """Maximum of the likelihood of k: at it, the mean half-spread of trades is the one expected of
+    exp(-k h)."""
     if len(counts) == 0:
         return math.nan
     n = counts.sum(axis=1)

@@ -1,8 +1,9 @@
 """Reader and writer of LOBSTER files: messages, and the order book after each of them.
 
-A message file has the columns time [s after midnight], type, order id, size [shares], price [currency x 10,000] and
-side of the resting order (1 buy, -1 sell). An order book file has, for each level, ask price, ask size, bid price and
-bid size; row k is the book after message k. Prices stay the exchange's whole numbers, here and in the replay.
+A message file has the columns time [s after midnight], type, order id, size [shares], price
+[currency x 10,000] and side of the resting order (1 buy, -1 sell). An order book file has, for each
+level, ask price, ask size, bid price and bid size; row k is the book after message k. Prices stay
+the exchange's whole numbers, here and in the replay.
 
 Huang and Polak (2011), LOBSTER: Limit Order Book Reconstruction System.
 """
@@ -38,7 +39,14 @@ class MessageType(IntEnum):
 
 
 MESSAGE = np.dtype(
-    [("time", "f8"), ("type", "i8"), ("order_id", "i8"), ("size", "i8"), ("price", "i8"), ("side", "i8")]
+    [
+        ("time", "f8"),
+        ("type", "i8"),
+        ("order_id", "i8"),
+        ("size", "i8"),
+        ("price", "i8"),
+        ("side", "i8"),
+    ]
 )
 
 
@@ -49,7 +57,8 @@ def order_book_dtype(n_levels: int) -> np.dtype[Any]:
 
 
 class LobsterError(ValueError):
-    """A file that cannot be read: the message says what came, what was wanted and what to write instead."""
+    """A file that cannot be read: the message says what came, what was wanted and what to write
+    instead."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +87,27 @@ class Recording:
 
 
 def read(
-    message_file: str | Path, order_book_file: str | Path | None = None, tick_size: int | None = None
+    message_file: str | Path,
+    order_book_file: str | Path | None = None,
+    tick_size: int | None = None,
 ) -> Recording:
     """Read a message file and its order book file.
 
     Args:
         message_file: its path.
-        order_book_file: its path; by default the message file's, with `orderbook` in place of `message`.
-        tick_size: [currency / 10,000]; by default the largest step of which every visible price is a multiple.
+        order_book_file: its path; by default the message file's, with `orderbook` in place of
+            `message`.
+        tick_size: [currency / 10,000]; by default the largest step of which every visible price is
+            a multiple.
 
     Raises:
-        LobsterError: for a file that is missing or not in LOBSTER's format, or two that do not belong together.
+        LobsterError: for a file that is missing or not in LOBSTER's format, or two that do not
+            belong together.
     """
     message_file = Path(message_file)
-    order_book_file = Path(order_book_file) if order_book_file is not None else order_book_of(message_file)
+    order_book_file = (
+        Path(order_book_file) if order_book_file is not None else order_book_of(message_file)
+    )
     messages, order_book = read_messages(message_file), read_order_book(order_book_file)
     if len(messages) != len(order_book):
         raise LobsterError(
@@ -100,8 +116,12 @@ def read(
         )
     if tick_size is None:
         tick_size = infer_tick_size(messages, order_book)
-    elif isinstance(tick_size, bool) or not isinstance(tick_size, (int, np.integer)) or tick_size < 1:
-        raise LobsterError(f"tick_size={tick_size!r} came; write a positive whole number, such as 100 for one cent")
+    elif (
+        isinstance(tick_size, bool) or not isinstance(tick_size, (int, np.integer)) or tick_size < 1
+    ):
+        raise LobsterError(
+            f"tick_size={tick_size!r} came; write a positive whole number, such as 100 for one cent"
+        )
     return Recording(messages, order_book, int(tick_size))
 
 
@@ -112,13 +132,23 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
         LobsterError: if the file is missing, has other columns, or a row that no exchange sends.
     """
     path = Path(path)
-    _check_columns(path, len(MESSAGE.names or ()), "6 columns (time, type, order id, size, price, side)")
+    _check_columns(
+        path, len(MESSAGE.names or ()), "6 columns (time, type, order id, size, price, side)"
+    )
     messages = _load(path, MESSAGE)
     known = [kind.value for kind in MessageType]
     for broken, what, wanted in (
         (~np.isfinite(messages["time"]), "time", "seconds after midnight"),
-        (~np.isin(messages["type"], known), "type", "one of " + ", ".join(f"{k.value} {k.name}" for k in MessageType)),
-        (~np.isin(messages["side"], list(SIDES)), "side", "1 for a resting buy or -1 for a resting sell"),
+        (
+            ~np.isin(messages["type"], known),
+            "type",
+            "one of " + ", ".join(f"{k.value} {k.name}" for k in MessageType),
+        ),
+        (
+            ~np.isin(messages["side"], list(SIDES)),
+            "side",
+            "1 for a resting buy or -1 for a resting sell",
+        ),
         (
             (messages["size"] < 1) & (messages["type"] != MessageType.TRADING_HALT),
             "size",
@@ -127,11 +157,15 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
     ):
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
-            raise LobsterError(f"{path.name}, line {row + 1}: {what} {messages[what][row]} came, wanted was {wanted}")
+            raise LobsterError(
+                f"{path.name}, line {row + 1}: {what} {messages[what][row]} came, wanted was {wanted}"
+            )
     backwards = np.diff(messages["time"]) < 0.0
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0]) + 1
-        raise LobsterError(f"{path.name}, line {row + 1} is earlier than the line before it; sort the lines by time")
+        raise LobsterError(
+            f"{path.name}, line {row + 1} is earlier than the line before it; sort the lines by time"
+        )
     return messages
 
 
@@ -142,7 +176,9 @@ def read_order_book(path: str | Path) -> npt.NDArray[Any]:
         LobsterError: if the file is missing or has other columns than four for each level.
     """
     path = Path(path)
-    n_columns = _check_columns(path, None, "4 columns a level (ask price, ask size, bid price, bid size)")
+    n_columns = _check_columns(
+        path, None, "4 columns a level (ask price, ask size, bid price, bid size)"
+    )
     table = _load(path, np.dtype("i8")).reshape(-1, n_columns)
     rows = np.empty(len(table), dtype=order_book_dtype(n_columns // 4))
     for column, name in enumerate(rows.dtype.names or ()):
@@ -172,22 +208,27 @@ def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) ->
         LobsterError: if there is no visible price.
     """
     hidden = np.isin(
-        messages["type"], [MessageType.HIDDEN_EXECUTION, MessageType.CROSS_TRADE, MessageType.TRADING_HALT]
+        messages["type"],
+        [MessageType.HIDDEN_EXECUTION, MessageType.CROSS_TRADE, MessageType.TRADING_HALT],
     )
     prices = [messages["price"][~hidden]]
     for side in ("ask", "bid"):
         prices.append(order_book[f"{side}_price"][order_book[f"{side}_size"] > 0])
     tick_size = int(np.gcd.reduce(np.concatenate(prices)))
     if tick_size == 0:
-        raise LobsterError("no visible price is in the files, so they do not show the tick; write tick_size=100")
+        raise LobsterError(
+            "no visible price is in the files, so they do not show the tick; write tick_size=100"
+        )
     return tick_size
 
 
 def levels(order_book: npt.NDArray[Any], side: Side) -> list[list[tuple[int, int]]]:
-    """The levels of one side in each row of an order book as (price, size), best first, without empty ones."""
+    """The levels of one side in each row of an order book as (price, size), best first, without
+    empty ones."""
     prices, sizes = (order_book[f"{side}_{column}"].tolist() for column in ("price", "size"))
     return [
-        [(price, size) for price, size in zip(*row, strict=True) if size > 0] for row in zip(prices, sizes, strict=True)
+        [(price, size) for price, size in zip(*row, strict=True) if size > 0]
+        for row in zip(prices, sizes, strict=True)
     ]
 
 

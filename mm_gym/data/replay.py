@@ -1,8 +1,9 @@
 """Replay what an exchange sent into this package's order book, and compare the two.
 
-A file with n levels holds only what touches the best n levels of each side. So a level that comes into view from
-below is news: its size is taken from the order book row and its orders are one anonymous order. The same goes for
-what was in the book before the file began. Nothing else is taken from the rows; everything else has to follow.
+A file with n levels holds only what touches the best n levels of each side. So a level that comes
+into view from below is news: its size is taken from the order book row and its orders are one
+anonymous order. The same goes for what was in the book before the file began. Nothing else is taken
+from the rows; everything else has to follow.
 
     row k-1 of the order book  +  message k  ->  row k        `check_rows`, for each row by itself
     row 0                      +  messages   ->  every row, and every execution hits the oldest order   `replay`
@@ -34,8 +35,8 @@ class RowReport:
     levels_compared: int
     """Levels whose price and size were compared."""
     levels_revealed: int
-    """Levels that came into view from below, which no message foretells: they cannot be compared. All that is checked
-    is that they are worse than every level that was in view."""
+    """Levels that came into view from below, which no message foretells: they cannot be compared.
+    All that is checked is that they are worse than every level that was in view."""
     exceptions: tuple[Finding, ...]
     """Messages that the book cannot follow, and rows that did not come out."""
 
@@ -49,26 +50,32 @@ class ReplayReport(RowReport):
     hit_oldest: int
     """Those that hit the oldest order of the best queue, an order whose entry is in the file."""
     hit_unknown: tuple[Finding, ...]
-    """Those that hit the anonymous order at the head of the best queue, each with what is known of the order."""
+    """Those that hit the anonymous order at the head of the best queue, each with what is known of
+    the order."""
 
 
 def check_rows(recording: Recording) -> RowReport:
-    """Put row k-1 into a book, apply message k, and compare with row k; for every k, each by itself."""
+    """Put row k-1 into a book, apply message k, and compare with row k; for every k, each by
+    itself."""
     replayed = _Replay(recording)
     for row in range(1, len(recording)):
         replayed.clear(row - 1)
         replayed.seed(row - 1)
         replayed.apply(row)
         replayed.compare(row)
-    return RowReport(len(recording) - 1, replayed.compared, replayed.revealed, tuple(replayed.exceptions))
+    return RowReport(
+        len(recording) - 1, replayed.compared, replayed.revealed, tuple(replayed.exceptions)
+    )
 
 
-def replay(recording: Recording, last_row: int | None = None) -> tuple[LimitOrderBook, ReplayReport]:
+def replay(
+    recording: Recording, last_row: int | None = None
+) -> tuple[LimitOrderBook, ReplayReport]:
     """Put row 0 into a book and apply all later messages, with their order ids.
 
-    After each, the book is compared with the row, levels that came into view are added, and levels that left it are
-    taken out, since the file says no more about them. A row that does not come out is reported and put into the book
-    as it is, so that one fault is one exception.
+    After each, the book is compared with the row, levels that came into view are added, and levels
+    that left it are taken out, since the file says no more about them. A row that does not come out
+    is reported and put into the book as it is, so that one fault is one exception.
 
     Args:
         recording: the files.
@@ -130,7 +137,8 @@ class _Replay:
                 self._add_anonymous(side, price, size)
 
     def apply(self, row: int) -> None:
-        """Do to the book what the message says. What cannot be done is reported and leaves the book as it is."""
+        """Do to the book what the message says. What cannot be done is reported and leaves the book
+        as it is."""
         _, kind, order_id, size, price, number = self._messages[row]
         side = SIDES[number]
         if kind == MessageType.NEW_LIMIT_ORDER:
@@ -142,13 +150,15 @@ class _Replay:
         # Hidden executions, auctions and halts do not touch the visible book.
 
     def compare(self, row: int) -> bool:
-        """Whether the book is the row, as far as what was in view can say; counts levels and reports differences."""
+        """Whether the book is the row, as far as what was in view can say; counts levels and
+        reports differences."""
         agrees = True
         for side in SIDES.values():
             shown = self._shown[side][row]
             ours = self.book.levels(side, self.n_levels)
             self.compared += len(ours)
-            # Where no level of the row before was empty, levels below the known ones may have come into view.
+            # Where no level of the row before was empty, levels below the known ones may have come
+            # into view.
             may_reveal = row > 0 and len(self._shown[side][row - 1]) == self.n_levels
             below = shown[len(ours) :]
             prices = [price for price, _ in shown]
@@ -181,21 +191,29 @@ class _Replay:
         if fills:
             self._report(row, f"limit order {order_id} crosses the book and would trade: {fills}")
 
-    def _cancel(self, row: int, side: Side, price: int, size: int, order_id: int, whole: bool) -> None:
+    def _cancel(
+        self, row: int, side: Side, price: int, size: int, order_id: int, whole: bool
+    ) -> None:
         resting_id, resting = self._find(side, price, order_id)
         if resting_id is None:
-            return self._report(row, f"order {order_id} at {price} is cancelled, but is not in the book")
+            return self._report(
+                row, f"order {order_id} at {price} is cancelled, but is not in the book"
+            )
         if size > resting or (whole and resting_id == order_id and size != resting):
-            return self._report(row, f"{size} shares of order {order_id} are cancelled, which has {resting}")
+            return self._report(
+                row, f"{size} shares of order {order_id} are cancelled, which has {resting}"
+            )
         self.book.reduce(resting_id, size)
 
     def _execute(self, row: int, side: Side, price: int, size: int, order_id: int) -> None:
-        """The taker's order, as the book matches it, has to find the order and price that the message names."""
+        """The taker's order, as the book matches it, has to find the order and price that the
+        message names."""
         self.executions += 1
         resting_id, resting = self._find(side, price, order_id)
         if resting_id is None or size > resting:
             return self._report(
-                row, f"{size} shares of order {order_id} are executed, of which {resting} are in the book"
+                row,
+                f"{size} shares of order {order_id} are executed, of which {resting} are in the book",
             )
         best = self.book.levels(side, 1)[0][0]
         queue = self.book.queue(side, best)
@@ -205,7 +223,9 @@ class _Replay:
             return None
         fills = self.book.market("ask" if side == "bid" else "bid", size)
         if fills != [(resting_id, price, size)]:
-            return self._report(row, f"the book's own fills are {fills}, not {size} shares of order {order_id}")
+            return self._report(
+                row, f"the book's own fills are {fills}, not {size} shares of order {order_id}"
+            )
         if resting_id == order_id:
             self.hit_oldest += 1
         else:
@@ -213,13 +233,16 @@ class _Replay:
         return None
 
     def _find(self, side: Side, price: int, order_id: int) -> tuple[int | None, int]:
-        """The order's own id and size where it is known, else those of the anonymous order at its price, if any."""
+        """The order's own id and size where it is known, else those of the anonymous order at its
+        price, if any."""
         queue = dict(self.book.queue(side, price))
         if order_id in queue:
             return order_id, queue[order_id]
         if order_id in self._entered and order_id not in self._lost:
             return None, 0  # it was seen to leave the book, or rests at another price
-        return next(((resting_id, size) for resting_id, size in queue.items() if resting_id < 0), (None, 0))
+        return next(
+            ((resting_id, size) for resting_id, size in queue.items() if resting_id < 0), (None, 0)
+        )
 
     def _whence(self, order_id: int) -> str:
         if order_id not in self._entered:
@@ -229,7 +252,9 @@ class _Replay:
             f"{self._lost[order_id]} and came back, ahead of all that joined since"
         )
 
-    def _passed_over(self, row: int, order_id: int, price: int, best: int, queue: list[tuple[int, int]]) -> str:
+    def _passed_over(
+        self, row: int, order_id: int, price: int, best: int, queue: list[tuple[int, int]]
+    ) -> str:
         if price != best:
             return f"order {order_id} at {price} is executed while {best} is the best price"
         ahead = []
@@ -238,7 +263,9 @@ class _Replay:
             if older < 0:
                 ahead.append("orders that were in the book before it came into view")
                 continue
-            later = row + 1 + np.flatnonzero(self.recording.messages["order_id"][row + 1 :] == older)
+            later = (
+                row + 1 + np.flatnonzero(self.recording.messages["order_id"][row + 1 :] == older)
+            )
             fate = "of which the file says no more"
             if len(later):
                 time, kind, *_ = self._messages[later[0]]
@@ -252,7 +279,8 @@ class _Replay:
         self._placed.append(self._last_anonymous)
 
     def _lose(self, row: int, order_id: int) -> None:
-        """Take an order out of the book: what becomes of it from this row on, the file does not say."""
+        """Take an order out of the book: what becomes of it from this row on, the file does not
+        say."""
         self.book.cancel(order_id)
         if order_id >= 0:
             self._lost[order_id] = row

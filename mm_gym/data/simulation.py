@@ -1,7 +1,9 @@
-"""A simulated market, recorded as an exchange would: the same messages and rows that `lobster` reads.
+"""A simulated market, recorded as an exchange would: the same messages and rows that `lobster`
+reads.
 
-So one measure serves both: what `description` says of an exchange's file it says of a simulated market, whose true
-rates are known. Nobody but the background makers and the takers is in the market: the agent sends no quotes.
+So one measure serves both: what `description` says of an exchange's file it says of a simulated
+market, whose true rates are known. Nobody but the background makers and the takers is in the
+market: the agent sends no quotes.
 """
 
 from typing import Any
@@ -42,7 +44,8 @@ def record_market(
         config: of the market; its background makers have to be there, since the agent is not.
         seconds: [s] length of the recording, after the warm-up.
         seed: as of `reset(seed=...)`.
-        n_levels: levels of the order book; messages that touch none of them are left out, as LOBSTER does.
+        n_levels: levels of the order book; messages that touch none of them are left out, as
+            LOBSTER does.
         lot_size: [shares] in a lot.
 
     Raises:
@@ -55,11 +58,14 @@ def record_market(
             f"nothing happened in {seconds:g} s of a market with makers={config.makers!r} and nobody but them and the "
             "takers; write more seconds or another market"
         )
-    return Recording(np.array(tape.messages, dtype=MESSAGE), np.array(tape.rows, tape.row_type), tape.price_unit)
+    return Recording(
+        np.array(tape.messages, dtype=MESSAGE), np.array(tape.rows, tape.row_type), tape.price_unit
+    )
 
 
 class _Tape:
-    """One market, its book mirrored order by order under ids of its own, and what was written down."""
+    """One market, its book mirrored order by order under ids of its own, and what was written
+    down."""
 
     def __init__(self, config: MarketConfig, seed: int, n_levels: int, lot_size: int) -> None:
         self.messages: list[tuple[float, int, int, int, int, int]] = []
@@ -73,14 +79,17 @@ class _Tape:
         self._mirror = LimitOrderBook()
         self._resting: dict[int, tuple[int, int, int]] = {}  # slot -> order id, side, lots
         self._last_id = 0
-        self._markets.reset(np.zeros(1, np.int64), [seeding.np_random(seed)[0]], *self._markets.empty_results())
+        self._markets.reset(
+            np.zeros(1, np.int64), [seeding.np_random(seed)[0]], *self._markets.empty_results()
+        )
         for slot in self._oldest_first():
             self._added(slot)
         self.messages.clear()
         self.rows.clear()
 
     def run(self, seconds: float) -> None:
-        """Let events happen until `seconds` after the start, and write down what they did to the book."""
+        """Let events happen until `seconds` after the start, and write down what they did to the
+        book."""
         book = self._market["book"]
         while True:
             n_events = int(book["n_events"])
@@ -116,14 +125,17 @@ class _Tape:
             self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, int(fill["price"]), side)
 
     def _placed_or_cancelled(self) -> None:
-        """One order came, or some went: never both in one event, so a slot that changed hands is not missed."""
+        """One order came, or some went: never both in one event, so a slot that changed hands is
+        not missed."""
         book = self._market["book"]
         live = set(book["live"][: int(book["n_live"])].tolist())
         for slot in live - self._resting.keys():
             self._added(slot)
         for slot in sorted(self._resting.keys() - live):
             order_id, side, lots = self._resting.pop(slot)
-            key = int(book["orders"][slot]["key"])  # a freed slot keeps its price until it is used again
+            key = int(
+                book["orders"][slot]["key"]
+            )  # a freed slot keeps its price until it is used again
             self._mirror.cancel(order_id)
             self._write(MessageType.DELETION, order_id, lots, key if side == BID else -key, side)
 

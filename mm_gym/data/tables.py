@@ -1,4 +1,5 @@
-"""What a terminal of 80 columns shows of exchange data. Needs rich, which the extra `evaluate` brings."""
+"""What a terminal of 80 columns shows of exchange data. Needs rich, which the extra `evaluate`
+brings."""
 
 import itertools
 import math
@@ -35,10 +36,17 @@ def description_table(description: Description) -> Group:
         f"{description.n_messages} messages in {description.duration:.0f} s, {description.n_levels} level(s) a side, "
         f"a tick of {description.tick_size:g}, lots of {description.lot_size} shares."
     ]
-    for section, figures in itertools.groupby(description.figures.values(), lambda figure: figure.section):
+    for section, figures in itertools.groupby(
+        description.figures.values(), lambda figure: figure.section
+    ):
         table = _table({section: 47, "value": 9, "s.e.": 8, "": 13})
         for figure in figures:
-            table.add_row(escape(figure.label), _number(figure.value), _number(figure.standard_error), figure.unit)
+            table.add_row(
+                escape(figure.label),
+                _number(figure.value),
+                _number(figure.standard_error),
+                figure.unit,
+            )
         parts += ["", table]
     parts.append(
         f"\nStandard errors: jackknife over {description.n_blocks} blocks of "
@@ -68,19 +76,25 @@ def make_call(calibration: Calibration) -> str:
 
 
 def comparison_table(data: Description, markets: Mapping[str, Description]) -> Group:
-    """Stylised facts of the data beside those of markets, each with its standard error, and the shortfalls."""
+    """Stylised facts of the data beside those of markets, each with its standard error, and the
+    shortfalls."""
     columns = {"Stylised facts": 35, **dict.fromkeys(["data", *markets], _CELL)}
     table = _table(columns)
     for name in FACTS:
         figure = data[name]
         label = figure.label.split(" (")[0]
-        table.add_row(escape(label), *(_with_error(description[name]) for description in (data, *markets.values())))
+        table.add_row(
+            escape(label),
+            *(_with_error(description[name]) for description in (data, *markets.values())),
+        )
     parts: list[str | Table] = [table]
     for name, description in markets.items():
         sentences = shortfalls(data, description)
         parts += [
             "",
-            f"Where the {name} market falls short of the data:" if sentences else f"The {name} market: no shortfall.",
+            f"Where the {name} market falls short of the data:"
+            if sentences
+            else f"The {name} market: no shortfall.",
         ]
         parts += _sentences(sentences)
     return Group(*parts)
@@ -101,7 +115,10 @@ def _with_error(figure: Figure) -> str:
 def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
     """What became of the replay."""
     table = _table({"Replayed into LimitOrderBook": 53, "": 9})
-    table.add_row("rows that follow from the row before and the message", f"{rows.rows - len(rows.exceptions)}")
+    table.add_row(
+        "rows that follow from the row before and the message",
+        f"{rows.rows - len(rows.exceptions)}",
+    )
     table.add_row("rows that do not", f"{len(rows.exceptions)}")
     table.add_row("levels compared", f"{rows.levels_compared}")
     table.add_row("levels that came into view from below: not foretold", f"{rows.levels_revealed}")
@@ -121,7 +138,12 @@ def _findings(title: str, findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
     more = [f"- and {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
-    return ["", f"{title}:", *(escape(f"- row {row}: {reason}") for row, reason in findings[:_SHOWN]), *more]
+    return [
+        "",
+        f"{title}:",
+        *(escape(f"- row {row}: {reason}") for row, reason in findings[:_SHOWN]),
+        *more,
+    ]
 
 
 def _sentences(sentences: Sequence[str]) -> list[str]:

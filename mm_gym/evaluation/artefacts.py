@@ -1,4 +1,5 @@
-"""Writing results down: a folder appears whole or not at all, and never on top of an earlier one unasked."""
+"""Writing results down: a folder appears whole or not at all, and never on top of an earlier one
+unasked."""
 
 import csv
 import json
@@ -13,7 +14,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("mm-gym", "gymnasium", "numpy", "numba", "scipy", "stable-baselines3", "sb3-contrib", "torch", "optuna")
+_PACKAGES = (
+    "mm-gym",
+    "gymnasium",
+    "numpy",
+    "numba",
+    "scipy",
+    "stable-baselines3",
+    "sb3-contrib",
+    "torch",
+    "optuna",
+)
 
 
 _SUMMARY = "summary.json"
@@ -21,7 +32,8 @@ _MARKS = (_SUMMARY, "suite.json")  # a folder without one of them is not ours to
 
 
 class ArtefactError(OSError):
-    """A folder that cannot be written: the message says what came, what was wanted and what to write instead."""
+    """A folder that cannot be written: the message says what came, what was wanted and what to
+    write instead."""
 
 
 @contextmanager
@@ -64,10 +76,14 @@ def check_free(folder: Path, overwrite: bool = False) -> None:
         ArtefactError: if there is something that may not be replaced.
     """
     if folder.exists() and not folder.is_dir():
-        raise ArtefactError(f"{folder} is a file, a folder was wanted; write --out with another name")
+        raise ArtefactError(
+            f"{folder} is a file, a folder was wanted; write --out with another name"
+        )
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not any((folder / mark).exists() for mark in _MARKS) or Path.cwd().is_relative_to(folder.resolve()):
+    if not any((folder / mark).exists() for mark in _MARKS) or Path.cwd().is_relative_to(
+        folder.resolve()
+    ):
         raise ArtefactError(
             f"{folder} holds something else than results, which is never replaced; write --out with another name"
         )
@@ -95,7 +111,8 @@ def package_versions() -> dict[str, str]:
 
 
 def write_summary(folder: Path, rows: Sequence[dict[str, Any]], about: dict[str, Any]) -> None:
-    """Write `summary.csv` and `summary.json`: the rows, and in the JSON what made them. NaN is written as nothing.
+    """Write `summary.csv` and `summary.json`: the rows, and in the JSON what made them. NaN is
+    written as nothing.
 
     Args:
         folder: to write into.
@@ -105,9 +122,15 @@ def write_summary(folder: Path, rows: Sequence[dict[str, Any]], about: dict[str,
     with (folder / "summary.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows({key: "" if _missing(value) else value for key, value in row.items()} for row in rows)
-    plain = [{key: None if _missing(value) else value for key, value in row.items()} for row in rows]
-    (folder / _SUMMARY).write_text(json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n")
+        writer.writerows(
+            {key: "" if _missing(value) else value for key, value in row.items()} for row in rows
+        )
+    plain = [
+        {key: None if _missing(value) else value for key, value in row.items()} for row in rows
+    ]
+    (folder / _SUMMARY).write_text(
+        json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def _missing(value: Any) -> bool:

@@ -1,6 +1,8 @@
-"""What happened after the fills: the measures of adverse selection, fill by fill, as every table defines them.
+"""What happened after the fills: the measures of adverse selection, fill by fill, as every table
+defines them.
 
-With D = +1 for a taker's buy and -1 for a sell, p the fill's price, m_t the public mid just before it:
+With D = +1 for a taker's buy and -1 for a sell, p the fill's price, m_t the public mid just before
+it:
 
     effective half-spread     D (p - m_t)            earned
     adverse move at h         D (m_{t+h} - m_t)      positive hurts the maker
@@ -9,8 +11,9 @@ With D = +1 for a taker's buy and -1 for a sell, p the fill's price, m_t the pub
 
 Each is given against the mid and, with the efficient price V in place of m, against the truth.
 
-And what the position did: since a fill of size n changes the inventory by -D n for good, the session's inventory PnL is
-the sum over its fills of -D n (m_T - m_t), T the close. So it can be split by who took.
+And what the position did: since a fill of size n changes the inventory by -D n for good, the
+session's inventory PnL is the sum over its fills of -D n (m_T - m_t), T the close. So it can be
+split by who took.
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,8 @@ from mm_gym.evaluation.statistics import Estimate, fill_sums, of_sums
 
 @dataclass(frozen=True)
 class FillMeasures:
-    """Measures of f fills: shape (f,), or (f, h) with NaN where the horizon passes the close. In ticks."""
+    """Measures of f fills: shape (f,), or (f, h) with NaN where the horizon passes the close. In
+    ticks."""
 
     effective_half_spread: npt.NDArray[np.float64]
     adverse_move: npt.NDArray[np.float64]
@@ -48,7 +52,9 @@ def against_value(sessions: Sessions) -> FillMeasures:
     return _measure(sessions, sessions.fills["efficient_price"], sessions.later_value)
 
 
-def _measure(sessions: Sessions, before: npt.NDArray[np.float64], later: npt.NDArray[np.float64]) -> FillMeasures:
+def _measure(
+    sessions: Sessions, before: npt.NDArray[np.float64], later: npt.NDArray[np.float64]
+) -> FillMeasures:
     direction = taker_direction(sessions)
     effective = direction * (sessions.fills["price"] - before)
     adverse = direction[:, None] * (later - before[:, None])
@@ -75,7 +81,9 @@ def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
 
 def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Sums over the fills of each session, shape (n,)."""
-    return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions)).astype(np.float64)
+    return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions)).astype(
+        np.float64
+    )
 
 
 def with_informed_takers(sessions: Sessions) -> npt.NDArray[np.bool_]:
@@ -86,14 +94,16 @@ def with_informed_takers(sessions: Sessions) -> npt.NDArray[np.bool_]:
 def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
     """Inventory at the close, valued at the mid over its average cost; shape (n,) [ticks x lots].
 
-    The average cost is that of the lots held: adding to a position averages it, reducing leaves it, crossing through
-    zero starts it anew.
+    The average cost is that of the lots held: adding to a position averages it, reducing leaves it,
+    crossing through zero starts it anew.
     """
     unrealised = np.zeros(len(sessions))
     for session in range(len(sessions)):
         rows = sessions.fills[sessions.fill_session == session]
         inventory, cost = 0.0, 0.0
-        for side, price, size in zip(rows["side"].tolist(), rows["price"].tolist(), rows["lots"].tolist(), strict=True):
+        for side, price, size in zip(
+            rows["side"].tolist(), rows["price"].tolist(), rows["lots"].tolist(), strict=True
+        ):
             signed = -size if side == ASK else size
             if inventory * signed >= 0.0:
                 cost = (cost * abs(inventory) + price * size) / (abs(inventory) + size)
@@ -110,7 +120,8 @@ def difference_over_fills(
     reference: Sessions,
     reference_measure: npt.NDArray[np.float64],
 ) -> Estimate:
-    """Mean of a figure per fill, shape (f,), less that over the fills of another agent or market on the same sessions.
+    """Mean of a figure per fill, shape (f,), less that over the fills of another agent or market on
+    the same sessions.
 
     Paired: a resample draws the same sessions for both.
     """
@@ -122,12 +133,14 @@ def difference_over_fills(
 
 
 def inventory_half_life(sessions: Sessions) -> Estimate:
-    """[s] Time in which half of an inventory is worked off: ln 2 / -ln rho, rho the autocorrelation about zero from one
-    decision to the next. NaN where inventory does not come back."""
+    """[s] Time in which half of an inventory is worked off: ln 2 / -ln rho, rho the autocorrelation
+    about zero from one decision to the next. NaN where inventory does not come back."""
     before, after = sessions.inventory[:, :-1], sessions.inventory[:, 1:]
     interval = sessions.config.decision_interval
 
-    def half_life(lagged: npt.NDArray[np.float64], squared: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def half_life(
+        lagged: npt.NDArray[np.float64], squared: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
         with np.errstate(divide="ignore", invalid="ignore"):
             rho = np.clip(lagged / squared, 0.0, 1.0)
             return np.asarray(np.log(2.0) / -np.log(rho) * interval)
@@ -136,26 +149,32 @@ def inventory_half_life(sessions: Sessions) -> Estimate:
 
 
 def sharpe(sessions: Sessions) -> float:
-    """Mean of the final PnL over its standard deviation, per session; NaN where it does not vary."""
+    """Mean of the final PnL over its standard deviation, per session; NaN where it does not
+    vary."""
     spread = float(sessions.final_pnl.std(ddof=1)) if len(sessions) > 1 else 0.0
     return float(sessions.final_pnl.mean()) / spread if spread > 0.0 else float("nan")
 
 
 def sign_autocorrelation(sessions: Sessions, lag: int) -> Estimate:
-    """Autocorrelation of the sign of takers' net flow between decisions, about zero, at a lag in decisions."""
+    """Autocorrelation of the sign of takers' net flow between decisions, about zero, at a lag in
+    decisions."""
     signs = np.sign(sessions.net_flow)
     return of_sums(
-        [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)], lambda a, b: a / b
+        [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)],
+        lambda a, b: a / b,
     )
 
 
 def direction_correlation(sessions: Sessions, horizon_index: int) -> Estimate:
-    """Correlation between the side that takers took from the agent and the efficient price's later move."""
+    """Correlation between the side that takers took from the agent and the efficient price's later
+    move."""
     direction = taker_direction(sessions)
     move = sessions.later_value[:, horizon_index] - sessions.fills["efficient_price"]
     kept = ~np.isnan(move)
     sums: list[npt.NDArray[np.float64]] = [
-        np.bincount(sessions.fill_session[kept], weights=weights[kept], minlength=len(sessions)).astype(np.float64)
+        np.bincount(
+            sessions.fill_session[kept], weights=weights[kept], minlength=len(sessions)
+        ).astype(np.float64)
         for weights in (direction * move, move**2, np.ones_like(move))
     ]
     return of_sums(sums, lambda products, squares, count: products / np.sqrt(squares * count))

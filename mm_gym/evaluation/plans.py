@@ -1,6 +1,8 @@
-"""What an evaluation runs: agents in markets, a sweep over a field, or the post-mortem's experiments.
+"""What an evaluation runs: agents in markets, a sweep over a field, or the post-mortem's
+experiments.
 
-Agents are named by strings and made by a function that the caller brings, since this package knows no agents.
+Agents are named by strings and made by a function that the caller brings, since this package knows
+no agents.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +34,10 @@ class Results:
 
 
 def plan_markets(
-    regimes: Sequence[str], p_informed: float | None = None, sweep: str | None = None, values: Sequence[float] = ()
+    regimes: Sequence[str],
+    p_informed: float | None = None,
+    sweep: str | None = None,
+    values: Sequence[float] = (),
 ) -> list[Market]:
     """The markets of an evaluation: each regime, or each regime at each value of the swept field.
 
@@ -43,7 +48,9 @@ def plan_markets(
         raise ConfigurationError(
             f"{sweep!r} cannot be swept, it is no number that varies; write for example p_informed or latency"
         )
-    settings: list[dict[str, float]] = [{}] if sweep is None else [{sweep: value} for value in values]
+    settings: list[dict[str, float]] = (
+        [{}] if sweep is None else [{sweep: value} for value in values]
+    )
     return [
         (
             configure(regime, **(with_informed(regime, p_informed) | setting)),
@@ -73,20 +80,30 @@ def run_grid(
         ConfigurationError: if the reference is none of the agents.
     """
     if reference is not None and reference not in agents:
-        raise ConfigurationError(f"the reference {reference!r} is none of the agents; {nearest(reference, agents)}")
+        raise ConfigurationError(
+            f"the reference {reference!r} is none of the agents; {nearest(reference, agents)}"
+        )
     cells = [Cell(agent, name_agent(agent), config) for config, _ in markets for agent in agents]
     # An agent that cannot be made is found out now, not after the others have run.
     shown = {cell.agent: shown_name(cell.agent, cell.make_agent(cell.config)) for cell in cells}
     total = len(cells) * episodes
     sessions = run_cells(
-        cells, episodes, seed, jobs, on_batch=None if on_batch is None else lambda done: on_batch(done, total)
+        cells,
+        episodes,
+        seed,
+        jobs,
+        on_batch=None if on_batch is None else lambda done: on_batch(done, total),
     )
     results = Results()
     for index, (config, swept) in enumerate(markets):
         here = dict(zip(agents, sessions[index * len(agents) :], strict=False))
         compared_with = here[reference] if reference is not None else None
         share = f", p = {config.p_informed:g}" if config.p_informed > 0.0 else ""
-        market = config.regime + share + "".join(f", {name} = {value:g}" for name, value in swept.items())
+        market = (
+            config.regime
+            + share
+            + "".join(f", {name} = {value:g}" for name, value in swept.items())
+        )
         for agent, result in here.items():
             results.rows.append(summarise(shown[agent], result, compared_with) | swept)
             results.entries.append(Entry(f"{shown[agent]}, {market}", shown[agent], result))
@@ -101,7 +118,9 @@ def run_experiments(names: Sequence[str], laboratory: Laboratory) -> Results:
     """
     for name in names:
         if name not in (*EXPERIMENTS, "all"):
-            raise ConfigurationError(f"experiment {name!r} is unknown; {nearest(name, [*EXPERIMENTS, 'all'])}")
+            raise ConfigurationError(
+                f"experiment {name!r} is unknown; {nearest(name, [*EXPERIMENTS, 'all'])}"
+            )
     results = Results()
     for name in EXPERIMENTS if "all" in names else names:
         finding = EXPERIMENTS[name](laboratory)

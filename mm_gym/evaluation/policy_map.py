@@ -1,5 +1,5 @@
-"""An agent's quotes as a function of what it observes, everything else being as usual: over inventory and recent flow
-together, and over one thing at a time."""
+"""An agent's quotes as a function of what it observes, everything else being as usual: over
+inventory and recent flow together, and over one thing at a time."""
 
 import math
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ class PolicyMap:
     repeatable: bool
     """Whether the agent, asked again, said the same."""
     memory: Memory
-    """What the agent was given of it when asked; with memories of many decisions it said the mean of its answers."""
+    """What the agent was given of it when asked; with memories of many decisions it said the mean
+    of its answers."""
     flow_half_lives: str
     """The half-lives over which that flow was seen, in words."""
     profiles: tuple[Profile, ...]
@@ -64,21 +65,23 @@ def map_policy(
 ) -> PolicyMap:
     """Ask an agent for its quotes on a grid of observations.
 
-    The grid varies the inventory, and the medium and the slow flow together. All other columns are at their mean over
-    eight sessions of the agent in this market, or their first thousand decisions. If it has a memory that is an array
-    with a row a market, it is asked with those of 64 of these decisions, and the mean of its answers taken (at the mean
-    of memories it would answer what it never has to). With a state of any other kind it is asked as at the start of a
-    session.
+    The grid varies the inventory, and the medium and the slow flow together. All other columns are
+    at their mean over eight sessions of the agent in this market, or their first thousand
+    decisions. If it has a memory that is an array with a row a market, it is asked with those of 64
+    of these decisions, and the mean of its answers taken (at the mean of memories it would answer
+    what it never has to). With a state of any other kind it is asked as at the start of a session.
 
     Args:
         agent: with stable-baselines3's `predict`.
         config: of the market.
-        inventory: [lots] whole numbers, shape (i,); by default those that the rollout saw, at least 5 either way.
+        inventory: [lots] whole numbers, shape (i,); by default those that the rollout saw, at least
+            5 either way.
         flow: [standard deviations of noise flow] shape (j,); by default from -3 to 3.
         seed: of the rollout.
 
     Raises:
-        ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can show.
+        ValueError: for an inventory beyond `max_inventory` or a flow beyond what an observation can
+            show.
     """
     seen, quoted, memory, memories = _observe(agent, config, seed)
     typical = seen.mean(axis=0)
@@ -88,7 +91,11 @@ def map_policy(
         stride = max(1, math.ceil((2 * most + 1) / _MOST_INVENTORIES))
         inventory = np.arange(-(most // stride), most // stride + 1) * stride
     lots_held = np.asarray(inventory, dtype=np.int64)
-    flows = np.linspace(-_LARGEST_FLOW, _LARGEST_FLOW, _FLOWS) if flow is None else np.asarray(flow, dtype=np.float64)
+    flows = (
+        np.linspace(-_LARGEST_FLOW, _LARGEST_FLOW, _FLOWS)
+        if flow is None
+        else np.asarray(flow, dtype=np.float64)
+    )
     _check(lots_held, flows, config)
     grid = np.tile(typical, (len(flows), len(lots_held), 1))
     grid[:, :, Obs.INVENTORY] = columns.inventory_column(lots_held)
@@ -121,7 +128,9 @@ def map_policy(
     )
 
 
-def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], config: MarketConfig) -> None:
+def _check(
+    inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], config: MarketConfig
+) -> None:
     if np.abs(inventory).max() > config.max_inventory:
         raise ValueError(
             f"inventory goes to {np.abs(inventory).max()} lots, at most max_inventory={config.max_inventory} were "
@@ -138,8 +147,9 @@ def _check(inventory: npt.NDArray[np.int64], flow: npt.NDArray[np.float64], conf
 def _observe(
     agent: Predicts, config: MarketConfig, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Memory, npt.NDArray[Any] | None]:
-    """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it quoted on them, shape
-    (decisions, 2), how it is to be asked for more, and the memories for that, if it has any with a row a market."""
+    """Observations of the agent's own sessions, shape (decisions, columns), the offsets that it
+    quoted on them, shape (decisions, 2), how it is to be asked for more, and the memories for that,
+    if it has any with a row a market."""
     markets = Markets(config, _MARKETS)
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
@@ -149,7 +159,9 @@ def _observe(
     remembered = set(np.rint(np.linspace(0, more - 1, _MEMORIES)))
     state, starts = None, np.ones(_MARKETS, dtype=np.bool_)
     for step in range(more):
-        actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+        actions, state = agent.predict(
+            observations, state=state, episode_start=starts, deterministic=True
+        )
         quoted.append(to_ticks(actions, config.max_offset))
         if step in remembered and _has_rows(state):
             memories.append(state)

@@ -1,7 +1,9 @@
-"""An agent's quotes over one thing that it observes: what it answers when that alone varies, and what it quoted.
+"""An agent's quotes over one thing that it observes: what it answers when that alone varies, and
+what it quoted.
 
-The two differ by what comes along in sessions: with a run of purchases the mid has moved, the agent has sold, and who
-infers believes something else. None of that happens where a column alone is varied.
+The two differ by what comes along in sessions: with a run of purchases the mid has moved, the agent
+has sold, and who infers believes something else. None of that happens where a column alone is
+varied.
 """
 
 from collections.abc import Callable
@@ -33,17 +35,19 @@ _Scale = Callable[[_Array], _Array]
 
 @dataclass(frozen=True)
 class Profile:
-    """Quotes over one thing observed. Of arrays of shape (2, ...) the bid has the first row, the ask the second."""
+    """Quotes over one thing observed. Of arrays of shape (2, ...) the bid has the first row, the
+    ask the second."""
 
     axis: str
     """What varies, with its unit."""
     value: _Array
     """In that unit, shape (k,); of one value alone where the agent's sessions showed no other."""
     asked: _Array
-    """[ticks] Offsets from the public mid when asked, every other column at its mean, shape (2, k)."""
+    """[ticks] Offsets from the public mid when asked, every other column at its mean, shape (2,
+    k)."""
     seen: _Array
-    """The mean value in a bin of the agent's own decisions, shape (2, b); NaN where there are too few. A place in the
-    queue has who has a quote."""
+    """The mean value in a bin of the agent's own decisions, shape (2, b); NaN where there are too
+    few. A place in the queue has who has a quote."""
     quoted: _Array
     """[ticks] The mean offset in those decisions, shape (2, b)."""
 
@@ -57,7 +61,8 @@ def _times(unit: float) -> tuple[_Scale, _Scale]:
 
 
 class _Axis(NamedTuple):
-    """Something observed: in which columns, of which the first counts, by the bid and by the ask; and its scale."""
+    """Something observed: in which columns, of which the first counts, by the bid and by the ask;
+    and its scale."""
 
     label: str
     bid: tuple[Obs, ...]
@@ -77,11 +82,20 @@ def _axes(config: MarketConfig) -> list[_Axis]:
         _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), lots, whole=True),
         _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS),
         _Axis("time left [s]", (Obs.TIME_LEFT,), (Obs.TIME_LEFT,), _times(config.session_length)),
-        _Axis("queue ahead [lots]", (Obs.BID_QUEUE_AHEAD,), (Obs.ASK_QUEUE_AHEAD,), queue, whole=True, of_quotes=True),
+        _Axis(
+            "queue ahead [lots]",
+            (Obs.BID_QUEUE_AHEAD,),
+            (Obs.ASK_QUEUE_AHEAD,),
+            queue,
+            whole=True,
+            of_quotes=True,
+        ),
     ]
 
 
-def profiles(ask: Ask, observations: _Array, offsets: _Array, config: MarketConfig) -> tuple[Profile, ...]:
+def profiles(
+    ask: Ask, observations: _Array, offsets: _Array, config: MarketConfig
+) -> tuple[Profile, ...]:
     """Over inventory, recent flow, time left and each quote's own place in its queue.
 
     Args:
@@ -108,7 +122,11 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
     asked = np.stack([answers[axis.bid][:, 0], answers[axis.ask][:, 1]])
     bins = []
     for side in (0, 1):
-        counts = observations[:, Obs.BID_SIZE + side] > 0.0 if axis.of_quotes else np.full(len(shown), True)
+        counts = (
+            observations[:, Obs.BID_SIZE + side] > 0.0
+            if axis.of_quotes
+            else np.full(len(shown), True)
+        )
         bins.append(_bin_means(edges, shown[counts, side], offsets[counts, side]))
     return Profile(axis.label, value, asked, *np.swapaxes(bins, 0, 1))
 

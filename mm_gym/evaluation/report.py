@@ -1,4 +1,5 @@
-"""`report.html`: one file that opens anywhere and asks no network for anything, and its pictures as PNG beside it.
+"""`report.html`: one file that opens anywhere and asks no network for anything, and its pictures as
+PNG beside it.
 
 The claims come first, then the tables, then the pictures, then how it was made.
 """
@@ -34,7 +35,8 @@ def write_report(
     command: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write `report.html` and its pictures as PNG files. If that fails, nothing of it is left behind.
+    """Write `report.html` and its pictures as PNG files. If that fails, nothing of it is left
+    behind.
 
     Args:
         folder: to write into; has to be there.
@@ -44,7 +46,8 @@ def write_report(
         rows: of the summary (`table.summarise`), which the tables show.
         policies: the quotes of agents, by name.
         command: that made all this.
-        about: what else has to be known to make it again, as JSON holds it: `arguments`, `versions`, `configurations`.
+        about: what else has to be known to make it again, as JSON holds it: `arguments`,
+            `versions`, `configurations`.
 
     Returns:
         The files written, `report.html` first.
@@ -79,7 +82,9 @@ def _page(
         "about": ("How this was made", _about(command, about)),
     }
     filled = {anchor: section for anchor, section in sections.items() if section[1]}
-    links = "".join(f'<li><a href="#{anchor}">{heading}</a></li>' for anchor, (heading, _) in filled.items())
+    links = "".join(
+        f'<li><a href="#{anchor}">{heading}</a></li>' for anchor, (heading, _) in filled.items()
+    )
     body = "\n".join(
         f'<section id="{anchor}"><h2>{heading}</h2>\n{content}\n</section>'
         for anchor, (heading, content) in filled.items()
@@ -134,14 +139,20 @@ def _claims(findings: Sequence[Finding]) -> str:
             f"<p>{escape(finding.question)}</p>"
         )
         if not finding.effect:
-            parts.append("<p>What causes the effect was taken out here: claims about it should not hold.</p>")
+            parts.append(
+                "<p>What causes the effect was taken out here: claims about it should not hold.</p>"
+            )
         if finding.audit:
             parts.append("<h4>Audit: what has to be so before the results mean anything</h4>")
             parts.append(_claim_list(finding.audit, "audit"))
             parts.append("<h4>Claims</h4>")
         parts.append(_claim_list(finding.claims, "claim"))
         if finding.notes:
-            parts.append('<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in finding.notes) + "</ul>")
+            parts.append(
+                '<ul class="notes">'
+                + "".join(f"<li>{escape(note)}</li>" for note in finding.notes)
+                + "</ul>"
+            )
         parts.append("</article>")
     return "\n".join(parts)
 
@@ -162,7 +173,9 @@ def _claim_list(claims: Iterable[Claim], kind: str) -> str:
 
 def _estimate(estimate: Estimate, unit: str) -> str:
     decimals = _decimals(estimate)
-    value, low, high = (number(figure, decimals) for figure in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (
+        number(figure, decimals) for figure in (estimate.value, estimate.low, estimate.high)
+    )
     shown = f"<strong>{value}</strong> {escape(unit.replace(' x ', ' × '))}"
     if estimate.low == estimate.high:
         return shown
@@ -177,11 +190,13 @@ def _decimals(estimate: Estimate) -> int:
     return min(6, max(0, 1 - math.floor(math.log10(half_width))))
 
 
-# --------------------------------------------------------------------------------- tables and pictures
+# ------------------------------------------------------------------------------ tables and pictures
 
 
 def _tables(rows: Sequence[dict[str, Any]]) -> str:
-    return "\n".join(table_html(table, rows, f"table-{number}") for number, table in enumerate(TABLES, 1) if rows)
+    return "\n".join(
+        table_html(table, rows, f"table-{number}") for number, table in enumerate(TABLES, 1) if rows
+    )
 
 
 def _pictures(pictures: Sequence[Picture]) -> str:
@@ -203,14 +218,17 @@ def _embedded(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-# ------------------------------------------------------------------------------------ how it was made
+# ---------------------------------------------------------------------------------- how it was made
 
 
 def _about(command: str, about: Mapping[str, Any]) -> str:
     parts = [f"<pre><code>{escape(command)}</code></pre>"] if command else []
     for name in ("arguments", "versions"):
         if about.get(name):
-            terms = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in about[name].items())
+            terms = "".join(
+                f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>"
+                for k, v in about[name].items()
+            )
             parts.append(f"<h3>{name.capitalize()}</h3><dl>{terms}</dl>")
     if about.get("configurations"):
         text = escape(json.dumps(about["configurations"], indent=1, default=str))

@@ -61,7 +61,9 @@ TABLES = (
             Column("final_pnl", "final PnL", _MONEY, 1, interval=True),
             Column("final_pnl_vs_reference", "PnL less the reference's", _MONEY, 1, interval=True),
             Column("objective", "objective", _MONEY, 1, interval=True),
-            Column("objective_vs_reference", "objective less the reference's", _MONEY, 1, interval=True),
+            Column(
+                "objective_vs_reference", "objective less the reference's", _MONEY, 1, interval=True
+            ),
             Column("sharpe", "Sharpe ratio", "a session", 2),
             Column("fills", "fills", "a session", 1),
         ],
@@ -131,12 +133,19 @@ def market_title(row: Row) -> str:
         return str(row["market"])
     says_share = row.get("p_informed") or row["regime"] == "informed"
     settings = {"p_informed": row["p_informed"]} if says_share else {}
-    settings |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in ("regime", "p_informed")}
-    return ", ".join([str(row["regime"]), *(setting_text(key, value) for key, value in settings.items())])
+    settings |= {
+        key: value
+        for key, value in row.items()
+        if key in FIELD_NAMES and key not in ("regime", "p_informed")
+    }
+    return ", ".join(
+        [str(row["regime"]), *(setting_text(key, value) for key, value in settings.items())]
+    )
 
 
 def table_html(table: Table, rows: Sequence[Row], anchor: str) -> str:
-    """One table in a box of its own that scrolls; columns that no row has are left out, and so is an empty table.
+    """One table in a box of its own that scrolls; columns that no row has are left out, and so is
+    an empty table.
 
     Rows of one experiment stand together under its name.
     """
@@ -163,11 +172,16 @@ def _row(columns: Sequence[Column], row: Row) -> str:
 
 
 def _head(columns: Sequence[Column]) -> str:
-    groups = [(group, len(list(members))) for group, members in itertools.groupby(columns, lambda c: c.group)]
+    groups = [
+        (group, len(list(members)))
+        for group, members in itertools.groupby(columns, lambda c: c.group)
+    ]
     first = ""
     if len(groups) > 1:
         cells = [
-            f'<th scope="colgroup" colspan="{width}">{escape(group)}</th>' if group else f'<td colspan="{width}"></td>'
+            f'<th scope="colgroup" colspan="{width}">{escape(group)}</th>'
+            if group
+            else f'<td colspan="{width}"></td>'
             for group, width in groups
         ]
         first = f'<tr><td colspan="2"></td>{"".join(cells)}</tr>'
@@ -175,7 +189,9 @@ def _head(columns: Sequence[Column]) -> str:
         f'<th scope="col">{escape(unbroken(c.heading))}{f"<small>{escape(c.unit)}</small>" if c.unit else ""}</th>'
         for c in columns
     ]
-    return f'{first}<tr><th scope="col">market</th><th scope="col">agent</th>{"".join(headings)}</tr>'
+    return (
+        f'{first}<tr><th scope="col">market</th><th scope="col">agent</th>{"".join(headings)}</tr>'
+    )
 
 
 def _cell(column: Column, row: Row) -> str:

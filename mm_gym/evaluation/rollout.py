@@ -1,7 +1,7 @@
 """Let an agent quote through whole sessions, and keep the records of what happened.
 
-The seeds of the sessions follow from one seed, whatever the agent: agents are compared on the same prices and the
-same arrivals (common random numbers). Different seeds share no session.
+The seeds of the sessions follow from one seed, whatever the agent: agents are compared on the same
+prices and the same arrivals (common random numbers). Different seeds share no session.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,12 +31,17 @@ class Predicts(Protocol):
     """Stable-baselines3's `predict`, batched."""
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
     ) -> tuple[Any, Any]: ...
 
 
 class Cheats(Predicts, Protocol):
-    """An agent that says so (`cheats = True`) is shown the truth in place of `predict`; no other agent is."""
+    """An agent that says so (`cheats = True`) is shown the truth in place of `predict`; no other
+    agent is."""
 
     cheats: bool
 
@@ -57,10 +62,12 @@ def shown_name(name: str, agent: Predicts) -> str:
 
 @dataclass(frozen=True)
 class Sessions:
-    """What one agent did in n sessions of one configuration. Money in ticks x lots, prices in ticks.
+    """What one agent did in n sessions of one configuration. Money in ticks x lots, prices in
+    ticks.
 
-    Arrays of shape (n,) have a figure per session, those of shape (f,) one per fill, those of shape (f, h) one per
-    fill and horizon (NaN where the horizon passes the close), those of shape (n, p) one per session and point in time.
+    Arrays of shape (n,) have a figure per session, those of shape (f,) one per fill, those of shape
+    (f, h) one per fill and horizon (NaN where the horizon passes the close), those of shape (n, p)
+    one per session and point in time.
     """
 
     config: MarketConfig
@@ -70,9 +77,9 @@ class Sessions:
     final_pnl: npt.NDArray[np.float64]
     objective: npt.NDArray[np.float64]
     luck: npt.NDArray[np.float64]
-    """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what sessions differ by,
-    and zero on average whatever is quoted. Zero in each session where the book alone makes the price
-    (`zero_intelligence`): nobody knows what it is worth there."""
+    """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what
+    sessions differ by, and zero on average whatever is quoted. Zero in each session where the book
+    alone makes the price (`zero_intelligence`): nobody knows what it is worth there."""
     spread_pnl: npt.NDArray[np.float64]
     inventory_pnl: npt.NDArray[np.float64]
     fees: npt.NDArray[np.float64]
@@ -114,8 +121,9 @@ class Sessions:
 
     @property
     def fair_objective(self) -> npt.NDArray[np.float64]:
-        """The objective less the luck, shape (n,): of the same mean, with a fraction of its standard error (a control
-        variate). What a maker earned in a session is `objective`; this tells sooner which of two makers is better."""
+        """The objective less the luck, shape (n,): of the same mean, with a fraction of its
+        standard error (a control variate). What a maker earned in a session is `objective`; this
+        tells sooner which of two makers is better."""
         return self.objective - self.luck
 
 
@@ -155,8 +163,8 @@ def run_cells(
         cells: agents in markets.
         episodes: number of sessions of each.
         seed: of the whole evaluation.
-        jobs: processes to fan out over; None leaves it to `joblib.parallel_config`, so that a user can choose the ray
-            or dask backend, and is one process without it.
+        jobs: processes to fan out over; None leaves it to `joblib.parallel_config`, so that a user
+            can choose the ray or dask backend, and is one process without it.
         horizons: [s] at which prices after each fill are looked up.
         on_batch: called with the number of sessions done after each batch, to show progress.
 
@@ -167,15 +175,23 @@ def run_cells(
         ValueError: for a number of episodes below 1 or a negative seed.
     """
     if episodes < 1:
-        raise ValueError(f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more")
+        raise ValueError(
+            f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more"
+        )
     if jobs == 0:
-        raise ValueError("jobs=0 came, at least one process is wanted; write jobs=1 or more, or -1 for all cores")
+        raise ValueError(
+            "jobs=0 came, at least one process is wanted; write jobs=1 or more, or -1 for all cores"
+        )
     if seed < 0:
         raise ValueError(f"seed={seed} came; write a whole number from 0 up")
     seeds = session_seeds(seed, episodes)
-    batches = [seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)]
+    batches = [
+        seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)
+    ]
     done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_run_batch)(cell.make_agent, cell.config, batch, horizons) for cell in cells for batch in batches
+        delayed(_run_batch)(cell.make_agent, cell.config, batch, horizons)
+        for cell in cells
+        for batch in batches
     )
     collected: list[list[Sessions]] = [[] for _ in cells]
     for index, sessions in enumerate(done):
@@ -186,7 +202,8 @@ def run_cells(
 
 
 def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:
-    """The seeds of an evaluation's sessions: the first `episodes` of a sequence of their own for each seed."""
+    """The seeds of an evaluation's sessions: the first `episodes` of a sequence of their own for
+    each seed."""
     return np.random.SeedSequence(seed).generate_state(episodes).astype(np.int64)
 
 
@@ -229,7 +246,8 @@ def _run_batch(
 
 @dataclass(frozen=True)
 class _Walk:
-    """What is noted at decisions, a row each: shape (steps + 1, n), and (steps, n) for what lies between them."""
+    """What is noted at decisions, a row each: shape (steps + 1, n), and (steps, n) for what lies
+    between them."""
 
     pnl: npt.NDArray[np.float64]
     inventory: npt.NDArray[np.float64]
@@ -241,10 +259,14 @@ class _Walk:
     volume: npt.NDArray[np.float64]
 
 
-def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64]) -> _Walk:
+def _walk(
+    agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64]
+) -> _Walk:
     n, steps = len(markets), config.session_steps
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(n), [seeding.np_random(int(seed))[0] for seed in seeds], observations, outcomes)
+    markets.reset(
+        np.arange(n), [seeding.np_random(int(seed))[0] for seed in seeds], observations, outcomes
+    )
     columns = [Outcome.PNL, Outcome.INVENTORY, Outcome.MID, Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]
     noted = np.empty((len(columns), steps + 1, n))
     noted[:, 0] = outcomes[:, columns].T
@@ -256,7 +278,9 @@ def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.ND
             gap = outcomes[:, Outcome.EFFICIENT_PRICE] - outcomes[:, Outcome.MID]
             actions = agent.predict_knowing(observations, outcomes[:, Outcome.SIGNAL], gap)
         else:
-            actions, state = agent.predict(observations, state=state, episode_start=starts, deterministic=True)
+            actions, state = agent.predict(
+                observations, state=state, episode_start=starts, deterministic=True
+            )
         before = _tape(markets)
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         noted[:, step + 1] = outcomes[:, columns].T
@@ -267,7 +291,8 @@ def _walk(agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.ND
 
 
 def _tape(markets: Markets) -> npt.NDArray[np.float64]:
-    """The running net flow and volume from which an interval's own are the innovation; shape (2, n)."""
+    """The running net flow and volume from which an interval's own are the innovation; shape (2,
+    n)."""
     features = markets.records["features"]
     return np.stack([features["flow"][:, _MIDDLE], features["activity"]])
 
@@ -277,7 +302,11 @@ def _tape_decay(markets: Markets) -> float:
 
 
 def _collect(
-    markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64], horizons: tuple[float, ...], walk: _Walk
+    markets: Markets,
+    config: MarketConfig,
+    seeds: npt.NDArray[np.int64],
+    horizons: tuple[float, ...],
+    walk: _Walk,
 ) -> Sessions:
     account, quotes = markets.records["account"], markets.records["quotes"]
     n_fills = markets.records["n_fill_rows"].copy()
@@ -344,9 +373,17 @@ def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any
     Raises:
         AssertionError: if it is not: then the account is wrong, and so would every figure be.
     """
-    parts = account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
-    # Far below a tick; prices off the tick grid (the dealer's mid, fractional fees) leave rounding errors.
-    allowed = 1e-9 * (1.0 + np.abs(account["cash"]) + np.abs(account["spread_pnl"]) + np.abs(account["inventory_pnl"]))
+    parts = (
+        account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
+    )
+    # Far below a tick; prices off the tick grid (the dealer's mid, fractional fees) leave rounding
+    # errors.
+    allowed = 1e-9 * (
+        1.0
+        + np.abs(account["cash"])
+        + np.abs(account["spread_pnl"])
+        + np.abs(account["inventory_pnl"])
+    )
     gap = np.abs(final_pnl - parts)
     if (gap > allowed).any():
         session = int(np.argmax(gap - allowed))

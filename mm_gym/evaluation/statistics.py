@@ -1,7 +1,7 @@
 """How sure we are: 95 percent intervals over sessions, by the bootstrap.
 
-Sessions are independent; the fills of one are not. So a mean over fills is a ratio of two sums over sessions, and
-sessions are what is resampled.
+Sessions are independent; the fills of one are not. So a mean over fills is a ratio of two sums over
+sessions, and sessions are what is resampled.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,13 +53,14 @@ def difference(values: npt.NDArray[np.float64], reference: npt.NDArray[np.float6
 
 
 def of_sums(
-    columns: Sequence[npt.NDArray[np.float64]], function: Callable[..., npt.NDArray[np.float64] | float]
+    columns: Sequence[npt.NDArray[np.float64]],
+    function: Callable[..., npt.NDArray[np.float64] | float],
 ) -> Estimate:
     """A function of sums over sessions, such as a ratio, a difference of ratios or a correlation.
 
     Args:
-        columns: figures per session, shape (n,) each; those of two agents on the same sessions are resampled together,
-            so that their difference is paired.
+        columns: figures per session, shape (n,) each; those of two agents on the same sessions are
+            resampled together, so that their difference is paired.
         function: of the sums, one argument a column; has to work on arrays as well.
     """
     table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
@@ -81,8 +82,11 @@ def ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float6
     return of_sums([numerator, denominator], lambda a, b: a / b)
 
 
-def mean_over_fills(measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int) -> Estimate:
-    """The mean of one figure per fill, shape (f,); NaN figures (a horizon past the close) are left out.
+def mean_over_fills(
+    measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
+) -> Estimate:
+    """The mean of one figure per fill, shape (f,); NaN figures (a horizon past the close) are left
+    out.
 
     The interval resamples sessions with all their fills.
     """
@@ -92,7 +96,8 @@ def mean_over_fills(measure: npt.NDArray[np.float64], fill_session: npt.NDArray[
 def fill_sums(
     measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sum and number of a figure per fill in each session, shape (n,) each, NaN figures left out."""
+    """Sum and number of a figure per fill in each session, shape (n,) each, NaN figures left
+    out."""
     kept = ~np.isnan(measure)
     sums = np.bincount(fill_session[kept], weights=measure[kept], minlength=n_sessions)
     counts = np.bincount(fill_session[kept], minlength=n_sessions)
@@ -103,4 +108,6 @@ def fill_sums(
 def _resampled_counts(n_sessions: int) -> npt.NDArray[np.float64]:
     """How often each session is in each resample, shape (resamples, n)."""
     shares = np.full(n_sessions, 1.0 / n_sessions)
-    return np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)
+    return (
+        np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)
+    )

@@ -1,20 +1,24 @@
-"""Judge makers on the benchmark suite: `mm_gym.TASKS`, fixed sessions, normalised scores with intervals.
+"""Judge makers on the benchmark suite: `mm_gym.TASKS`, fixed sessions, normalised scores with
+intervals.
 
-A contender is a rule, a trained maker, or several run folders of one learner that differ in their training seed. In
-each task it is scored on the same sessions as everybody, which no training, tuning or other evaluation uses:
+A contender is a rule, a trained maker, or several run folders of one learner that differ in their
+training seed. In each task it is scored on the same sessions as everybody, which no training,
+tuning or other evaluation uses:
 
     score = (objective - score of 0) / (score of 1 - score of 0)
 
-0 is the best tuned rule that ignores the flow, 1 the strongest reference that is told every parameter of the market.
-The reference scores define the scale and count as exact.
+0 is the best tuned rule that ignores the flow, 1 the strongest reference that is told every
+parameter of the market. The reference scores define the scale and count as exact.
 
-Objectives are estimated with a control variate (`Sessions.fair_objective`) where that lowers the standard error, which
-is nearly everywhere: both estimates have the same mean, and the rows of `suite.csv` hold both.
+Objectives are estimated with a control variate (`Sessions.fair_objective`) where that lowers the
+standard error, which is nearly everywhere: both estimates have the same mean, and the rows of
+`suite.csv` hold both.
 
-Scores over training seeds and over tasks are summed up by the interquartile mean, with 95 percent intervals from a
-bootstrap over training seeds, stratified by task (Agarwal et al., 2021, "Deep reinforcement learning at the edge of
-the statistical precipice", and their package rliable). Where there is one seed, sessions are what is resampled: the
-mean of hundreds of sessions is normal with its standard error, and is drawn anew from that.
+Scores over training seeds and over tasks are summed up by the interquartile mean, with 95 percent
+intervals from a bootstrap over training seeds, stratified by task (Agarwal et al., 2021, "Deep
+reinforcement learning at the edge of the statistical precipice", and their package rliable). Where
+there is one seed, sessions are what is resampled: the mean of hundreds of sessions is normal with
+its standard error, and is drawn anew from that.
 """
 
 import csv
@@ -56,7 +60,7 @@ _LABELLED = re.compile(r"([\w.-]+)=(.+)")
 _TASK = "{task}"
 
 
-# ------------------------------------------------------------------------------------------- contenders
+# --------------------------------------------------------------------------------------- contenders
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Contender:
 
     label: str
     members: tuple[str, ...]
-    """As the caller's function names agents. `{task}` stands for the task's name; `*`, `?` and `[` are wildcards in
-    the path of a run folder."""
+    """As the caller's function names agents. `{task}` stands for the task's name; `*`, `?` and `[`
+    are wildcards in the path of a run folder."""
 
     def in_task(self, task: str) -> list[str]:
         """The names of its agents in a task.
@@ -88,7 +92,8 @@ class Contender:
 
 
 def parse_contenders(text: str) -> list[Contender]:
-    """Contenders from a command line: comma-separated agents, or `LABEL=A+B+C` for training seeds of one learner.
+    """Contenders from a command line: comma-separated agents, or `LABEL=A+B+C` for training seeds
+    of one learner.
 
     Raises:
         ValueError: if two have the same label.
@@ -104,18 +109,23 @@ def parse_contenders(text: str) -> list[Contender]:
     labels = [contender.label for contender in contenders]
     for label in labels:
         if labels.count(label) > 1:
-            raise ValueError(f"two agents have the same label: expected different ones, got {label!r} twice")
+            raise ValueError(
+                f"two agents have the same label: expected different ones, got {label!r} twice"
+            )
     return contenders
 
 
 def sessions_in(task: Task, episodes: int = EPISODES) -> int:
-    """Sessions in a task: so many of 1,000 decisions, or as many decisions in more sessions where they are shorter.
+    """Sessions in a task: so many of 1,000 decisions, or as many decisions in more sessions where
+    they are shorter.
 
     Raises:
         ValueError: for a number below 1.
     """
     if episodes < 1:
-        raise ValueError(f"episodes is out of range: expected a whole number, at least 1, got {episodes}")
+        raise ValueError(
+            f"episodes is out of range: expected a whole number, at least 1, got {episodes}"
+        )
     return max(episodes, episodes * _DECISIONS // task.config.session_steps)
 
 
@@ -128,7 +138,7 @@ def choose_tasks(names: Sequence[str] | None, tasks: Mapping[str, Task]) -> list
     return [find_task(name, tasks) for name in (tasks if names is None else names)]
 
 
-# ------------------------------------------------------------------------------------------- judging
+# ------------------------------------------------------------------------------------------ judging
 
 
 @dataclass(frozen=True)
@@ -189,12 +199,14 @@ def run_suite(
         tasks: in which.
         version: of mm_gym, for the rows.
         command: that was typed, for the rows.
-        episodes: of each agent in each task, as of `sessions_in`; the first so many of the suite's sessions.
+        episodes: of each agent in each task, as of `sessions_in`; the first so many of the suite's
+            sessions.
         jobs: processes to fan out over, as of `run_cells`.
         on_batch: called with the number of sessions done and the number of all.
 
     Raises:
-        ValueError: if a contender suits none of the tasks (the reason is the first task's), or if `run_cells` does.
+        ValueError: if a contender suits none of the tasks (the reason is the first task's), or if
+            `run_cells` does.
     """
     numbers = {task.name: sessions_in(task, episodes) for task in tasks}
     results, cells = Results(), []
@@ -203,7 +215,9 @@ def run_suite(
         for contender in contenders:
             # What cannot be made is found out now, not after others have run.
             try:
-                made = [_cell(name_agent, name, task.config) for name in contender.in_task(task.name)]
+                made = [
+                    _cell(name_agent, name, task.config) for name in contender.in_task(task.name)
+                ]
             except ValueError as error:
                 results.left_out[contender.label, task.name] = str(error)
                 continue
@@ -212,7 +226,9 @@ def run_suite(
     for contender in contenders:
         if contender.label not in shown:
             raise ValueError(results.left_out[contender.label, tasks[0].name])
-    results.left_out = {(shown[label], task): reason for (label, task), reason in results.left_out.items()}
+    results.left_out = {
+        (shown[label], task): reason for (label, task), reason in results.left_out.items()
+    }
     total = sum(numbers[task.name] for _, task, _, _ in cells)
     # One at a time: the records of thousands of sessions would not fit into memory together.
     for label, task, seed, cell in cells:
@@ -226,26 +242,42 @@ def run_suite(
         )[0]
         figures = _figures(task, sessions)
         results.rows.append(
-            Row(shown[label], task.name, task.version, seed, cell.agent, *figures, len(sessions), version, command)
+            Row(
+                shown[label],
+                task.name,
+                task.version,
+                seed,
+                cell.agent,
+                *figures,
+                len(sessions),
+                version,
+                command,
+            )
         )
     return results
 
 
-def _cell(name_agent: Callable[[str], Callable[[MarketConfig], Predicts]], name: str, config: MarketConfig) -> Cell:
+def _cell(
+    name_agent: Callable[[str], Callable[[MarketConfig], Predicts]], name: str, config: MarketConfig
+) -> Cell:
     make = name_agent(name)
     make(config)
     return Cell(name, make, config)
 
 
 def mean_objective(sessions: Sessions) -> tuple[float, float, str]:
-    """Mean objective and its standard error, by the estimate with the smaller one, and that estimate's name."""
+    """Mean objective and its standard error, by the estimate with the smaller one, and that
+    estimate's name."""
     plain, reduced = (
-        (float(values.mean()), _standard_error(values)) for values in (sessions.objective, sessions.fair_objective)
+        (float(values.mean()), _standard_error(values))
+        for values in (sessions.objective, sessions.fair_objective)
     )
     return (*reduced, "variance_reduced") if reduced[1] < plain[1] else (*plain, "plain")
 
 
-def _figures(task: Task, sessions: Sessions) -> tuple[float, float, str, float, float, float, float, float]:
+def _figures(
+    task: Task, sessions: Sessions
+) -> tuple[float, float, str, float, float, float, float, float]:
     objective, error, estimate = mean_objective(sessions)
     return (
         objective,
@@ -263,11 +295,12 @@ def _standard_error(values: Array) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-# ------------------------------------------------------------------------------------------- statistics
+# --------------------------------------------------------------------------------------- statistics
 
 
 def interquartile_mean(scores: npt.ArrayLike) -> Array:
-    """The mean of the middle half, along the last axis: a quarter of the scores, rounded down, is left out each end."""
+    """The mean of the middle half, along the last axis: a quarter of the scores, rounded down, is
+    left out each end."""
     ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=-1)
     out = int(_TRIMMED * ordered.shape[-1])
     return np.asarray(ordered[..., out : ordered.shape[-1] - out].mean(axis=-1))
@@ -290,7 +323,8 @@ def interquartile_estimate(scores: Sequence[Array], errors: Sequence[Array]) -> 
 
 
 def _resampled(scores: Sequence[Array], errors: Sequence[Array]) -> list[Array]:
-    """Each task's scores again and again, shape (resamples, seeds): seeds drawn with replacement, within the task."""
+    """Each task's scores again and again, shape (resamples, seeds): seeds drawn with replacement,
+    within the task."""
     rng = np.random.default_rng(_SEED)
     drawn = []
     for of_task, of_errors in zip(scores, errors, strict=True):
@@ -304,7 +338,8 @@ def _resampled(scores: Sequence[Array], errors: Sequence[Array]) -> list[Array]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A contender in one task, or over all its tasks. NaN where there is nothing to estimate a figure from."""
+    """A contender in one task, or over all its tasks. NaN where there is nothing to estimate a
+    figure from."""
 
     agent: str
     task: str
@@ -321,15 +356,17 @@ class Summary:
     mean: float
     """Of the normalised scores."""
     spread: float
-    """Standard deviation between training seeds: of the objective [ticks x lots] in a task; over all tasks, of the
-    normalised score, root mean square over tasks. NaN with one seed."""
+    """Standard deviation between training seeds: of the objective [ticks x lots] in a task; over
+    all tasks, of the normalised score, root mean square over tasks. NaN with one seed."""
     fills: float
     """Mean number a session."""
 
     def plain(self) -> dict[str, Any]:
         """The same as JSON holds it; a figure that is missing is None."""
         estimate = self.interquartile_mean
-        values = {name: value for name, value in vars(self).items() if name != "interquartile_mean"} | {
+        values = {
+            name: value for name, value in vars(self).items() if name != "interquartile_mean"
+        } | {
             "interquartile_mean": estimate.value,
             "interquartile_mean_low": estimate.low,
             "interquartile_mean_high": estimate.high,
@@ -338,13 +375,16 @@ class Summary:
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """Every contender in every task, task by task, and then over all tasks that have reference scores."""
+    """Every contender in every task, task by task, and then over all tasks that have reference
+    scores."""
     by_task = _grouped(rows, lambda row: (row.task, row.agent))
     summaries = [_in_task(members) for members in by_task.values()]
     for agent, members in _grouped(rows, lambda row: row.agent).items():
         scored = [row for row in members if not math.isnan(row.score)]
         if scored:
-            summaries.append(_over_all(agent, list(_grouped(scored, lambda row: row.task).values())))
+            summaries.append(
+                _over_all(agent, list(_grouped(scored, lambda row: row.task).values()))
+            )
     return summaries
 
 
@@ -403,8 +443,26 @@ def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[R
 # ------------------------------------------------------------------------------------------- tables
 
 
-_TASK_COLUMNS = {"agent": 21, "objective": 9, "±": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
-_ALL_COLUMNS = {"agent": 21, "tasks": 5, "seeds": 5, "IQM": 6, "95 %": 14, "mean": 6, "spread": 6, "fills": 5}
+_TASK_COLUMNS = {
+    "agent": 21,
+    "objective": 9,
+    "±": 5,
+    "IQM": 6,
+    "95 %": 14,
+    "mean": 6,
+    "spread": 6,
+    "fills": 5,
+}
+_ALL_COLUMNS = {
+    "agent": 21,
+    "tasks": 5,
+    "seeds": 5,
+    "IQM": 6,
+    "95 %": 14,
+    "mean": 6,
+    "spread": 6,
+    "fills": 5,
+}
 
 
 _NOTE = """Objective in ticks x lots a session, ± one standard error. IQM: interquartile
@@ -414,9 +472,14 @@ all tasks. Over all tasks, compare only agents judged in the same tasks."""
 
 
 def text_table(results: Results, tasks: Sequence[Task]) -> Group:
-    """For a terminal of 80: a table for each task, one over all tasks, and the reasons of what was left out."""
+    """For a terminal of 80: a table for each task, one over all tasks, and the reasons of what was
+    left out."""
     summaries = summarise(results.rows)
-    agents = list(dict.fromkeys([*(row.agent for row in results.rows), *(label for label, _ in results.left_out)]))
+    agents = list(
+        dict.fromkeys(
+            [*(row.agent for row in results.rows), *(label for label, _ in results.left_out)]
+        )
+    )
     parts: list[str | Table] = []
     for task in tasks:
         found = {summary.agent: summary for summary in summaries if summary.task == task.name}
@@ -447,7 +510,9 @@ def text_table(results: Results, tasks: Sequence[Task]) -> Group:
 def _empty_table(columns: Mapping[str, int]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for header, width in columns.items():
-        table.add_column(header, width=width, justify="left" if header == "agent" else "right", overflow="fold")
+        table.add_column(
+            header, width=width, justify="left" if header == "agent" else "right", overflow="fold"
+        )
     return table
 
 
@@ -486,14 +551,23 @@ def _reasons(left_out: Mapping[tuple[str, str], str]) -> list[str]:
     tasks: dict[str, list[str]] = {}
     for label, task in left_out:
         tasks.setdefault(label, []).append(task)
-    return [escape(f"- {label} in {', '.join(names)}: {left_out[label, names[0]]}") for label, names in tasks.items()]
+    return [
+        escape(f"- {label} in {', '.join(names)}: {left_out[label, names[0]]}")
+        for label, names in tasks.items()
+    ]
 
 
 def tasks_markdown(tasks: Iterable[Task]) -> str:
-    """The tasks as a Markdown table, for docs/benchmark.md: what each asks, and its configuration."""
+    """The tasks as a Markdown table, for docs/benchmark.md: what each asks, and its
+    configuration."""
     lines = ["| task | version | what it asks | configuration |", "|---|---:|---|---|"]
     for task in tasks:
-        fields = ", ".join([f"`{task.config.regime}`", *(f"`{name}={_short(v)}`" for name, v in task.fields().items())])
+        fields = ", ".join(
+            [
+                f"`{task.config.regime}`",
+                *(f"`{name}={_short(v)}`" for name, v in task.fields().items()),
+            ]
+        )
         lines.append(f"| `{task.name}` | {task.version} | {task.description} | {fields} |")
     return "\n".join(lines) + "\n"
 
@@ -511,8 +585,11 @@ _TEXT = ("agent", "task", "run", "estimate", "mm_gym_version", "command")
 _MAY_BE_MISSING = ("standard_error", "plain_standard_error", "score", "score_standard_error")
 
 
-def write_suite(folder: Path, results: Results, tasks: Sequence[Task], about: Mapping[str, Any]) -> None:
-    """Write `suite.csv`, the rows, and `suite.json`: the same, their summaries, the scales and what made them.
+def write_suite(
+    folder: Path, results: Results, tasks: Sequence[Task], about: Mapping[str, Any]
+) -> None:
+    """Write `suite.csv`, the rows, and `suite.json`: the same, their summaries, the scales and what
+    made them.
 
     Args:
         folder: to write into.
@@ -520,7 +597,10 @@ def write_suite(folder: Path, results: Results, tasks: Sequence[Task], about: Ma
         tasks: that were run.
         about: plain values: arguments, versions.
     """
-    plain = [{name: None if _missing(value) else value for name, value in vars(row).items()} for row in results.rows]
+    plain = [
+        {name: None if _missing(value) else value for name, value in vars(row).items()}
+        for row in results.rows
+    ]
     with (folder / RESULTS_FILE).open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=_COLUMNS)
         writer.writeheader()
@@ -540,7 +620,8 @@ def write_suite(folder: Path, results: Results, tasks: Sequence[Task], about: Ma
         "rows": plain,
         "summaries": [summary.plain() for summary in summarise(results.rows)],
         "left_out": [
-            {"agent": label, "task": task, "reason": reason} for (label, task), reason in results.left_out.items()
+            {"agent": label, "task": task, "reason": reason}
+            for (label, task), reason in results.left_out.items()
         ],
     }
     (folder / ABOUT_FILE).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
@@ -557,10 +638,14 @@ def read_suite(path: Path, tasks: Mapping[str, Task]) -> list[Row]:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
                 got = ", ".join(reader.fieldnames or ())
-                raise ValueError(f"{path} has other columns: expected {', '.join(_COLUMNS)}, got {got!r}")
+                raise ValueError(
+                    f"{path} has other columns: expected {', '.join(_COLUMNS)}, got {got!r}"
+                )
             rows = [_row(plain, f"{path}, line {reader.line_num}", tasks) for plain in reader]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: expected a suite.csv, got {type(error).__name__}: {error}") from None
+        raise ValueError(
+            f"{path} cannot be read: expected a suite.csv, got {type(error).__name__}: {error}"
+        ) from None
     if not rows:
         raise ValueError(f"{path} is empty: expected at least one row, got none")
     return rows
@@ -571,16 +656,24 @@ def _row(plain: Mapping[str, Any], where: str, tasks: Mapping[str, Task]) -> Row
     for name in _COLUMNS:
         text = plain[name]
         if text is None or None in plain:
-            raise ValueError(f"{where} is damaged: expected {len(_COLUMNS)} values, got another number")
+            raise ValueError(
+                f"{where} is damaged: expected {len(_COLUMNS)} values, got another number"
+            )
         if name in _TEXT:
             if not text.isprintable():
-                raise ValueError(f"{where} is damaged: expected printable text in {name}, got {text!r}")
+                raise ValueError(
+                    f"{where} is damaged: expected printable text in {name}, got {text!r}"
+                )
             values[name] = text
             continue
         try:
-            values[name] = int(text) if name in _WHOLE else _number(text, missing=name in _MAY_BE_MISSING)
+            values[name] = (
+                int(text) if name in _WHOLE else _number(text, missing=name in _MAY_BE_MISSING)
+            )
         except ValueError:
-            raise ValueError(f"{where} is damaged: expected a number in {name}, got {text!r}") from None
+            raise ValueError(
+                f"{where} is damaged: expected a number in {name}, got {text!r}"
+            ) from None
     try:
         task = find_task(values["task"], tasks)
     except ValueError as error:
@@ -605,7 +698,8 @@ def _number(text: str, missing: bool) -> float:
 
 
 def compare(paths: Sequence[Path], tasks: Mapping[str, Task]) -> Results:
-    """The rows of several `suite.csv` together; an agent that is in more than one is named with its folder.
+    """The rows of several `suite.csv` together; an agent that is in more than one is named with its
+    folder.
 
     Raises:
         ValueError: as of `read_suite`.

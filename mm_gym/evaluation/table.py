@@ -67,14 +67,15 @@ COLUMNS = (
     "fill_ratio",
     "fills_rested_on",
 )
-"""Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks, intervals 95 %."""
+"""Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks,
+intervals 95 %."""
 
 
 def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None) -> dict[str, Any]:
     """The row of one agent in one market: plain values, NaN where nothing was filled.
 
-    With the sessions of a reference agent in the same market, the row ends with the paired differences of PnL and
-    objective from it (`*_vs_reference`), with their intervals.
+    With the sessions of a reference agent in the same market, the row ends with the paired
+    differences of PnL and objective from it (`*_vs_reference`), with their intervals.
     """
     pnl, objective = mean(sessions.final_pnl), mean(sessions.objective)
     row: dict[str, Any] = {
@@ -110,7 +111,10 @@ def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None)
     if reference is not None:
         for name in ("final_pnl", "objective"):
             gap = difference(getattr(sessions, name), getattr(reference, name))
-            row |= {f"{name}_vs_reference{end}": value for end, value in zip(("", "_low", "_high"), gap, strict=True)}
+            row |= {
+                f"{name}_vs_reference{end}": value
+                for end, value in zip(("", "_low", "_high"), gap, strict=True)
+            }
     return row
 
 
@@ -124,21 +128,35 @@ def _fill_row(sessions: Sessions, measures: FillMeasures, prefix: str) -> dict[s
         name = horizon_name(horizon)
         row[f"{prefix}markout_{name}"] = _fill_mean(sessions, measures.markout[:, column])
         row[f"{prefix}adverse_move_{name}"] = _fill_mean(sessions, measures.adverse_move[:, column])
-        row[f"{prefix}adverse_fill_ratio_{name}"] = _fill_mean(sessions, measures.adverse_fill[:, column])
+        row[f"{prefix}adverse_fill_ratio_{name}"] = _fill_mean(
+            sessions, measures.adverse_fill[:, column]
+        )
     return row
 
 
-_TEXT_COLUMNS = {"agent": 20, "PnL": 7, "95 %": 12, "objective": 9, "fills": 5, "|q|": 4, "markout": 7, "adverse": 7}
+_TEXT_COLUMNS = {
+    "agent": 20,
+    "PnL": 7,
+    "95 %": 12,
+    "objective": 9,
+    "fills": 5,
+    "|q|": 4,
+    "markout": 7,
+    "adverse": 7,
+}
 
 
 def text_table(rows: Sequence[dict[str, Any]]) -> Group:
-    """The columns that fit a terminal of 80, market by market: what was earned, how surely, what followed the fills."""
+    """The columns that fit a terminal of 80, market by market: what was earned, how surely, what
+    followed the fills."""
     parts: list[str | Table] = []
     for market, members in itertools.groupby(rows, _market_title):
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
         for header, width in _TEXT_COLUMNS.items():
             left = header == "agent"
-            table.add_column(header, width=width, justify="left" if left else "right", overflow="fold")
+            table.add_column(
+                header, width=width, justify="left" if left else "right", overflow="fold"
+            )
         for row in members:
             table.add_row(
                 escape(row["agent"]),
@@ -157,15 +175,20 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
 def _market_title(row: dict[str, Any]) -> str:
     """The regime, its informed share, and any field that a sweep added to the row."""
     settings = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
-    settings |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS}
+    settings |= {
+        key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS
+    }
     return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])
 
 
 def claims_table(finding: Finding) -> Group:
-    """An experiment's claims for a terminal of 80: whether each holds, and the figure it rests on."""
+    """An experiment's claims for a terminal of 80: whether each holds, and the figure it rests
+    on."""
     verdict = "every claim holds" if finding.holds else "does not hold"
     twin = "" if finding.effect else " (twin: the effect removed)"
-    parts: list[str | Table] = [f"[bold]{finding.name}[/bold]{twin}: {finding.question} [bold]{verdict}[/bold]"]
+    parts: list[str | Table] = [
+        f"[bold]{finding.name}[/bold]{twin}: {finding.question} [bold]{verdict}[/bold]"
+    ]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for header, width in (("", 5), ("claim", 44), ("figure [95 %]", 26)):
         table.add_column(header, width=width, overflow="fold")
@@ -204,12 +227,21 @@ def markdown(rows: Sequence[dict[str, Any]], findings: Sequence[Finding], comman
         for claim in finding.audit + finding.claims:
             mark = "holds" if claim.holds else "**no**"
             figure = f"{claim.estimate} {claim.unit}".strip()
-            lines.append(f"| {mark} | {claim.sentence} | {figure} | {claim.wanted} | {claim.rests_on} |")
+            lines.append(
+                f"| {mark} | {claim.sentence} | {figure} | {claim.wanted} | {claim.rests_on} |"
+            )
         lines += ["", *(f"{note}\n" for note in finding.notes)]
     names = [name for name, _ in _MARKDOWN_COLUMNS]
-    lines += ["## Summary", "", "| agent | market | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    lines += [
+        "## Summary",
+        "",
+        "| agent | market | " + " | ".join(names) + " |",
+        "|---" * (2 + len(names)) + "|",
+    ]
     for row in rows:
-        market = f"{row['experiment']}: {row['market']}" if "experiment" in row else _market_title(row)
+        market = (
+            f"{row['experiment']}: {row['market']}" if "experiment" in row else _market_title(row)
+        )
         figures = " | ".join(format(row[name], style) for name, style in _MARKDOWN_COLUMNS)
         lines.append(f"| {row['agent']} | {market} | {figures} |")
     return "\n".join(lines) + "\n"

@@ -19,7 +19,8 @@ class Past(NamedTuple):
     """
 
     first: int
-    """Number of the first decision that is kept: 0 from a reset, later after a restored checkpoint."""
+    """Number of the first decision that is kept: 0 from a reset, later after a restored
+    checkpoint."""
     mid: npt.NDArray[np.float64]
     inventory: npt.NDArray[np.float64]
     pnl: npt.NDArray[np.float64]
@@ -39,11 +40,14 @@ class _Views(NamedTuple):
     @classmethod
     def of(cls, records: npt.NDArray[Any]) -> "_Views":
         book, quotes = records["book"], records["quotes"]
-        return cls(records, records["steps"], records["outcome"], quotes["slot"], book["orders"]["key"])
+        return cls(
+            records, records["steps"], records["outcome"], quotes["slot"], book["orders"]["key"]
+        )
 
 
 class History:
-    """Past decisions of `n` markets. Row k of a market belongs to its decision k, so a reset needs no clearing."""
+    """Past decisions of `n` markets. Row k of a market belongs to its decision k, so a reset needs
+    no clearing."""
 
     def __init__(self, n: int) -> None:
         self._numbers = np.arange(n)
@@ -58,14 +62,18 @@ class History:
         _, steps, outcomes, slots, keys = self._views
         if steps.max() >= self._rows.shape[1]:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)], axis=1)
-        if len(records) == 1:  # the same as below, eight times as fast: the single environment steps in 7 us
+        if (
+            len(records) == 1
+        ):  # the same as below, eight times as fast: the single environment steps in 7 us
             step, outcome, (bid, ask) = steps[0], outcomes[0].tolist(), slots[0].tolist()
             bid_price = np.nan if bid == NO_ORDER else keys[0, bid]
             ask_price = np.nan if ask == NO_ORDER else -keys[0, ask]
             self._rows[0, step] = (*[outcome[column] for column in _OUTCOMES], bid_price, ask_price)
             self._first[0] = min(self._first[0], step)
             return
-        prices = np.where(slots == NO_ORDER, np.nan, _SIGN_OF_KEY * keys[self._numbers[:, None], slots])
+        prices = np.where(
+            slots == NO_ORDER, np.nan, _SIGN_OF_KEY * keys[self._numbers[:, None], slots]
+        )
         self._rows[self._numbers, steps] = np.concatenate([outcomes[:, _OUTCOMES], prices], axis=1)
         np.minimum(self._first, steps, out=self._first)
 

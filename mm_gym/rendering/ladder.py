@@ -1,4 +1,5 @@
-"""The order book as text: one line per price, with the agent's orders and their places in the queue."""
+"""The order book as text: one line per price, with the agent's orders and their places in the
+queue."""
 
 from typing import Any
 
@@ -11,7 +12,8 @@ _WIDTH = 62
 def ladder(market: Any) -> str:
     """The best levels of one market record as text: sizes in lots, prices in ticks.
 
-    `3 + >1< + 2` is a queue in which the agent has one lot, with three lots before it and two behind it.
+    `3 + >1< + 2` is a queue in which the agent has one lot, with three lots before it and two
+    behind it.
     """
     account = market["account"]
     pnl = float(account["cash"] + account["inventory"] * market["mid"] - account["close_out"])
@@ -22,18 +24,26 @@ def ladder(market: Any) -> str:
     ]
     asks = [(price, _text(queue)) for price, queue in best_levels(market["book"], ASK, _DEPTH)]
     bids = [(price, _text(queue)) for price, queue in best_levels(market["book"], BID, _DEPTH)]
-    lines += [f"{'':>24} | {price:^8d} | {queue:<24}" for price, queue in reversed(asks)] or [f"{'no asks':^{_WIDTH}}"]
-    lines += [f"{queue:>24} | {price:^8d} | {'':<24}" for price, queue in bids] or [f"{'no bids':^{_WIDTH}}"]
+    lines += [f"{'':>24} | {price:^8d} | {queue:<24}" for price, queue in reversed(asks)] or [
+        f"{'no asks':^{_WIDTH}}"
+    ]
+    lines += [f"{queue:>24} | {price:^8d} | {'':<24}" for price, queue in bids] or [
+        f"{'no bids':^{_WIDTH}}"
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def best_levels(book: Any, side: int, depth: int) -> list[tuple[int, list[tuple[int, bool]]]]:
-    """The best `depth` prices of a side, best first, each with its queue as (lots, agent's own), oldest first.
+    """The best `depth` prices of a side, best first, each with its queue as (lots, agent's own),
+    oldest first.
 
     Orders of others that stand next to each other in the queue are summed.
     """
     n_levels = int(book["n_levels"][side])
-    return [_level(book, side, index) for index in range(n_levels - 1, max(-1, n_levels - 1 - depth), -1)]
+    return [
+        _level(book, side, index)
+        for index in range(n_levels - 1, max(-1, n_levels - 1 - depth), -1)
+    ]
 
 
 def _level(book: Any, side: int, index: int) -> tuple[int, list[tuple[int, bool]]]:

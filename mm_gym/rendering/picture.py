@@ -1,7 +1,7 @@
 """One market as an image: the order book on the left, the session so far on the right.
 
-Shows what a participant can see: never the efficient price or the signal, so that a policy may learn from pixels.
-Importing this module loads Pillow.
+Shows what a participant can see: never the efficient price or the signal, so that a policy may
+learn from pixels. Importing this module loads Pillow.
 """
 
 import functools
@@ -19,7 +19,9 @@ from mm_gym.rendering.ladder import best_levels
 try:
     from PIL import Image, ImageDraw, ImageFont
 except ImportError as error:
-    raise DependencyNotInstalled('Pillow is not installed: run `pip install "mm-gym[render]"`.') from error
+    raise DependencyNotInstalled(
+        'Pillow is not installed: run `pip install "mm-gym[render]"`.'
+    ) from error
 
 WIDTH, HEIGHT = 960, 540  # [pixels]
 
@@ -118,7 +120,12 @@ def _frame() -> Image.Image:
     for area in (PRICE_CHART, INVENTORY_CHART, PNL_CHART):
         pen.rectangle(_inside(area), fill=PANEL)
     x = float(PRICE_CHART.left)
-    for text, colour in (("price [ticks]:", MUTED), ("mid", TEXT), ("own bid", OWN_BID), ("own ask", OWN_ASK)):
+    for text, colour in (
+        ("price [ticks]:", MUTED),
+        ("mid", TEXT),
+        ("own bid", OWN_BID),
+        ("own ask", OWN_ASK),
+    ):
         _write(pen, (x, PRICE_CHART.top - 16), text, colour)
         x += _font(13).getlength(text) + 12
     _write(pen, (INVENTORY_CHART.left, INVENTORY_CHART.top - 16), "inventory [lots]", MUTED)
@@ -179,10 +186,20 @@ def _draw_ladder(pen: ImageDraw.ImageDraw, market: Any) -> None:
     for side, price in hidden:
         y = LADDER.top + 8 if price > mid else LADDER.bottom - 8
         x, anchor = ((LADDER.left + 4, "lm"), (LADDER.right - 4, "rm"))[side]
-        _write(pen, (x, y), f"own at {price}", (OWN_BID, OWN_ASK)[side], 12, anchor, room=_PRICE.left - LADDER.left - 8)
+        _write(
+            pen,
+            (x, y),
+            f"own at {price}",
+            (OWN_BID, OWN_ASK)[side],
+            12,
+            anchor,
+            room=_PRICE.left - LADDER.left - 8,
+        )
 
 
-def _draw_queue(pen: ImageDraw.ImageDraw, side: int, y: int, queue: list[tuple[int, bool]], most: int) -> None:
+def _draw_queue(
+    pen: ImageDraw.ImageDraw, side: int, y: int, queue: list[tuple[int, bool]], most: int
+) -> None:
     """The lots at one price as a bar that starts at the price column, oldest order first."""
     outwards = -1 if side == BID else 1
     x = float(_PRICE.left if side == BID else _PRICE.right)
@@ -197,7 +214,14 @@ def _draw_queue(pen: ImageDraw.ImageDraw, side: int, y: int, queue: list[tuple[i
     if side == BID:
         _write(pen, (LADDER.left + 4, y + ROW_HEIGHT / 2), total, TEXT, room=_LOTS_WIDTH - 8)
     else:
-        _write(pen, (LADDER.right - 4, y + ROW_HEIGHT / 2), total, TEXT, anchor="rm", room=_LOTS_WIDTH - 8)
+        _write(
+            pen,
+            (LADDER.right - 4, y + ROW_HEIGHT / 2),
+            total,
+            TEXT,
+            anchor="rm",
+            room=_LOTS_WIDTH - 8,
+        )
 
 
 def _short(lots: int) -> str:
@@ -236,8 +260,8 @@ def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
 def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.NDArray[np.float64]:
     """A chart's columns from the session's start until now, NaN where nothing is known.
 
-    A column between decisions k - 1 and k shows the value at k. Long sessions show some of their decisions, and
-    always the latest.
+    A column between decisions k - 1 and k shows the value at k. Long sessions show some of their
+    decisions, and always the latest.
     """
     last = PRICE_CHART.right - PRICE_CHART.left - 1
     end = first + len(values) - 1  # the latest decision
@@ -261,8 +285,11 @@ class _Scale(NamedTuple):
         return np.round(self.area.top + 2 + height * (self.high - values) / (self.high - self.low))
 
 
-def _draw_axis(pen: ImageDraw.ImageDraw, area: Area, values: npt.NDArray[np.float64], smallest: float) -> _Scale:
-    """Grid lines and their labels, for a range that holds all values and is no smaller than `smallest`."""
+def _draw_axis(
+    pen: ImageDraw.ImageDraw, area: Area, values: npt.NDArray[np.float64], smallest: float
+) -> _Scale:
+    """Grid lines and their labels, for a range that holds all values and is no smaller than
+    `smallest`."""
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     missing = max(smallest - (high - low), 0.1 * (high - low), 1e-12 * abs(high))
@@ -284,7 +311,9 @@ def _round_step(step: float) -> float:
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= step)
 
 
-def _draw_line(pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour) -> None:
+def _draw_line(
+    pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour
+) -> None:
     known = np.flatnonzero(np.isfinite(y))
     if len(known):
         points = np.stack([area.left + known, y[known]], axis=1).ravel().tolist()
@@ -294,14 +323,21 @@ def _draw_line(pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64],
         pen.ellipse((x - _MARK, last - _MARK, x + _MARK, last + _MARK), fill=colour)
 
 
-def _draw_dashes(pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour) -> None:
+def _draw_dashes(
+    pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour
+) -> None:
     """The values alone, not connected: quotes jump."""
     known = np.flatnonzero(np.isfinite(y))
     for thickness in (0, 1):
-        pen.point(np.stack([area.left + known, y[known] + thickness], axis=1).ravel().tolist(), fill=colour)
+        pen.point(
+            np.stack([area.left + known, y[known] + thickness], axis=1).ravel().tolist(),
+            fill=colour,
+        )
 
 
-def _draw_bars(pen: ImageDraw.ImageDraw, area: Area, scale: _Scale, values: npt.NDArray[np.float64]) -> None:
+def _draw_bars(
+    pen: ImageDraw.ImageDraw, area: Area, scale: _Scale, values: npt.NDArray[np.float64]
+) -> None:
     zero = float(scale(np.zeros(1))[0])
     for column, (value, y) in enumerate(zip(values.tolist(), scale(values).tolist(), strict=True)):
         if math.isfinite(value) and value != 0.0:

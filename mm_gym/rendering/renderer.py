@@ -34,7 +34,8 @@ def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
 class Renderer:
     """Draws `n` markets in one render mode. It reads their records and never changes them.
 
-    Pillow and pygame are imported when the first picture is drawn, so an environment can be made without them.
+    Pillow and pygame are imported when the first picture is drawn, so an environment can be made
+    without them.
     """
 
     def __init__(self, mode: str | None, n: int = 1) -> None:
@@ -43,7 +44,8 @@ class Renderer:
         self._window: Window | None = None
 
     def update(self, records: npt.NDArray[Any], fps: float) -> None:
-        """Call it after each reset and step: keeps what later pictures show and, in `human` mode, shows the window."""
+        """Call it after each reset and step: keeps what later pictures show and, in `human` mode,
+        shows the window."""
         if self._history is None:
             return
         self._history.note(records)
@@ -63,7 +65,8 @@ class Renderer:
         return None
 
     def forget(self, records: npt.NDArray[Any]) -> None:
-        """Call it after a checkpoint was restored: the past that was kept is not the market's any more."""
+        """Call it after a checkpoint was restored: the past that was kept is not the market's any
+        more."""
         if self._history is not None:
             self._history.forget(records)
 

@@ -10,7 +10,9 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import pygame
 except ImportError as error:
-    raise DependencyNotInstalled('pygame-ce is not installed: run `pip install "mm-gym[render]"`.') from error
+    raise DependencyNotInstalled(
+        'pygame-ce is not installed: run `pip install "mm-gym[render]"`.'
+    ) from error
 
 
 class Window:

@@ -1,4 +1,5 @@
-"""What several of the papers need: checks of arguments, a pair of depths, one matrix exponential."""
+"""What several of the papers need: checks of arguments, a pair of depths, one matrix
+exponential."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Depths(NamedTuple):
-    """Distances of the two quotes from the mid, ask first: the ask is `mid + ask`, the bid `mid - bid`.
+    """Distances of the two quotes from the mid, ask first: the ask is `mid + ask`, the bid `mid -
+    bid`.
 
     `inf` says that the side is not quoted.
     """
@@ -60,7 +62,8 @@ def check_count(**values: int) -> None:
 
 
 def inventory_index(inventory: npt.ArrayLike, max_inventory: int) -> npt.NDArray[np.int64]:
-    """Return the column of each inventory in a table that runs from -max_inventory to max_inventory."""
+    """Return the column of each inventory in a table that runs from -max_inventory to
+    max_inventory."""
     numbers = np.asarray(inventory, dtype=np.float64)
     # Written so that nan fails the test too.
     if not np.all((numbers == np.round(numbers)) & (np.abs(numbers) <= max_inventory)):
@@ -92,7 +95,9 @@ def depths_from_value(value: FloatArray, margin: float, column: npt.NDArray[np.i
     )
 
 
-def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: npt.ArrayLike) -> FloatArray:
+def log_exponential_action(
+    generator: FloatArray, log_start: FloatArray, times: npt.ArrayLike
+) -> FloatArray:
     """Return log(expm(generator t) exp(log_start)) for each t, accurate in every component.
 
     The generator must have no negative number off its diagonal. `scipy.linalg.expm` keeps the
@@ -102,7 +107,8 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
 
     Args:
         generator: shape [n, n], per unit of time.
-        log_start: shape [n], spread over 3,000 at most: one piece cannot reach farther down than exp(-700).
+        log_start: shape [n], spread over 3,000 at most: one piece cannot reach farther down than
+            exp(-700).
         times: any shape, not negative.
 
     Returns:
@@ -119,8 +125,8 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
     log_vector, reached = np.asarray(log_start, dtype=np.float64), 0.0
     log_kernel, kernel_time = np.empty((size, size)), np.nan
     for row, time in enumerate(unique_times):
-        # Pieces this short keep exp(-shift * piece) far above the smallest number there is. Where they are many, it is
-        # cheaper to square the kernel than to apply it.
+        # Pieces this short keep exp(-shift * piece) far above the smallest number there is. Where
+        # they are many, it is cheaper to square the kernel than to apply it.
         pieces = int(np.ceil((time - reached) * norm / 32.0))
         squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / (2 * size)))))
         pieces = int(np.ceil(pieces / 2**squarings))
@@ -131,7 +137,9 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
             with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
                 log_kernel = np.log(_positive_exponential(positive * shortest)) - shift * shortest
             for _ in range(squarings):
-                log_kernel = np.stack([logsumexp(line[:, None] + log_kernel, axis=0) for line in log_kernel])
+                log_kernel = np.stack(
+                    [logsumexp(line[:, None] + log_kernel, axis=0) for line in log_kernel]
+                )
         for _ in range(pieces):
             log_vector = logsumexp(log_kernel + log_vector, axis=1)
         rows[row], reached = log_vector, time
@@ -141,8 +149,8 @@ def log_exponential_action(generator: FloatArray, log_start: FloatArray, times: 
 def _positive_exponential(matrix: FloatArray) -> FloatArray:
     """Return expm of a matrix without negative numbers: Taylor's series, then squaring.
 
-    It is squared so often that no single factor has to reach farther than two places: then thirty terms are exact to
-    rounding for the far components too, which come from the high orders alone.
+    It is squared so often that no single factor has to reach farther than two places: then thirty
+    terms are exact to rounding for the far components too, which come from the high orders alone.
     """
     norm = float(np.max(matrix.sum(axis=1)))
     squarings = int(np.ceil(np.log2(max(1.0, norm, len(matrix) / 2.0))))

@@ -131,7 +131,9 @@ def quote_depths(
     Raises:
         ValueError: an argument is out of its range.
     """
-    shift = reservation_price_shift(inventory, time_left, risk_aversion=risk_aversion, volatility=volatility)
+    shift = reservation_price_shift(
+        inventory, time_left, risk_aversion=risk_aversion, volatility=volatility
+    )
     half_spread = 0.5 * optimal_spread(
         time_left, risk_aversion=risk_aversion, volatility=volatility, fill_decay=fill_decay
     )
@@ -249,7 +251,10 @@ def symmetric_moments(
         noise = chance * (1.0 - chance)
         mean = 2.0 * half_spread * steps * chance
         inventory_variance = 2.0 * steps * noise
-        profit_variance = half_spread**2 * inventory_variance + volatility**2 * interval * noise * steps * (steps + 1)
+        profit_variance = (
+            half_spread** 2 * inventory_variance
+            + volatility** 2 * interval * noise * steps * (steps + 1)
+        )
     return Moments(
         mean_profit=float(mean),
         std_profit=float(np.sqrt(profit_variance)),
@@ -356,14 +361,18 @@ def _discrete_moments(
     steps: int,
     literal: bool,
 ) -> tuple[Moments, float]:
-    """Carry P(q), E[x; q] and E[x^2; q] through the steps; also return the most there was at the edge."""
+    """Carry P(q), E[x; q] and E[x^2; q] through the steps; also return the most there was at the
+    edge."""
     interval = horizon / steps
     state = np.zeros((3, len(inventory)))
     state[0, len(inventory) // 2] = 1.0
     edge = 0.0
     for step in range(steps):
         depth, rate = quotes(horizon - step * interval)
-        ask, bid = (np.minimum(1.0, side * interval) if literal else -np.expm1(-side * interval) for side in rate)
+        ask, bid = (
+            np.minimum(1.0, side * interval) if literal else -np.expm1(-side * interval)
+            for side in rate
+        )
         after = (1 - ask) * (1 - bid) * state + ask * bid * _earn(state, depth.ask + depth.bid)
         after[:, :-1] += (ask * (1 - bid) * _earn(state, depth.ask))[:, 1:]
         after[:, 1:] += (bid * (1 - ask) * _earn(state, depth.bid))[:, :-1]

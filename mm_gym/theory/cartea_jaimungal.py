@@ -147,8 +147,12 @@ def constant_depths_value(
         ValueError: an argument is out of its range.
     """
     check_positive(buy_rate=buy_rate, sell_rate=sell_rate, fill_decay=fill_decay)
-    check_not_negative(time_left=time_left, running_penalty=running_penalty, terminal_penalty=terminal_penalty)
-    ask, bid, time = (np.asarray(number, dtype=np.float64) for number in (ask_depth, bid_depth, time_left))
+    check_not_negative(
+        time_left=time_left, running_penalty=running_penalty, terminal_penalty=terminal_penalty
+    )
+    ask, bid, time = (
+        np.asarray(number, dtype=np.float64) for number in (ask_depth, bid_depth, time_left)
+    )
     sold, bought = buy_rate * np.exp(-fill_decay * ask), sell_rate * np.exp(-fill_decay * bid)
     trades, drift = (sold + bought) * time, (bought - sold) * time
     earned = time * (sold * ask + bought * bid)
@@ -199,10 +203,14 @@ def _value_table(
 ) -> FloatArray:
     """Return h for every inventory, shape time_left.shape + [2 max_inventory + 1]."""
     check_positive(buy_rate=buy_rate, sell_rate=sell_rate, fill_decay=fill_decay)
-    check_not_negative(time_left=time_left, running_penalty=running_penalty, terminal_penalty=terminal_penalty)
+    check_not_negative(
+        time_left=time_left, running_penalty=running_penalty, terminal_penalty=terminal_penalty
+    )
     check_count(max_inventory=max_inventory)
     steepness = terminal_penalty * fill_decay * max_inventory**2
-    if steepness > 3000:  # beyond it the chance of selling everything at once matters and underflows
+    if (
+        steepness > 3000
+    ):  # beyond it the chance of selling everything at once matters and underflows
         raise ValueError(
             f"terminal_penalty * fill_decay * max_inventory^2 came as {steepness!r}; at most 3000 is wanted, beyond it "
             f"the numbers underflow: write for example max_inventory={int((3000 / steepness) ** 0.5 * max_inventory)}."

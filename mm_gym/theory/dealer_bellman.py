@@ -152,7 +152,9 @@ def solve(problem: DealerProblem, depth_grid: npt.ArrayLike | None = None) -> Be
     return BellmanSolution(problem.inventories, values, asks, bids)
 
 
-def policy_value(problem: DealerProblem, ask_depths: npt.ArrayLike, bid_depths: npt.ArrayLike) -> FloatArray:
+def policy_value(
+    problem: DealerProblem, ask_depths: npt.ArrayLike, bid_depths: npt.ArrayLike
+) -> FloatArray:
     """Return the exact expected objective of any policy, optimal or not.
 
     Args:
@@ -212,7 +214,9 @@ def best_constant_policy(
         ask, bid = (grid, grid) if symmetric else np.meshgrid(grid, grid, indexing="ij")
         values = flat_value(ask, bid)
         best = int(np.argmax(values))
-        return ConstantPolicy(float(ask.flat[best]), float(bid.flat[best]), float(values.flat[best]))
+        return ConstantPolicy(
+            float(ask.flat[best]), float(bid.flat[best]), float(values.flat[best])
+        )
 
     # Twice as far as the whole penalty could ever justify; the chance of a fill is nil out there.
     session = problem.steps * problem.decision_interval

@@ -1,4 +1,5 @@
-"""Glosten and Milgrom (1985), Bid, ask and transaction prices with heterogeneously informed traders.
+"""Glosten and Milgrom (1985), Bid, ask and transaction prices with heterogeneously informed
+traders.
 
 The textbook case: the asset is worth V_H or V_L, a trader is informed with probability mu and then
 trades in the right direction, otherwise buys or sells with probability 1/2. A competitive maker
@@ -95,7 +96,9 @@ def odds_factor(informed_share: npt.ArrayLike) -> FloatArray:
     return (1.0 + share) / (1.0 - share)
 
 
-def posterior(probability_high: npt.ArrayLike, informed_share: npt.ArrayLike, net_buys: npt.ArrayLike) -> FloatArray:
+def posterior(
+    probability_high: npt.ArrayLike, informed_share: npt.ArrayLike, net_buys: npt.ArrayLike
+) -> FloatArray:
     """Return the chance of V_H after a run of trades, by Bayes' rule.
 
     delta' / (1 - delta') = delta / (1 - delta) ((1 + mu) / (1 - mu))^(buys - sells)

@@ -42,7 +42,9 @@ def informed_move(
     """
     tau = np.asarray(horizon, dtype=np.float64)
     if not np.all(tau >= 0):
-        raise ValueError(f"horizon came as {horizon!r}; times of at least 0 are wanted: write for example horizon=5.0.")
+        raise ValueError(
+            f"horizon came as {horizon!r}; times of at least 0 are wanted: write for example horizon=5.0."
+        )
     check_positive(signal_decay=signal_decay, signal_std=signal_std)
     check_not_negative(signal_drift=signal_drift)
     decayed = -np.expm1(-signal_decay * tau) / signal_decay
@@ -78,7 +80,9 @@ def adverse_move(
     """
     check_share(informed_share=informed_share)
     check_not_negative(threshold=threshold)
-    move = informed_move(horizon, signal_drift=signal_drift, signal_decay=signal_decay, signal_std=signal_std)
+    move = informed_move(
+        horizon, signal_drift=signal_drift, signal_decay=signal_decay, signal_std=signal_std
+    )
     share, z = np.asarray(informed_share, dtype=np.float64), threshold / signal_std
     return np.asarray(move * share * norm.pdf(z) / (share * norm.sf(z) + 0.5 * (1.0 - share)))
 
@@ -145,7 +149,9 @@ def break_even_share(
             f"half_spread came as {half_spread!r}; numbers above 0 are wanted, since at 0 any "
             "informed taker is a loss: write for example half_spread=1.0."
         )
-    move = informed_move(horizon, signal_drift=signal_drift, signal_decay=signal_decay, signal_std=signal_std)
+    move = informed_move(
+        horizon, signal_drift=signal_drift, signal_decay=signal_decay, signal_std=signal_std
+    )
     z = threshold / signal_std
     with np.errstate(divide="ignore"):
         return np.asarray(h / (h * (1.0 - 2.0 * norm.sf(z)) + 2.0 * move * norm.pdf(z)))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import agents.ablation
-from agents.ablation import GROUPS, HISTORY, OthersHistory, Shuffled, ablate, has_history
-from agents.ppo import Run
-from agents.settings import read_settings
+import agents.tools.ablation
+from agents.learned.hyperparameters import read_settings
+from agents.learned.run_folder import Run
+from agents.tools.ablation import GROUPS, HISTORY, OthersHistory, Shuffled, ablate, has_history
 from mm_gym import configure
 from mm_gym.core.layout import Obs
 from tests.small_runs import an_untrained_folder
@@ -39,7 +39,8 @@ def test_every_row_gets_another_rows_column_and_keeps_the_rest() -> None:
 
 
 class Counting:
-    """An agent whose state is how often it was asked, a row a market; it quotes by it, and by what it sees."""
+    """An agent whose state is how often it was asked, a row a market; it quotes by it, and by what
+    it sees."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):  # type: ignore[no-untyped-def]
         total = np.zeros((len(observation), 1)) if state is None else state
@@ -49,7 +50,7 @@ class Counting:
 def test_with_anothers_history_it_quotes_by_that_and_each_market_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agents.ablation, "make_agent", lambda name, config: Counting())
+    monkeypatch.setattr(agents.tools.ablation, "make_agent", lambda name, config: Counting())
     agent, state = OthersHistory(CONFIG, "counting"), None
     seen = np.arange(1.0, 5.0)[:, None]  # what market i adds to its state each time
     for step in range(3):
@@ -61,7 +62,11 @@ def test_with_anothers_history_it_quotes_by_that_and_each_market_keeps_its_own(
 def test_history_is_shuffled_only_where_there_is_one(tmp_path: Path) -> None:
     assert not has_history("inventory_skew", CONFIG)
     config = configure("mixed", session_steps=20)
-    folder = str(an_untrained_folder(tmp_path / "run", Run(config, 0, 8, 1, settings=read_settings("ppo-mixed"))))
+    folder = str(
+        an_untrained_folder(
+            tmp_path / "run", Run(config, 0, 8, 1, settings=read_settings("ppo-mixed"))
+        )
+    )
     assert has_history(folder, config)
     costs = ablate(folder, config, episodes=4, seed=0)
     assert set(costs) == {*GROUPS, HISTORY}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.comparison import over_seeds_and_sessions, shares, specialists, transfer
-from agents.tuned import best_rule
+from agents.rules.tuned import best_rule
+from agents.tools.comparison import over_seeds_and_sessions, shares, specialists, transfer
 from mm_gym import MarketConfig, configure
 
 INFORMED = configure("informed", p_informed=0.4)
@@ -13,30 +13,45 @@ INFORMED = configure("informed", p_informed=0.4)
 def test_an_interval_over_seeds_and_sessions_is_as_wide_as_theory_has_it() -> None:
     generator = np.random.default_rng(1)
     n_seeds, n_sessions = 40, 500
-    # Seeds differ by 3, sessions by 10, which all seeds share: the variance of the mean is 9 / 40 + 100 / 500.
+    # Seeds differ by 3, sessions by 10, which all seeds share: the variance of the mean is 9 / 40 +
+    # 100 / 500.
     table = generator.normal(0.0, 3.0, (n_seeds, 1)) + generator.normal(0.0, 10.0, (1, n_sessions))
     estimate = over_seeds_and_sessions(table)
     assert estimate.value == pytest.approx(table.mean())
-    assert (estimate.high - estimate.low) / 3.92 == pytest.approx(np.sqrt(9.0 / 40.0 + 100.0 / 500.0), rel=0.25)
+    assert (estimate.high - estimate.low) / 3.92 == pytest.approx(
+        np.sqrt(9.0 / 40.0 + 100.0 / 500.0), rel=0.25
+    )
 
 
 def objectives(market: MarketConfig) -> dict[str, np.ndarray]:
-    """A best rule that earns 100, an oracle that earns 300, a filter at 150 and a run at 200, with noise they share."""
+    """A best rule that earns 100, an oracle that earns 300, a filter at 150 and a run at 200, with
+    noise they share."""
     luck = np.random.default_rng(2).normal(0.0, 50.0, 400)
     blind = best_rule(market, but=("glosten_milgrom",)).agent
-    means = {f"{blind}:tuned": 100.0, "oracle:tuned": 300.0, "glosten_milgrom:tuned": 150.0, "runs/a": 200.0}
-    return {f"{best_rule(market).agent}:tuned": 100.0 + luck} | {name: mean + luck for name, mean in means.items()}
+    means = {
+        f"{blind}:tuned": 100.0,
+        "oracle:tuned": 300.0,
+        "glosten_milgrom:tuned": 150.0,
+        "runs/a": 200.0,
+    }
+    return {f"{best_rule(market).agent}:tuned": 100.0 + luck} | {
+        name: mean + luck for name, mean in means.items()
+    }
 
 
 def test_the_tables_say_what_was_put_into_them() -> None:
-    from agents.comparison import SHARES, _informed
+    from agents.tools.comparison import SHARES, _informed
 
     table = {_informed(share): objectives(_informed(share)) for share in SHARES}
     trained = {"runs/a": INFORMED}
     (row,) = [line for line in shares(table, trained) if line.startswith("| 0.4 ")]
     assert "25 % [25, 25]" in row  # the filter: (150 - 100) / (300 - 100)
     assert "50 % [50, 50]" in row
-    (row,) = [line for line in specialists(table, trained, {("runs/a", INFORMED): 7.0}) if "informed at 0.4" in line]
+    (row,) = [
+        line
+        for line in specialists(table, trained, {("runs/a", INFORMED): 7.0})
+        if "informed at 0.4" in line
+    ]
     assert row.endswith("| 7 |")
     assert "| 50 [" in row  # the run, 200, less the best rule, the filter, 150
     table[INFORMED]["runs/b"] = table[INFORMED]["runs/a"] + 30.0
@@ -50,8 +65,10 @@ def test_the_tables_say_what_was_put_into_them() -> None:
     assert row.count("[") == len(SHARES)
 
 
-def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filter_that_is_not() -> None:
-    from agents.comparison import UNTOLD_FILTER, _tuned_rules, generalists
+def test_generalists_are_held_against_the_rule_that_is_told_and_against_the_filter_that_is_not() -> (
+    None
+):
+    from agents.tools.comparison import UNTOLD_FILTER, _tuned_rules, generalists
 
     luck = np.random.default_rng(3).normal(0.0, 50.0, 400)
     told = dict.fromkeys(_tuned_rules(), 100.0 + luck)

@@ -7,8 +7,8 @@ import pytest
 
 from agents import AgentError, make_agent, name_agent
 from agents.base import to_actions
-from agents.dealer_skill import Skill, dealer_problem, measure_skill
-from agents.settings import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.tools.dealer_skill import Skill, dealer_problem, measure_skill
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import Obs
 from mm_gym.observations import inventory
@@ -18,7 +18,8 @@ MARKET = configure(**read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwar
 
 
 def agrees(found: Skill, exact: float) -> bool:
-    """Both ways of measuring, within four standard errors; half a tick of rounding is worth less than 0.05."""
+    """Both ways of measuring, within four standard errors; half a tick of rounding is worth less
+    than 0.05."""
     assert abs(found.objective - exact) < 4.0 * found.standard_error + 0.05
     assert abs(found.simulated - exact) < 4.0 * found.simulated_error
     return found.standard_error < 0.3 * found.simulated_error
@@ -27,7 +28,9 @@ def agrees(found: Skill, exact: float) -> bool:
 def test_the_market_is_that_of_the_paper() -> None:
     # lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps; a tick is a hundredth.
     problem = dealer_problem(MARKET)
-    assert solve(problem).start_value == pytest.approx(627.7794, abs=2e-4)  # as in tests/theory/test_dealer_bellman.py
+    assert solve(problem).start_value == pytest.approx(
+        627.7794, abs=2e-4
+    )  # as in tests/theory/test_dealer_bellman.py
     assert best_constant_policy(problem).value == pytest.approx(566.950, abs=1e-3)
 
 
@@ -35,7 +38,10 @@ def test_constant_depths_are_worth_what_the_programme_says() -> None:
     problem = dealer_problem(MARKET)
     for depth in (134.0, 220.0):
         exact = policy_value(problem, depth, depth)[0, problem.max_inventory]
-        assert agrees(measure_skill(name_agent(f"fixed_spread:half_spread={depth}"), MARKET, sessions=4096), exact)
+        assert agrees(
+            measure_skill(name_agent(f"fixed_spread:half_spread={depth}"), MARKET, sessions=4096),
+            exact,
+        )
 
 
 class Optimal:
@@ -46,9 +52,13 @@ class Optimal:
         self.best = solve(dealer_problem(config))
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):
-        step = np.rint((1.0 - observation[:, Obs.TIME_LEFT]) * self.config.session_steps).astype(int)
+        step = np.rint((1.0 - observation[:, Obs.TIME_LEFT]) * self.config.session_steps).astype(
+            int
+        )
         column = inventory(observation).astype(int) + self.config.max_inventory
-        return to_actions(self.config, self.best.bid_depths[step, column], self.best.ask_depths[step, column]), state
+        return to_actions(
+            self.config, self.best.bid_depths[step, column], self.best.ask_depths[step, column]
+        ), state
 
 
 def test_the_optimum_has_a_skill_of_one_and_nothing_has_more() -> None:

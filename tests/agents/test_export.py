@@ -14,11 +14,19 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 
 from agents import AgentError
-from agents.export import TOLERANCE, Arguments, compare, main, to_onnx
-from agents.history_features import HISTORY_NAMES, empty_state
-from agents.history_vec_env import HistoryVecEnv
-from agents.ppo import POLICY_FILE, RUN_FILE, PPOAgent, Run, load, policy_content, quoting_agent
-from agents.settings import ALGORITHM_PART, read_settings
+from agents.learned.history_features import HISTORY_NAMES, empty_state
+from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.run_folder import (
+    POLICY_FILE,
+    RUN_FILE,
+    PPOAgent,
+    Run,
+    load,
+    policy_content,
+    quoting_agent,
+)
+from agents.tools.export import TOLERANCE, Arguments, compare, main, to_onnx
+from agents.training.history_vec_env import HistoryVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
 from mm_gym.actions import to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -26,14 +34,24 @@ from mm_gym.sb3 import MarketMakingVecEnv
 CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
 SETTINGS = read_settings("ppo")
 SETTINGS[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [16, 8], "activation_fn": "tanh"}
-RUN = Run(CONFIG, seed=7, n_envs=2, timesteps=100, steps_done=64, settings=SETTINGS, versions={"mm-gym": "0.1.0"})
+RUN = Run(
+    CONFIG,
+    seed=7,
+    n_envs=2,
+    timesteps=100,
+    steps_done=64,
+    settings=SETTINGS,
+    versions={"mm-gym": "0.1.0"},
+)
 
 
 def a_model(**policy: Any) -> PPO:
     """With weights far from an untrained policy's, whose actions are all nearly the same."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = PPO("MlpPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), policy_kwargs=policy, device="cpu")
+    model = PPO(
+        "MlpPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), policy_kwargs=policy, device="cpu"
+    )
     with torch.no_grad():
         for parameter in model.policy.parameters():
             parameter.normal_(std=0.2)
@@ -49,7 +67,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ask(proto: onnx.ModelProto, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     actions, offsets = session.run(["action", "offset"], {"observation": observations})
     return actions, offsets
 
@@ -66,7 +86,9 @@ def ask(proto: onnx.ModelProto, observations: np.ndarray) -> tuple[np.ndarray, n
 )
 def test_its_actions_are_torchs(policy: dict[str, Any]) -> None:
     model = a_model(**policy)
-    observations = np.random.default_rng(1).normal(size=(500, len(OBSERVATION_NAMES))).astype(np.float32)
+    observations = (
+        np.random.default_rng(1).normal(size=(500, len(OBSERVATION_NAMES))).astype(np.float32)
+    )
     wanted, _ = model.predict(observations, deterministic=True)
     assert (np.abs(wanted) < 1.0).mean() > 0.3  # not all at the clip
     actions, offsets = ask(to_onnx(model.policy, RUN), observations)
@@ -81,21 +103,34 @@ def test_its_offsets_are_the_networks_mean_in_ticks() -> None:
     model = a_model(net_arch=[12])
     environment = MarketMakingVectorEnv(8, "informed")
     seen, _ = environment.reset(seed=0)
-    weights = {name: value.numpy().astype(float) for name, value in model.policy.state_dict().items()}
-    hidden = np.tanh(seen @ weights["mlp_extractor.policy_net.0.weight"].T + weights["mlp_extractor.policy_net.0.bias"])
+    weights = {
+        name: value.numpy().astype(float) for name, value in model.policy.state_dict().items()
+    }
+    hidden = np.tanh(
+        seen @ weights["mlp_extractor.policy_net.0.weight"].T
+        + weights["mlp_extractor.policy_net.0.bias"]
+    )
     mean = hidden @ weights["action_net.weight"].T + weights["action_net.bias"]
     _, offsets = ask(to_onnx(model.policy, RUN), seen)
-    np.testing.assert_allclose(offsets, 10.0 * ((1.0 + np.clip(mean, -1.0, 1.0)) / 2.0) ** 3, atol=1e-5)
+    np.testing.assert_allclose(
+        offsets, 10.0 * ((1.0 + np.clip(mean, -1.0, 1.0)) / 2.0) ** 3, atol=1e-5
+    )
 
 
-def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_file_that_names_its_columns(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(Arguments(folder)) == folder / "policy.onnx"
     *lines, last = capsys.readouterr().out.splitlines()
     assert lines[0] == "8,192 observations, half random, half from its own sessions:"
     assert max(map(len, lines)) <= 80
     assert last.startswith(f"Written to {folder / 'policy.onnx'}")
-    session = onnxruntime.InferenceSession(folder / "policy.onnx", providers=["CPUExecutionProvider"])
-    facts = {name: json.loads(fact) for name, fact in session.get_modelmeta().custom_metadata_map.items()}
+    session = onnxruntime.InferenceSession(
+        folder / "policy.onnx", providers=["CPUExecutionProvider"]
+    )
+    facts = {
+        name: json.loads(fact) for name, fact in session.get_modelmeta().custom_metadata_map.items()
+    }
     assert facts["observation"] == list(OBSERVATION_NAMES)
     assert facts["action"] == ["bid_offset", "ask_offset"]
     assert facts["offset"] == "max_offset * ((1 + action) / 2) ** 3"
@@ -103,7 +138,9 @@ def test_the_command_writes_a_file_that_names_its_columns(folder: Path, capsys: 
     assert facts["market"]["requote_threshold"] == CONFIG.requote_threshold
     assert facts["market"] == json.loads(json.dumps(CONFIG.to_dict()))
     assert facts["training"] == {"seed": 7, "steps_done": 64, "versions": {"mm-gym": "0.1.0"}}
-    assert [(value.name, value.shape[1]) for value in (*session.get_inputs(), *session.get_outputs())] == [
+    assert [
+        (value.name, value.shape[1]) for value in (*session.get_inputs(), *session.get_outputs())
+    ] == [
         ("observation", len(OBSERVATION_NAMES)),
         ("action", 2),
         ("offset", 2),
@@ -133,7 +170,9 @@ def test_a_graph_with_another_history_is_found_out() -> None:
     (biases,) = (array for array in proto.graph.initializer if array.name == "sum_biases")
     changed = onnx.numpy_helper.to_array(biases) + np.float32(3e-5)
     biases.CopyFrom(onnx.numpy_helper.from_array(changed, "sum_biases"))
-    with pytest.raises(AgentError, match=r"histories differ from torch's by \d\.\de-0[56], more than 1e-06"):
+    with pytest.raises(
+        AgentError, match=r"histories differ from torch's by \d\.\de-0[56], more than 1e-06"
+    ):
         compare(proto, quoting_agent(model, run), run)
 
 
@@ -147,13 +186,17 @@ def test_with_history_it_quotes_through_a_session_as_the_agent_does(tmp_path: Pa
             parameter.normal_(std=0.2)
     (tmp_path / POLICY_FILE).write_bytes(policy_content(model.policy))
     (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
-    session = onnxruntime.InferenceSession(main(Arguments(tmp_path)), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        main(Arguments(tmp_path)), providers=["CPUExecutionProvider"]
+    )
     assert [value.name for value in session.get_inputs()] == ["observation", "history"]
     agent, environment = load(tmp_path, CONFIG), MarketMakingVectorEnv(4, **CONFIG.to_dict())
     seen, _ = environment.reset(seed=3)
     state, history = None, empty_state(4)
     for step in range(CONFIG.session_steps):
-        actions, history = session.run(["action", "next_history"], {"observation": seen, "history": history})
+        actions, history = session.run(
+            ["action", "next_history"], {"observation": seen, "history": history}
+        )
         wanted, state = agent.predict(seen, state, np.zeros(4, np.bool_))
         np.testing.assert_allclose(actions, wanted, rtol=0.0, atol=1e-5)
         assert (history[:, 0] == step + 1).all()
@@ -161,13 +204,20 @@ def test_with_history_it_quotes_through_a_session_as_the_agent_does(tmp_path: Pa
 
 
 def test_a_recurrent_policy_is_refused() -> None:
-    model = RecurrentPPO("MlpLstmPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), n_steps=8, device="cpu")
-    with pytest.raises(AgentError, match="the policy is a RecurrentActorCriticPolicy, only PPO's plain MlpPolicy"):
+    model = RecurrentPPO(
+        "MlpLstmPolicy", MarketMakingVecEnv(2, **CONFIG.to_dict()), n_steps=8, device="cpu"
+    )
+    with pytest.raises(
+        AgentError, match="the policy is a RecurrentActorCriticPolicy, only PPO's plain MlpPolicy"
+    ):
         to_onnx(model.policy, RUN)  # type: ignore[arg-type]
 
 
 def test_an_activation_that_is_not_known_is_refused() -> None:
-    with pytest.raises(AgentError, match="the policy has a Softsign in it, which is not exported; train with one of"):
+    with pytest.raises(
+        AgentError,
+        match="the policy has a Softsign in it, which is not exported; train with one of",
+    ):
         to_onnx(a_model(activation_fn=torch.nn.Softsign).policy, RUN)
 
 
@@ -180,7 +230,9 @@ def test_an_activation_that_is_not_known_is_refused() -> None:
         (lambda folder: (folder / RUN_FILE).write_text("{"), f"{RUN_FILE} is damaged"),
     ],
 )
-def test_a_broken_run_folder_is_refused_and_nothing_written(folder: Path, spoil: Any, said: str) -> None:
+def test_a_broken_run_folder_is_refused_and_nothing_written(
+    folder: Path, spoil: Any, said: str
+) -> None:
     spoil(folder)
     with pytest.raises(AgentError, match=said):
         main(Arguments(folder))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.history_features import (
+from agents.learned.history_features import (
     HISTORY_NAMES,
     MEANS_NAMES,
     PRIOR_DECISIONS,
@@ -14,10 +14,10 @@ from agents.history_features import (
     history_space,
     state_names,
 )
-from agents.history_vec_env import HistoryVecEnv
-from agents.ppo import Run, quoting_agent
-from agents.settings import FOLDER, SettingsError, read_settings
-from agents.training import new_model, training_markets
+from agents.learned.hyperparameters import FOLDER, SettingsError, read_settings
+from agents.learned.run_folder import Run, quoting_agent
+from agents.training.history_vec_env import HistoryVecEnv
+from agents.training.trainer import new_model, training_markets
 from mm_gym import OBSERVATION_NAMES, configure
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.rollout import run_sessions
@@ -46,7 +46,9 @@ def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
             values = np.abs(column[what.removeprefix("size_of_")])
         else:
             values = column[what]
-        np.testing.assert_allclose(told[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6)
+        np.testing.assert_allclose(
+            told[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6
+        )
     kept = dict(zip(state_names(), state.T, strict=True))
     assert (kept["observations_seen"] == 7.0).all()
     for name, index in zip(OBSERVATION_NAMES, Obs, strict=True):
@@ -59,13 +61,16 @@ def test_a_session_that_starts_has_forgotten_and_the_others_have_not() -> None:
     kept, starts = state.copy(), np.array([True, False, False, True])
     shown, _ = add_history(rows[1], state, starts)
     np.testing.assert_array_equal(state, kept)  # what was handed in is not written to
-    # Of as many rows each time: sums run in an order that depends on their number, and on the processor.
+    # Of as many rows each time: sums run in an order that depends on their number, and on the
+    # processor.
     np.testing.assert_array_equal(shown[starts], add_history(rows[1])[0][starts])
     np.testing.assert_array_equal(shown[~starts], add_history(rows[1], state)[0][~starts])
 
 
 def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_episode() -> None:
-    plain, venv = (MarketMakingVecEnv(3, "mixed", session_steps=SESSION, staggered=True) for _ in range(2))
+    plain, venv = (
+        MarketMakingVecEnv(3, "mixed", session_steps=SESSION, staggered=True) for _ in range(2)
+    )
     with_history = HistoryVecEnv(venv)
     for environment in (plain, with_history):
         environment.seed(4)
@@ -78,9 +83,13 @@ def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_epis
         observations, rewards, ended, infos = plain.step(actions)
         shown, their_rewards, their_ended, their_infos = with_history.step(actions)
         for market in np.flatnonzero(ended):
-            last, _ = add_history(infos[market]["terminal_observation"][None], state[market : market + 1])
+            last, _ = add_history(
+                infos[market]["terminal_observation"][None], state[market : market + 1]
+            )
             # Reckoned in one call with the others: with more rows, sums may run in another order.
-            np.testing.assert_allclose(their_infos[market]["terminal_observation"], last[0], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                their_infos[market]["terminal_observation"], last[0], rtol=1e-5, atol=1e-6
+            )
             n_ended += 1
         expected, state = add_history(observations, state, ended)
         np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
@@ -112,17 +121,22 @@ def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
     for shown in asked:
         expected, state = add_history(shown[:, : len(Obs)], state)
         np.testing.assert_array_equal(shown, expected)
-    plainly = run_sessions(lambda config: quoting_agent(model, run), config, episodes=4, horizons=())
+    plainly = run_sessions(
+        lambda config: quoting_agent(model, run), config, episodes=4, horizons=()
+    )
     np.testing.assert_array_equal(noting.objective, plainly.objective)
     # One observation alone, as one who serves a single market asks.
     one = asked[0][0, : len(Obs)]
     action, state = quoting_agent(model, run).predict(one)
-    np.testing.assert_allclose(action, model.predict(asked[0][:1], deterministic=True)[0][0], atol=1e-6)
+    np.testing.assert_allclose(
+        action, model.predict(asked[0][:1], deterministic=True)[0][0], atol=1e-6
+    )
     assert state.shape == (1, len(state_names()))
 
 
 def test_history_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
-    """What it is for: in `mixed` a straight line through the means explains most of p_informed after a while."""
+    """What it is for: in `mixed` a straight line through the means explains most of p_informed
+    after a while."""
     from agents import make_agent
 
     config, n = configure("mixed", session_steps=400, p_informed=1.0), 512

@@ -1,4 +1,5 @@
-"""Checkpoints, signals, crashes and kills: what an interruption loses, and how a training goes on."""
+"""Checkpoints, signals, crashes and kills: what an interruption loses, and how a training goes
+on."""
 
 import dataclasses
 import os
@@ -14,17 +15,27 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import agents.training
-from agents.callbacks import HELD_OUT_SEED
-from agents.ppo import CHECKPOINT_FILE, RUN_FILE, algorithm_class, load, load_checkpoint, read_run
-from agents.training import replace_file, stream_seed
+import agents.training.trainer
+from agents.learned.run_folder import (
+    CHECKPOINT_FILE,
+    RUN_FILE,
+    algorithm_class,
+    load,
+    load_checkpoint,
+    read_run,
+)
+from agents.training.callbacks import HELD_OUT_SEED
+from agents.training.trainer import replace_file, stream_seed
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv
 from tests.small_runs import N_EPOCHS, N_MARKETS, ROOT, SETTINGS, UPDATE, a_run, send_at, weights
 from tests.small_runs import small as small  # a fixture
 
-pytestmark = [pytest.mark.filterwarnings("ignore:rich is experimental"), pytest.mark.usefixtures("small")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:rich is experimental"),
+    pytest.mark.usefixtures("small"),
+]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -33,7 +44,7 @@ def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
 ) -> None:
     handler = signal.getsignal(number)
     steps = send_at(monkeypatch, 3 * (UPDATE // N_MARKETS) + 10, number)  # in the fourth collection
-    stopped = agents.training.train(tmp_path, a_run(6), checkpoint_every=10**9)
+    stopped = agents.training.trainer.train(tmp_path, a_run(6), checkpoint_every=10**9)
     assert len(steps) == 3 * (UPDATE // N_MARKETS) + 10
     assert signal.getsignal(number) is handler
     assert stopped.steps_done == read_run(tmp_path).steps_done == 3 * UPDATE
@@ -42,14 +53,16 @@ def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
     assert model._n_updates == 3 * N_EPOCHS
     assert not list(tmp_path.glob("*.partial"))
 
-    done = agents.training.train(tmp_path, stopped, resume_from=tmp_path)
+    done = agents.training.trainer.train(tmp_path, stopped, resume_from=tmp_path)
     assert done.steps_done == 6 * UPDATE
     assert load_checkpoint(tmp_path)._n_updates == 6 * N_EPOCHS
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     # Sorted: TensorBoard reads the files by name, and two that one process began in the same second
     # are told apart by a counter without leading zeros ("10" before "9").
-    assert sorted(scalar.step for scalar in log.Scalars("market/pnl")) == [UPDATE * update for update in range(1, 7)]
+    assert sorted(scalar.step for scalar in log.Scalars("market/pnl")) == [
+        UPDATE * update for update in range(1, 7)
+    ]
 
 
 def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen(
@@ -57,14 +70,18 @@ def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen
 ) -> None:
     starts: list[np.ndarray] = []
     reset = MarketMakingVecEnv.reset
-    monkeypatch.setattr(MarketMakingVecEnv, "reset", lambda self: starts.append(reset(self)) or starts[-1])
-    first = agents.training.train(tmp_path / "run", a_run(2))
+    monkeypatch.setattr(
+        MarketMakingVecEnv, "reset", lambda self: starts.append(reset(self)) or starts[-1]
+    )
+    first = agents.training.trainer.train(tmp_path / "run", a_run(2))
     # With a learning rate of zero, whatever is resumed stays what it was.
     saved = load_checkpoint(tmp_path / "run")
     saved.lr_schedule = lambda progress: 0.0
     replace_file(tmp_path / "run" / CHECKPOINT_FILE, b"")
     saved.save(tmp_path / "run" / CHECKPOINT_FILE)
-    agents.training.train(tmp_path / "on", dataclasses.replace(first, timesteps=3 * UPDATE), tmp_path / "run")
+    agents.training.trainer.train(
+        tmp_path / "on", dataclasses.replace(first, timesteps=3 * UPDATE), tmp_path / "run"
+    )
     before, after = weights(tmp_path / "run"), weights(tmp_path / "on")
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert load_checkpoint(tmp_path / "on").num_timesteps == 3 * UPDATE
@@ -101,13 +118,15 @@ def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
 
     monkeypatch.setattr(ppo, "train", crashing)
     with pytest.raises(Crash):
-        agents.training.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
+        agents.training.trainer.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
     # Saved at 0, 2 and 4 updates; the sixth failed.
     assert read_run(tmp_path).steps_done == load_checkpoint(tmp_path).num_timesteps == 4 * UPDATE
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
     path = tmp_path / "file"
     replace_file(path, b"old")
 
@@ -161,7 +180,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Pa
             process.wait()
         process.stderr.close()  # type: ignore[union-attr]
         model = load_checkpoint(out)
-        # Weights come first: a kill between the two files leaves the run's figure one checkpoint behind.
+        # Weights come first: a kill between the two files leaves the run's figure one checkpoint
+        # behind.
         assert done < read_run(out).steps_done <= model.num_timesteps
         actions, _ = load(out, configure("mixed")).predict(np.zeros((3, 18), np.float32))
         assert np.isfinite(actions).all()

@@ -1,21 +1,32 @@
-"""The markets that RLlib trains on: the other engine's, in the mode of autoreset that RLlib knows."""
+"""The markets that RLlib trains on: the other engine's, in the mode of autoreset that RLlib
+knows."""
 
 import gymnasium
 import numpy as np
 
-from agents.ppo import Run
-from agents.rllib_markets import ENVIRONMENT, FIGURES, TrainingMarkets
-from agents.settings import read_settings
-from agents.training import training_markets
+from agents.learned.hyperparameters import read_settings
+from agents.learned.run_folder import Run
+from agents.training.rllib_markets import ENVIRONMENT, FIGURES, TrainingMarkets
+from agents.training.trainer import training_markets
 from mm_gym import configure
 
 N = 6
 SESSION = 12
-RUN = Run(configure("informed", session_steps=SESSION), seed=0, n_envs=N, timesteps=1000, settings=read_settings("ppo"))
+RUN = Run(
+    configure("informed", session_steps=SESSION),
+    seed=0,
+    n_envs=N,
+    timesteps=1000,
+    settings=read_settings("ppo"),
+)
 
 
-def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_session_begins() -> None:
-    markets = gymnasium.make_vec(ENVIRONMENT, num_envs=N, vectorization_mode="vector_entry_point", run=RUN)
+def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_session_begins() -> (
+    None
+):
+    markets = gymnasium.make_vec(
+        ENVIRONMENT, num_envs=N, vectorization_mode="vector_entry_point", run=RUN
+    )
     theirs = training_markets(RUN)
     seen, _ = markets.reset(seed=5)
     theirs.seed(int(np.random.SeedSequence(5).generate_state(1)[0]))
@@ -24,7 +35,9 @@ def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_se
     sessions = 0
     for drawn in np.random.default_rng(0).uniform(-1, 1, (4 * SESSION, N, 2)).astype(np.float32):
         seen, rewards, terminated, truncated, told = markets.step(drawn)
-        their_seen, their_rewards, their_ends, infos = theirs.step(np.where(before[:, None], np.float32(1.0), drawn))
+        their_seen, their_rewards, their_ends, infos = theirs.step(
+            np.where(before[:, None], np.float32(1.0), drawn)
+        )
         assert not truncated.any()
         assert not terminated[before].any()
         assert not rewards[before].any()

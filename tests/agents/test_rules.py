@@ -1,4 +1,5 @@
-"""The rules, against their formulas worked out from the market's own account and clock, not from the observation."""
+"""The rules, against their formulas worked out from the market's own account and clock, not from
+the observation."""
 
 import math
 import pickle
@@ -26,9 +27,14 @@ SESSION = {"session_steps": 60, "max_inventory": 8}
 N_MARKETS = 16
 
 
-def moments_of_a_session(agent: Any, config: MarketConfig) -> list[tuple[npt.NDArray[np.float32], Any, Any]]:
-    """Observations and, beside them, the inventories [lots] and the time left [s] of 16 markets quoted by the agent."""
-    env: Any = gymnasium.make_vec("MarketMaking-v0", num_envs=N_MARKETS, **config.to_dict()).unwrapped
+def moments_of_a_session(
+    agent: Any, config: MarketConfig
+) -> list[tuple[npt.NDArray[np.float32], Any, Any]]:
+    """Observations and, beside them, the inventories [lots] and the time left [s] of 16 markets
+    quoted by the agent."""
+    env: Any = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=N_MARKETS, **config.to_dict()
+    ).unwrapped
     observations, infos = env.reset(seed=3)
     moments = []
     for step in range(config.session_steps):
@@ -42,7 +48,10 @@ def moments_of_a_session(agent: Any, config: MarketConfig) -> list[tuple[npt.NDA
 
 
 def check_offsets(
-    agent: Any, config: MarketConfig, formula: Callable[[int, float], tuple[float, float]], n_inside: int
+    agent: Any,
+    config: MarketConfig,
+    formula: Callable[[int, float], tuple[float, float]],
+    n_inside: int,
 ) -> None:
     """The agent's actions are the formula's offsets on the scale of actions, cut at its ends.
 
@@ -63,19 +72,25 @@ def check_offsets(
 
 def test_fixed_spread_quotes_its_half_spread_on_both_sides_whatever_it_holds() -> None:
     config = configure("noise", **SESSION)
-    check_offsets(make_agent("fixed_spread", config, half_spread=0.75), config, lambda q, t: (0.75, 0.75), 1920)
+    check_offsets(
+        make_agent("fixed_spread", config, half_spread=0.75),
+        config,
+        lambda q, t: (0.75, 0.75),
+        1920,
+    )
 
 
 def test_inventory_skew_shifts_both_quotes_against_the_inventory() -> None:
     config = configure("informed", **SESSION)
     agent = make_agent("inventory_skew", config, half_spread=1.25, skew=0.5)
-    # Long three lots: bid at 1.25 + 1.5 below the mid, ask at 1.25 - 1.5 above it, which is cut to the mid.
+    # Long three lots: bid at 1.25 + 1.5 below the mid, ask at 1.25 - 1.5 above it, which is cut to
+    # the mid.
     check_offsets(agent, config, lambda q, t: (1.25 + 0.5 * q, 1.25 - 0.5 * q), 1500)
 
 
 def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
-    """The flow is what takers bought minus what they sold, halved every 50 s, in units of its own spread in noise:
-    sqrt(taker_rate * 50 s / ln 2 / 2) arrivals."""
+    """The flow is what takers bought minus what they sold, halved every 50 s, in units of its own
+    spread in noise: sqrt(taker_rate * 50 s / ln 2 / 2) arrivals."""
     config = configure("imbalanced", imbalance=0.9, taker_size=2.0, max_offset=10.0, **SESSION)
     agent = make_agent("adaptive_spread", config, half_spread=1.0, skew=0.25, widening=0.5)
     env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict()).unwrapped
@@ -85,16 +100,21 @@ def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
     for _ in range(config.session_steps):
         flow = env._markets.records["features"]["flow"][0, -1] / scale
         half_spread = 1.0 + 0.5 * min(abs(flow), 10.0)
-        wanted = np.array([half_spread + 0.25 * info["inventory"], half_spread - 0.25 * info["inventory"]])
+        wanted = np.array(
+            [half_spread + 0.25 * info["inventory"], half_spread - 0.25 * info["inventory"]]
+        )
         action = agent.predict(observation)[0]
-        np.testing.assert_allclose(10.0 * (0.5 * (action + 1.0)) ** 3, np.clip(wanted, 0.0, 10.0), atol=1e-4)
+        np.testing.assert_allclose(
+            10.0 * (0.5 * (action + 1.0)) ** 3, np.clip(wanted, 0.0, 10.0), atol=1e-4
+        )
         widest = max(widest, half_spread)
         observation, _, _, _, info = env.step(action)
     assert widest > 1.5
 
 
 def test_avellaneda_stoikov_quotes_the_papers_formula_and_the_theorys() -> None:
-    """In the dealer market sigma is the configured volatility and k one over the takers' tolerance."""
+    """In the dealer market sigma is the configured volatility and k one over the takers'
+    tolerance."""
     gamma, sigma, k = 0.01, 0.5, 0.5
     config = configure("dealer", volatility=sigma, taker_tolerance=1.0 / k, **SESSION)
     agent = make_agent("avellaneda_stoikov", config, risk_aversion=gamma)
@@ -105,7 +125,9 @@ def test_avellaneda_stoikov_quotes_the_papers_formula_and_the_theorys() -> None:
         return half_spread + shift, half_spread - shift
 
     def depths(inventory: int, time_left: float) -> tuple[float, float]:
-        quotes = theory.quote_depths(inventory, time_left, risk_aversion=gamma, volatility=sigma, fill_decay=k)
+        quotes = theory.quote_depths(
+            inventory, time_left, risk_aversion=gamma, volatility=sigma, fill_decay=k
+        )
         return float(quotes.bid), float(quotes.ask)
 
     check_offsets(agent, config, paper, 1800)
@@ -113,7 +135,8 @@ def test_avellaneda_stoikov_quotes_the_papers_formula_and_the_theorys() -> None:
 
 
 def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_times() -> None:
-    """Variance per second of 2,560 moves over 1,000 s: s.e. 2.8 percent, and 1.6 percent short of that over for ever.
+    """Variance per second of 2,560 moves over 1,000 s: s.e. 2.8 percent, and 1.6 percent short of
+    that over for ever.
 
     Without the signal's part it would be about half.
     """
@@ -122,7 +145,9 @@ def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_t
     moves = np.diff(sessions.value_path, axis=1)
     assert moves.size == 2560
     variance = moves.var() / 1000.0
-    assert make_agent("avellaneda_stoikov", config).volatility ** 2 == pytest.approx(variance, rel=3.0 * 0.028 + 0.016)
+    assert make_agent("avellaneda_stoikov", config).volatility ** 2 == pytest.approx(
+        variance, rel=3.0 * 0.028 + 0.016
+    )
     assert config.volatility**2 < 0.6 * variance
 
 
@@ -152,7 +177,12 @@ def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_t
 def test_tabulated_rules_quote_the_theorys_depths_of_the_moment(
     name: str, formula: Callable[..., Any], given: dict[str, float], parameters: dict[str, float]
 ) -> None:
-    fields = {"taker_tolerance": 2.0, "inventory_penalty": 0.02, "close_out_impact": 0.125, "volatility": 0.5}
+    fields = {
+        "taker_tolerance": 2.0,
+        "inventory_penalty": 0.02,
+        "close_out_impact": 0.125,
+        "volatility": 0.5,
+    }
     config = configure("dealer", **SESSION, **fields)
 
     def depths(inventory: int, time_left: float) -> tuple[float, float]:
@@ -162,8 +192,8 @@ def test_tabulated_rules_quote_the_theorys_depths_of_the_moment(
     check_offsets(make_agent(name, config, **given), config, depths, 1600)
 
 
-# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, with 100 ticks to the unit of price; the mid stands
-# still, which takes luck away and leaves every mean as it is.
+# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, with 100 ticks to the unit of
+# price; the mid stands still, which takes luck away and leaves every mean as it is.
 DEALER = configure(
     "dealer",
     taker_rate=20.0,
@@ -182,12 +212,13 @@ DEALER = configure(
 def test_bellman_earns_the_exact_value_and_more_than_every_other_rule() -> None:
     """1,024 sessions give the mean with an s.e. of about 7 ticks of 628.
 
-    Against each other rule but one the paired difference is above zero by three s.e. The continuous formula of Cartea
-    and Jaimungal is within a tick of the optimum here, which no simulation tells apart: it is held to its own exact
-    value.
+    Against each other rule but one the paired difference is above zero by three s.e. The continuous
+    formula of Cartea and Jaimungal is within a tick of the optimum here, which no simulation tells
+    apart: it is held to its own exact value.
     """
     earned = {
-        name: run_sessions(partial(make_agent, name), DEALER, 1024, 0).objective / 100.0 for name in rules_for(DEALER)
+        name: run_sessions(partial(make_agent, name), DEALER, 1024, 0).objective / 100.0
+        for name in rules_for(DEALER)
     }
     best = earned.pop("bellman")
     error = best.std() / math.sqrt(len(best))
@@ -216,15 +247,20 @@ def test_bellman_earns_the_exact_value_and_more_than_every_other_rule() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"regime": "noise"}, {"regime": "dealer", "p_informed": 0.2}])
-def test_bellman_refuses_a_market_that_its_equation_does_not_describe(fields: dict[str, Any]) -> None:
+def test_bellman_refuses_a_market_that_its_equation_does_not_describe(
+    fields: dict[str, Any],
+) -> None:
     config = configure(**fields)
     assert "bellman" not in rules_for(config)
-    with pytest.raises(AgentError, match=r"the dealer market was wanted.*write --regimes dealer or configure"):
+    with pytest.raises(
+        AgentError, match=r"the dealer market was wanted.*write --regimes dealer or configure"
+    ):
         make_agent("bellman", config)
 
 
 def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who_trades() -> None:
-    """Worth to a buyer is the mean of V + edge s over signals, each counted as often as buyers come if it is that.
+    """Worth to a buyer is the mean of V + edge s over signals, each counted as often as buyers come
+    if it is that.
 
     Buyers are reckoned with at the quotes that rest when it decides, those it sent before.
     """
@@ -237,25 +273,36 @@ def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who
     for step in range(config.session_steps):
         before = agent.filter.start(observation[None]) if state is None else state
         action, state = agent.predict(observation, state)
-        edge = config.edge_per_signal * (1.0 - 0.5 ** ((config.session_steps - step) / config.signal_half_life))
+        edge = config.edge_per_signal * (
+            1.0 - 0.5 ** ((config.session_steps - step) / config.signal_half_life)
+        )
         offsets = []
-        for side, takers in zip((1.0, -1.0), agent.filter.takers(state, before.quotes), strict=True):
+        for side, takers in zip(
+            (1.0, -1.0), agent.filter.takers(state, before.quotes), strict=True
+        ):
             wanted = sum(
                 weight * rate * (gap + edge * signal)
                 for weight, rate, gap, signal in zip(
-                    state.weight[0, 0], takers[0, 0], state.gap[0, 0], agent.filter.signals, strict=True
+                    state.weight[0, 0],
+                    takers[0, 0],
+                    state.gap[0, 0],
+                    agent.filter.signals,
+                    strict=True,
                 )
             ) / (state.weight[0, 0] @ takers[0, 0])
             worths.append(wanted)
             offsets.append(1.25 + side * (wanted - 0.125 * info["inventory"]))
         ask, bid = np.clip(offsets, 0.0, config.max_offset)
-        np.testing.assert_allclose(config.max_offset * (0.5 * (1.0 + action)) ** 3, [bid, ask], atol=1e-4)
+        np.testing.assert_allclose(
+            config.max_offset * (0.5 * (1.0 + action)) ** 3, [bid, ask], atol=1e-4
+        )
         observation, _, _, _, info = env.step(action)
     assert np.ptp(worths) > 1.0
 
 
 def test_what_is_known_of_the_signal_is_worth_money_and_no_more_is_known_than_the_signal() -> None:
-    """Objectives of 64 sessions, paired: knowing beats inferring, and inferring beats not looking, by three s.e."""
+    """Objectives of 64 sessions, paired: knowing beats inferring, and inferring beats not looking,
+    by three s.e."""
     config = configure("informed", p_informed=0.4, session_steps=300)
     earned = {
         name: run_sessions(partial(make_agent, name), config, 64, 0).objective
@@ -289,19 +336,27 @@ def test_only_who_says_that_it_cheats_is_shown_the_truth() -> None:
     np.testing.assert_allclose(gaps.T, (honest.value_path - honest.mid_path)[:, :-1], atol=1e-9)
 
 
-def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(observations: npt.NDArray[np.float32]) -> None:
+def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(
+    observations: npt.NDArray[np.float32],
+) -> None:
     config = configure("informed", **SESSION)
     oracle: Any = make_agent("oracle", config, half_spread=3.0, skew=0.5)
     start = np.zeros((1, len(mm_gym.OBSERVATION_NAMES)), np.float32)
-    start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = math.asinh(2 / 2), 20.0 / config.session_length
-    # Half of the edge is left in a half-life: worth 0.25 + 0.5 edge; long two lots, both quotes move down by 1.
+    start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = (
+        math.asinh(2 / 2),
+        20.0 / config.session_length,
+    )
+    # Half of the edge is left in a half-life: worth 0.25 + 0.5 edge; long two lots, both quotes
+    # move down by 1.
     action = oracle.predict_knowing(start, np.array([1.0]), np.array([0.25]))[0]
     worth = 0.25 + 0.5 * config.edge_per_signal
     wanted = np.array([3.0 + 1.0 - worth, 3.0 - 1.0 + worth])
     np.testing.assert_allclose(config.max_offset * (0.5 * (1.0 + action)) ** 3, wanted, atol=1e-5)
     assert "oracle" in RULES
     assert "oracle" not in rules_for(config)
-    with pytest.raises(AgentError, match=r"which does not show the signal; write evaluate\.py --agents oracle"):
+    with pytest.raises(
+        AgentError, match=r"which does not show the signal; write evaluate\.py --agents oracle"
+    ):
         oracle.predict(observations)
 
 
@@ -310,14 +365,16 @@ def test_random_quotes_are_uniform_over_all_offsets_and_repeat_with_the_seed() -
     config = configure("noise")
     observations = np.zeros((10_000, len(mm_gym.OBSERVATION_NAMES)), np.float32)
     actions = make_agent("random", config, seed=1).predict(observations)[0]
-    np.testing.assert_array_equal(make_agent("random", config, seed=1).predict(observations)[0], actions)
+    np.testing.assert_array_equal(
+        make_agent("random", config, seed=1).predict(observations)[0], actions
+    )
     assert (make_agent("random", config, seed=2).predict(observations)[0] != actions).all()
     shares = ((actions.ravel() + 1.0) / 2.0) ** 3
     assert abs(shares.mean() - 0.5) < 3.0 / math.sqrt(12 * shares.size)
     assert abs((shares < 0.1).mean() - 0.1) < 3.0 * math.sqrt(0.1 * 0.9 / shares.size)
 
 
-# ----------------------------------------------------------------------------------------- the interface
+# ------------------------------------------------------------------------------------ the interface
 
 
 @pytest.fixture(scope="module")
@@ -333,7 +390,9 @@ def test_predict_takes_one_observation_or_many_and_stays_in_the_action_space(
 ) -> None:
     config = configure("noise", **SESSION)
     space = gymnasium.make("MarketMaking-v0").action_space
-    many, state = make_agent(name, config).predict(observations, state=None, episode_start=np.ones(16, np.bool_))
+    many, state = make_agent(name, config).predict(
+        observations, state=None, episode_start=np.ones(16, np.bool_)
+    )
     assert (state is not None) == (name == "glosten_milgrom")
     assert many.shape == (N_MARKETS, 2)
     assert many.dtype == np.float32
@@ -347,7 +406,9 @@ def test_predict_takes_one_observation_or_many_and_stays_in_the_action_space(
 
 
 @pytest.mark.parametrize("name", rules_for(configure("noise")))
-def test_an_agent_pickles_and_goes_on_as_it_would_have(name: str, observations: npt.NDArray[np.float32]) -> None:
+def test_an_agent_pickles_and_goes_on_as_it_would_have(
+    name: str, observations: npt.NDArray[np.float32]
+) -> None:
     agent = make_agent(name, configure("noise", **SESSION))
     agent.predict(observations)
     copy = pickle.loads(pickle.dumps(agent))
@@ -381,7 +442,7 @@ def test_stable_baselines3_evaluates_every_rule(name: str) -> None:
     assert len(set(expected)) == 3
 
 
-# ----------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------- errors
 
 
 def test_a_name_with_parameters_is_taken_apart() -> None:
@@ -393,18 +454,28 @@ def test_a_name_with_parameters_is_taken_apart() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["fixed_spread:half_spread", "fixed_spread:half_spread=", "fixed_spread:2.0=wide"])
+@pytest.mark.parametrize(
+    "text", ["fixed_spread:half_spread", "fixed_spread:half_spread=", "fixed_spread:2.0=wide"]
+)
 def test_a_parameter_that_is_no_number_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(AgentError, match=r"is no parameter; write for example fixed_spread:half_spread=2\.0"):
+    with pytest.raises(
+        AgentError, match=r"is no parameter; write for example fixed_spread:half_spread=2\.0"
+    ):
         parse_agent(text)
 
 
 @pytest.mark.parametrize(
     "name, meant",
-    [("inventory_scew", "inventory_skew"), ("fixed-spread", "fixed_spread"), ("avellaneda", "avellaneda_stoikov")],
+    [
+        ("inventory_scew", "inventory_skew"),
+        ("fixed-spread", "fixed_spread"),
+        ("avellaneda", "avellaneda_stoikov"),
+    ],
 )
 def test_an_unknown_agent_is_refused_and_the_nearest_named(name: str, meant: str) -> None:
-    with pytest.raises(AgentError, match=f"agent '{name}' is no rule and no run folder; did you mean '{meant}'"):
+    with pytest.raises(
+        AgentError, match=f"agent '{name}' is no rule and no run folder; did you mean '{meant}'"
+    ):
         make_agent(name, configure("noise"))
 
 
@@ -415,7 +486,11 @@ def test_an_agent_like_none_is_refused_and_all_are_named() -> None:
 
 
 def test_an_unknown_parameter_is_refused_and_the_nearest_named() -> None:
-    with pytest.raises(AgentError, match="inventory_skew has no parameter 'scew'; did you mean 'skew'"):
+    with pytest.raises(
+        AgentError, match="inventory_skew has no parameter 'scew'; did you mean 'skew'"
+    ):
         make_agent("inventory_skew", configure("noise"), scew=0.1)
-    with pytest.raises(AgentError, match="fixed_spread has no parameter 'skew'; known are half_spread"):
+    with pytest.raises(
+        AgentError, match="fixed_spread has no parameter 'skew'; known are half_spread"
+    ):
         make_agent("fixed_spread", configure("noise"), skew=0.1)

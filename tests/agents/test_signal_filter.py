@@ -1,4 +1,5 @@
-"""The posterior of the signal, against particles that are shown the market's own record, and against the truth."""
+"""The posterior of the signal, against particles that are shown the market's own record, and
+against the truth."""
 
 import math
 from typing import Any
@@ -8,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from gymnasium.utils import seeding
 
-from agents.glosten_milgrom import GlostenMilgromAgent
-from agents.signal_filter import SignalFilter
+from agents.rules.glosten_milgrom import GlostenMilgromAgent
+from agents.rules.signal_filter import SignalFilter
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import AGENT, ASK, BID, OBSERVATION_CLIP, Obs, Outcome
 from mm_gym.markets import Markets
@@ -23,7 +24,8 @@ def posterior_moments(belief: Any, signals: npt.NDArray[np.float64]) -> tuple[An
 
 
 def live_quotes(markets: Markets, market: int, n_before: int) -> tuple[list[float], list[bool]]:
-    """Prices of the bid and the ask that were live in the interval just past, and whether each was taken."""
+    """Prices of the bid and the ask that were live in the interval just past, and whether each was
+    taken."""
     record = markets.records[market]
     fills = markets.fill_rows[market, n_before : record["n_fill_rows"]]
     prices, taken = [], []
@@ -38,7 +40,8 @@ def live_quotes(markets: Markets, market: int, n_before: int) -> tuple[list[floa
 
 
 class Particles:
-    """A bootstrap filter by the model's own words: no grid, no traces, and s' drawn given the move of V."""
+    """A bootstrap filter by the model's own words: no grid, no traces, and s' drawn given the move
+    of V."""
 
     def __init__(self, config: MarketConfig, seed: int) -> None:
         self.config = config
@@ -46,11 +49,15 @@ class Particles:
         self.generator = np.random.default_rng(seed)
         self.signals = self.generator.standard_normal(N_PARTICLES)
 
-    def update(self, value: float, move: float, bid: float, ask: float, sold: bool, bought: bool) -> None:
+    def update(
+        self, value: float, move: float, bid: float, ask: float, sold: bool, bought: bool
+    ) -> None:
         config, rules, s = self.config, self.rules, self.signals
         weights = np.ones(N_PARTICLES)
         for sign, price, taken in ((1.0, ask, bought), (-1.0, bid, sold)):
-            informed = (sign * s > config.signal_threshold) & (sign * (value + config.edge_per_signal * s - price) >= 0)
+            informed = (sign * s > config.signal_threshold) & (
+                sign * (value + config.edge_per_signal * s - price) >= 0
+            )
             noise = 0.5 * math.exp(-max(0.0, sign * (price - value)) / config.taker_tolerance)
             rate = (1.0 - config.p_informed) * noise + config.p_informed * informed
             nobody = np.exp(-config.taker_rate * config.decision_interval * rate)
@@ -62,7 +69,9 @@ class Particles:
         chosen = self.generator.choice(N_PARTICLES, N_PARTICLES, p=weights / weights.sum())
         shock = shared / variance * surprise[chosen]
         shock += own / math.sqrt(variance) * self.generator.standard_normal(N_PARTICLES)
-        self.signals = float(rules["signal_decay"]) * s[chosen] + float(rules["signal_noise"]) * shock
+        self.signals = (
+            float(rules["signal_decay"]) * s[chosen] + float(rules["signal_noise"]) * shock
+        )
 
 
 def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> None:
@@ -70,18 +79,25 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
 
     Without the tape the means would be a standard deviation of 0.4 apart.
     """
-    config = configure("dealer", signal_drift=0.15, p_informed=0.7, taker_rate=2.0, session_steps=80)
+    config = configure(
+        "dealer", signal_drift=0.15, p_informed=0.7, taker_rate=2.0, session_steps=80
+    )
     agent = GlostenMilgromAgent(config)
     blind = SignalFilter(configure("dealer", signal_drift=0.15, taker_rate=2.0, session_steps=80))
     markets = Markets(config, 3, 200, 2000)
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(3), [seeding.np_random(seed)[0] for seed in range(3)], observations, outcomes)
+    markets.reset(
+        np.arange(3), [seeding.np_random(seed)[0] for seed in range(3)], observations, outcomes
+    )
     particles = [Particles(config, seed) for seed in range(3)]
     actions, belief = agent.predict(observations)
     unread = blind.start(observations)
     gaps, unread_gaps = [], []
     for _ in range(config.session_steps):
-        values, n_fills = markets.records["efficient_price"].copy(), markets.records["n_fill_rows"].copy()
+        values, n_fills = (
+            markets.records["efficient_price"].copy(),
+            markets.records["n_fill_rows"].copy(),
+        )
         observations, _ = markets.step(actions)
         for market, cloud in enumerate(particles):
             (bid, ask), (sold, bought) = live_quotes(markets, market, int(n_fills[market]))
@@ -99,18 +115,24 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
     assert np.std(unread_gaps) > 0.3
 
 
-@pytest.mark.parametrize("fields", [{"regime": "dealer", "signal_drift": 0.09}, {"regime": "informed"}])
+@pytest.mark.parametrize(
+    "fields", [{"regime": "dealer", "signal_drift": 0.09}, {"regime": "informed"}]
+)
 def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) -> None:
-    """E[(s - E s)^2] is the mean posterior variance, and s regressed on its posterior mean has slope one.
+    """E[(s - E s)^2] is the mean posterior variance, and s regressed on its posterior mean has
+    slope one.
 
-    96 sessions of 250 s give the first with an s.e. of 2 to 3 percent, taken over sessions, and the second with one of
-    3 to 4. In a book, where V is known only to lie within the spread, 4 percent more are allowed.
+    96 sessions of 250 s give the first with an s.e. of 2 to 3 percent, taken over sessions, and the
+    second with one of 3 to 4. In a book, where V is known only to lie within the spread, 4 percent
+    more are allowed.
     """
     config = configure(**fields, p_informed=0.5, session_steps=300)
     agent, n = GlostenMilgromAgent(config), 96
     markets = Markets(config, n)
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(n), [seeding.np_random(seed)[0] for seed in range(n)], observations, outcomes)
+    markets.reset(
+        np.arange(n), [seeding.np_random(seed)[0] for seed in range(n)], observations, outcomes
+    )
     state: Any = None
     rows = []
     for _ in range(config.session_steps):
@@ -132,7 +154,8 @@ def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) 
 
 @pytest.mark.parametrize("regime", ["imbalanced", "dealer"])
 def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
-    """Bought and sold lots and the mid's move of every interval, also where some features are off their scale."""
+    """Bought and sold lots and the mid's move of every interval, also where some features are off
+    their scale."""
     config = configure(
         regime,
         imbalance=1.0,
@@ -146,7 +169,9 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
     n, agent = 8, GlostenMilgromAgent(config)
     markets = Markets(config, n)
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(n), [seeding.np_random(seed)[0] for seed in range(n)], observations, outcomes)
+    markets.reset(
+        np.arange(n), [seeding.np_random(seed)[0] for seed in range(n)], observations, outcomes
+    )
     state: Any = None
     off_scale = n_two_sided = 0
     for _ in range(config.session_steps):
@@ -161,11 +186,16 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
         decay = markets.records["rules"]["feature_decay"]
         net = (markets.records["features"]["flow"] - decay * features["flow"])[:, 1]
         volume = markets.records["features"]["activity"] - decay[:, 1] * features["activity"]
-        shown = np.abs(observations[:, [Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW]]).min(axis=1) < 5.0
+        shown = (
+            np.abs(observations[:, [Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW]]).min(axis=1)
+            < 5.0
+        )
         bought, sold = agent.filter.tape(before, observations)
         np.testing.assert_allclose(bought[shown], 0.5 * (volume + net)[shown], atol=1e-6)
         np.testing.assert_allclose(sold[shown], 0.5 * (volume - net)[shown], atol=1e-6)
-        np.testing.assert_allclose(agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4)
+        np.testing.assert_allclose(
+            agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4
+        )
         off_scale += int((np.abs(observations[:, Obs.FLOW_SLOW]) == OBSERVATION_CLIP).sum())
     assert n_two_sided > 800
     assert off_scale > 20 or regime == "dealer"
@@ -176,7 +206,12 @@ def test_the_belief_of_each_market_is_its_own_and_starts_afresh_with_a_session()
     agent = GlostenMilgromAgent(config)
     markets = Markets(config, 3)
     seen = [markets.empty_results()[0]]
-    markets.reset(np.arange(3), [seeding.np_random(seed)[0] for seed in range(3)], seen[0], markets.empty_results()[1])
+    markets.reset(
+        np.arange(3),
+        [seeding.np_random(seed)[0] for seed in range(3)],
+        seen[0],
+        markets.empty_results()[1],
+    )
     actions, state = agent.predict(seen[0])
     for _ in range(20):
         seen.append(markets.step(actions)[0])

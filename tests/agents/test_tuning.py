@@ -1,4 +1,5 @@
-"""The search for a rule's best parameters, against a market whose best are known; and what is kept of it."""
+"""The search for a rule's best parameters, against a market whose best are known; and what is kept
+of it."""
 
 import dataclasses
 import math
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import agents.tuned
+import agents.rules.tuned
 from agents import RULES, AgentError, make_agent, name_agent, parse_agent
-from agents.training import stream_seed
-from agents.tune import Arguments, main
-from agents.tuned import TUNED_FILE, Tuned, best_rule, read_tuned, tuned_rule, write_tuned
-from agents.tuning import Effort, search_space, tunable_rules, tune, tuning_seed
+from agents.rules.tuned import TUNED_FILE, Tuned, best_rule, read_tuned, tuned_rule, write_tuned
+from agents.training.trainer import stream_seed
+from agents.tuning.__main__ import Arguments, main
+from agents.tuning.search import Effort, search_space, tunable_rules, tune, tuning_seed
 from mm_gym import REGIMES, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.statistics import difference
@@ -23,10 +24,12 @@ from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy
 SHORT = Effort(trials=6, sessions=8, finalists=2, final_sessions=8)
 
 
-def an_entry(agent: str, regime: str, p_informed: float, objective: float = 1.0, **parameters: float) -> Tuned:
+def an_entry(
+    agent: str, regime: str, p_informed: float, objective: float = 1.0, **parameters: float
+) -> Tuned:
     return Tuned(
         agent, regime, p_informed, parameters, objective, 0.5, 1.5, 0.0, -0.5, 0.5,
-        effort=dataclasses.asdict(SHORT), command="python -m agents.tune", versions={"python": "3"},
+        effort=dataclasses.asdict(SHORT), command="python -m agents.tuning", versions={"python": "3"},
     )  # fmt: skip
 
 
@@ -34,20 +37,23 @@ def an_entry(agent: str, regime: str, p_informed: float, objective: float = 1.0,
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In the place of the file that is read by default."""
     path = tmp_path / "tuned.json"
-    monkeypatch.setattr(agents.tuned, "TUNED_FILE", path)
+    monkeypatch.setattr(agents.rules.tuned, "TUNED_FILE", path)
     return path
 
 
-# ------------------------------------------------------------------------------------------- the search
+# --------------------------------------------------------------------------------------- the search
 
 
 def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
-    """A quote at h rests at the next whole tick, where the exact value of every constant depth is known.
+    """A quote at h rests at the next whole tick, where the exact value of every constant depth is
+    known.
 
-    The values of the best depth, 4 ticks, and of the next best lie 2.1 apart; on common random numbers their
-    difference has an s.e. of 0.2 over 2,048 sessions.
+    The values of the best depth, 4 ticks, and of the next best lie 2.1 apart; on common random
+    numbers their difference has an s.e. of 0.2 over 2,048 sessions.
     """
-    config = configure("dealer", volatility=0.0, session_steps=60, taker_tolerance=3.5, inventory_penalty=0.01)
+    config = configure(
+        "dealer", volatility=0.0, session_steps=60, taker_tolerance=3.5, inventory_penalty=0.01
+    )
     problem = DealerProblem(
         buy_rate=0.5 * config.taker_rate,
         sell_rate=0.5 * config.taker_rate,
@@ -59,7 +65,9 @@ def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
         max_inventory=config.max_inventory,
     )
     best = best_constant_policy(problem, np.arange(1.0, 16.0), symmetric=True)
-    found = tune("fixed_spread", config, Effort(trials=20, sessions=128, finalists=3, final_sessions=2048))
+    found = tune(
+        "fixed_spread", config, Effort(trials=20, sessions=128, finalists=3, final_sessions=2048)
+    )
     assert math.ceil(found.parameters["half_spread"]) == best.ask_depth
     error = (found.objective_high - found.objective_low) / (2.0 * 1.96)
     assert abs(found.objective - best.value) < 3.0 * error
@@ -82,7 +90,9 @@ def test_only_what_is_asked_for_is_searched_and_the_rest_stays_as_it_was_found(f
     assert set(found.parameters) == {"half_spread", "skew"}
     assert found.parameters["half_spread"] == 1.0
     assert found.parameters["skew"] != 0.3
-    with pytest.raises(AgentError, match=r"inventory_skew has no parameter 'scew'.*did you mean 'skew'"):
+    with pytest.raises(
+        AgentError, match=r"inventory_skew has no parameter 'scew'.*did you mean 'skew'"
+    ):
         tune("inventory_skew", configure("noise"), effort, only=["scew"])
     with pytest.raises(AgentError, match="was wanted"):
         tune("inventory_skew", configure("imbalanced"), effort, only=["skew"])
@@ -97,7 +107,9 @@ def test_defaults_that_nothing_beats_stay() -> None:
 
 
 def test_no_session_of_tuning_is_one_of_an_evaluation_or_a_training() -> None:
-    families = [session_seeds(tuning_seed(seed, stage), 512) for seed in range(4) for stage in range(2)]
+    families = [
+        session_seeds(tuning_seed(seed, stage), 512) for seed in range(4) for stage in range(2)
+    ]
     families += [session_seeds(seed, 1024) for seed in range(20)]
     families += [session_seeds(stream_seed(seed, 0), 512) for seed in range(4)]
     everything = np.concatenate(families)
@@ -113,7 +125,9 @@ def test_both_ends_of_every_search_space_are_agents(rule: str) -> None:
 
 
 def test_a_rule_with_nothing_to_tune_is_refused_and_the_nearest_named() -> None:
-    with pytest.raises(AgentError, match="agent 'random' is no rule with a search space; known are"):
+    with pytest.raises(
+        AgentError, match="agent 'random' is no rule with a search space; known are"
+    ):
         tune("random", configure())
     with pytest.raises(AgentError, match="did you mean 'inventory_skew'"):
         tune("inventory_scew", configure())
@@ -125,7 +139,7 @@ def test_an_effort_of_nothing_is_refused() -> None:
     assert Effort(seed=0).seed == 0
 
 
-# -------------------------------------------------------------------------------------- what is shipped
+# ---------------------------------------------------------------------------------- what is shipped
 
 
 def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> None:
@@ -135,16 +149,19 @@ def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> 
         space = search_space(entry.agent)
         own = set(RULES[entry.agent].search_space)
         assert set(entry.parameters) in (set(), own)
-        assert all(space[name].low <= value <= space[name].high for name, value in entry.parameters.items())
+        assert all(
+            space[name].low <= value <= space[name].high for name, value in entry.parameters.items()
+        )
         assert entry.regime in REGIMES
         assert entry.gain >= 0.0
         assert entry.objective_low <= entry.objective <= entry.objective_high
-        assert entry.command.startswith("python -m agents.tune")
+        assert entry.command.startswith("python -m agents.tuning")
         assert {"python", "mm-gym", "optuna"} <= set(entry.versions)
 
 
 def test_tuned_parameters_earn_more_on_sessions_they_were_not_tuned_on() -> None:
-    """Informed flow at 0.6: about 15 more than the defaults, with an s.e. of about 2 over 256 sessions."""
+    """Informed flow at 0.6: about 15 more than the defaults, with an s.e. of about 2 over 256
+    sessions."""
     config = configure("informed", p_informed=0.6)
     tuned, defaults = (
         run_sessions(name_agent(name), config, 256, horizons=()).objective
@@ -153,12 +170,15 @@ def test_tuned_parameters_earn_more_on_sessions_they_were_not_tuned_on() -> None
     assert difference(tuned, defaults).low > 0.0
 
 
-# ------------------------------------------------------------------------------------------- the file
+# ----------------------------------------------------------------------------------------- the file
 
 
 def test_what_is_written_reads_back_and_replaces_only_its_own(file: Path) -> None:
     assert read_tuned() == []
-    first = [an_entry("fixed_spread", "noise", 0.0, half_spread=2.0), an_entry("fixed_spread", "informed", 0.2)]
+    first = [
+        an_entry("fixed_spread", "noise", 0.0, half_spread=2.0),
+        an_entry("fixed_spread", "informed", 0.2),
+    ]
     write_tuned(first, file)
     assert sorted(map(repr, read_tuned())) == sorted(map(repr, first))
     again = an_entry("fixed_spread", "noise", 0.0, half_spread=3.0)
@@ -171,12 +191,14 @@ def test_what_is_written_reads_back_and_replaces_only_its_own(file: Path) -> Non
 def test_a_damaged_file_is_refused_and_left_alone(file: Path, text: str) -> None:
     file.write_text(text)
     for act in (read_tuned, lambda: write_tuned([], file)):
-        with pytest.raises(AgentError, match=r"tuned\.json is damaged .* write it anew with python -m agents\.tune"):
+        with pytest.raises(
+            AgentError, match=r"tuned\.json is damaged .* write it anew with python -m agents\.tune"
+        ):
             act()
     assert file.read_text() == text
 
 
-# -------------------------------------------------------------------------------------------- by name
+# ------------------------------------------------------------------------------------------ by name
 
 
 def test_tuned_stays_with_the_name() -> None:
@@ -185,10 +207,16 @@ def test_tuned_stays_with_the_name() -> None:
     assert parse_agent("inventory_skew:skew=0.2:tuned") == ("inventory_skew:tuned", {"skew": 0.2})
 
 
-@pytest.mark.parametrize("share, nearest", [(0.0, 0.2), (0.29, 0.2), (0.3, 0.2), (0.31, 0.4), (0.4, 0.4), (1.0, 0.4)])
-def test_a_tuned_rule_has_the_parameters_of_the_nearest_share(file: Path, share: float, nearest: float) -> None:
+@pytest.mark.parametrize(
+    "share, nearest", [(0.0, 0.2), (0.29, 0.2), (0.3, 0.2), (0.31, 0.4), (0.4, 0.4), (1.0, 0.4)]
+)
+def test_a_tuned_rule_has_the_parameters_of_the_nearest_share(
+    file: Path, share: float, nearest: float
+) -> None:
     others = [an_entry("fixed_spread", "informed", 0.3), an_entry("inventory_skew", "mixed", 0.3)]
-    write_tuned([*others, *(an_entry("inventory_skew", "informed", p, skew=p) for p in (0.4, 0.2))], file)
+    write_tuned(
+        [*others, *(an_entry("inventory_skew", "informed", p, skew=p) for p in (0.4, 0.2))], file
+    )
     config = configure("informed", p_informed=share)
     assert tuned_rule("inventory_skew", config).p_informed == nearest
     agent = pickle.loads(pickle.dumps(name_agent("inventory_skew:tuned")))(config)
@@ -214,17 +242,23 @@ def test_the_best_rule_is_that_of_the_nearest_share_with_the_highest_objective(f
 
 def test_what_was_not_tuned_is_refused_with_the_command_that_does_it(file: Path) -> None:
     write_tuned([an_entry("fixed_spread", "informed", 0.2)], file)
-    with pytest.raises(AgentError, match=r"python -m agents\.tune --agents fixed_spread --regimes noise$"):
+    with pytest.raises(
+        AgentError, match=r"python -m agents\.tune --agents fixed_spread --regimes noise$"
+    ):
         make_agent("fixed_spread:tuned", configure("noise"))
-    with pytest.raises(AgentError, match=r"python -m agents\.tune --agents inventory_skew --regimes informed$"):
+    with pytest.raises(
+        AgentError, match=r"python -m agents\.tune --agents inventory_skew --regimes informed$"
+    ):
         make_agent("inventory_skew:tuned", configure("informed"))
     with pytest.raises(AgentError, match=r"python -m agents\.tune --regimes noise$"):
         make_agent("best_rule:tuned", configure("noise"))
-    with pytest.raises(AgentError, match=r"agent 'fixed_spred:tuned' is no rule .* did you mean 'fixed_spread'"):
+    with pytest.raises(
+        AgentError, match=r"agent 'fixed_spred:tuned' is no rule .* did you mean 'fixed_spread'"
+    ):
         make_agent("fixed_spred:tuned", configure("informed"))
 
 
-# ------------------------------------------------------------------------------------------ the command
+# -------------------------------------------------------------------------------------- the command
 
 
 def test_the_command_tunes_writes_and_says_so_in_80_columns(
@@ -241,7 +275,11 @@ def test_the_command_tunes_writes_and_says_so_in_80_columns(
     assert sorted(map(repr, read_tuned(out))) == sorted(map(repr, found))
     *lines, last = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    for market in ("naive_informed, p_informed = 0.3", "informed, p_informed = 0.2", "informed, p_informed = 1"):
+    for market in (
+        "naive_informed, p_informed = 0.3",
+        "informed, p_informed = 0.2",
+        "informed, p_informed = 1",
+    ):
         assert lines[lines.index(market) + 2].startswith("avellaneda_stoikov")
     assert last == f"Written to {out}"
 
@@ -253,7 +291,10 @@ def test_the_command_tunes_writes_and_says_so_in_80_columns(
         ({"p_informed": "2"}, "p_informed=2.0 is out of range"),
         ({"regimes": "informd"}, "regime 'informd' is unknown; did you mean 'informed'"),
         ({"agents": "fixed_spread,random"}, "'random' is no rule with a search space"),
-        ({"out": Path("nowhere/tuned.json")}, r"nowhere/tuned\.json cannot be written \(No such file or directory\)"),
+        (
+            {"out": Path("nowhere/tuned.json")},
+            r"nowhere/tuned\.json cannot be written \(No such file or directory\)",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_before_anything_is_tuned(

@@ -15,7 +15,8 @@ FLOW_REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "mixed")
 
 
 def start(markets: Markets, seed: int) -> npt.NDArray[np.float64]:
-    """Begin a session in every market; market i of seed n always begins alike. Returns the outcomes, a row each."""
+    """Begin a session in every market; market i of seed n always begins alike. Returns the
+    outcomes, a row each."""
     observations, outcomes = markets.empty_results()
     generators = [np.random.default_rng([seed, i]) for i in range(len(markets))]
     markets.reset(np.arange(len(markets)), generators, observations, outcomes)
@@ -53,15 +54,19 @@ def offsets(markets: Markets, bid: float, ask: float) -> npt.NDArray[np.float32]
 
 
 def step(markets: Markets, bid: float = 2.0, ask: float = 2.0) -> npt.NDArray[np.float64]:
-    """One decision of every market, with quotes at these offsets [ticks]; the outcomes, a row each."""
+    """One decision of every market, with quotes at these offsets [ticks]; the outcomes, a row
+    each."""
     return markets.step(offsets(markets, bid, ask))[1]
 
 
 def assert_agrees(estimate: float, expected: float, standard_error: float, what: str = "") -> None:
-    """Within four standard errors, which chance alone leaves once in sixteen thousand; seeds are fixed."""
+    """Within four standard errors, which chance alone leaves once in sixteen thousand; seeds are
+    fixed."""
     distance = abs(estimate - expected) / standard_error
     assert standard_error > 0.0
-    assert distance < 4.0, f"{what}: {estimate} is {distance:.1f} standard errors ({standard_error}) from {expected}"
+    assert distance < 4.0, (
+        f"{what}: {estimate} is {distance:.1f} standard errors ({standard_error}) from {expected}"
+    )
 
 
 def mean_and_error(samples: npt.ArrayLike) -> tuple[float, float]:

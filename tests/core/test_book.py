@@ -98,7 +98,9 @@ def test_a_book_without_room_refuses_the_order_and_stays_as_it_was(side: int) ->
     before = full_of_levels.copy()
     assert entry_points.book_add(full_of_levels, side, sign * LEVELS, 1) == NO_ORDER
     assert full_of_levels.tobytes() == before.tobytes()
-    assert entry_points.book_add(full_of_levels, side, 0, 1) != NO_ORDER  # a level that is there has room
+    assert (
+        entry_points.book_add(full_of_levels, side, 0, 1) != NO_ORDER
+    )  # a level that is there has room
 
     full_of_orders = an_empty_book()
     for _ in range(ORDERS):

@@ -1,7 +1,8 @@
-"""Stale machine code: after a change in any file of the core, no process runs what was compiled before it.
+"""Stale machine code: after a change in any file of the core, no process runs what was compiled
+before it.
 
-Each test works on a copy of the package with a cache of its own, and runs one cheap entry point of the book in new
-processes: it rests a public order and prints what the record says of its owner.
+Each test works on a copy of the package with a cache of its own, and runs one cheap entry point of
+the book in new processes: it rests a public order and prints what the record says of its owner.
 """
 
 import os
@@ -26,18 +27,24 @@ entry_points.book_add(books, 0, 100, 1)
 print(mm_gym.__file__, books[0]["orders"][0]["owner"])
 """
 
-# Two ways in which the owner may change: in a kernel that the entry point calls, and in a constant that it names.
+# Two ways in which the owner may change: in a kernel that the entry point calls, and in a constant
+# that it names.
 CALLEE = ("book.py", "order.owner = owner\n", "order.owner = owner + 7\n", 7)
 CONSTANT = ("layout.py", "PUBLIC = 0\n", "PUBLIC = 5\n", 5)
 
 
 class Copy:
-    """A copy of the package that can be edited and run, without bytecode that could hide an edit."""
+    """A copy of the package that can be edited and run, without bytecode that could hide an
+    edit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cache = folder / "cache"
-        shutil.copytree(Path(mm_gym.__file__).parent, folder / "mm_gym", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            Path(mm_gym.__file__).parent,
+            folder / "mm_gym",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
 
     def run(self) -> int:
         """The owner, as a new process sees it."""
@@ -61,7 +68,8 @@ class Copy:
         return int(owner)
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Change a file of the core; the one that holds the entry points stays as it is, to the nanosecond."""
+        """Change a file of the core; the one that holds the entry points stays as it is, to the
+        nanosecond."""
         entry_points = self.folder / "mm_gym" / "core" / "entry_points.py"
         before = entry_points.stat()
         path = self.folder / "mm_gym" / "core" / file
@@ -77,7 +85,9 @@ class Copy:
 
 
 @pytest.mark.slow
-def test_unchanged_sources_are_not_compiled_again_and_changed_ones_always_are(tmp_path: Path) -> None:
+def test_unchanged_sources_are_not_compiled_again_and_changed_ones_always_are(
+    tmp_path: Path,
+) -> None:
     package = Copy(tmp_path)
     assert package.run() == 0
     compiled = package.compiled()
@@ -99,10 +109,13 @@ def test_unchanged_sources_are_not_compiled_again_and_changed_ones_always_are(tm
 
 @pytest.mark.slow
 def test_without_the_fingerprint_numba_would_serve_the_old_machine_code(tmp_path: Path) -> None:
-    # What the test above guards against does happen. Should this fail one day, Numba has learned to look at callees.
+    # What the test above guards against does happen. Should this fail one day, Numba has learned to
+    # look at callees.
     package = Copy(tmp_path)
     package.edit(
-        "kernel.py", "FINGERPRINT = source_fingerprint(Path(__file__).parent)", 'FINGERPRINT = "the same for ever"'
+        "kernel.py",
+        "FINGERPRINT = source_fingerprint(Path(__file__).parent)",
+        'FINGERPRINT = "the same for ever"',
     )
     assert package.run() == 0
     package.edit(*CALLEE[:3])
@@ -125,7 +138,9 @@ def test_an_entry_point_that_does_not_close_over_the_fingerprint_is_refused() ->
     def without() -> int:
         return 1
 
-    with pytest.raises(TypeError, match=r"'.*without' does not close over the core's fingerprint.*define it inside"):
+    with pytest.raises(
+        TypeError, match=r"'.*without' does not close over the core's fingerprint.*define it inside"
+    ):
         kernel.entry_point(without)
 
     other = "not the fingerprint"

@@ -1,6 +1,8 @@
-"""The market's own events, a full check of the book after each: nothing may corrupt it or loop for ever.
+"""The market's own events, a full check of the book after each: nothing may corrupt it or loop for
+ever.
 
-Books empty, prices wander and pools fill here. Each test also shows that what it is about did happen.
+Books empty, prices wander and pools fill here. Each test also shows that what it is about did
+happen.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,10 @@ def assert_sound_events(markets: Markets, n: int) -> None:
 def assert_sound_books(markets: Markets) -> None:
     """Audit the books as they are now."""
     for i in range(len(markets)):
-        assert entry_points.book_audit(np.ascontiguousarray(markets.records["book"][i : i + 1])) == SOUND
+        assert (
+            entry_points.book_audit(np.ascontiguousarray(markets.records["book"][i : i + 1]))
+            == SOUND
+        )
 
 
 def test_a_million_events_of_the_default_market_leave_the_book_sound_after_each() -> None:
@@ -37,11 +42,13 @@ def test_a_million_events_of_the_default_market_leave_the_book_sound_after_each(
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_a_hundred_thousand_events_of_each_regime_leave_the_book_sound_after_each(regime: str) -> None:
+def test_a_hundred_thousand_events_of_each_regime_leave_the_book_sound_after_each(
+    regime: str,
+) -> None:
     assert_sound_events(started(regime=regime, seed=1), 100_000)
 
 
-# -------------------------------------------------------------------------------------- under stress
+# ------------------------------------------------------------------------------------- under stress
 
 
 def _is_empty(book: Any) -> bool:
@@ -68,25 +75,43 @@ def _is_deep(book: Any) -> bool:
     return bool(book["levels"]["lots"].max() > 100_000)
 
 
-MANY_MAKERS = {"maker_rate": 32.0, "maker_cancel_rate": 0.5}  # the largest ratio that the configuration allows
+MANY_MAKERS = {
+    "maker_rate": 32.0,
+    "maker_cancel_rate": 0.5,
+}  # the largest ratio that the configuration allows
 
 STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]] = {
-    # The configuration, what the record is told beyond what the configuration allows, and what must be seen.
+    # The configuration, what the record is told beyond what the configuration allows, and what must
+    # be seen.
     "takers empty the book": ({"taker_rate": 1_000.0, "taker_tolerance": np.inf}, {}, _is_empty),
     "large takers empty the book": ({"taker_size": 1e6, "maker_size": 1e3}, {}, _is_empty),
     "nobody makes": ({"maker_rate": 0.0}, {}, _is_empty),
     "prices wander": ({"volatility": 3_000.0}, {}, _has_wandered),
     "prices drift": ({"signal_drift": 1_000.0, "signal_half_life": 1_000.0}, {}, _has_wandered),
     "as many makers as are allowed": (MANY_MAKERS, {}, _is_large),
-    "orders fill the pool": ({**MANY_MAKERS, "taker_rate": 0.1}, {"maker_cancel_rate": 1e-9}, _is_full),
+    "orders fill the pool": (
+        {**MANY_MAKERS, "taker_rate": 0.1},
+        {"maker_cancel_rate": 1e-9},
+        _is_full,
+    ),
     "levels fill a side": (
-        {**MANY_MAKERS, "maker_depth": 1e5, "taker_rate": 0.1, "volatility": 0.0, "signal_drift": 0.0},
+        {
+            **MANY_MAKERS,
+            "maker_depth": 1e5,
+            "taker_rate": 0.1,
+            "volatility": 0.0,
+            "signal_drift": 0.0,
+        },
         {"maker_cancel_rate": 1e-9},
         _has_no_level_left,
     ),
     "sizes are large": ({"maker_size": 1e5, "taker_size": 1e5}, {}, _is_deep),
     "no depth at all": ({"maker_depth": 0.0, "value_interval": 0.01}, {}, _is_empty),
-    "a lattice far finer than the flow": ({"value_interval": 1e-3, "volatility": 50.0}, {}, _is_empty),
+    "a lattice far finer than the flow": (
+        {"value_interval": 1e-3, "volatility": 50.0},
+        {},
+        _is_empty,
+    ),
 }
 
 
@@ -103,7 +128,7 @@ def test_a_stressed_market_stays_sound(name: str) -> None:
     assert seen > 10
 
 
-# ------------------------------------------------------------------------------------ with the agent
+# ----------------------------------------------------------------------------------- with the agent
 
 AGENTS: dict[str, dict[str, Any]] = {
     "at once": {},
@@ -122,7 +147,8 @@ AGENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_book_is_sound_after_each_decision_of_an_agent_that_quotes(name: str) -> None:
-    # Short intervals leave an event or so between two audits; the offsets reach from the mid to far behind.
+    # Short intervals leave an event or so between two audits; the offsets reach from the mid to far
+    # behind.
     fields = {"regime": "informed", "decision_interval": 0.5, **AGENTS[name]}
     if fields.get("latency", 0.0) > 30.0:
         fields["decision_interval"] = 1.0
@@ -156,7 +182,8 @@ def test_quotes_under_way_are_never_more_than_there_is_room_for() -> None:
     for _ in range(500):
         step(markets)
         most = max(most, int(markets.records["quotes"]["n_in_flight"].max()))
-    # At such a latency a quote arrives with the clock at a decision, where rounding lets it in or not.
+    # At such a latency a quote arrives with the clock at a decision, where rounding lets it in or
+    # not.
     assert QUOTES_IN_FLIGHT - 1 <= most <= QUOTES_IN_FLIGHT
 
 

@@ -1,6 +1,7 @@
 """What is asked for ahead lies in the record, and is what a decision reads.
 
-That it changes nothing is held by the tests of the batch against single environments, for which nothing is asked ahead.
+That it changes nothing is held by the tests of the batch against single environments, for which
+nothing is asked ahead.
 """
 
 import numpy as np

@@ -1,4 +1,5 @@
-"""The random words, held against NumPy's own SFC64 and against the distributions they are said to follow."""
+"""The random words, held against NumPy's own SFC64 and against the distributions they are said to
+follow."""
 
 import math
 
@@ -127,9 +128,17 @@ def test_normal_pairs_are_two_independent_standard_normals() -> None:
         assert stats.kstest(column[:200_000], "norm").pvalue > 1e-3
     first, second = pairs.T
     assert_agrees((first * second).mean(), 0.0, 1.0 / math.sqrt(n), "covariance")
-    # Radius and angle are drawn apart: squares of dependent normals would be correlated. Var (z^2 - 1) = 2.
-    assert_agrees(((first**2 - 1.0) * (second**2 - 1.0)).mean(), 0.0, 2.0 / math.sqrt(n), "covariance of squares")
-    assert_agrees((first[1:] * second[:-1]).mean(), 0.0, 1.0 / math.sqrt(n), "covariance with the pair before")
+    # Radius and angle are drawn apart: squares of dependent normals would be correlated. Var (z^2 -
+    # 1) = 2.
+    assert_agrees(
+        ((first**2 - 1.0) * (second**2 - 1.0)).mean(),
+        0.0,
+        2.0 / math.sqrt(n),
+        "covariance of squares",
+    )
+    assert_agrees(
+        (first[1:] * second[:-1]).mean(), 0.0, 1.0 / math.sqrt(n), "covariance with the pair before"
+    )
 
 
 @pytest.mark.parametrize("mean", [1.001, 1.5, 3.0, 40.0, 1e6])

@@ -1,7 +1,8 @@
-"""Who trades with the agent: arrivals, labels, sides, sizes and prices, against the laws they are said to follow.
+"""Who trades with the agent: arrivals, labels, sides, sizes and prices, against the laws they are
+said to follow.
 
-Most takers are watched in a laboratory in which each leaves a row: a dealer market of huge quotes at a price
-that stands still, where everybody accepts any price.
+Most takers are watched in a laboratory in which each leaves a row: a dealer market of huge quotes
+at a price that stands still, where everybody accepts any price.
 """
 
 import math
@@ -28,11 +29,16 @@ EVERYBODY_TRADES: dict[str, Any] = {
 }
 
 
-def takers_of(n_markets: int, seconds: float, *, seed: int = 0, **fields: Any) -> list[npt.NDArray[Any]]:
-    """The takers that arrive in each market of the laboratory: one row of `layout.FILL_ROW` each."""
+def takers_of(
+    n_markets: int, seconds: float, *, seed: int = 0, **fields: Any
+) -> list[npt.NDArray[Any]]:
+    """The takers that arrive in each market of the laboratory: one row of `layout.FILL_ROW`
+    each."""
     fields = {**EVERYBODY_TRADES, "taker_rate": 2.0, **fields}
     room = int(2.0 * fields["taker_rate"] * seconds + 100)
-    markets = started(n_markets, "dealer", seed=seed, fill_rows=room, decision_interval=seconds, **fields)
+    markets = started(
+        n_markets, "dealer", seed=seed, fill_rows=room, decision_interval=seconds, **fields
+    )
     step(markets)
     assert markets.records["n_fill_rows"].max() < room
     return rows_by_market(markets)
@@ -40,7 +46,9 @@ def takers_of(n_markets: int, seconds: float, *, seed: int = 0, **fields: Any) -
 
 def rows_by_market(markets: Markets) -> list[npt.NDArray[Any]]:
     """What each market has recorded of the agent's fills."""
-    return [rows[:n] for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)]
+    return [
+        rows[:n] for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)
+    ]
 
 
 def rows_of(markets: Markets) -> npt.NDArray[Any]:
@@ -62,15 +70,24 @@ def test_takers_arrive_as_a_poisson_stream_of_the_configured_rate() -> None:
     counts = np.array([len(rows) for rows in takers])
     expected = rate * seconds
     assert_agrees(counts.mean(), expected, math.sqrt(expected / n), "mean count")
-    # Variance over mean is chi-squared with n - 1 degrees of freedom, over n - 1, for Poisson counts.
+    # Variance over mean is chi-squared with n - 1 degrees of freedom, over n - 1, for Poisson
+    # counts.
     assert_agrees(counts.var(ddof=1) / expected, 1.0, math.sqrt(2.0 / (n - 1)), "dispersion")
     # Given their number, arrivals are uniform over the time; and the first gap is exponential.
     times = np.concatenate([rows["time"] for rows in takers])
     assert stats.kstest(times / seconds, "uniform").pvalue > 1e-3
-    assert stats.kstest([rows["time"][0] for rows in takers], "expon", args=(0.0, 1.0 / rate)).pvalue > 1e-3
+    assert (
+        stats.kstest([rows["time"][0] for rows in takers], "expon", args=(0.0, 1.0 / rate)).pvalue
+        > 1e-3
+    )
     gaps = np.diff(takers_of(1, 20_000.0, taker_rate=rate)[0]["time"])
     assert stats.kstest(gaps, "expon", args=(0.0, 1.0 / rate)).pvalue > 1e-3
-    assert_agrees(float(np.corrcoef(gaps[1:], gaps[:-1])[0, 1]), 0.0, 1.0 / math.sqrt(len(gaps)), "gaps in a row")
+    assert_agrees(
+        float(np.corrcoef(gaps[1:], gaps[:-1])[0, 1]),
+        0.0,
+        1.0 / math.sqrt(len(gaps)),
+        "gaps in a row",
+    )
 
 
 def test_no_takers_arrive_at_rate_zero() -> None:
@@ -78,20 +95,29 @@ def test_no_takers_arrive_at_rate_zero() -> None:
 
 
 def _taker_stream(markets: Markets, bid: float, ask: float) -> list[bytes]:
-    """At each of 300 decisions: the random words of the takers, their latest arrival and their next one."""
+    """At each of 300 decisions: the random words of the takers, their latest arrival and their next
+    one."""
     stream = []
     for _ in range(300):
         step(markets, bid, ask)
         records = markets.records
-        for part in (records["taker_words"], records["flow"]["last_arrival"], records["next_taker"]):
+        for part in (
+            records["taker_words"],
+            records["flow"]["last_arrival"],
+            records["next_taker"],
+        ):
             stream.append(part.tobytes())
     return stream
 
 
-def test_the_same_seed_brings_the_same_arrivals_in_every_regime_and_whatever_the_agent_does() -> None:
+def test_the_same_seed_brings_the_same_arrivals_in_every_regime_and_whatever_the_agent_does() -> (
+    None
+):
     streams = [_taker_stream(started(4, regime, seed=5), 2.0, 2.0) for regime in FLOW_REGIMES]
     streams.append(_taker_stream(started(4, "informed", seed=5, informed_kind="decoy"), 2.0, 2.0))
-    streams.append(_taker_stream(started(4, "informed", seed=5, latency=2.5, sniping=True), 0.0, 5.0))
+    streams.append(
+        _taker_stream(started(4, "informed", seed=5, latency=2.5, sniping=True), 0.0, 5.0)
+    )
     streams.append(_taker_stream(started(4, "dealer", seed=5, warm_up=20.0), 10.0, 0.0))
     for other in streams[1:]:
         assert streams[0] == other
@@ -104,8 +130,12 @@ def test_the_same_seed_brings_the_same_arrivals_in_every_regime_and_whatever_the
 
 @pytest.mark.parametrize("p_informed", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("informed_kind, label", [("signal", 2), ("naive", 1), ("decoy", 3)])
-def test_the_share_of_the_informed_is_p_informed(p_informed: float, informed_kind: str, label: int) -> None:
-    rows = np.concatenate(takers_of(20, 1_000.0, p_informed=p_informed, informed_kind=informed_kind))
+def test_the_share_of_the_informed_is_p_informed(
+    p_informed: float, informed_kind: str, label: int
+) -> None:
+    rows = np.concatenate(
+        takers_of(20, 1_000.0, p_informed=p_informed, informed_kind=informed_kind)
+    )
     labelled = rows["taker"] == label
     assert set(rows["taker"]) <= {label, TakerKind.NOISE}
     if p_informed in (0.0, 1.0):
@@ -119,7 +149,9 @@ def test_the_share_of_the_informed_is_p_informed(p_informed: float, informed_kin
 
 def test_the_configured_sizes_are_the_means_of_geometric_ones() -> None:
     rows = np.concatenate(
-        takers_of(20, 1_000.0, p_informed=0.5, informed_kind="naive", taker_size=2.0, naive_taker_size=5.0)
+        takers_of(
+            20, 1_000.0, p_informed=0.5, informed_kind="naive", taker_size=2.0, naive_taker_size=5.0
+        )
     )
     for kind, mean in ((TakerKind.NOISE, 2.0), (TakerKind.NAIVE_INFORMED, 5.0)):
         sizes = rows["lots"][rows["taker"] == kind]
@@ -135,12 +167,19 @@ def test_the_configured_sizes_are_the_means_of_geometric_ones() -> None:
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.4, 1.0])
 def test_the_favoured_side_has_its_share(imbalance: float) -> None:
-    fields = {**EVERYBODY_TRADES, "imbalance": imbalance, "imbalance_flip_rate": 0.0, "taker_rate": 2.0}
+    fields = {
+        **EVERYBODY_TRADES,
+        "imbalance": imbalance,
+        "imbalance_flip_rate": 0.0,
+        "taker_rate": 2.0,
+    }
     markets = started(200, "dealer", fill_rows=1_000, decision_interval=200.0, **fields)
     step(markets)
     bias = markets.records["flow"]["bias"]
     assert set(bias) == {-1.0, 1.0}
-    assert_agrees((bias > 0.0).mean(), 0.5, 0.5 / math.sqrt(len(bias)), "markets that favour buyers")
+    assert_agrees(
+        (bias > 0.0).mean(), 0.5, 0.5 / math.sqrt(len(bias)), "markets that favour buyers"
+    )
     with_bias = np.concatenate(
         [sign * directions(rows) for sign, rows in zip(bias, rows_by_market(markets), strict=True)]
     )
@@ -153,29 +192,40 @@ def test_the_favoured_side_has_its_share(imbalance: float) -> None:
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.6])
 def test_signs_are_correlated_as_the_telegraph_process_that_drives_them(imbalance: float) -> None:
-    # The bias keeps its sign over t with correlation exp(-2 r t); k Poisson arrivals of rate a take a gamma
-    # time, over which the mean of that is (a / (a + 2 r))^k.
+    # The bias keeps its sign over t with correlation exp(-2 r t); k Poisson arrivals of rate a take
+    # a gamma time, over which the mean of that is (a / (a + 2 r))^k.
     rate, flip_rate, lags = 1.0, 0.02, (1, 5, 20, 60)
-    takers = takers_of(400, 1_000.0, imbalance=imbalance, imbalance_flip_rate=flip_rate, taker_rate=rate)
+    takers = takers_of(
+        400, 1_000.0, imbalance=imbalance, imbalance_flip_rate=flip_rate, taker_rate=rate
+    )
     for lag in lags:
         products = [float((signs[lag:] * signs[:-lag]).mean()) for signs in map(directions, takers)]
         estimate, error = mean_and_error(products)
-        assert_agrees(estimate, imbalance**2 * (rate / (rate + 2.0 * flip_rate)) ** lag, error, f"lag {lag}")
+        assert_agrees(
+            estimate, imbalance**2 * (rate / (rate + 2.0 * flip_rate)) ** lag, error, f"lag {lag}"
+        )
 
 
 @pytest.mark.parametrize("informed_kind, label", [("signal", 2), ("naive", 1), ("decoy", 3)])
-def test_the_informed_trade_with_the_signal_and_nobody_else_does(informed_kind: str, label: int) -> None:
+def test_the_informed_trade_with_the_signal_and_nobody_else_does(
+    informed_kind: str, label: int
+) -> None:
     takers = takers_of(400, 100.0, p_informed=0.5, imbalance=0.4, informed_kind=informed_kind)
 
     def sums_with_signal(informed: bool) -> list[int]:
         # Each market is one sample: signal and bias last for many arrivals.
         signs = [directions(rows) * np.sign(rows["signal"]) for rows in takers]
-        return [sign[(rows["taker"] == label) == informed].sum() for sign, rows in zip(signs, takers, strict=True)]
+        return [
+            sign[(rows["taker"] == label) == informed].sum()
+            for sign, rows in zip(signs, takers, strict=True)
+        ]
 
     uninformed, error = mean_and_error(sums_with_signal(informed=False))
     assert_agrees(uninformed, 0.0, error, "the uninformed")
     if informed_kind == "signal":
-        assert sums_with_signal(informed=True) == [(rows["taker"] == label).sum() for rows in takers]
+        assert sums_with_signal(informed=True) == [
+            (rows["taker"] == label).sum() for rows in takers
+        ]
     else:
         informed, error = mean_and_error(sums_with_signal(informed=True))
         assert_agrees(informed, 0.0, error, informed_kind)
@@ -185,8 +235,11 @@ def test_the_informed_trade_with_the_signal_and_nobody_else_does(informed_kind: 
 
 
 @pytest.mark.parametrize("bid, ask", [(1.0, 0.0), (1.0, 1.0), (5.0, 2.0)])
-def test_uninformed_takers_accept_an_exponential_distance_from_the_mid(bid: float, ask: float) -> None:
-    # The dealer market of Avellaneda and Stoikov: fills on each side at rate a/2 exp(-offset / tolerance).
+def test_uninformed_takers_accept_an_exponential_distance_from_the_mid(
+    bid: float, ask: float
+) -> None:
+    # The dealer market of Avellaneda and Stoikov: fills on each side at rate a/2 exp(-offset /
+    # tolerance).
     rate, tolerance, seconds, n = 2.0, 3.0, 100.0, 400
     fields = {**EVERYBODY_TRADES, "taker_tolerance": tolerance, "taker_rate": rate}
     markets = started(n, "dealer", fill_rows=500, decision_interval=seconds, **fields)
@@ -210,12 +263,24 @@ def test_the_informed_stay_away_while_the_signal_is_weak(threshold: float) -> No
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
 def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(regime: str) -> None:
     markets = started(
-        64, regime, seed=1, fill_rows=5_000, p_informed=0.8, taker_rate=3.0, signal_drift=0.11, signal_threshold=0.5
+        64,
+        regime,
+        seed=1,
+        fill_rows=5_000,
+        p_informed=0.8,
+        taker_rate=3.0,
+        signal_drift=0.11,
+        signal_threshold=0.5,
     )
     random = np.random.default_rng(0)
     for _ in range(300):
         markets.step(quote_near(random, high=7.5, shape=(64, 2)))
-    rows = np.concatenate([rows[:n] for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)])
+    rows = np.concatenate(
+        [
+            rows[:n]
+            for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)
+        ]
+    )
     rows = rows[rows["taker"] == TakerKind.INFORMED]
     edge = markets.records["rules"]["edge_per_signal"][0] * np.abs(rows["signal"])
     beyond_value = directions(rows) * (rows["price"] - rows["efficient_price"])
@@ -228,19 +293,33 @@ def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(r
 
 def test_without_the_price_limit_the_informed_pay_anything() -> None:
     markets = started(
-        16, "dealer", fill_rows=1_000, p_informed=1.0, informed_price_limit=False, max_offset=1_000.0, signal_drift=0.11
+        16,
+        "dealer",
+        fill_rows=1_000,
+        p_informed=1.0,
+        informed_price_limit=False,
+        max_offset=1_000.0,
+        signal_drift=0.11,
     )
     for _ in range(300):
         step(markets, 1_000.0, 1_000.0)
     assert (markets.records["n_fill_rows"] > 0).all()
-    limited = started(16, "dealer", fill_rows=1_000, p_informed=1.0, max_offset=1_000.0, signal_drift=0.11)
+    limited = started(
+        16, "dealer", fill_rows=1_000, p_informed=1.0, max_offset=1_000.0, signal_drift=0.11
+    )
     for _ in range(50):
         step(limited, 1_000.0, 1_000.0)
     assert not (limited.records["n_fill_rows"] > 0).any()
 
 
 def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> None:
-    fields = {"volatility": 3.0, "taker_rate": 0.0, "quote_size": 3, "max_inventory": 10**6, "fill_rows": 10_000}
+    fields = {
+        "volatility": 3.0,
+        "taker_rate": 0.0,
+        "quote_size": 3,
+        "max_inventory": 10**6,
+        "fill_rows": 10_000,
+    }
     for regime in ("noise", "dealer"):
         markets = started(32, regime, seed=2, sniping=True, **fields)
         for _ in range(300):
@@ -249,7 +328,10 @@ def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> N
                 for side, sign in ((BID, 1), (ASK, -1)):
                     slot = record["quotes"]["slot"][side]
                     if slot != NO_ORDER:
-                        assert record["book"]["orders"][slot]["key"] <= sign * record["efficient_price"]
+                        assert (
+                            record["book"]["orders"][slot]["key"]
+                            <= sign * record["efficient_price"]
+                        )
         rows = rows_of(markets)
         assert len(rows) > 1_000
         assert (rows["taker"] == TakerKind.SNIPER).all()
@@ -311,10 +393,11 @@ QUIET: dict[str, Any] = {"volatility": 0.0, "signal_drift": 0.0, "taker_rate": 0
 
 
 def _resting_lots(n_samples: int, **fields: Any) -> npt.NDArray[np.int64]:
-    """Background lots by sample, side and whole ticks behind the best possible price, after the warm-up.
+    """Background lots by sample, side and whole ticks behind the best possible price, after the
+    warm-up.
 
-    Nothing moves and nobody takes, so each side is a queue M/M/infinity: orders come at one rate and leave,
-    each by itself, at another.
+    Nothing moves and nobody takes, so each side is a queue M/M/infinity: orders come at one rate
+    and leave, each by itself, at another.
     """
     markets = started(500, **{**QUIET, **fields})
     lots = np.zeros((n_samples, 2, 200), np.int64)
@@ -331,12 +414,17 @@ def _resting_lots(n_samples: int, **fields: Any) -> npt.NDArray[np.int64]:
 @pytest.mark.parametrize("warm_up", [2.0, 60.0])
 def test_resting_orders_balance_arrivals_and_cancellations(warm_up: float) -> None:
     n, rate, cancel_rate = 2_000, 2.2, 0.3
-    orders = _resting_lots(n, warm_up=warm_up, maker_rate=rate, maker_cancel_rate=cancel_rate).sum(axis=2)
-    # From an empty book the number on a side is Poisson at any time, with mean (rate/cancel)(1 - exp(-cancel t)).
+    orders = _resting_lots(n, warm_up=warm_up, maker_rate=rate, maker_cancel_rate=cancel_rate).sum(
+        axis=2
+    )
+    # From an empty book the number on a side is Poisson at any time, with mean (rate/cancel)(1 -
+    # exp(-cancel t)).
     mean = rate / cancel_rate * -math.expm1(-cancel_rate * warm_up)
     for side in (BID, ASK):
         assert_agrees(orders[:, side].mean(), mean, math.sqrt(mean / n), "mean")
-        assert_agrees(orders[:, side].var(ddof=1) / mean, 1.0, math.sqrt(2.0 / (n - 1)), "dispersion")
+        assert_agrees(
+            orders[:, side].var(ddof=1) / mean, 1.0, math.sqrt(2.0 / (n - 1)), "dispersion"
+        )
     correlation = float(np.corrcoef(orders.T)[0, 1])
     assert_agrees(correlation, 0.0, 1.0 / math.sqrt(n), "correlation of the sides")
 
@@ -345,11 +433,17 @@ def test_resting_orders_balance_arrivals_and_cancellations(warm_up: float) -> No
 def test_orders_rest_at_an_exponential_depth_behind_value(initial_price: float) -> None:
     n, rate, cancel_rate, depth = 2_000, 2.2, 0.3, 3.0
     lots = _resting_lots(
-        n, warm_up=60.0, initial_price=initial_price, maker_rate=rate, maker_cancel_rate=cancel_rate, maker_depth=depth
+        n,
+        warm_up=60.0,
+        initial_price=initial_price,
+        maker_rate=rate,
+        maker_cancel_rate=cancel_rate,
+        maker_depth=depth,
     )
     for side, sign in ((BID, 1), (ASK, -1)):
-        # An order at depth d rests at the tick below sign x V - d, which is k ticks behind the nearest one to V
-        # for d from k - 1 + f to k + f, where f is the way from V to that nearest tick.
+        # An order at depth d rests at the tick below sign x V - d, which is k ticks behind the
+        # nearest one to V for d from k - 1 + f to k + f, where f is the way from V to that nearest
+        # tick.
         fraction = sign * initial_price - math.floor(sign * initial_price)
         edges = np.maximum(0.0, np.arange(-1.0, 10.0) + fraction)
         expected = n * rate / cancel_rate * -np.diff(np.exp(-edges / depth))
@@ -363,7 +457,9 @@ def test_orders_rest_at_an_exponential_depth_behind_value(initial_price: float) 
 
 def test_background_sizes_have_the_configured_mean() -> None:
     n, rate, cancel_rate, size = 2_000, 2.2, 0.3, 4.0
-    lots = _resting_lots(n, warm_up=60.0, maker_rate=rate, maker_cancel_rate=cancel_rate, maker_size=size)
+    lots = _resting_lots(
+        n, warm_up=60.0, maker_rate=rate, maker_cancel_rate=cancel_rate, maker_size=size
+    )
     estimate, error = mean_and_error(lots.sum(axis=(1, 2)))
     assert_agrees(estimate, 2.0 * rate / cancel_rate * size, error)
 
@@ -376,4 +472,6 @@ def test_in_the_dealer_market_only_the_agent_quotes() -> None:
         outcomes = step(markets)
         quoting = (markets.records["quotes"]["slot"] != NO_ORDER).sum(axis=1)
         np.testing.assert_array_equal(markets.records["book"]["n_live"], quoting)
-        np.testing.assert_array_equal(outcomes[:, Outcome.MID], outcomes[:, Outcome.EFFICIENT_PRICE])
+        np.testing.assert_array_equal(
+            outcomes[:, Outcome.MID], outcomes[:, Outcome.EFFICIENT_PRICE]
+        )

@@ -1,4 +1,5 @@
-"""The efficient price and the signal, held against integrals of their equations and against closed forms.
+"""The efficient price and the signal, held against integrals of their equations and against closed
+forms.
 
 ds = -kappa s dt + sqrt(2 kappa) dB        dV = beta s dt + sigma dW
 """
@@ -23,8 +24,8 @@ from tests.core.laboratory import FLOW_REGIMES, assert_agrees, start, started, s
 def _integrated(x: float) -> tuple[float, float, float, float]:
     """For kappa = 1 over dt = x, given s at its start: mean of I per s, Var s', Cov(I, s'), Var I.
 
-    I is the integral of s over the step and s' the signal at its end. From Cov(s_u, s_v) =
-    exp(u - v) (1 - exp(-2 u)) for u < v; time in shares of the step, so that tiny steps integrate as well.
+    I is the integral of s over the step and s' the signal at its end. From Cov(s_u, s_v) = exp(u -
+    v) (1 - exp(-2 u)) for u < v; time in shares of the step, so that tiny steps integrate as well.
     """
     tight = {"epsabs": 0.0, "epsrel": 1e-12}
 
@@ -33,7 +34,9 @@ def _integrated(x: float) -> tuple[float, float, float, float]:
 
     mean = x * quad(lambda u: math.exp(-x * u), 0.0, 1.0, **tight)[0]
     with_end = x * quad(lambda u: covariance(u, 1.0), 0.0, 1.0, **tight)[0]
-    variance = 2.0 * x * x * dblquad(lambda v, u: covariance(u, v), 0.0, 1.0, lambda u: u, 1.0, **tight)[0]
+    variance = (
+        2.0 * x * x * dblquad(lambda v, u: covariance(u, v), 0.0, 1.0, lambda u: u, 1.0, **tight)[0]
+    )
     return mean, covariance(1.0, 1.0), with_end, variance
 
 
@@ -41,7 +44,9 @@ def _integrated(x: float) -> tuple[float, float, float, float]:
 @pytest.mark.parametrize("x", [1e-9, 1e-6, 1e-4, 0.99e-3, 1.01e-3, 0.01, 0.0247, 0.3, 2.0, 10.0])
 @pytest.mark.parametrize("kappa", [1e-4, 0.05, 30.0])
 @pytest.mark.parametrize("sigma", [0.0, 0.6])
-def test_the_transition_has_the_integrated_mean_and_covariance(x: float, kappa: float, sigma: float) -> None:
+def test_the_transition_has_the_integrated_mean_and_covariance(
+    x: float, kappa: float, sigma: float
+) -> None:
     beta, dt = 0.11, x / kappa
     step_of = value_coefficients(kappa, beta, sigma, dt)
     mean, signal_variance, covariance, variance = _integrated(x)
@@ -50,8 +55,11 @@ def test_the_transition_has_the_integrated_mean_and_covariance(x: float, kappa: 
     assert step_of["signal_decay"] == pytest.approx(math.exp(-x), rel=1e-12)
     assert step_of["signal_noise"] ** 2 == pytest.approx(signal_variance, rel=1e-10)
     assert step_of["value_per_signal"] == pytest.approx(beta * mean, rel=1e-10)
-    assert step_of["value_signal_noise"] * step_of["signal_noise"] == pytest.approx(beta * covariance, rel=1e-10)
-    # What the signal's shock does not explain is a sixth of x^3: near x = 1e-3 five digits of it are left.
+    assert step_of["value_signal_noise"] * step_of["signal_noise"] == pytest.approx(
+        beta * covariance, rel=1e-10
+    )
+    # What the signal's shock does not explain is a sixth of x^3: near x = 1e-3 five digits of it
+    # are left.
     own = beta**2 * (variance - covariance**2 / signal_variance) + sigma**2 * dt
     assert step_of["value_own_noise"] ** 2 == pytest.approx(own, rel=1e-5)
 
@@ -62,7 +70,8 @@ KAPPA, BETA, SIGMA = math.log(2.0) / 14.0, 0.11, 0.6
 
 
 def _simulated(horizon: float, value_interval: float) -> dict[str, npt.NDArray[np.float64]]:
-    """The signal at the start and at the end, and the move of V between, over 20,000 independent sessions."""
+    """The signal at the start and at the end, and the move of V between, over 20,000 independent
+    sessions."""
     # Nobody trades: in the dealer market the agent is alone, and there are no takers.
     markets = started(
         1_000,
@@ -83,7 +92,11 @@ def _simulated(horizon: float, value_interval: float) -> dict[str, npt.NDArray[n
 
 
 def _assert_moment_agrees(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], expected: float, x_variance: float, y_variance: float
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    expected: float,
+    x_variance: float,
+    y_variance: float,
 ) -> None:
     """The mean of a product of zero-mean normals, whose variance is Var x Var y + Cov^2."""
     error = math.sqrt((x_variance * y_variance + expected**2) / len(x))
@@ -110,7 +123,8 @@ def test_signal_and_price_have_the_moments_of_their_equations(horizon: float) ->
 
 @pytest.mark.parametrize("value_interval", [0.1, 5.0, 50.0])
 def test_the_variance_of_the_price_does_not_depend_on_the_lattice(value_interval: float) -> None:
-    # Euler steps of 5 s would be off by eight per cent here, and steps of 50 s by far more; the error is one.
+    # Euler steps of 5 s would be off by eight per cent here, and steps of 50 s by far more; the
+    # error is one.
     horizon = 50.0
     move = _simulated(horizon, value_interval)["move"]
     x = KAPPA * horizon
@@ -118,19 +132,23 @@ def test_the_variance_of_the_price_does_not_depend_on_the_lattice(value_interval
     _assert_moment_agrees(move, move, variance, variance, variance)
 
 
-# ---------------------------------------------------------------------------- the same for everybody
+# --------------------------------------------------------------------------- the same for everybody
 
 
 def _path(markets: Markets, quote: Callable[[int], tuple[float, float]]) -> npt.NDArray[np.float64]:
     """V and s after each of 200 decisions, shape (200, markets, 2)."""
-    return np.stack([step(markets, *quote(i))[:, [Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]] for i in range(200)])
+    return np.stack(
+        [step(markets, *quote(i))[:, [Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]] for i in range(200)]
+    )
 
 
 def _modest(_: int) -> tuple[float, float]:
     return 2.0, 2.0
 
 
-@pytest.mark.parametrize("fields", [{}, {"value_interval": 0.3, "decision_interval": 0.7}], ids=["default", "odd"])
+@pytest.mark.parametrize(
+    "fields", [{}, {"value_interval": 0.3, "decision_interval": 0.7}], ids=["default", "odd"]
+)
 def test_the_price_path_is_the_same_array_in_every_regime(fields: dict[str, Any]) -> None:
     paths = [_path(started(8, regime, seed=11, **fields), _modest) for regime in FLOW_REGIMES]
     paths.append(_path(started(8, "informed", seed=11, informed_kind="decoy", **fields), _modest))
@@ -159,7 +177,9 @@ def test_the_price_path_is_the_same_array_whatever_the_agent_does(regime: str) -
 
 def test_the_price_path_is_the_same_array_with_snipers_and_latency() -> None:
     plain = _path(started(8, seed=11), _modest)
-    other = _path(started(8, seed=11, sniping=True, latency=2.5, quote_size=5, taker_size=4.0), _modest)
+    other = _path(
+        started(8, seed=11, sniping=True, latency=2.5, quote_size=5, taker_size=4.0), _modest
+    )
     np.testing.assert_array_equal(plain, other)
 
 
@@ -178,7 +198,9 @@ def test_the_decoy_has_the_law_of_the_signal_and_predicts_nothing() -> None:
         price = start(markets, seed)[:, Outcome.EFFICIENT_PRICE]
         first = markets.records["decoy"].copy()
         price = step(markets)[:, Outcome.EFFICIENT_PRICE] - price
-        rows.append([first, markets.records["decoy"].copy(), markets.records["signal"].copy(), price])
+        rows.append(
+            [first, markets.records["decoy"].copy(), markets.records["signal"].copy(), price]
+        )
     first, last, signal, move = np.concatenate(rows, axis=1)
     _assert_moment_agrees(first, first, 1.0, 1.0, 1.0)
     _assert_moment_agrees(last, last, 1.0, 1.0, 1.0)

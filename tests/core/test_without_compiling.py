@@ -1,4 +1,5 @@
-"""The kernels mean the same without the compiler: what can be stepped through in a debugger is what runs."""
+"""The kernels mean the same without the compiler: what can be stepped through in a debugger is what
+runs."""
 
 import os
 import subprocess
@@ -29,7 +30,8 @@ REGIMES = ("noise", "informed", "mixed", "dealer")
 
 
 def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
-    """20 decisions of two markets with latency and snipers: observations, outcomes, fills, paths, random words."""
+    """20 decisions of two markets with latency and snipers: observations, outcomes, fills, paths,
+    random words."""
     fields = {
         "warm_up": 3.0,
         "latency": 1.5,
@@ -41,12 +43,19 @@ def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
     markets = Markets(configure(regime, **fields), 2, fill_rows=100, path_rows=500)
     random = np.random.default_rng(7)
     observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(2), [np.random.default_rng(i) for i in range(2)], observations, outcomes)
+    markets.reset(
+        np.arange(2), [np.random.default_rng(i) for i in range(2)], observations, outcomes
+    )
     seen = [(observations, outcomes)]
     for _ in range(20):
         seen.append(
             markets.step(
-                quote_near(random, high=5.25, shape=(2, 2), max_offset=float(markets.records["rules"]["max_offset"][0]))
+                quote_near(
+                    random,
+                    high=5.25,
+                    shape=(2, 2),
+                    max_offset=float(markets.records["rules"]["max_offset"][0]),
+                )
             )
         )
     fills = np.array(markets.fill_rows.tolist(), dtype=float)
@@ -68,7 +77,15 @@ def test_interpreted_kernels_give_what_compiled_ones_give(regime: str, tmp_path:
     assert not numba.config.DISABLE_JIT
     path = tmp_path / "interpreted.npz"
     finished = subprocess.run(
-        [sys.executable, "-W", "ignore::RuntimeWarning", "-c", RUN_AND_SAVE, str(path), regime],  # words overflow
+        [
+            sys.executable,
+            "-W",
+            "ignore::RuntimeWarning",
+            "-c",
+            RUN_AND_SAVE,
+            str(path),
+            regime,
+        ],  # words overflow
         cwd=ROOT,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -83,8 +100,11 @@ def test_interpreted_kernels_give_what_compiled_ones_give(regime: str, tmp_path:
         if values.dtype == np.uint64:
             np.testing.assert_array_equal(values, interpreted[name])
         else:
-            # The compiler may fuse or reorder: the last places of logarithms and products are its own.
-            np.testing.assert_allclose(values, interpreted[name], rtol=1e-9, atol=1e-9, err_msg=name)
+            # The compiler may fuse or reorder: the last places of logarithms and products are its
+            # own.
+            np.testing.assert_allclose(
+                values, interpreted[name], rtol=1e-9, atol=1e-9, err_msg=name
+            )
 
 
 def _field_names(dtype: np.dtype[Any]) -> Iterator[str]:
@@ -93,7 +113,12 @@ def _field_names(dtype: np.dtype[Any]) -> Iterator[str]:
         yield from _field_names(dtype[name].base)
 
 
-@pytest.mark.parametrize("dtype", [MARKET, FILL_ROW, PATH_ROW], ids=["market", "fill row", "path row"])
-def test_no_field_has_a_name_that_numpys_records_have_a_meaning_of_their_own_for(dtype: np.dtype[Any]) -> None:
-    # Interpreted, `record.size` is the number of elements, one, whatever the field of that name holds.
+@pytest.mark.parametrize(
+    "dtype", [MARKET, FILL_ROW, PATH_ROW], ids=["market", "fill row", "path row"]
+)
+def test_no_field_has_a_name_that_numpys_records_have_a_meaning_of_their_own_for(
+    dtype: np.dtype[Any],
+) -> None:
+    # Interpreted, `record.size` is the number of elements, one, whatever the field of that name
+    # holds.
     assert set(_field_names(dtype)) & set(dir(np.record)) == set()

@@ -1,4 +1,5 @@
-"""The book of Cont, Stoikov and Talreja (2010): against exact probabilities, published figures and an obvious twin."""
+"""The book of Cont, Stoikov and Talreja (2010): against exact probabilities, published figures and
+an obvious twin."""
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from validation import cont_stoikov_talreja as paper
 
 
 @pytest.mark.parametrize("bid_lots, ask_lots", [(1, 1), (1, 4), (3, 2), (5, 3)])
-def test_the_next_move_of_the_mid_is_up_as_often_as_the_exact_formula_says(bid_lots: int, ask_lots: int) -> None:
+def test_the_next_move_of_the_mid_is_up_as_often_as_the_exact_formula_says(
+    bid_lots: int, ask_lots: int
+) -> None:
     (row,) = paper.move_rows(bid_lots, ask_lots, sessions=2000, seed=0)  # s.e. 1 point
     assert_agrees(row.ours, row.reference, row.standard_error, row.what)
 
 
 def test_other_rates_at_the_touch_give_other_probabilities() -> None:
-    # The same measurement where the effect is another: were the rates at distance one not used, this would not move.
+    # The same measurement where the effect is another: were the rates at distance one not used,
+    # this would not move.
     per_minute = {"limit_rate": 4.0, "market_rate": 0.94, "cancel_rate": 0.71}
     busy = configure(
         "zero_intelligence",
@@ -47,7 +51,9 @@ def test_the_price_wanders_though_nothing_moves_it_but_orders() -> None:
     for _ in range(200):
         outcomes = step(markets, 1e9, 1e9)
         # No value: what the session says it is worth is what the book says.
-        np.testing.assert_array_equal(outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.MID])
+        np.testing.assert_array_equal(
+            outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.MID]
+        )
         assert not outcomes[:, Outcome.SIGNAL].any()
     moves = markets.records["mid"] - first
     assert moves.std() > 2.0
@@ -60,20 +66,34 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
         markets.step(offsets(markets, 0.0, 0.0))
         book = markets.records["book"]
         rows = np.arange(len(markets))
-        best = [book["levels"]["key"][rows, side, book["n_levels"][:, side] - 1] for side in (BID, ASK)]
+        best = [
+            book["levels"]["key"][rows, side, book["n_levels"][:, side] - 1] for side in (BID, ASK)
+        ]
         assert (best[BID] < -best[ASK]).all()
-    # A quote in the middle of an empty book is not taken for the best: bids arrive from the mid's own tick down.
+    # A quote in the middle of an empty book is not taken for the best: bids arrive from the mid's
+    # own tick down.
     lone = started(
-        200, "zero_intelligence", warm_up=0.0, taker_rate=0.0, decision_interval=1.0, limit_order_rates=(0.05,)
+        200,
+        "zero_intelligence",
+        warm_up=0.0,
+        taker_rate=0.0,
+        decision_interval=1.0,
+        limit_order_rates=(0.05,),
     )
     lone.step(offsets(lone, 15.0, 15.0))
     for _ in range(20):
         lone.step(offsets(lone, 15.0, 15.0))
     levels = lone.records["book"]
-    second_best = [key for i in range(200) for key in levels["levels"]["key"][i, BID, : levels["n_levels"][i, BID]]]
+    second_best = [
+        key
+        for i in range(200)
+        for key in levels["levels"]["key"][i, BID, : levels["n_levels"][i, BID]]
+    ]
     public = [key for key in second_best if key > 10_000 - 15]
     assert len(public) > 100
-    assert min(public) >= 10_000 - 5  # a few ticks of random walk, and not fourteen from the agent's ask
+    assert (
+        min(public) >= 10_000 - 5
+    )  # a few ticks of random walk, and not fourteen from the agent's ask
 
 
 @pytest.mark.parametrize(
@@ -91,12 +111,17 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
         ({"cancel_rates": (0.01, 0.0)}, "orders a side in a book with room for 128"),
     ],
 )
-def test_rates_that_cannot_be_are_refused_with_what_to_write(fields: dict[str, object], message: str) -> None:
+def test_rates_that_cannot_be_are_refused_with_what_to_write(
+    fields: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configure("zero_intelligence", **fields)
 
 
 def test_rates_come_back_from_json_as_they_were() -> None:
     config = configure("zero_intelligence")
-    as_json = {name: list(value) if isinstance(value, tuple) else value for name, value in config.to_dict().items()}
+    as_json = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in config.to_dict().items()
+    }
     assert configure(**as_json) == config

@@ -1,4 +1,5 @@
-"""What the tests of exchange data share: a session written by hand, and the public sample files where they lie."""
+"""What the tests of exchange data share: a session written by hand, and the public sample files
+where they lie."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,9 @@ def hand_session(session: Session) -> Recording:
 def _sample(stock: str, n_levels: int) -> Recording:
     path = SAMPLES / f"{stock}_2012-06-21_34200000_57600000_message_{n_levels}.csv"
     if not path.exists():
-        pytest.skip(f"the sample {path.name} is not in ../shared/data; it may not be published with the project")
+        pytest.skip(
+            f"the sample {path.name} is not in ../shared/data; it may not be published with the project"
+        )
     return read(path)
 
 

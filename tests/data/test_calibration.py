@@ -1,5 +1,5 @@
-"""Calibration: of a simulated market it finds the market again; of the sample day, a market that resembles it in what
-was matched, and falls short of it where its rules must."""
+"""Calibration: of a simulated market it finds the market again; of the sample day, a market that
+resembles it in what was matched, and falls short of it where its rules must."""
 
 import json
 import math
@@ -10,7 +10,15 @@ import pytest
 
 import mm_gym
 from mm_gym import ConfigurationError, configure
-from mm_gym.data import Calibration, DataError, Description, Recording, calibrate, describe, record_market
+from mm_gym.data import (
+    Calibration,
+    DataError,
+    Description,
+    Recording,
+    calibrate,
+    describe,
+    record_market,
+)
 from mm_gym.data.comparison import shortfalls
 
 KNOWN = configure(
@@ -28,7 +36,8 @@ KNOWN = configure(
 
 @pytest.fixture(scope="module")
 def known_described() -> Description:
-    """A market whose configuration is known, as an exchange would have recorded it for forty minutes."""
+    """A market whose configuration is known, as an exchange would have recorded it for forty
+    minutes."""
     return describe(record_market(KNOWN, 2400.0, seed=11, n_levels=40))
 
 
@@ -40,8 +49,9 @@ def known_calibrated(known_described: Description) -> Calibration:
 @pytest.mark.parametrize(
     "field, relative_error",
     [
-        # Read off: three standard errors, as `describe` gives them for 40 minutes. The data show the sizes that were
-        # executed, and about seven percent of the lots that takers want here are beyond the price that they accept.
+        # Read off: three standard errors, as `describe` gives them for 40 minutes. The data show
+        # the sizes that were executed, and about seven percent of the lots that takers want here
+        # are beyond the price that they accept.
         ("taker_tolerance", 3 * 0.1),
         ("taker_size", 3 * 0.015 + 0.07),
         ("maker_rate", 3 * 0.012),
@@ -55,33 +65,56 @@ def known_calibrated(known_described: Description) -> Calibration:
 def test_the_calibration_of_a_simulated_market_finds_its_configuration(
     known_calibrated: Calibration, field: str, relative_error: float
 ) -> None:
-    assert getattr(known_calibrated.config, field) == pytest.approx(getattr(KNOWN, field), rel=relative_error)
+    assert getattr(known_calibrated.config, field) == pytest.approx(
+        getattr(KNOWN, field), rel=relative_error
+    )
 
 
 def test_volatility_is_found_but_for_the_bounce_of_the_mid(
     known_calibrated: Calibration, known_described: Description
 ) -> None:
-    """Over a minute the mid's own noise adds to the price's variance: a little, where over a second it doubles it."""
+    """Over a minute the mid's own noise adds to the price's variance: a little, where over a second
+    it doubles it."""
     figure = known_described["volatility_60"]
     assert known_calibrated.config.volatility == pytest.approx(figure.value, rel=1e-3)
-    assert KNOWN.volatility - 3.0 * figure.standard_error < known_calibrated.config.volatility < 1.6 * KNOWN.volatility
+    assert (
+        KNOWN.volatility - 3.0 * figure.standard_error
+        < known_calibrated.config.volatility
+        < 1.6 * KNOWN.volatility
+    )
     assert known_described["volatility_1"].value > 1.6 * KNOWN.volatility
 
 
-def test_prices_are_put_where_the_data_s_are(known_calibrated: Calibration, known_described: Description) -> None:
+def test_prices_are_put_where_the_data_s_are(
+    known_calibrated: Calibration, known_described: Description
+) -> None:
     assert known_calibrated.config.tick_size == 0.01
-    assert known_calibrated.config.initial_price == pytest.approx(known_described.first_mid, abs=1.0)
+    assert known_calibrated.config.initial_price == pytest.approx(
+        known_described.first_mid, abs=1.0
+    )
 
 
-def test_equal_data_give_equal_markets(known_described: Description, known_calibrated: Calibration) -> None:
+def test_equal_data_give_equal_markets(
+    known_described: Description, known_calibrated: Calibration
+) -> None:
     assert calibrate(known_described) == known_calibrated
 
 
 def test_a_field_that_the_user_sets_is_taken_as_it_is(known_described: Description) -> None:
     config = calibrate(
-        known_described, signal_share=0.5, regime="informed", p_informed=0.4, maker_depth=5.0, session_steps=70
+        known_described,
+        signal_share=0.5,
+        regime="informed",
+        p_informed=0.4,
+        maker_depth=5.0,
+        session_steps=70,
     ).config
-    assert (config.regime, config.p_informed, config.maker_depth, config.session_steps) == ("informed", 0.4, 5.0, 70)
+    assert (config.regime, config.p_informed, config.maker_depth, config.session_steps) == (
+        "informed",
+        0.4,
+        5.0,
+        70,
+    )
     assert config.signal_drift > 0.0
 
 
@@ -89,8 +122,11 @@ def test_a_field_that_the_user_sets_is_taken_as_it_is(known_described: Descripti
 def test_a_signal_of_the_chosen_share_leaves_the_variance_of_moves_as_measured(
     known_described: Description, half_life: float
 ) -> None:
-    """The drift's variance over a minute, as a double sum of the signal's autocovariance exp(-kappa |u - v|)."""
-    config = calibrate(known_described, signal_share=0.6, signal_half_life=half_life, maker_depth=3.0).config
+    """The drift's variance over a minute, as a double sum of the signal's autocovariance exp(-kappa
+    |u - v|)."""
+    config = calibrate(
+        known_described, signal_share=0.6, signal_half_life=half_life, maker_depth=3.0
+    ).config
     times = (np.arange(2000) + 0.5) * 60.0 / 2000
     covariance = np.exp(-math.log(2.0) / half_life * np.abs(times[:, None] - times))
     from_signal = config.signal_drift**2 * covariance.mean() * 60.0**2
@@ -99,7 +135,9 @@ def test_a_signal_of_the_chosen_share_leaves_the_variance_of_moves_as_measured(
     assert (from_signal + 60.0 * config.volatility**2) / total == pytest.approx(1.0, rel=0.01)
 
 
-def test_without_a_choice_there_is_no_signal_and_the_notes_say_why(known_calibrated: Calibration) -> None:
+def test_without_a_choice_there_is_no_signal_and_the_notes_say_why(
+    known_calibrated: Calibration,
+) -> None:
     assert known_calibrated.config.signal_drift == 0.0
     assert known_calibrated.config.p_informed == 0.0
     assert any("cannot be read off the data" in note for note in known_calibrated.notes)
@@ -115,16 +153,25 @@ def test_the_configuration_goes_into_gymnasium_make_as_it_is(known_calibrated: C
 
 
 def test_takers_who_accept_any_price_are_found_to_and_the_notes_say_so() -> None:
-    described = describe(record_market(configure(taker_tolerance=math.inf, taker_rate=0.5), 600.0, seed=4, n_levels=40))
+    described = describe(
+        record_market(
+            configure(taker_tolerance=math.inf, taker_rate=0.5), 600.0, seed=4, n_levels=40
+        )
+    )
     found = calibrate(described)
     assert math.isinf(found.config.taker_tolerance)
     assert any("market orders" in note for note in found.notes)
-    assert found.config.taker_rate == pytest.approx(0.5, rel=0.25)  # 300 takers: 3 s.e. are 17 percent
+    assert found.config.taker_rate == pytest.approx(
+        0.5, rel=0.25
+    )  # 300 takers: 3 s.e. are 17 percent
 
 
 def test_more_orders_than_a_market_holds_are_cut_down_and_the_notes_say_so() -> None:
-    """Orders that live 50 s and come once a second make 50 a side; twice the arrivals make 100, and 64 is the most."""
-    config = configure(maker_rate=1.0, maker_cancel_rate=0.02, warm_up=300.0, volatility=0.05, signal_drift=0.0)
+    """Orders that live 50 s and come once a second make 50 a side; twice the arrivals make 100, and
+    64 is the most."""
+    config = configure(
+        maker_rate=1.0, maker_cancel_rate=0.02, warm_up=300.0, volatility=0.05, signal_drift=0.0
+    )
     crowded = describe(record_market(config, 700.0, seed=6, n_levels=100))
     figures = {**crowded.figures}
     for name in ("limit_orders_bid", "limit_orders_ask"):
@@ -145,7 +192,11 @@ def test_more_orders_than_a_market_holds_are_cut_down_and_the_notes_say_so() -> 
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
-    known_described: Description, share: float, fields: dict[str, float], error: type[Exception], sentence: str
+    known_described: Description,
+    share: float,
+    fields: dict[str, float],
+    error: type[Exception],
+    sentence: str,
 ) -> None:
     with pytest.raises(error, match=sentence):
         calibrate(known_described, share, **fields)
@@ -157,12 +208,13 @@ def test_data_in_which_nobody_trades_are_refused() -> None:
         calibrate(quiet)
 
 
-# ------------------------------------------------------------------------------------------- the sample day
+# ----------------------------------------------------------------------------------- the sample day
 
 
 @pytest.fixture(scope="module")
 def goog_round_trip(goog: Recording) -> tuple[Description, Calibration, Description]:
-    """The day's figures, the market made from them, and the figures of that market, measured in the same way."""
+    """The day's figures, the market made from them, and the figures of that market, measured in the
+    same way."""
     data = describe(goog)
     calibration = calibrate(data)
     return data, calibration, describe(record_market(calibration.config, 4000.0, seed=12))
@@ -173,7 +225,10 @@ def test_the_market_of_the_sample_day_trades_and_quotes_as_the_day_does(
 ) -> None:
     """Matched at 400 steps of 64 markets, measured over 4,000 s of another: about 1,000 trades."""
     data, _, market = goog_round_trip
-    trades = [sum(figures[f"trades_{side}"].value for side in ("buys", "sells")) for figures in (data, market)]
+    trades = [
+        sum(figures[f"trades_{side}"].value for side in ("buys", "sells"))
+        for figures in (data, market)
+    ]
     assert trades[1] == pytest.approx(trades[0], rel=0.15)
     for name, tolerance in (("spread", 0.15), ("price_sensitivity", 0.2), ("volatility_60", 0.3)):
         assert market[name].value == pytest.approx(data[name].value, rel=tolerance), name
@@ -182,14 +237,19 @@ def test_the_market_of_the_sample_day_trades_and_quotes_as_the_day_does(
 def test_and_falls_short_where_its_rules_must_and_says_so(
     goog_round_trip: tuple[Description, Calibration, Description],
 ) -> None:
-    """Independent takers have no memory of signs and no clusters; sizes are whole lots; and background makers at random
-    depths make the mid bounce, so that over one second it moves up to two and a half times as much as the day's."""
+    """Independent takers have no memory of signs and no clusters; sizes are whole lots; and
+    background makers at random depths make the mid bounce, so that over one second it moves up to
+    two and a half times as much as the day's."""
     data, calibration, market = goog_round_trip
     assert data["sign_autocorrelation_1"].value > 0.5
     assert abs(market["sign_autocorrelation_1"].value) < 0.15
     assert data["gap_variation"].value > 2.0
     assert market["gap_variation"].value == pytest.approx(1.0, abs=0.2)
-    assert 1.2 * data["volatility_1"].value < market["volatility_1"].value < 2.5 * data["volatility_1"].value
+    assert (
+        1.2 * data["volatility_1"].value
+        < market["volatility_1"].value
+        < 2.5 * data["volatility_1"].value
+    )
     told = " ".join(shortfalls(data, market))
     for words in ("no long memory", "do not come in clusters", "whole lots"):
         assert words in told
@@ -205,10 +265,17 @@ def test_smaller_lots_keep_the_sizes_of_the_sample(goog: Recording) -> None:
     assert found.maker_size == pytest.approx(8.2, abs=0.4)
 
 
-def test_the_short_sample_of_ten_levels_gives_a_market_with_its_reservations(aapl: Recording) -> None:
+def test_the_short_sample_of_ten_levels_gives_a_market_with_its_reservations(
+    aapl: Recording,
+) -> None:
     found = calibrate(describe(aapl))
     notes = " ".join(found.notes)
-    for words in ("49 s long", "more orders than a market holds", "held at 0.25 half-spreads", "within 10 levels"):
+    for words in (
+        "49 s long",
+        "more orders than a market holds",
+        "held at 0.25 half-spreads",
+        "within 10 levels",
+    ):
         assert words in notes
     for matched in found.matched:
         assert matched.market == pytest.approx(matched.data, rel=0.3), matched.name

@@ -73,7 +73,9 @@ def test_a_file_that_is_not_there_ends_it_with_a_sentence(monkeypatch: pytest.Mo
     assert "write the path of a LOBSTER file" in said
 
 
-def test_without_rich_it_says_what_to_install(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rich_it_says_what_to_install(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     said = run([str(files[0])], monkeypatch)
     assert "is not installed; write pip install 'mm-gym[evaluate]'" in said
@@ -82,7 +84,11 @@ def test_without_rich_it_says_what_to_install(files: tuple[Path, Path], monkeypa
 def test_reading_replaying_and_calibrating_need_no_library_that_draws() -> None:
     code = "import sys, mm_gym; assert 'mm_gym.data' not in sys.modules; import mm_gym.data; print(*sys.modules)"
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(mm_gym.__file__).parents[1]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(mm_gym.__file__).parents[1],
     )
     loaded = {name.split(".")[0] for name in ran.stdout.split()}
     assert "numpy" in loaded

@@ -1,5 +1,6 @@
-"""What the data say: against a session worked out by hand, plain loops over the sample day, and simulated markets whose
-rates are known. Standard errors against the textbook's, and against the spread of many recordings."""
+"""What the data say: against a session worked out by hand, plain loops over the sample day, and
+simulated markets whose rates are known. Standard errors against the textbook's, and against the
+spread of many recordings."""
 
 import itertools
 import math
@@ -16,9 +17,10 @@ from mm_gym.data.description import jackknife, trades
 
 from .conftest import Session
 
-# By hand, over 20 s. Spread: 3 ticks for 5 s, 2 for 3 s, 3 for 2 s, 5 for 10 s. Best bid: 100 shares for 1 s, 300 for
-# 2 s, 150 for 17 s. Best ask: 50, 40, 30, 50, 70 shares for 5, 1, 2, 2, 10 s. Second bid: 30 for 20 s; second ask: 70,
-# 50, 70, 0 for 5, 3, 2, 10 s. The mid moves by -0.5, +0.5 and +1 tick in the 19 s between whole seconds.
+# By hand, over 20 s. Spread: 3 ticks for 5 s, 2 for 3 s, 3 for 2 s, 5 for 10 s. Best bid: 100
+# shares for 1 s, 300 for 2 s, 150 for 17 s. Best ask: 50, 40, 30, 50, 70 shares for 5, 1, 2, 2, 10
+# s. Second bid: 30 for 20 s; second ask: 70, 50, 70, 0 for 5, 3, 2, 10 s. The mid moves by -0.5,
+# +0.5 and +1 tick in the 19 s between whole seconds.
 BEST = 100 + 600 + 2550 + 250 + 40 + 60 + 100 + 700
 SECOND = 600 + 350 + 150 + 140
 BY_HAND = {
@@ -49,7 +51,9 @@ BY_HAND = {
 }
 
 
-def test_a_session_written_by_hand_has_the_figures_worked_out_by_hand(hand_session: Recording) -> None:
+def test_a_session_written_by_hand_has_the_figures_worked_out_by_hand(
+    hand_session: Recording,
+) -> None:
     found = describe(hand_session)
     assert {name: found[name].value for name in BY_HAND} == pytest.approx(BY_HAND)
     assert (found.duration, found.n_messages, found.n_levels, found.n_blocks) == (20.0, 11, 2, 4)
@@ -74,9 +78,17 @@ def test_what_the_data_cannot_say_is_nan(hand_session: Recording) -> None:
         assert math.isnan(found[name].value) or math.isnan(found[name].standard_error)
 
 
-def test_data_without_length_or_without_two_sides_are_refused(hand_session: Recording, session: Session) -> None:
+def test_data_without_length_or_without_two_sides_are_refused(
+    hand_session: Recording, session: Session
+) -> None:
     with pytest.raises(DataError, match="no length in time"):
-        describe(replace(hand_session, messages=hand_session.messages[2:4], order_book=hand_session.order_book[2:4]))
+        describe(
+            replace(
+                hand_session,
+                messages=hand_session.messages[2:4],
+                order_book=hand_session.order_book[2:4],
+            )
+        )
     one_sided = session(
         "1,1,1,100,1000000,1\n9,1,2,100,1000000,1\n",
         "9999999999,0,1000000,100\n9999999999,0,1000000,200\n",
@@ -87,7 +99,7 @@ def test_data_without_length_or_without_two_sides_are_refused(hand_session: Reco
         describe(hand_session, lot_size=0)
 
 
-# ------------------------------------------------------------------------------------------- standard errors
+# ---------------------------------------------------------------------------------- standard errors
 
 
 def test_the_jackknife_of_a_mean_is_the_textbook_s_standard_error() -> None:
@@ -109,19 +121,21 @@ def test_the_jackknife_of_a_ratio_is_that_of_the_delta_method() -> None:
 
 
 def test_the_standard_error_of_a_rate_is_that_of_a_poisson_count() -> None:
-    """Orders arrive at 2.2 a second and side for 1,000 s. From 20 blocks a standard error has one of 16 percent."""
+    """Orders arrive at 2.2 a second and side for 1,000 s. From 20 blocks a standard error has one
+    of 16 percent."""
     found = describe(record_market(configure(), 1000.0, seed=5, n_levels=60))
     for side in ("bid", "ask"):
         error = found[f"limit_orders_{side}"].standard_error
         assert error == pytest.approx(math.sqrt(2.2 / 1000.0), rel=3.0 * 0.16)
 
 
-# ------------------------------------------------------------------------------------------ simulated markets
+# -------------------------------------------------------------------------------- simulated markets
 
 
 @pytest.fixture(scope="module")
 def simple_market() -> Description:
-    """Takers who take any price, from a book around a price that stands still: every rate is the configuration's."""
+    """Takers who take any price, from a book around a price that stands still: every rate is the
+    configuration's."""
     config = configure(
         volatility=0.0,
         signal_drift=0.0,
@@ -165,16 +179,20 @@ def test_a_simulated_market_shows_the_rates_it_was_configured_with(
 
 
 def test_takers_who_shun_a_wide_spread_are_seen_to_and_by_how_much() -> None:
-    """Of takers with exponential tolerance a share exp(-h / tolerance) accepts the half-spread h. Market orders, which
-    accept any, must show none of it."""
-    shy = describe(record_market(configure(taker_tolerance=2.0, taker_rate=2.0), 1500.0, seed=7))["price_sensitivity"]
+    """Of takers with exponential tolerance a share exp(-h / tolerance) accepts the half-spread h.
+    Market orders, which accept any, must show none of it."""
+    shy = describe(record_market(configure(taker_tolerance=2.0, taker_rate=2.0), 1500.0, seed=7))[
+        "price_sensitivity"
+    ]
     assert abs(shy.value - 1.0 / 2.0) < 3.0 * shy.standard_error
     assert shy.standard_error < 0.1
-    bold = describe(record_market(configure(taker_tolerance=math.inf), 1500.0, seed=7))["price_sensitivity"]
+    bold = describe(record_market(configure(taker_tolerance=math.inf), 1500.0, seed=7))[
+        "price_sensitivity"
+    ]
     assert abs(bold.value) < 3.0 * bold.standard_error
 
 
-# ------------------------------------------------------------------------------------------- the sample day
+# ----------------------------------------------------------------------------------- the sample day
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +213,15 @@ def loop_over_time(recording: Recording, value: Callable[[npt.NDArray[np.void]],
 def test_the_day_s_spread_and_size_at_the_best_are_those_of_a_plain_loop(
     goog: Recording, goog_described: Description
 ) -> None:
-    spread = loop_over_time(goog, lambda row: float(row["ask_price"][0] - row["bid_price"][0]) / 100.0)
+    spread = loop_over_time(
+        goog, lambda row: float(row["ask_price"][0] - row["bid_price"][0]) / 100.0
+    )
     assert goog_described["spread"].value == pytest.approx(spread, rel=1e-6)
     size = loop_over_time(goog, lambda row: float(row["ask_size"][0] + row["bid_size"][0]) / 200.0)
     assert goog_described["touch_size"].value == pytest.approx(size, rel=1e-6)
-    wide = loop_over_time(goog, lambda row: float(3300 <= row["ask_price"][0] - row["bid_price"][0] <= 6400))
+    wide = loop_over_time(
+        goog, lambda row: float(3300 <= row["ask_price"][0] - row["bid_price"][0] <= 6400)
+    )
     assert goog_described["spread_33"].value == pytest.approx(wide, rel=1e-6)
 
 
@@ -222,9 +244,13 @@ def test_the_day_s_trades_have_the_memory_that_numpy_finds_in_their_signs(
     assert rates * goog.duration == pytest.approx(len(signs))
 
 
-def test_the_day_s_one_second_volatility_is_that_of_a_plain_loop(goog: Recording, goog_described: Description) -> None:
+def test_the_day_s_one_second_volatility_is_that_of_a_plain_loop(
+    goog: Recording, goog_described: Description
+) -> None:
     times = goog.messages["time"].tolist()
-    mids = ((goog.order_book["ask_price"][:, 0] + goog.order_book["bid_price"][:, 0]) / 200.0).tolist()
+    mids = (
+        (goog.order_book["ask_price"][:, 0] + goog.order_book["bid_price"][:, 0]) / 200.0
+    ).tolist()
     row, at, marks = 0, times[0], []
     while at < times[-1]:
         while row + 1 < len(times) and times[row + 1] <= at:

@@ -14,7 +14,9 @@ from mm_gym.data.lobster import MessageType, levels
 from .conftest import HAND_MESSAGES, HAND_ORDER_BOOK, SAMPLES, Session
 
 
-def test_columns_are_read_with_their_types_and_prices_stay_whole_numbers(hand_session: Recording) -> None:
+def test_columns_are_read_with_their_types_and_prices_stay_whole_numbers(
+    hand_session: Recording,
+) -> None:
     assert len(hand_session) == 11
     assert hand_session.n_levels == 2
     assert hand_session.duration == 20.0
@@ -22,7 +24,10 @@ def test_columns_are_read_with_their_types_and_prices_stay_whole_numbers(hand_se
     assert hand_session.messages["type"][5] == MessageType.PARTIAL_CANCELLATION
     assert hand_session.order_book["ask_price"][4].tolist() == [1000200, 1000300]
     assert hand_session.order_book["bid_size"][4].tolist() == [150, 30]
-    assert {hand_session.messages[name].dtype.kind for name in ("type", "order_id", "size", "price", "side")} == {"i"}
+    assert {
+        hand_session.messages[name].dtype.kind
+        for name in ("type", "order_id", "size", "price", "side")
+    } == {"i"}
 
 
 def test_empty_levels_are_left_out_of_the_levels_of_a_row(hand_session: Recording) -> None:
@@ -45,14 +50,19 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     write(recording, tmp_path / "sim_message_4.csv", tmp_path / "sim_orderbook_4.csv")
     again = read(tmp_path / "sim_message_4.csv")
     np.testing.assert_array_equal(again.order_book, recording.order_book)
-    np.testing.assert_allclose(again.messages["time"], recording.messages["time"], rtol=0.0, atol=1e-9)
+    np.testing.assert_allclose(
+        again.messages["time"], recording.messages["time"], rtol=0.0, atol=1e-9
+    )
     for name in ("type", "order_id", "size", "price", "side"):
         np.testing.assert_array_equal(again.messages[name], recording.messages[name])
     assert again.tick_size == recording.tick_size == 100
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LobsterError, match=r"gone_message_1\.csv cannot be read .* write the path of a LOBSTER file"):
+    with pytest.raises(
+        LobsterError,
+        match=r"gone_message_1\.csv cannot be read .* write the path of a LOBSTER file",
+    ):
         read(tmp_path / "gone_message_1.csv")
 
 
@@ -72,21 +82,49 @@ def test_a_name_that_does_not_say_where_the_order_book_is_asks_for_it(tmp_path: 
 @pytest.mark.parametrize(
     "messages, order_book, sentence",
     [
-        (HAND_ORDER_BOOK, HAND_ORDER_BOOK, "message.csv has 8 columns, 6 columns .* is it the other of the two"),
+        (
+            HAND_ORDER_BOOK,
+            HAND_ORDER_BOOK,
+            "message.csv has 8 columns, 6 columns .* is it the other of the two",
+        ),
         (HAND_MESSAGES, HAND_MESSAGES, "orderbook.csv has 6 columns, 4 columns a level"),
-        (HAND_MESSAGES, HAND_ORDER_BOOK.split("\n", 1)[1], "11 rows and orderbook.csv has 10; row k"),
+        (
+            HAND_MESSAGES,
+            HAND_ORDER_BOOK.split("\n", 1)[1],
+            "11 rows and orderbook.csv has 10; row k",
+        ),
         (
             HAND_MESSAGES.replace("34205.0,1,3", "34205.0,8,3"),
             HAND_ORDER_BOOK,
             "line 5: type 8 came, wanted was one of 1 ",
         ),
         (HAND_MESSAGES.replace("1000200,-1", "1000200,0"), HAND_ORDER_BOOK, "line 5: side 0 came"),
-        (HAND_MESSAGES.replace("3,40,", "3,0,"), HAND_ORDER_BOOK, "line 5: size 0 came, wanted was a positive number"),
+        (
+            HAND_MESSAGES.replace("3,40,", "3,0,"),
+            HAND_ORDER_BOOK,
+            "line 5: size 0 came, wanted was a positive number",
+        ),
         (HAND_MESSAGES.replace("34205.0", "nan"), HAND_ORDER_BOOK, "line 5: time nan came"),
-        (HAND_MESSAGES.replace("34205.0", "34202.0"), HAND_ORDER_BOOK, "line 5 is earlier than the line before it"),
-        (HAND_MESSAGES.replace("1000200", "10.5"), HAND_ORDER_BOOK, "not in LOBSTER's format: .*10.5"),
-        (HAND_MESSAGES.replace("34205.0,1,", "34205.0,"), HAND_ORDER_BOOK, "not in LOBSTER's format"),
-        ("time,type,id,size,price,side\n" + HAND_MESSAGES, HAND_ORDER_BOOK, "not in LOBSTER's format: .*'time'"),
+        (
+            HAND_MESSAGES.replace("34205.0", "34202.0"),
+            HAND_ORDER_BOOK,
+            "line 5 is earlier than the line before it",
+        ),
+        (
+            HAND_MESSAGES.replace("1000200", "10.5"),
+            HAND_ORDER_BOOK,
+            "not in LOBSTER's format: .*10.5",
+        ),
+        (
+            HAND_MESSAGES.replace("34205.0,1,", "34205.0,"),
+            HAND_ORDER_BOOK,
+            "not in LOBSTER's format",
+        ),
+        (
+            "time,type,id,size,price,side\n" + HAND_MESSAGES,
+            HAND_ORDER_BOOK,
+            "not in LOBSTER's format: .*'time'",
+        ),
     ],
 )
 def test_a_file_that_is_not_lobster_s_is_refused_in_a_sentence(
@@ -98,7 +136,9 @@ def test_a_file_that_is_not_lobster_s_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("tick_size", [0, -100, 0.01, True])
-def test_a_tick_that_cannot_be_is_refused(hand_session: Recording, tmp_path: Path, tick_size: float) -> None:
+def test_a_tick_that_cannot_be_is_refused(
+    hand_session: Recording, tmp_path: Path, tick_size: float
+) -> None:
     with pytest.raises(LobsterError, match="write a positive whole number, such as 100"):
         read(tmp_path / "message.csv", tick_size=tick_size)  # type: ignore[arg-type]
 

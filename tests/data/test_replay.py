@@ -1,5 +1,6 @@
-"""The replay: against a session worked out by hand, against rows in which a fault was planted, and for all rows of
-the sample files. A vectorised rule for level-1 files, which has no book in it, judges the book a second time."""
+"""The replay: against a session worked out by hand, against rows in which a fault was planted, and
+for all rows of the sample files. A vectorised rule for level-1 files, which has no book in it,
+judges the book a second time."""
 
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from .conftest import Session
 
 
 def test_a_session_written_by_hand_comes_out_row_by_row(hand_session: Recording) -> None:
-    """Bids: two levels in ten rows. Asks: two each in rows 1 to 6 and 10, one known in each of rows 7 to 9."""
+    """Bids: two levels in ten rows. Asks: two each in rows 1 to 6 and 10, one known in each of rows
+    7 to 9."""
     report = check_rows(hand_session)
     assert report.exceptions == ()
     assert report.rows == 10
@@ -44,10 +46,14 @@ def test_nothing_may_come_into_view_on_a_side_that_ended(hand_session: Recording
     """Row 8 showed one ask level of two, so all of them: a second in row 9 needs a message."""
     order_book = hand_session.order_book.copy()
     order_book["ask_price"][9, 1], order_book["ask_size"][9, 1] = 1000900, 10
-    assert [row for row, _ in check_rows(replace(hand_session, order_book=order_book)).exceptions] == [9]
+    assert [
+        row for row, _ in check_rows(replace(hand_session, order_book=order_book)).exceptions
+    ] == [9]
 
 
-def test_a_level_that_comes_into_view_has_to_be_worse_than_those_in_view(hand_session: Recording) -> None:
+def test_a_level_that_comes_into_view_has_to_be_worse_than_those_in_view(
+    hand_session: Recording,
+) -> None:
     order_book = hand_session.order_book.copy()
     order_book["ask_price"][7, 1] = 1000200
     (finding, *_) = check_rows(replace(hand_session, order_book=order_book)).exceptions
@@ -55,7 +61,9 @@ def test_a_level_that_comes_into_view_has_to_be_worse_than_those_in_view(hand_se
 
 
 @pytest.mark.parametrize("column", ["ask_price", "ask_size", "bid_price", "bid_size"])
-def test_a_number_that_is_off_in_one_row_is_found_there_and_in_the_next(hand_session: Recording, column: str) -> None:
+def test_a_number_that_is_off_in_one_row_is_found_there_and_in_the_next(
+    hand_session: Recording, column: str
+) -> None:
     order_book = hand_session.order_book.copy()
     order_book[column][5, 0] += 1
     broken = replace(hand_session, order_book=order_book)
@@ -63,7 +71,8 @@ def test_a_number_that_is_off_in_one_row_is_found_there_and_in_the_next(hand_ses
     assert {row for row, _ in replay(broken)[1].exceptions} == {5, 6}
 
 
-# ----------------------------------------------------------------------------------- time priority, one level
+# ----------------------------------------------------------------------------------- time priority,
+# one level
 #
 # Bids at 100.00: an order from before the file (100), then 2 (100), then 3 (100).
 
@@ -83,14 +92,23 @@ def findings(session: Session, more: str, rows: str) -> list[tuple[int, str]]:
 
 def test_executions_from_old_to_young_are_in_order(session: Session) -> None:
     more = "4,4,1,100,1000000,1\n4,4,2,100,1000000,1\n4,4,3,60,1000000,1\n"
-    assert not findings(session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,1000000,40\n")
+    assert not findings(
+        session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,1000000,40\n"
+    )
 
 
-def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_order(session: Session) -> None:
+def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_order(
+    session: Session,
+) -> None:
     more = "4,4,1,100,1000000,1\n5,4,3,100,1000000,1\n6.5,3,2,100,1000000,1\n"
-    ((row, reason),) = findings(session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,999900,30\n")
+    ((row, reason),) = findings(
+        session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,999900,30\n"
+    )
     assert row == 4
-    assert reason == "order 3 is executed before older ones at its price: 2 (DELETION 1.500000 s later, in row 5)"
+    assert (
+        reason
+        == "order 3 is executed before older ones at its price: 2 (DELETION 1.500000 s later, in row 5)"
+    )
 
 
 def test_an_execution_before_what_was_there_from_the_start_is_found(session: Session) -> None:
@@ -115,8 +133,11 @@ def test_an_id_that_rests_already_cannot_enter(session: Session) -> None:
     assert found == [(3, "order 3 enters, but rests in the book already")]
 
 
-def test_an_order_whose_level_left_the_view_and_came_back_is_said_to_be_of_unknown_age(session: Session) -> None:
-    """A better bid hides the level of 2 and 3, goes, and then 2 trades: nobody saw what happened there meanwhile."""
+def test_an_order_whose_level_left_the_view_and_came_back_is_said_to_be_of_unknown_age(
+    session: Session,
+) -> None:
+    """A better bid hides the level of 2 and 3, goes, and then 2 trades: nobody saw what happened
+    there meanwhile."""
     recording = session(
         QUEUE + "4,1,4,10,1000100,1\n5,3,4,10,1000100,1\n6,4,2,100,1000000,1\n",
         QUEUE_ROWS + "1000300,50,1000100,10\n1000300,50,1000000,300\n1000300,50,1000000,200\n",
@@ -126,37 +147,51 @@ def test_an_order_whose_level_left_the_view_and_came_back_is_said_to_be_of_unkno
     assert report.levels_revealed == 1
     ((row, reason),) = report.hit_unknown
     assert row == 5
-    assert reason.startswith("order 2 entered in row 1; its level left the view in row 3 and came back")
+    assert reason.startswith(
+        "order 2 entered in row 1; its level left the view in row 3 and came back"
+    )
 
 
 def test_an_execution_away_from_the_best_price_is_found(hand_session: Recording) -> None:
     """The buyer of row 8 takes from the second level while the first stands."""
     messages = hand_session.messages.copy()
     messages["price"][8] = 1000500
-    found = [reason for row, reason in check_rows(replace(hand_session, messages=messages)).exceptions if row == 8]
+    found = [
+        reason
+        for row, reason in check_rows(replace(hand_session, messages=messages)).exceptions
+        if row == 8
+    ]
     assert "order 9 at 1000500 is executed while 1000300 is the best price" in found
 
 
 def test_a_limit_order_that_would_trade_is_found(hand_session: Recording) -> None:
     messages = hand_session.messages.copy()
     messages["price"][4] = 1000000
-    found = [reason for row, reason in check_rows(replace(hand_session, messages=messages)).exceptions if row == 4]
+    found = [
+        reason
+        for row, reason in check_rows(replace(hand_session, messages=messages)).exceptions
+        if row == 4
+    ]
     assert any("order 3 crosses the book and would trade" in reason for reason in found)
 
 
-# ------------------------------------------------------------------------------------------ simulated, sampled
+# ------------------------------------------------------------------------------- simulated, sampled
 
 
 @pytest.mark.parametrize("n_levels", [1, 3, 60])
 def test_the_simulated_market_s_own_messages_replay_without_exception(n_levels: int) -> None:
-    """The market's matching and the replay meet in the files alone. With all levels in view only the orders of the
-    warm-up are of unknown age."""
+    """The market's matching and the replay meet in the files alone. With all levels in view only
+    the orders of the warm-up are of unknown age."""
     config = configure(taker_size=3.0, maker_size=2.0, taker_tolerance=6.0)
     recording = record_market(config, 120.0, seed=1, n_levels=n_levels)
     assert check_rows(recording).exceptions == ()
     _, report = replay(recording)
     assert report.exceptions == ()
-    assert report.executions == (recording.messages["type"] == MessageType.VISIBLE_EXECUTION).sum() > 50
+    assert (
+        report.executions
+        == (recording.messages["type"] == MessageType.VISIBLE_EXECUTION).sum()
+        > 50
+    )
     assert report.hit_oldest + len(report.hit_unknown) == report.executions
     if n_levels == 60:
         assert report.levels_revealed == 0
@@ -164,8 +199,11 @@ def test_the_simulated_market_s_own_messages_replay_without_exception(n_levels: 
 
 
 def test_two_executions_swapped_are_found_by_time_priority_alone() -> None:
-    """Neighbours at one price, of equal size: every row stays as it is, and only the order of the queue is broken."""
-    recording = record_market(configure(taker_size=3.0, taker_tolerance=6.0), 120.0, seed=1, n_levels=60)
+    """Neighbours at one price, of equal size: every row stays as it is, and only the order of the
+    queue is broken."""
+    recording = record_market(
+        configure(taker_size=3.0, taker_tolerance=6.0), 120.0, seed=1, n_levels=60
+    )
     messages = recording.messages.copy()
     hits = np.flatnonzero(messages["type"] == MessageType.VISIBLE_EXECUTION)
     known = set(messages["order_id"][messages["type"] == MessageType.NEW_LIMIT_ORDER].tolist())
@@ -174,7 +212,10 @@ def test_two_executions_swapped_are_found_by_time_priority_alone() -> None:
         for row in hits.tolist()
         if row + 1 in hits
         and set(messages["order_id"][[row, row + 1]].tolist()) <= known
-        and all(messages[name][row] == messages[name][row + 1] for name in ("time", "size", "price", "side"))
+        and all(
+            messages[name][row] == messages[name][row + 1]
+            for name in ("time", "size", "price", "side")
+        )
     )
     messages["order_id"][[first, first + 1]] = messages["order_id"][[first + 1, first]]
     swapped = replace(recording, messages=messages)
@@ -188,7 +229,8 @@ def test_every_row_of_the_day_of_one_level_follows_from_the_row_before(goog: Rec
     report = check_rows(goog)
     assert report.exceptions == ()
     assert report.rows == 49_481
-    # Level 1 empties where the last of its shares go; then, and only then, an unforeseeable level takes its place.
+    # Level 1 empties where the last of its shares go; then, and only then, an unforeseeable level
+    # takes its place.
     messages, before = goog.messages[1:], goog.order_book[:-1]
     touch = np.where(messages["side"] == 1, before["bid_size"][:, 0], before["ask_size"][:, 0])
     leaves = np.isin(messages["type"], [2, 3, 4])
@@ -198,12 +240,15 @@ def test_every_row_of_the_day_of_one_level_follows_from_the_row_before(goog: Rec
 
 
 def test_a_rule_without_a_book_says_the_same_of_the_day_of_one_level(goog: Recording) -> None:
-    """Best price and size of the message's side after it, in closed form; the other side does not change."""
+    """Best price and size of the message's side after it, in closed form; the other side does not
+    change."""
     messages, before, after = goog.messages[1:], goog.order_book[:-1], goog.order_book[1:]
     for number, name, other in ((1, "bid", "ask"), (-1, "ask", "bid")):
         mine = messages["side"] == number
         for column in ("price", "size"):
-            np.testing.assert_array_equal(before[f"{other}_{column}"][mine], after[f"{other}_{column}"][mine])
+            np.testing.assert_array_equal(
+                before[f"{other}_{column}"][mine], after[f"{other}_{column}"][mine]
+            )
         kind, size, price = (messages[column][mine] for column in ("type", "size", "price"))
         old_price, old_size = before[f"{name}_price"][mine, 0], before[f"{name}_size"][mine, 0]
         new_price, new_size = after[f"{name}_price"][mine, 0], after[f"{name}_size"][mine, 0]
@@ -211,7 +256,9 @@ def test_a_rule_without_a_book_says_the_same_of_the_day_of_one_level(goog: Recor
         change = np.select([kind == 1, np.isin(kind, [2, 3, 4])], [size, -size], 0)
         left = np.where(better, size, old_size + change)
         np.testing.assert_array_equal(new_size[left > 0], left[left > 0])
-        np.testing.assert_array_equal(new_price[left > 0], np.where(better, price, old_price)[left > 0])
+        np.testing.assert_array_equal(
+            new_price[left > 0], np.where(better, price, old_price)[left > 0]
+        )
         assert (number * new_price[left == 0] < number * old_price[left == 0]).all()
         assert (left >= 0).all()
 
@@ -224,25 +271,34 @@ def test_every_row_of_the_ten_level_file_follows_from_the_row_before(aapl: Recor
     assert report.levels_revealed < 0.02 * report.levels_compared
 
 
-def test_in_the_ten_level_file_every_visible_execution_hits_the_oldest_order_of_the_best_queue(aapl: Recording) -> None:
-    """90 of 98 hit the oldest order, known by its id. The other eight hit the head of the best queue too, which is of
-    unknown age: four were in the book before the file began, and four are one order whose level left the view."""
+def test_in_the_ten_level_file_every_visible_execution_hits_the_oldest_order_of_the_best_queue(
+    aapl: Recording,
+) -> None:
+    """90 of 98 hit the oldest order, known by its id. The other eight hit the head of the best
+    queue too, which is of unknown age: four were in the book before the file began, and four are
+    one order whose level left the view."""
     book, report = replay(aapl)
     assert report.exceptions == ()
     assert report.executions == (aapl.messages["type"] == 4).sum() == 98
     assert report.hit_oldest == 90
     entered = set(aapl.messages["order_id"][aapl.messages["type"] == 1].tolist())
     unknown = {row: int(aapl.messages["order_id"][row]) for row, _ in report.hit_unknown}
-    assert [row for row, order_id in unknown.items() if order_id not in entered] == [447, 448, 449, 487]
-    assert {row: order_id for row, order_id in unknown.items() if order_id in entered} == dict.fromkeys(
-        [868, 874, 877, 906], 11599111
-    )
+    assert [row for row, order_id in unknown.items() if order_id not in entered] == [
+        447,
+        448,
+        449,
+        487,
+    ]
+    assert {
+        row: order_id for row, order_id in unknown.items() if order_id in entered
+    } == dict.fromkeys([868, 874, 877, 906], 11599111)
     assert book.audit()
 
 
 def test_in_the_day_of_one_level_five_executions_pass_an_older_order_by(goog: Recording) -> None:
-    """The exchange's doing, which the files do not explain: each passed-over order trades or goes within 1.4 ms, three
-    of the five in one sweep whose executions share one time stamp. The rest of 7,764 keep time priority."""
+    """The exchange's doing, which the files do not explain: each passed-over order trades or goes
+    within 1.4 ms, three of the five in one sweep whose executions share one time stamp. The rest of
+    7,764 keep time priority."""
     _, report = replay(goog)
     assert [row for row, _ in report.exceptions] == [22968, 41952, 41953, 41954, 47985]
     assert len(set(goog.messages["time"][41952:41957].tolist())) == 1
@@ -254,4 +310,7 @@ def test_in_the_day_of_one_level_five_executions_pass_an_older_order_by(goog: Re
 def test_a_fault_planted_in_the_sample_is_found(aapl: Recording) -> None:
     order_book = aapl.order_book.copy()
     order_book["bid_size"][500, 6] += 1
-    assert {row for row, _ in check_rows(replace(aapl, order_book=order_book)).exceptions} == {500, 501}
+    assert {row for row, _ in check_rows(replace(aapl, order_book=order_book)).exceptions} == {
+        500,
+        501,
+    }

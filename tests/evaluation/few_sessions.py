@@ -12,4 +12,6 @@ def sessions_of(agent: str, episodes: int = 6, seed: int = 0, **fields: Any) -> 
     config = configure(fields.pop("regime", "informed"), **({"session_steps": 150} | fields))
     name, *parameters = agent.split(":")
     values = {key: float(value) for key, value in (text.split("=") for text in parameters)}
-    return run_cells([Cell(agent, functools.partial(make_agent, name, **values), config)], episodes, seed)[0]
+    return run_cells(
+        [Cell(agent, functools.partial(make_agent, name, **values), config)], episodes, seed
+    )[0]

@@ -16,15 +16,24 @@ class Element:
     def all(self, tag: str) -> "list[Element]":
         """Elements of this kind below this one, in the page's order."""
         inner = [child for child in self.children if isinstance(child, Element)]
-        return [found for child in inner for found in ([child] if child.tag == tag else []) + child.all(tag)]
+        return [
+            found
+            for child in inner
+            for found in ([child] if child.tag == tag else []) + child.all(tag)
+        ]
 
     def every(self) -> "list[Element]":
         """This one and all below it."""
-        return [self, *(e for child in self.children if isinstance(child, Element) for e in child.every())]
+        return [
+            self,
+            *(e for child in self.children if isinstance(child, Element) for e in child.every()),
+        ]
 
     @property
     def text(self) -> str:
-        return "".join(child.text if isinstance(child, Element) else child for child in self.children)
+        return "".join(
+            child.text if isinstance(child, Element) else child for child in self.children
+        )
 
 
 class _Reader(HTMLParser):
@@ -57,4 +66,6 @@ def read(path: Path) -> Element:
 
 
 def with_class(page: Element, tag: str, name: str) -> list[Element]:
-    return [element for element in page.all(tag) if name in element.attributes.get("class", "").split()]
+    return [
+        element for element in page.all(tag) if name in element.attributes.get("class", "").split()
+    ]

@@ -28,15 +28,40 @@ HORIZONS = (1, 5, 20, 50, 100)
 # The columns of the design, section 5, in its order.
 CONTRACT = (
     ["agent", "regime", "p_informed", "episodes"]
-    + ["final_pnl", "final_pnl_low", "final_pnl_high", "objective", "objective_low", "objective_high"]
-    + ["spread_pnl", "inventory_pnl", "fees", "close_out", "fills", "mean_abs_inventory", "max_abs_inventory"]
+    + [
+        "final_pnl",
+        "final_pnl_low",
+        "final_pnl_high",
+        "objective",
+        "objective_low",
+        "objective_high",
+    ]
+    + [
+        "spread_pnl",
+        "inventory_pnl",
+        "fees",
+        "close_out",
+        "fills",
+        "mean_abs_inventory",
+        "max_abs_inventory",
+    ]
     + ["effective_half_spread"]
-    + [f"{name}_{h}" for h in HORIZONS for name in ("markout", "adverse_move", "adverse_fill_ratio")]
-    + [f"value_{name}_{h}" for h in HORIZONS for name in ("markout", "adverse_move", "adverse_fill_ratio")]
+    + [
+        f"{name}_{h}"
+        for h in HORIZONS
+        for name in ("markout", "adverse_move", "adverse_fill_ratio")
+    ]
+    + [
+        f"value_{name}_{h}"
+        for h in HORIZONS
+        for name in ("markout", "adverse_move", "adverse_fill_ratio")
+    ]
 )
 
 
-def write(out: Path, name: str, overwrite: bool = False, failure: type[BaseException] | None = None) -> None:
+def write(
+    out: Path, name: str, overwrite: bool = False, failure: type[BaseException] | None = None
+) -> None:
     """Write one file into a results folder, and fail then if asked to."""
     with results_folder(out, overwrite) as folder:
         (folder / name).write_text(name)
@@ -48,7 +73,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# ------------------------------------------------------------------------------------------- the folder
+# --------------------------------------------------------------------------------------- the folder
 
 
 def test_a_folder_appears_when_all_is_written_and_not_before(tmp_path: Path) -> None:
@@ -71,7 +96,9 @@ def test_a_failure_leaves_nothing(tmp_path: Path, failure: type[BaseException]) 
 def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> None:
     out = tmp_path / "results"
     write(out, "summary.json")
-    with pytest.raises(ArtefactError, match=r"results holds results already; write --out .*--overwrite"):
+    with pytest.raises(
+        ArtefactError, match=r"results holds results already; write --out .*--overwrite"
+    ):
         results_folder(out).__enter__()
     with pytest.raises(ArtefactError, match="holds results already"):
         check_free(out)
@@ -103,16 +130,22 @@ def test_overwriting_replaces_the_whole_and_only_when_all_is_written(tmp_path: P
     assert names_in(tmp_path) == ["results"]
 
 
-def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_holds_something_else_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
     (sources / "code.py").write_text("mine")
-    with pytest.raises(ArtefactError, match="something else than results, which is never replaced; write --out"):
+    with pytest.raises(
+        ArtefactError, match="something else than results, which is never replaced; write --out"
+    ):
         results_folder(sources, overwrite=True).__enter__()
     results = tmp_path / "results"
     write(results, "summary.json")
     (results / "below").mkdir()
-    monkeypatch.chdir(results / "below")  # one stands in it: replacing it would pull the ground away
+    monkeypatch.chdir(
+        results / "below"
+    )  # one stands in it: replacing it would pull the ground away
     with pytest.raises(ArtefactError, match="never replaced"):
         check_free(results, overwrite=True)
     assert (sources / "code.py").read_text() == "mine"
@@ -130,9 +163,13 @@ def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path:
     """Below a file, which stops a superuser too."""
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(ArtefactError, match=r"cannot be written to .*; write --out with a folder in a place"):
+    with pytest.raises(
+        ArtefactError, match=r"cannot be written to .*; write --out with a folder in a place"
+    ):
         results_folder(file / "results").__enter__()
-    with pytest.raises(ArtefactError, match="is a file, a folder was wanted; write --out with another name"):
+    with pytest.raises(
+        ArtefactError, match="is a file, a folder was wanted; write --out with another name"
+    ):
         results_folder(file, overwrite=True).__enter__()
     assert file.read_text() == "mine"
 
@@ -150,19 +187,23 @@ def test_versions_name_python_and_what_results_depend_on() -> None:
     assert {"python", "numpy", "numba", "gymnasium", "scipy"} <= set(versions)
 
 
-# ------------------------------------------------------------------------------------------ the summary
+# -------------------------------------------------------------------------------------- the summary
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    """A row of ordinary sessions, one of sessions that end before most horizons, one without a fill."""
+    """A row of ordinary sessions, one of sessions that end before most horizons, one without a
+    fill."""
     cells = [("fixed_spread", {"session_steps": 200}), ("inventory_skew", {"session_steps": 15})]
     made = [
         summarise(name, run_sessions(partial(make_agent, name), configure("informed", **fields), 8))
         for name, fields in cells
     ]
     quiet = configure("noise", session_steps=10, taker_rate=0.0)
-    return [*made, summarise("nobody, no fill", run_sessions(partial(make_agent, "fixed_spread"), quiet, 1))]
+    return [
+        *made,
+        summarise("nobody, no fill", run_sessions(partial(make_agent, "fixed_spread"), quiet, 1)),
+    ]
 
 
 def test_the_columns_of_the_contract_come_first_in_its_order(rows: list[dict[str, Any]]) -> None:
@@ -190,11 +231,15 @@ def test_the_csv_says_what_the_rows_say_and_nothing_where_there_is_nothing(
                 assert float(text[name]) == value
     assert missing > 20
     assert read[1]["markout_5"] != ""
-    assert read[1]["markout_50"] == read[2]["effective_half_spread"] == read[2]["final_pnl_low"] == ""
+    assert (
+        read[1]["markout_50"] == read[2]["effective_half_spread"] == read[2]["final_pnl_low"] == ""
+    )
     assert read[2]["final_pnl"] == "0.0"
 
 
-def test_the_json_is_strict_and_says_what_made_the_rows(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_the_json_is_strict_and_says_what_made_the_rows(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
     write_summary(tmp_path, rows, {"arguments": {"seed": 3}, "versions": package_versions()})
 
     def refuse(constant: str) -> None:

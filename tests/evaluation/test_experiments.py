@@ -1,4 +1,5 @@
-"""The post-mortem's lessons hold at the defaults, and the same code says that they do not once the cause is gone."""
+"""The post-mortem's lessons hold at the defaults, and the same code says that they do not once the
+cause is gone."""
 
 import functools
 
@@ -27,7 +28,9 @@ def found(experiment: str, seed: int, effect: bool) -> Finding:
 def test_every_claim_of_every_experiment_holds_at_the_defaults(experiment: str, seed: int) -> None:
     finding = found(experiment, seed, True)
     failed = [
-        f"{claim.sentence}: {claim.estimate}, wanted {claim.wanted}" for claim in finding.claims if not claim.holds
+        f"{claim.sentence}: {claim.estimate}, wanted {claim.wanted}"
+        for claim in finding.claims
+        if not claim.holds
     ]
     assert not failed
     assert finding.holds
@@ -51,7 +54,9 @@ def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> 
     assert len(notes) == 4
     assert len(digests) == 1
     few = Laboratory(name_agent, episodes=8, seed=5)
-    assert digests.isdisjoint(note.rsplit(" ", 1)[1] for note in EXPERIMENTS["identical_prices"](few).notes)
+    assert digests.isdisjoint(
+        note.rsplit(" ", 1)[1] for note in EXPERIMENTS["identical_prices"](few).notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,12 @@ def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> 
         (Estimate(1.0, 0.5, 1.5), True, False, False),
         (Estimate(-1.0, -1.5, -0.5), False, True, False),
         (Estimate(0.0, -0.1, 0.1), False, False, True),
-        (Estimate(0.0, -0.4, 0.4), False, False, False),  # too little data proves nothing, not even sameness
+        (
+            Estimate(0.0, -0.4, 0.4),
+            False,
+            False,
+            False,
+        ),  # too little data proves nothing, not even sameness
         (Estimate(float("nan"), float("nan"), float("nan")), False, False, False),
     ],
 )

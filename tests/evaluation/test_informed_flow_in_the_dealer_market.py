@@ -1,4 +1,5 @@
-"""In the dealer-like limit adverse selection is a closed form's; `validation.informed_flow` has the markets."""
+"""In the dealer-like limit adverse selection is a closed form's; `validation.informed_flow` has the
+markets."""
 
 import numpy as np
 import pytest
@@ -18,9 +19,13 @@ def test_adverse_moves_and_markouts_are_the_closed_forms_within_three_standard_e
             assert row.ours == pytest.approx(row.reference, abs=5e-5), row
 
 
-def test_the_maker_breaks_even_at_the_share_that_the_formula_says_and_not_a_tenth_beside_it() -> None:
+def test_the_maker_breaks_even_at_the_share_that_the_formula_says_and_not_a_tenth_beside_it() -> (
+    None
+):
     break_even = float(informed_flow.break_even_share(flow.HALF_SPREAD, 5.0, **flow.SIGNAL))
-    below, above = (flow.measured(flow.sessions_at(part * break_even, EPISODES, 0), 1)[1] for part in (0.9, 1.1))
+    below, above = (
+        flow.measured(flow.sessions_at(part * break_even, EPISODES, 0), 1)[1] for part in (0.9, 1.1)
+    )
     assert below.low > 0.0
     assert above.high < 0.0
 

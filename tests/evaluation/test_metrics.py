@@ -1,4 +1,5 @@
-"""The measures: against a worked example, against each other, and the account's identity to the last tick."""
+"""The measures: against a worked example, against each other, and the account's identity to the
+last tick."""
 
 import math
 from dataclasses import replace
@@ -41,8 +42,22 @@ NAN = float("nan")
 #   sells    -1    98   100    101     -    |    2      -1     -         3     -
 FILLS = [
     {"time": 1.0, "side": BID, "price": 99.0, "lots": 1, "mid": 100.0, "taker": TakerKind.NOISE},
-    {"time": 2.0, "side": ASK, "price": 102.0, "lots": 3, "mid": 100.0, "taker": TakerKind.INFORMED},
-    {"time": 8.5, "side": ASK, "price": 101.0, "lots": 1, "mid": 100.5, "taker": TakerKind.NAIVE_INFORMED},
+    {
+        "time": 2.0,
+        "side": ASK,
+        "price": 102.0,
+        "lots": 3,
+        "mid": 100.0,
+        "taker": TakerKind.INFORMED,
+    },
+    {
+        "time": 8.5,
+        "side": ASK,
+        "price": 101.0,
+        "lots": 1,
+        "mid": 100.5,
+        "taker": TakerKind.NAIVE_INFORMED,
+    },
     {"time": 9.0, "side": BID, "price": 98.0, "lots": 2, "mid": 100.0, "taker": TakerKind.SNIPER},
 ]
 LATER = [[99.0, 100.0], [100.0, 103.0], [99.0, NAN], [101.0, NAN]]
@@ -56,7 +71,9 @@ def example() -> Sessions:
         for name, value in fill.items():
             row[name] = value
         row["efficient_price"] = fill["mid"] + 0.25
-    a_real_one = run_sessions(partial(make_agent, "fixed_spread"), configure("noise", session_steps=4), 1)
+    a_real_one = run_sessions(
+        partial(make_agent, "fixed_spread"), configure("noise", session_steps=4), 1
+    )
     return replace(
         a_real_one,
         horizons=(1.0, 5.0),
@@ -72,18 +89,27 @@ def test_the_measures_of_the_worked_example(example: Sessions) -> None:
     measures = against_mid(example)
     np.testing.assert_array_equal(taker_direction(example), [-1, 1, 1, -1])
     np.testing.assert_array_equal(measures.effective_half_spread, [1.0, 2.0, 0.5, 2.0])
-    np.testing.assert_array_equal(measures.adverse_move, [[1.0, 0.0], [0.0, 3.0], [-1.5, NAN], [-1.0, NAN]])
-    np.testing.assert_array_equal(measures.markout, [[0.0, 1.0], [2.0, -1.0], [2.0, NAN], [3.0, NAN]])
+    np.testing.assert_array_equal(
+        measures.adverse_move, [[1.0, 0.0], [0.0, 3.0], [-1.5, NAN], [-1.0, NAN]]
+    )
+    np.testing.assert_array_equal(
+        measures.markout, [[0.0, 1.0], [2.0, -1.0], [2.0, NAN], [3.0, NAN]]
+    )
     # A tie counts one half.
-    np.testing.assert_array_equal(measures.adverse_fill, [[1.0, 0.5], [0.5, 1.0], [0.0, NAN], [0.0, NAN]])
+    np.testing.assert_array_equal(
+        measures.adverse_fill, [[1.0, 0.5], [0.5, 1.0], [0.0, NAN], [0.0, NAN]]
+    )
 
 
 def test_against_v_the_half_spread_differs_and_with_it_the_markout(example: Sessions) -> None:
-    """V a quarter above the mid: a taker's buy earns a quarter less, a sell a quarter more; moves are the same."""
+    """V a quarter above the mid: a taker's buy earns a quarter less, a sell a quarter more; moves
+    are the same."""
     measures = against_value(example)
     np.testing.assert_array_equal(measures.effective_half_spread, [1.25, 1.75, 0.25, 2.25])
     np.testing.assert_array_equal(measures.adverse_move, against_mid(example).adverse_move)
-    np.testing.assert_array_equal(measures.markout, [[0.25, 1.25], [1.75, -1.25], [1.75, NAN], [3.25, NAN]])
+    np.testing.assert_array_equal(
+        measures.markout, [[0.25, 1.25], [1.75, -1.25], [1.75, NAN], [3.25, NAN]]
+    )
 
 
 def test_the_table_gives_the_means_of_the_worked_example_over_the_fills_whose_horizon_it_knows(
@@ -92,8 +118,16 @@ def test_the_table_gives_the_means_of_the_worked_example_over_the_fills_whose_ho
     row = summarise("a", example)
     assert row["effective_half_spread"] == 5.5 / 4
     assert row["value_effective_half_spread"] == 5.5 / 4
-    assert (row["markout_1"], row["adverse_move_1"], row["adverse_fill_ratio_1"]) == (7.0 / 4, -1.5 / 4, 1.5 / 4)
-    assert (row["markout_5"], row["adverse_move_5"], row["adverse_fill_ratio_5"]) == (0.0, 1.5, 0.75)
+    assert (row["markout_1"], row["adverse_move_1"], row["adverse_fill_ratio_1"]) == (
+        7.0 / 4,
+        -1.5 / 4,
+        1.5 / 4,
+    )
+    assert (row["markout_5"], row["adverse_move_5"], row["adverse_fill_ratio_5"]) == (
+        0.0,
+        1.5,
+        0.75,
+    )
     assert row["value_markout_5"] == 0.0
 
 
@@ -108,8 +142,8 @@ def test_inventory_pnl_by_fill_of_the_worked_example(example: Sessions) -> None:
 
 
 def test_unrealised_pnl_of_the_worked_example(example: Sessions) -> None:
-    """Long one at 99; three sold cross zero: short two at 102; one more sold: short three at (2 x 102 + 101) / 3;
-    two bought back leave the cost: short one, marked at 97."""
+    """Long one at 99; three sold cross zero: short two at 102; one more sold: short three at (2 x
+    102 + 101) / 3; two bought back leave the cost: short one, marked at 97."""
     assert unrealised_pnl(example) == pytest.approx([-(97.0 - 305.0 / 3.0)])
 
 
@@ -123,13 +157,14 @@ def test_half_life_autocorrelation_and_sharpe_of_made_up_sessions(example: Sessi
         final_pnl=np.array([4.0, 6.0, 8.0]),
     )
     assert inventory_half_life(held).value == pytest.approx(2.0 * math.log(0.5) / math.log(0.8))
-    # Signs + + - - 0 +: of the four that are not zero and have a neighbour, two are like it and one is not.
+    # Signs + + - - 0 +: of the four that are not zero and have a neighbour, two are like it and one
+    # is not.
     assert sign_autocorrelation(held, 1).value == pytest.approx((1 - 1 + 1 + 0 + 0) / 4)
     assert sign_autocorrelation(held, 2).value == pytest.approx((-1 - 1 + 0 - 1) / 4)
     assert sharpe(held) == 6.0 / 2.0
 
 
-# ------------------------------------------------------------------------------------- of real sessions
+# --------------------------------------------------------------------------------- of real sessions
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +174,17 @@ def informed() -> Sessions:
 
 
 def test_markout_is_the_half_spread_less_the_adverse_move_exactly(informed: Sessions) -> None:
-    """Of every fill and horizon, and is what the maker would have made by trading out at the later price."""
+    """Of every fill and horizon, and is what the maker would have made by trading out at the later
+    price."""
     for measures, later in (
         (against_mid(informed), informed.later_mid),
         (against_value(informed), informed.later_value),
     ):
         direction = np.where(informed.fills["side"] == ASK, 1.0, -1.0)
         traded_out = direction[:, None] * (informed.fills["price"][:, None] - later)
-        np.testing.assert_array_equal(measures.markout, measures.effective_half_spread[:, None] - measures.adverse_move)
+        np.testing.assert_array_equal(
+            measures.markout, measures.effective_half_spread[:, None] - measures.adverse_move
+        )
         np.testing.assert_allclose(measures.markout, traded_out, atol=1e-9)
         assert (~np.isnan(measures.markout)).sum() > 1000
     # Mids are multiples of half a tick: against them nothing is rounded.
@@ -155,8 +193,11 @@ def test_markout_is_the_half_spread_less_the_adverse_move_exactly(informed: Sess
     np.testing.assert_array_equal(against_mid(informed).markout, exact)
 
 
-def test_the_correlation_of_the_side_taken_with_later_moves_is_that_of_numpy(informed: Sessions) -> None:
-    """Which takes off the means: they are small beside the spread of the moves, and of no interest."""
+def test_the_correlation_of_the_side_taken_with_later_moves_is_that_of_numpy(
+    informed: Sessions,
+) -> None:
+    """Which takes off the means: they are small beside the spread of the moves, and of no
+    interest."""
     estimate = direction_correlation(informed, 3)
     move = informed.later_value[:, 3] - informed.fills["efficient_price"]
     known = ~np.isnan(move)
@@ -168,37 +209,55 @@ def test_the_correlation_of_the_side_taken_with_later_moves_is_that_of_numpy(inf
 
 
 def test_a_difference_over_fills_is_that_of_the_means_and_paired(informed: Sessions) -> None:
-    """With itself it is nothing at all, not nothing on average; and with another agent's, the difference of means."""
+    """With itself it is nothing at all, not nothing on average; and with another agent's, the
+    difference of means."""
     measure = against_mid(informed).markout[:, 2]
     assert difference_over_fills(informed, measure, informed, measure) == Estimate(0.0, 0.0, 0.0)
-    other = run_sessions(partial(make_agent, "fixed_spread", half_spread=3.0), informed.config, len(informed))
+    other = run_sessions(
+        partial(make_agent, "fixed_spread", half_spread=3.0), informed.config, len(informed)
+    )
     other_measure = against_mid(other).markout[:, 2]
     found = difference_over_fills(informed, measure, other, other_measure)
     assert found.value == pytest.approx(np.nanmean(measure) - np.nanmean(other_measure))
     assert found.low < found.value < found.high
 
 
-# ----------------------------------------------------------------------------------------- the identity
+# ------------------------------------------------------------------------------------- the identity
 
 
 @pytest.mark.parametrize("fee", [0.125, -0.25])
 def test_the_account_is_an_identity_in_every_session_of_every_agent_and_regime(fee: float) -> None:
-    """final PnL = spread captured + inventory PnL - fees - close-out, and each part is what the fills say.
+    """final PnL = spread captured + inventory PnL - fees - close-out, and each part is what the
+    fills say.
 
-    Prices are multiples of a half and fees of an eighth, so that floating point numbers hold all of it exactly; but in
-    the dealer market, where the mid is V.
+    Prices are multiples of a half and fees of an eighth, so that floating point numbers hold all of
+    it exactly; but in the dealer market, where the mid is V.
     """
     cells: list[Cell] = []
     for regime in REGIMES:
         config = configure(
-            regime, session_steps=150, quote_size=3, maker_fee=fee, close_out_cost=0.5, close_out_impact=0.125
+            regime,
+            session_steps=150,
+            quote_size=3,
+            maker_fee=fee,
+            close_out_cost=0.5,
+            close_out_impact=0.125,
         )
-        cells += [Cell(name, partial(make_agent, name), config) for name in RULES if RULES[name].suits(config)]
+        cells += [
+            Cell(name, partial(make_agent, name), config)
+            for name in RULES
+            if RULES[name].suits(config)
+        ]
     for cell, sessions in zip(cells, run_cells(cells, episodes=6), strict=True):
-        tolerance: dict[str, Any] = {"rtol": 0.0, "atol": 1e-6 if cell.config.makers == "none" else 0.0}
+        tolerance: dict[str, Any] = {
+            "rtol": 0.0,
+            "atol": 1e-6 if cell.config.makers == "none" else 0.0,
+        }
         parts = sessions.spread_pnl + sessions.inventory_pnl - sessions.fees - sessions.close_out
         np.testing.assert_allclose(sessions.final_pnl, parts, **tolerance)
-        assert sessions.n_fills.sum() > (0 if cell.config.makers == "zero_intelligence" else 20)  # a slow book
+        assert sessions.n_fills.sum() > (
+            0 if cell.config.makers == "zero_intelligence" else 20
+        )  # a slow book
         for session in range(len(sessions)):
             spread, fees, cash, inventory = 0.0, 0.0, 0.0, 0
             for fill in sessions.fills[sessions.fill_session == session]:
@@ -209,11 +268,16 @@ def test_the_account_is_an_identity_in_every_session_of_every_agent_and_regime(f
                 inventory += bought
                 assert inventory == fill["inventory"]
             close_out = 0.5 * abs(inventory) + 0.125 * inventory**2
-            found = [getattr(sessions, name)[session] for name in ("spread_pnl", "fees", "close_out", "final_pnl")]
+            found = [
+                getattr(sessions, name)[session]
+                for name in ("spread_pnl", "fees", "close_out", "final_pnl")
+            ]
             final = cash + inventory * sessions.final_mid[session] - fees - close_out
             np.testing.assert_allclose(found, [spread, fees, close_out, final], **tolerance)
         np.testing.assert_allclose(
-            by_session(sessions, inventory_pnl_of_fills(sessions)), sessions.inventory_pnl, atol=1e-6
+            by_session(sessions, inventory_pnl_of_fills(sessions)),
+            sessions.inventory_pnl,
+            atol=1e-6,
         )
 
 
@@ -222,8 +286,13 @@ def test_the_objective_is_the_pnl_less_the_price_of_inventory_held(informed: Ses
     np.testing.assert_allclose(informed.objective, informed.final_pnl - held, atol=1e-9)
 
 
-def test_an_agent_that_is_alone_on_a_side_is_at_the_touch_all_the_time_and_one_at_the_end_hardly() -> None:
-    dealer, book = configure("dealer", session_steps=50, taker_rate=0.0), configure("noise", session_steps=200)
+def test_an_agent_that_is_alone_on_a_side_is_at_the_touch_all_the_time_and_one_at_the_end_hardly() -> (
+    None
+):
+    dealer, book = (
+        configure("dealer", session_steps=50, taker_rate=0.0),
+        configure("noise", session_steps=200),
+    )
     near, far = (partial(make_agent, "fixed_spread", half_spread=offset) for offset in (1.0, 10.0))
     assert run_sessions(near, dealer, 2).share_at_touch == pytest.approx([1.0, 1.0])
     assert (run_sessions(far, book, 2).share_at_touch < 0.05).all()
@@ -232,14 +301,23 @@ def test_an_agent_that_is_alone_on_a_side_is_at_the_touch_all_the_time_and_one_a
 
 def test_measures_do_not_depend_on_where_prices_begin() -> None:
     """A market a thousand ticks higher is the same market."""
-    configs = [configure("informed", session_steps=100, initial_price=price) for price in (10_000.0, 11_024.0)]
-    low, high = (run_sessions(partial(make_agent, "inventory_skew"), config, 4) for config in configs)
+    configs = [
+        configure("informed", session_steps=100, initial_price=price)
+        for price in (10_000.0, 11_024.0)
+    ]
+    low, high = (
+        run_sessions(partial(make_agent, "inventory_skew"), config, 4) for config in configs
+    )
     for measure in ("effective_half_spread", "adverse_move", "markout", "adverse_fill"):
-        np.testing.assert_array_equal(getattr(against_mid(high), measure), getattr(against_mid(low), measure))
+        np.testing.assert_array_equal(
+            getattr(against_mid(high), measure), getattr(against_mid(low), measure)
+        )
     np.testing.assert_array_equal(high.final_pnl, low.final_pnl)
 
 
-def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Tampered(rollout.Markets):
         def step(self, offsets: Any) -> Any:
             done = super().step(offsets)
@@ -247,5 +325,9 @@ def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(monkeypat
             return done
 
     monkeypatch.setattr(rollout, "Markets", Tampered)
-    with pytest.raises(AssertionError, match=r"session 1 of a batch ended with a PnL of .*: the account is wrong"):
-        run_sessions(partial(make_agent, "fixed_spread"), configure("noise", session_steps=20), episodes=3)
+    with pytest.raises(
+        AssertionError, match=r"session 1 of a batch ended with a PnL of .*: the account is wrong"
+    ):
+        run_sessions(
+            partial(make_agent, "fixed_spread"), configure("noise", session_steps=20), episodes=3
+        )

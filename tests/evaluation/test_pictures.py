@@ -1,4 +1,5 @@
-"""What pictures show: the sessions' own figures, reckoned anew by hand, of the markets that belong together."""
+"""What pictures show: the sessions' own figures, reckoned anew by hand, of the markets that belong
+together."""
 
 from typing import Any
 
@@ -21,7 +22,9 @@ from tests.evaluation.few_sessions import sessions_of
 
 
 def test_the_toxicity_curves_are_drawn_through_the_sessions_means() -> None:
-    entries = [Entry("", "skew", sessions_of("inventory_skew", p_informed=p)) for p in (1.0, 0.0, 0.5)]
+    entries = [
+        Entry("", "skew", sessions_of("inventory_skew", p_informed=p)) for p in (1.0, 0.0, 0.5)
+    ]
     (drawing,) = toxicity(entries)
     assert drawing.name == "toxicity"
     in_order = [entries[index].sessions for index in (1, 2, 0)]
@@ -31,7 +34,9 @@ def test_the_toxicity_curves_are_drawn_through_the_sessions_means() -> None:
         curves_drawn = [line.get_xydata() for line in axes.lines if len(line.get_xdata()) == 3]
         assert len(curves_drawn) == len(reference)
         for drawn, expected in zip(curves_drawn, reference, strict=True):
-            np.testing.assert_allclose(drawn, np.column_stack([(0.0, 0.5, 1.0), expected]), atol=1e-12)
+            np.testing.assert_allclose(
+                drawn, np.column_stack([(0.0, 0.5, 1.0), expected]), atol=1e-12
+            )
 
 
 def _toxicity_by_hand(sweep: list[Sessions]) -> list[list[list[float]]]:
@@ -47,7 +52,9 @@ def _toxicity_by_hand(sweep: list[Sessions]) -> list[list[list[float]]]:
             kept = [i for i in range(len(sessions.fills)) if not np.isnan(later[i, column])]
             taken = {i: 1.0 if sessions.fills["side"][i] == 1 else -1.0 for i in kept}
             moves[name].append([taken[i] * (later[i, column] - before[i]) for i in kept])
-            markouts[name].append([taken[i] * (sessions.fills["price"][i] - later[i, column]) for i in kept])
+            markouts[name].append(
+                [taken[i] * (sessions.fills["price"][i] - later[i, column]) for i in kept]
+            )
     pnl = [float(np.mean(sessions.final_pnl)) for sessions in sweep]
     fills = [len(sessions.fills) / len(sessions.final_pnl) for sessions in sweep]
     return [
@@ -56,7 +63,10 @@ def _toxicity_by_hand(sweep: list[Sessions]) -> list[list[list[float]]]:
         [[-a / b for a, b in zip(pnl, fills, strict=True)]],
         [[sum(of) / len(of) for of in markouts[name]] for name in ("mid", "value")],
         [[sum(of) / len(of) for of in moves[name]] for name in ("mid", "value")],
-        [[sum((m > 0) + 0.5 * (m == 0) for m in of) / len(of) for of in moves[name]] for name in ("mid", "value")],
+        [
+            [sum((m > 0) + 0.5 * (m == 0) for m in of) / len(of) for of in moves[name]]
+            for name in ("mid", "value")
+        ],
     ]
 
 
@@ -75,7 +85,9 @@ def test_the_parts_of_the_bars_add_up_to_the_final_pnl_of_every_session() -> Non
 
 def test_a_curve_needs_three_markets_that_differ_in_one_field_alone() -> None:
     def entry(**fields: Any) -> Entry:
-        return Entry("", "fixed_spread", sessions_of("fixed_spread", episodes=1, session_steps=2, **fields))
+        return Entry(
+            "", "fixed_spread", sessions_of("fixed_spread", episodes=1, session_steps=2, **fields)
+        )
 
     shares = [entry(p_informed=p) for p in (0.9, 0.1, 0.5)]
     slow = [entry(p_informed=0.5, latency=latency) for latency in (0.5, 1.0)]
@@ -111,14 +123,19 @@ def test_markets_are_named_by_what_sets_them_apart() -> None:
         "imbalanced, sniping",
     ]
     # What all have in common sets none apart.
-    assert market_names([configure("noise", latency=1.0), configure("imbalanced", latency=1.0)]) == [
+    assert market_names(
+        [configure("noise", latency=1.0), configure("imbalanced", latency=1.0)]
+    ) == [
         "noise",
         "imbalanced",
     ]
 
 
 def test_representatives_show_each_regime_and_the_end_of_a_sweep_before_its_middle() -> None:
-    markets = [configure("noise"), *(configure("informed", p_informed=p) for p in (0.0, 0.2, 0.5, 0.8, 1.0))]
+    markets = [
+        configure("noise"),
+        *(configure("informed", p_informed=p) for p in (0.0, 0.2, 0.5, 0.8, 1.0)),
+    ]
     markets += [configure("noise", latency=latency) for latency in (0.1, 2.0)]
     sessions = [sessions_of("fixed_spread", episodes=1, **_fields(config)) for config in markets]
     entries = [Entry("", "fixed_spread", result) for result in sessions]
@@ -127,11 +144,15 @@ def test_representatives_show_each_regime_and_the_end_of_a_sweep_before_its_midd
 
 
 def _fields(config: Any) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in ("regime", "p_informed", "latency")} | {"session_steps": 2}
+    return {name: getattr(config, name) for name in ("regime", "p_informed", "latency")} | {
+        "session_steps": 2
+    }
 
 
 def test_drawing_neither_follows_nor_changes_matplotlibs_settings() -> None:
-    entry = Entry("fixed_spread", "fixed_spread", sessions_of("fixed_spread", episodes=2, session_steps=10))
+    entry = Entry(
+        "fixed_spread", "fixed_spread", sessions_of("fixed_spread", episodes=2, session_steps=10)
+    )
     (drawing,) = inventories([entry])
     plain = render(drawing)
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30.0}):
@@ -140,12 +161,19 @@ def test_drawing_neither_follows_nor_changes_matplotlibs_settings() -> None:
         assert dict(matplotlib.rcParams) == own
 
 
-def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_what_never_varies() -> None:
+def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_what_never_varies() -> (
+    None
+):
     dealer = configure("dealer", session_steps=50)
     agents = {name: make_agent(name, dealer) for name in ("inventory_skew", "random")}
     policies = {name: map_policy(agent, dealer) for name, agent in agents.items()}
     drawings = list(quotes(policies))
-    assert [drawing.name for drawing in drawings] == ["quotes_1", "quote_profiles_1", "quotes_2", "quote_profiles_2"]
+    assert [drawing.name for drawing in drawings] == [
+        "quotes_1",
+        "quote_profiles_1",
+        "quotes_2",
+        "quote_profiles_2",
+    ]
     for (name, policy), drawing in zip(policies.items(), drawings[1::2], strict=True):
         answers_alike = name == "inventory_skew"
         assert ("Lines:" in drawing.caption) is answers_alike
@@ -154,7 +182,9 @@ def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_wha
         inventory.draw(axes)
         drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
         profile = policy.profiles[0]
-        expected = [curve for side in (0, 1) for curve in (profile.asked[side], profile.quoted[side])]
+        expected = [
+            curve for side in (0, 1) for curve in (profile.asked[side], profile.quoted[side])
+        ]
         if not answers_alike:
             expected = [*profile.quoted]
         assert len(drawn) == len(expected)

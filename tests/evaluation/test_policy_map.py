@@ -1,5 +1,5 @@
-"""The map of an agent's quotes, and their profiles over one thing at a time: a rule's own formula, everything else at
-what the agent's own sessions showed."""
+"""The map of an agent's quotes, and their profiles over one thing at a time: a rule's own formula,
+everything else at what the agent's own sessions showed."""
 
 from typing import Any
 
@@ -14,7 +14,9 @@ from mm_gym.core.layout import Obs
 from mm_gym.evaluation.policy_map import map_policy
 
 
-def test_the_map_of_inventory_skew_is_its_formula_cut_off_at_the_mid_and_at_the_largest_offset() -> None:
+def test_the_map_of_inventory_skew_is_its_formula_cut_off_at_the_mid_and_at_the_largest_offset() -> (
+    None
+):
     config = configure("noise", session_steps=40, max_offset=4.0)
     agent = make_agent("inventory_skew", config, half_spread=1.5, skew=0.25)
     lots = np.arange(-20, 21)
@@ -46,7 +48,9 @@ def test_what_a_map_holds_fixed_is_the_mean_of_the_agents_own_observations() -> 
             seen.append(observation)
             observation, *_ = env.step(agent.predict(observation)[0])
     assert policy.n_observations == len(seen)
-    np.testing.assert_allclose(policy.observation, np.mean(seen, axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        policy.observation, np.mean(seen, axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6
+    )
     most = round(2.0 * np.sinh(np.abs(np.array(seen)[:, Obs.INVENTORY]).max()))
     assert policy.inventory.tolist() == list(range(-max(5, most), max(5, most) + 1))
 
@@ -55,7 +59,11 @@ def test_a_map_says_when_the_agent_draws_its_quotes_by_lot() -> None:
     config = configure("noise", session_steps=20)
     policy = map_policy(make_agent("random", config), config)
     assert not policy.repeatable
-    assert policy.bid_offset.shape == policy.ask_offset.shape == (len(policy.flow), len(policy.inventory))
+    assert (
+        policy.bid_offset.shape
+        == policy.ask_offset.shape
+        == (len(policy.flow), len(policy.inventory))
+    )
 
 
 def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
@@ -63,7 +71,9 @@ def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
     agent = make_agent("fixed_spread", config)
     with pytest.raises(ValueError, match="goes to 11 lots, at most max_inventory=10"):
         map_policy(agent, config, inventory=[-11, 0])
-    with pytest.raises(ValueError, match="goes to 11 standard deviations, an observation shows at most 10"):
+    with pytest.raises(
+        ValueError, match="goes to 11 standard deviations, an observation shows at most 10"
+    ):
         map_policy(agent, config, flow=[0.0, 11.0])
 
 
@@ -71,21 +81,31 @@ def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> 
     config = configure("noise", session_steps=30)
 
     class Remembers:
-        """Quotes by what it remembers, which differs from market to market and grows with each decision."""
+        """Quotes by what it remembers, which differs from market to market and grows with each
+        decision."""
 
-        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+        def predict(
+            self,
+            observation: Any,
+            state: Any = None,
+            episode_start: Any = None,
+            deterministic: bool = True,
+        ):  # type: ignore[no-untyped-def]
             n = len(observation)
             memory = np.arange(n, dtype=float)[:, None] * 0.01 if state is None else state
             return np.repeat(memory, 2, axis=1).astype(np.float32), memory + 0.01
 
     policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
-    # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the thirtieth's 0.29.
-    # Those of every fourth are taken: answers are averaged in ticks, after the curve.
+    # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the
+    # thirtieth's 0.29. Those of every fourth are taken: answers are averaged in ticks, after the
+    # curve.
     memories = 0.01 * (np.arange(8)[:, None] + np.arange(1, 30, 4))
     expected = float(np.mean(config.max_offset * ((1.0 + memories) / 2.0) ** 3))
     np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
     for profile in policy.profiles:
-        np.testing.assert_allclose(profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6)
+        np.testing.assert_allclose(
+            profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6
+        )
     assert policy.repeatable
     assert policy.memory == "as in sessions"
 
@@ -94,7 +114,13 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
     asked = []
 
     class Recurrent:
-        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+        def predict(
+            self,
+            observation: Any,
+            state: Any = None,
+            episode_start: Any = None,
+            deterministic: bool = True,
+        ):  # type: ignore[no-untyped-def]
             asked.append((state, episode_start))
             return np.zeros((len(observation), 2), np.float32), (np.zeros(3), np.zeros(3))
 
@@ -108,7 +134,9 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
 def test_the_profile_over_time_left_is_avellanedas_and_stoikovs_spread() -> None:
     config = configure("noise", session_steps=200)
     gamma, kappa, volatility = 0.002, 0.9, 1.5
-    agent = make_agent("avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility)
+    agent = make_agent(
+        "avellaneda_stoikov", config, risk_aversion=gamma, fill_decay=kappa, volatility=volatility
+    )
     _, _, time_left, _ = map_policy(agent, config).profiles
     assert time_left.axis == "time left [s]"
     assert 0.0 < time_left.value[0] < time_left.value[-1] <= 200.0
@@ -121,13 +149,21 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
     config = configure("noise", session_steps=60)
 
     class Follows:
-        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.3 a lot ahead of the other one, 0.05 a lot held, 0.2 a
-        standard deviation of slow flow."""
+        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.3 a lot ahead of the other one, 0.05 a
+        lot held, 0.2 a standard deviation of slow flow."""
 
-        def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True):  # type: ignore[no-untyped-def]
+        def predict(
+            self,
+            observation: Any,
+            state: Any = None,
+            episode_start: Any = None,
+            deterministic: bool = True,
+        ):  # type: ignore[no-untyped-def]
             common = 1.5 + 0.05 * 2.0 * np.sinh(observation[:, Obs.INVENTORY])
             common += 0.2 * observation[:, Obs.FLOW_SLOW]
-            ahead = 2.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
+            ahead = (
+                2.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
+            )
             depth = common[:, None] + 0.1 * ahead + 0.3 * ahead[:, ::-1]
             return from_ticks(depth, config.max_offset), None
 
@@ -135,9 +171,13 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
     for profile, slope in ((inventory, 0.05), (flow, 0.2), (time_left, 0.0), (queue, 0.1)):
         assert len(profile.value) > 3
         for asked in profile.asked:
-            np.testing.assert_allclose(asked - asked[0], slope * (profile.value - profile.value[0]), atol=1e-5)
+            np.testing.assert_allclose(
+                asked - asked[0], slope * (profile.value - profile.value[0]), atol=1e-5
+            )
     for profile in (inventory, queue):
-        np.testing.assert_array_equal(profile.value, np.arange(profile.value[0], profile.value[-1] + 1.0))
+        np.testing.assert_array_equal(
+            profile.value, np.arange(profile.value[0], profile.value[-1] + 1.0)
+        )
 
 
 def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw() -> None:
@@ -151,7 +191,9 @@ def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw(
         observation, _ = env.reset(seed=3 + market)
         for _ in range(60):
             action = agent.predict(observation)[0]
-            decisions.append((float(observation[Obs.FLOW_MEDIUM]), 15.0 * ((1.0 + float(action[1])) / 2.0) ** 3))
+            decisions.append(
+                (float(observation[Obs.FLOW_MEDIUM]), 15.0 * ((1.0 + float(action[1])) / 2.0) ** 3)
+            )
             observation, *_ = env.step(action)
     both_sides = [flow for flow, _ in decisions for _ in range(2)]
     low, high = np.percentile(both_sides, [0.5, 99.5])
@@ -165,11 +207,14 @@ def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw(
         np.testing.assert_allclose((seen, quoted), expected, rtol=1e-5)
 
 
-def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alone_is_varied() -> None:
+def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alone_is_varied() -> (
+    None
+):
     config = configure("informed", p_informed=0.6, session_steps=300)
 
     def lean(name: str) -> list[float]:
-        """How much further back the bid stands after sales than after purchases, and the ask the other way."""
+        """How much further back the bid stands after sales than after purchases, and the ask the
+        other way."""
         # Without skew: inventory, too, goes with the flow.
         agent = make_agent(name, config, skew=0.0)
         flow = map_policy(agent, config).profiles[1]

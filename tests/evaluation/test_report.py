@@ -1,4 +1,5 @@
-"""The report: complete in one file, in order, with the rows' own figures, whatever the names, however few data."""
+"""The report: complete in one file, in order, with the rows' own figures, whatever the names,
+however few data."""
 
 import base64
 import io
@@ -40,20 +41,39 @@ class Report:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     skew, hostile = "inventory_skew", HOSTILE_AGENT
-    entries = [Entry(f"{skew}, p = {p:g}", skew, sessions_of(skew, p_informed=p)) for p in (0.0, 0.5, 1.0)]
+    entries = [
+        Entry(f"{skew}, p = {p:g}", skew, sessions_of(skew, p_informed=p)) for p in (0.0, 0.5, 1.0)
+    ]
     entries += [Entry(f"{hostile}, noise", hostile, sessions_of("fixed_spread", regime="noise"))]
     reference = entries[0].sessions
     rows = [summarise(entry.agent, entry.sessions, reference) for entry in entries]
     claims = [
-        Claim(HOSTILE_WORDS, Estimate(-1.234, -2.5, -0.4), "ticks x lots", "below 0", True, "6 sessions, 321 fills"),
+        Claim(
+            HOSTILE_WORDS,
+            Estimate(-1.234, -2.5, -0.4),
+            "ticks x lots",
+            "below 0",
+            True,
+            "6 sessions, 321 fills",
+        ),
         Claim("Pigs fly", Estimate(0.5, -1.0, 2.0), "m", "above 1", False, "1 pig"),
     ]
     audit = [Claim("The pig is a pig", Estimate(1.0, 1.0, 1.0), "pigs", "1", True, "1 pig")]
-    finding = Finding("swine", HOSTILE_WORDS, claims, {}, {}, audit=audit, notes=[f"noted: {HOSTILE_WORDS}"])
-    policies = {hostile: map_policy(make_agent("adaptive_spread", reference.config), reference.config)}
+    finding = Finding(
+        "swine", HOSTILE_WORDS, claims, {}, {}, audit=audit, notes=[f"noted: {HOSTILE_WORDS}"]
+    )
+    policies = {
+        hostile: map_policy(make_agent("adaptive_spread", reference.config), reference.config)
+    }
     folder = tmp_path_factory.mktemp("report")
-    about = {"arguments": {"agents": hostile}, "versions": {"python": "3"}, "configurations": {hostile: {"a": 1}}}
-    files = write_report(folder, HOSTILE_WORDS, entries, [finding], rows, policies, "python evaluate.py > <x>", about)
+    about = {
+        "arguments": {"agents": hostile},
+        "versions": {"python": "3"},
+        "configurations": {hostile: {"a": 1}},
+    }
+    files = write_report(
+        folder, HOSTILE_WORDS, entries, [finding], rows, policies, "python evaluate.py > <x>", about
+    )
     return Report(folder, files, read(folder / "report.html"), rows, finding)
 
 
@@ -66,13 +86,25 @@ def test_the_report_asks_no_network_and_runs_nothing(report: Report) -> None:
         if name in ("src", "srcset", "href", "data", "poster", "action", "xlink:href", "background")
     ]
     assert len(links) > 10
-    assert {value.split(":")[0][:1] if value.startswith("#") else value.split(",")[0] for _, value in links} <= {
+    assert {
+        value.split(":")[0][:1] if value.startswith("#") else value.split(",")[0]
+        for _, value in links
+    } <= {
         "#",
         "data:",
         "data:image/png;base64",
     }
-    assert not {element.tag for element in elements} & {"script", "iframe", "object", "embed", "base", "form"}
-    assert not [name for element in elements for name in element.attributes if name.startswith("on")]
+    assert not {element.tag for element in elements} & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "form",
+    }
+    assert not [
+        name for element in elements for name in element.attributes if name.startswith("on")
+    ]
     styles = "".join(style.text for style in report.page.all("style"))
     assert "prefers-color-scheme" in styles
     assert "url(" not in styles
@@ -82,23 +114,34 @@ def test_the_report_asks_no_network_and_runs_nothing(report: Report) -> None:
 
 
 def test_links_within_the_page_lead_somewhere(report: Report) -> None:
-    anchors = {element.attributes["id"] for element in report.page.every() if "id" in element.attributes}
+    anchors = {
+        element.attributes["id"] for element in report.page.every() if "id" in element.attributes
+    }
     wanted = {link.attributes["href"].removeprefix("#") for link in report.page.all("a")}
     assert len(wanted) >= 5
     assert wanted <= anchors
 
 
-def test_the_page_says_its_language_fits_its_window_and_describes_its_pictures(report: Report) -> None:
+def test_the_page_says_its_language_fits_its_window_and_describes_its_pictures(
+    report: Report,
+) -> None:
     (html,) = report.page.all("html")
     assert html.attributes["lang"] == "en"
-    viewports = [meta for meta in report.page.all("meta") if meta.attributes.get("name") == "viewport"]
-    assert [meta.attributes["content"] for meta in viewports] == ["width=device-width, initial-scale=1"]
+    viewports = [
+        meta for meta in report.page.all("meta") if meta.attributes.get("name") == "viewport"
+    ]
+    assert [meta.attributes["content"] for meta in viewports] == [
+        "width=device-width, initial-scale=1"
+    ]
     images = report.page.all("img")
     assert images
     assert all(len(image.attributes["alt"]) > 20 for image in images)
     headings = report.page.all("th")
     assert headings
-    assert all(heading.attributes["scope"] in ("col", "row", "colgroup", "rowgroup") for heading in headings)
+    assert all(
+        heading.attributes["scope"] in ("col", "row", "colgroup", "rowgroup")
+        for heading in headings
+    )
 
 
 def test_claims_come_before_tables_before_pictures_before_how_it_was_made(report: Report) -> None:
@@ -121,7 +164,13 @@ def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wante
     first, second = (" ".join(item.text.split()) for item in with_class(report.page, "li", "claim"))
     (audit,) = (" ".join(item.text.split()) for item in with_class(report.page, "li", "audit"))
     assert first.startswith("✓ holds")
-    for words in (HOSTILE_WORDS, "−1.2 ticks × lots", "−2.5 to −0.4", "wanted: below 0", "6 sessions, 321 fills"):
+    for words in (
+        HOSTILE_WORDS,
+        "−1.2 ticks × lots",
+        "−2.5 to −0.4",
+        "wanted: below 0",
+        "6 sessions, 321 fills",
+    ):
         assert words in first
     assert second.startswith("✗ does not hold")
     assert "0.5 m 95 %: −1.0 to 2.0" in second
@@ -133,9 +182,13 @@ def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wante
     assert "✗ does not hold" in heading.text  # one claim that does not is enough
 
 
-# The tables' headings, and the column of the summary that each stands for; beside the mid, then beside V.
+# The tables' headings, and the column of the summary that each stands for; beside the mid, then
+# beside V.
 BESIDE = {"effective half-spread": "effective_half_spread", "markout, 50 s": "markout_50"}
-BESIDE |= {"adverse move, 50 s": "adverse_move_50", "adverse fill ratio, 50 s": "adverse_fill_ratio_50"}
+BESIDE |= {
+    "adverse move, 50 s": "adverse_move_50",
+    "adverse fill ratio, 50 s": "adverse_fill_ratio_50",
+}
 HEADINGS = {
     "sessions": "episodes",
     "final PnL": "final_pnl",
@@ -179,9 +232,13 @@ def test_every_figure_in_the_tables_is_the_rows_own_and_is_shown_rounded(report:
                 if np.isnan(row[key]):
                     assert cell.text == "–"
                     continue
-                assert [float(figure.attributes["value"]) for figure in figures] == [row[end] for end in ends]
+                assert [float(figure.attributes["value"]) for figure in figures] == [
+                    row[end] for end in ends
+                ]
                 for figure, end in zip(figures, ends, strict=True):
-                    shown = float(figure.text.replace(",", "").replace("−", "-").replace("∞", "inf"))
+                    shown = float(
+                        figure.text.replace(",", "").replace("−", "-").replace("∞", "inf")
+                    )
                     decimals = len(figure.text.partition(".")[2])
                     assert shown == round(row[end], decimals)
     assert len(seen) == len(HEADINGS) + 2 * len(BESIDE) + 2
@@ -189,7 +246,9 @@ def test_every_figure_in_the_tables_is_the_rows_own_and_is_shown_rounded(report:
 
 
 def _words(heading: Element) -> str:
-    return "".join(child for child in heading.children if isinstance(child, str)).replace("\u00a0", " ")
+    return "".join(child for child in heading.children if isinstance(child, str)).replace(
+        "\u00a0", " "
+    )
 
 
 def _keys(headings: list[str]) -> list[str]:
@@ -208,13 +267,17 @@ def test_names_are_shown_as_they_are_and_never_taken_for_markup(report: Report) 
     (title,) = report.page.all("title")
     assert title.text == HOSTILE_WORDS
     assert report.page.all("h1")[0].text == HOSTILE_WORDS
-    assert [note.text for note in report.page.all("li") if note.text.startswith("noted")] == [f"noted: {HOSTILE_WORDS}"]
+    assert [note.text for note in report.page.all("li") if note.text.startswith("noted")] == [
+        f"noted: {HOSTILE_WORDS}"
+    ]
     assert any(HOSTILE_AGENT in image.attributes["alt"] for image in report.page.all("img"))
     assert HOSTILE_AGENT in [definition.text for definition in report.page.all("dd")]
     assert "python evaluate.py > <x>" in [code.text for code in report.page.all("code")]
 
 
-def test_every_picture_is_a_png_beside_the_page_and_in_it_and_shows_something(report: Report) -> None:
+def test_every_picture_is_a_png_beside_the_page_and_in_it_and_shows_something(
+    report: Report,
+) -> None:
     assert report.files[0] == report.folder / "report.html"
     assert sorted(report.folder.iterdir()) == sorted(report.files)
     assert report.files[0].stat().st_size < 5e6
@@ -242,7 +305,12 @@ def test_every_picture_is_a_png_beside_the_page_and_in_it_and_shows_something(re
         assert coloured.mean() > 0.003
         # Something is drawn in each quarter: no panel was lost or fell on another.
         down, across = (size // 2 for size in coloured.shape)
-        for part in (pixels[:down, :across], pixels[:down, across:], pixels[down:, :across], pixels[down:, across:]):
+        for part in (
+            pixels[:down, :across],
+            pixels[:down, across:],
+            pixels[down:, :across],
+            pixels[down:, across:],
+        ):
             assert part.std() > 5.0
     for large, small in zip(wide, narrow, strict=True):
         assert Image.open(io.BytesIO(large)).width > 1.5 * Image.open(io.BytesIO(small)).width
@@ -256,7 +324,9 @@ def _png(address: str) -> bytes:
 
 
 def test_an_agent_that_is_never_filled_gets_dashes_where_there_is_no_figure(tmp_path: Path) -> None:
-    sessions = sessions_of("fixed_spread", episodes=3, regime="noise", taker_rate=0.0, session_steps=30)
+    sessions = sessions_of(
+        "fixed_spread", episodes=3, regime="noise", taker_rate=0.0, session_steps=30
+    )
     assert len(sessions.fills) == 0
     page = _page_of_one(tmp_path, sessions)
     assert len(page.all("img")) == 4
@@ -269,7 +339,9 @@ def test_one_session_alone_has_figures_and_no_intervals(tmp_path: Path) -> None:
     sessions = sessions_of("fixed_spread", episodes=1, regime="noise")
     page = _page_of_one(tmp_path, sessions)
     _, _, pnl, *_ = page.all("table")[0].all("tbody")[0].all("td")
-    assert [float(figure.attributes["value"]) for figure in pnl.all("data")] == [sessions.final_pnl[0]]
+    assert [float(figure.attributes["value"]) for figure in pnl.all("data")] == [
+        sessions.final_pnl[0]
+    ]
     assert pnl.all("small") == []
     assert len(page.all("img")) == 4
 
@@ -281,7 +353,9 @@ def _page_of_one(folder: Path, sessions: Sessions) -> Element:
 
 
 def test_a_report_of_nothing_but_claims_has_no_tables_and_no_pictures(tmp_path: Path) -> None:
-    finding = Finding("alone", "?", [Claim("so", Estimate(1.0, 0.5, 1.5), "", "above 0", True, "data")], {}, {})
+    finding = Finding(
+        "alone", "?", [Claim("so", Estimate(1.0, 0.5, 1.5), "", "above 0", True, "data")], {}, {}
+    )
     finding.effect = False
     files = write_report(tmp_path, "claims", [], [finding])
     assert [path.name for path in files] == ["report.html"]
@@ -290,7 +364,9 @@ def test_a_report_of_nothing_but_claims_has_no_tables_and_no_pictures(tmp_path: 
     assert "alone (twin)" in page.text
 
 
-def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(
+    tmp_path: Path,
+) -> None:
     config = configure("noise", session_steps=5)
     policy = map_policy(make_agent("fixed_spread", config), config)
     (tmp_path / "quotes_2.png").mkdir()
@@ -301,5 +377,7 @@ def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(t
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn() -> None:
     code = "import sys, mm_gym.evaluation.report; print({'matplotlib', 'PIL'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.strip() == "set()"

@@ -1,4 +1,5 @@
-"""Sessions as evaluated are the sessions of the environments; what is looked up after fills is what happened."""
+"""Sessions as evaluated are the sessions of the environments; what is looked up after fills is what
+happened."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -31,7 +32,9 @@ def assert_equal(left: Sessions, right: Sessions) -> None:
             assert a == b, field.name
 
 
-def step_through(agent: Any, config: MarketConfig, seed: int) -> tuple[list[dict[str, Any]], list[float], Any]:
+def step_through(
+    agent: Any, config: MarketConfig, seed: int
+) -> tuple[list[dict[str, Any]], list[float], Any]:
     """Infos from reset on, rewards, and what was recorded of one session of one environment."""
     env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict(), record=20_000).unwrapped
     observation, info = env.reset(seed=seed)
@@ -43,12 +46,14 @@ def step_through(agent: Any, config: MarketConfig, seed: int) -> tuple[list[dict
     return infos, rewards, env.recorded()
 
 
-# ------------------------------------------------------------------------- the environments' sessions
+# ----------------------------------------------------------------------- the environments' sessions
 
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) -> None:
-    config = configure(regime, session_steps=80, maker_fee=0.125, close_out_impact=0.25, latency=0.25)
+    config = configure(
+        regime, session_steps=80, maker_fee=0.125, close_out_impact=0.25, latency=0.25
+    )
     sessions = run_sessions(rule, config, episodes=3, seed=4)
     assert sessions.n_fills.sum() > (1 if regime == "zero_intelligence" else 5)  # a slow book
     for session, seed in enumerate(sessions.seeds.tolist()):
@@ -62,10 +67,16 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
         np.testing.assert_array_equal(sessions.inventory[session], inventories[1:])
         for name, path in (("pnl", sessions.pnl_path), ("mid", sessions.mid_path)):
             np.testing.assert_array_equal(path[session], [info[name] for info in infos])
-        np.testing.assert_array_equal(sessions.value_path[session], [info["efficient_price"] for info in infos])
-        assert sessions.fills[sessions.fill_session == session].tobytes() == recorded.fills.tobytes()
+        np.testing.assert_array_equal(
+            sessions.value_path[session], [info["efficient_price"] for info in infos]
+        )
+        assert (
+            sessions.fills[sessions.fill_session == session].tobytes() == recorded.fills.tobytes()
+        )
         # The default reward is the objective, scaled.
-        assert sessions.objective[session] == pytest.approx(sum(rewards) / config.reward_scale, abs=1e-8)
+        assert sessions.objective[session] == pytest.approx(
+            sum(rewards) / config.reward_scale, abs=1e-8
+        )
         assert sessions.objective[session] == pytest.approx(infos[-1]["objective"], abs=1e-8)
         edge = config.signal_drift * config.signal_half_life / np.log(2.0)
         worth = np.array([info["efficient_price"] + edge * info["signal"] for info in infos])
@@ -77,7 +88,9 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
 
 @pytest.mark.parametrize("agent", ["fixed_spread", "inventory_skew", "glosten_milgrom", "oracle"])
 @pytest.mark.parametrize("regime", ["informed", "imbalanced"])
-def test_luck_has_mean_zero_for_every_agent_and_is_most_of_what_sessions_differ_by(regime: str, agent: str) -> None:
+def test_luck_has_mean_zero_for_every_agent_and_is_most_of_what_sessions_differ_by(
+    regime: str, agent: str
+) -> None:
     config = configure(regime, session_steps=150)
     sessions = run_sessions(partial(make_agent, agent), config, episodes=512, horizons=())
     error = sessions.luck.std(ddof=1) / np.sqrt(len(sessions))  # 0.7 to 4
@@ -90,7 +103,9 @@ def test_recording_a_session_does_not_change_it(regime: str) -> None:
     """Long enough for sides of the book to be empty now and then, when the last mid stands."""
     paths = []
     for record in (0, 5000):
-        env = gymnasium.make_vec("MarketMaking-v0", num_envs=32, regime=regime, session_steps=300, record=record)
+        env = gymnasium.make_vec(
+            "MarketMaking-v0", num_envs=32, regime=regime, session_steps=300, record=record
+        )
         agent = rule(env.unwrapped.config)
         observations, infos = env.reset(seed=0)
         path = [infos]
@@ -98,9 +113,13 @@ def test_recording_a_session_does_not_change_it(regime: str) -> None:
             observations, _, _, _, infos = env.step(agent.predict(observations)[0])
             path.append(infos)
         paths.append(path)
-    assert any((infos["spread"] == 30.0).any() for infos in paths[0])  # twice max_offset: a side is empty
+    assert any(
+        (infos["spread"] == 30.0).any() for infos in paths[0]
+    )  # twice max_offset: a side is empty
     for name in ("mid", "pnl", "inventory", "spread"):
-        np.testing.assert_array_equal(*([infos[name] for infos in path] for path in paths), err_msg=name)
+        np.testing.assert_array_equal(
+            *([infos[name] for infos in path] for path in paths), err_msg=name
+        )
 
 
 def test_sessions_are_those_of_the_vector_environment_with_their_seeds() -> None:
@@ -121,17 +140,21 @@ def test_sessions_are_those_of_the_vector_environment_with_their_seeds() -> None
 
 
 def test_points_of_the_path_lie_evenly_from_the_start_to_the_close() -> None:
-    sessions = run_sessions(rule, configure("noise", session_steps=1000, decision_interval=0.5), episodes=1)
+    sessions = run_sessions(
+        rule, configure("noise", session_steps=1000, decision_interval=0.5), episodes=1
+    )
     assert sessions.path_times[0] == 0.0
     assert sessions.path_times[-1] == 500.0
     assert sessions.pnl_path.shape == (1, len(sessions.path_times)) == (1, 200)
     assert np.ptp(np.diff(sessions.path_times)) <= 0.5
 
 
-# -------------------------------------------------------------------------------------- batches and jobs
+# --------------------------------------------------------------------------------- batches and jobs
 
 
-def test_sessions_depend_neither_on_processes_nor_on_how_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_depend_neither_on_processes_nor_on_how_many_run_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rollout, "SESSIONS_AT_ONCE", 4)
     cells = [
         Cell(name, partial(make_agent, name), configure(regime, session_steps=40))
@@ -156,13 +179,17 @@ def test_a_longer_evaluation_begins_with_the_sessions_of_a_shorter_one() -> None
     assert not np.isin(run_sessions(rule, config, 8, seed=10).seeds, many.seeds).any()
 
 
-@pytest.mark.parametrize("episodes, seed, said", [(0, 0, "episodes=0"), (-3, 0, "episodes=-3"), (1, -1, "seed=-1")])
-def test_a_number_of_sessions_or_a_seed_that_cannot_be_is_refused(episodes: int, seed: int, said: str) -> None:
+@pytest.mark.parametrize(
+    "episodes, seed, said", [(0, 0, "episodes=0"), (-3, 0, "episodes=-3"), (1, -1, "seed=-1")]
+)
+def test_a_number_of_sessions_or_a_seed_that_cannot_be_is_refused(
+    episodes: int, seed: int, said: str
+) -> None:
     with pytest.raises(ValueError, match=f"{said}.*write"):
         run_sessions(rule, configure("noise"), episodes, seed)
 
 
-# --------------------------------------------------------------------------------- prices after a fill
+# ------------------------------------------------------------------------------ prices after a fill
 
 
 def scan(path: npt.NDArray[Any], column: str, time: float) -> float:
@@ -193,14 +220,18 @@ def test_prices_a_horizon_after_a_fill_are_those_that_held_then(regime: str) -> 
                 if time > 60.0:
                     assert np.isnan(found).all()
                 else:
-                    wanted = scan(recorded.path, "mid", time), scan(recorded.path, "efficient_price", time)
+                    wanted = (
+                        scan(recorded.path, "mid", time),
+                        scan(recorded.path, "efficient_price", time),
+                    )
                     assert found == wanted
                     looked_up += 1
     assert looked_up > 200
 
 
 def test_the_efficient_price_after_a_fill_is_that_of_the_lattice() -> None:
-    """V moves every half second whatever is quoted, so an environment with decisions that often shows all of it."""
+    """V moves every half second whatever is quoted, so an environment with decisions that often
+    shows all of it."""
     config = configure("informed", session_steps=100)
     sessions = run_sessions(rule, config, episodes=4, seed=3)
     lattice = configure("informed", session_steps=200, decision_interval=0.5)
@@ -209,7 +240,9 @@ def test_the_efficient_price_after_a_fill_is_that_of_the_lattice() -> None:
         values = np.array([info["efficient_price"] for info in infos])
         mine = sessions.fill_session == session
         times = sessions.fills["time"][mine]
-        np.testing.assert_array_equal(sessions.fills["efficient_price"][mine], values[(times // 0.5).astype(int)])
+        np.testing.assert_array_equal(
+            sessions.fills["efficient_price"][mine], values[(times // 0.5).astype(int)]
+        )
         for column, horizon in enumerate(sessions.horizons):
             later = times + horizon
             known = later <= 100.0
@@ -226,12 +259,16 @@ def test_a_session_without_a_fill_has_figures_all_the_same() -> None:
     np.testing.assert_array_equal(sessions.final_pnl, [0.0, 0.0])
 
 
-# ----------------------------------------------------------------------------------- the recorder's room
+# ------------------------------------------------------------------------------ the recorder's room
 
 
 @pytest.mark.parametrize("make", [near, partial(make_agent, "random")], ids=["fixed", "random"])
 @pytest.mark.parametrize(
-    "fields, full", [({"session_steps": 150}, "path_rows"), ({"session_steps": 600, "taker_rate": 20.0}, "fill_rows")]
+    "fields, full",
+    [
+        ({"session_steps": 150}, "path_rows"),
+        ({"session_steps": 600, "taker_rate": 20.0}, "fill_rows"),
+    ],
 )
 def test_a_recorder_that_was_full_is_noticed_and_mended(
     monkeypatch: pytest.MonkeyPatch,
@@ -258,7 +295,10 @@ def test_a_recorder_that_was_full_is_noticed_and_mended(
     for session, seed in enumerate(sessions.seeds.tolist()):
         if make is near:  # random draws depend on how many sessions run beside it
             _, _, recorded = step_through(make(config), config, seed)
-            assert sessions.fills[sessions.fill_session == session].tobytes() == recorded.fills.tobytes()
+            assert (
+                sessions.fills[sessions.fill_session == session].tobytes()
+                == recorded.fills.tobytes()
+            )
             assert max(len(recorded.fills), len(recorded.path)) > 256
     if full == "path_rows":
         rooms.clear()
@@ -267,13 +307,19 @@ def test_a_recorder_that_was_full_is_noticed_and_mended(
         assert len(rooms) == 1
 
 
-# -------------------------------------------------------------------------------- common random numbers
+# ---------------------------------------------------------------------------- common random numbers
 
 
 def test_agents_and_regimes_are_compared_on_the_same_prices() -> None:
-    four = [configure(regime, session_steps=50) for regime in ("noise", "imbalanced", "naive_informed", "informed")]
+    four = [
+        configure(regime, session_steps=50)
+        for regime in ("noise", "imbalanced", "naive_informed", "informed")
+    ]
     cells = [
-        Cell(name, partial(make_agent, name), config) for config in four for name in RULES if RULES[name].suits(config)
+        Cell(name, partial(make_agent, name), config)
+        for config in four
+        for name in RULES
+        if RULES[name].suits(config)
     ]
     results = run_cells(cells, episodes=5, seed=6)
     for sessions in results[1:]:

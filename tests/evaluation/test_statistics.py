@@ -1,4 +1,5 @@
-"""Intervals: against the t interval, against simulation, and against a bootstrap written as a loop."""
+"""Intervals: against the t interval, against simulation, and against a bootstrap written as a
+loop."""
 
 import math
 
@@ -13,8 +14,9 @@ from mm_gym.evaluation.statistics import Estimate, difference, mean, mean_over_f
 def test_the_interval_of_a_mean_is_the_t_interval_where_data_are_normal() -> None:
     """Of normal scores, which have no skewness for BCa to correct.
 
-    Of 2,000 resamples a quantile has a Monte Carlo s.e. of sqrt(0.025 * 0.975 / 2000) / 0.0585 = 0.06 standard errors
-    of the mean, and BCa's correction of the median adds as much: 0.08 together.
+    Of 2,000 resamples a quantile has a Monte Carlo s.e. of sqrt(0.025 * 0.975 / 2000) / 0.0585 =
+    0.06 standard errors of the mean, and BCa's correction of the median adds as much: 0.08
+    together.
     """
     values = 3.0 + 5.0 * stats.norm.ppf((np.arange(400) + 0.5) / 400)
     standard_error = values.std(ddof=1) / math.sqrt(400)
@@ -59,7 +61,8 @@ def test_equal_data_give_equal_intervals() -> None:
 
 
 def test_a_difference_is_paired() -> None:
-    """Two agents on the same sessions share what the sessions were: with correlation 0.96, a fifth of the width."""
+    """Two agents on the same sessions share what the sessions were: with correlation 0.96, a fifth
+    of the width."""
     generator = np.random.default_rng(5)
     shared = generator.normal(0.0, 5.0, 200)
     one, other = shared + generator.normal(1.0, 1.0, 200), shared + generator.normal(0.0, 1.0, 200)
@@ -71,11 +74,14 @@ def test_a_difference_is_paired() -> None:
     assert unpaired / 2.0 > paired.value
 
 
-# ------------------------------------------------------------------------------------------- over fills
+# --------------------------------------------------------------------------------------- over fills
 
 
-def made_up_fills(n_sessions: int, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """A figure per fill, and its session: sessions differ in mean and in number of fills, and one has none."""
+def made_up_fills(
+    n_sessions: int, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """A figure per fill, and its session: sessions differ in mean and in number of fills, and one
+    has none."""
     generator = np.random.default_rng(seed)
     counts = generator.poisson(20.0, n_sessions)
     counts[3] = 0
@@ -83,8 +89,11 @@ def made_up_fills(n_sessions: int, seed: int) -> tuple[npt.NDArray[np.float64], 
     return generator.normal(generator.normal(0.5, 1.0, n_sessions)[sessions], 2.0), sessions
 
 
-def test_a_mean_over_fills_is_the_mean_of_all_and_its_interval_that_of_a_plain_cluster_bootstrap() -> None:
-    """Both have 2,000 resamples, so an end has a Monte Carlo s.e. of about 0.06 s.e. of the mean, twice."""
+def test_a_mean_over_fills_is_the_mean_of_all_and_its_interval_that_of_a_plain_cluster_bootstrap() -> (
+    None
+):
+    """Both have 2,000 resamples, so an end has a Monte Carlo s.e. of about 0.06 s.e. of the mean,
+    twice."""
     n_sessions = 40
     measure, sessions = made_up_fills(n_sessions, seed=6)
     found = mean_over_fills(measure, sessions, n_sessions)
@@ -103,7 +112,8 @@ def test_a_mean_over_fills_is_the_mean_of_all_and_its_interval_that_of_a_plain_c
 
 
 def test_the_interval_of_a_mean_over_fills_covers_the_truth() -> None:
-    """300 data sets of 60 sessions; the binomial s.e. is 1.3 percent. Fills taken for independent would cover half."""
+    """300 data sets of 60 sessions; the binomial s.e. is 1.3 percent. Fills taken for independent
+    would cover half."""
     covered, naively_covered = 0, 0
     for seed in range(300):
         measure, sessions = made_up_fills(60, seed)
@@ -119,13 +129,18 @@ def test_fills_that_are_missing_are_left_out_with_their_weight() -> None:
     measure, sessions = made_up_fills(40, seed=8)
     missing = np.random.default_rng(9).random(len(measure)) < 0.3
     holed = np.where(missing, np.nan, measure)
-    assert mean_over_fills(holed, sessions, 40) == mean_over_fills(measure[~missing], sessions[~missing], 40)
+    assert mean_over_fills(holed, sessions, 40) == mean_over_fills(
+        measure[~missing], sessions[~missing], 40
+    )
 
 
 def test_no_fills_and_one_session_say_nan_where_there_is_nothing_to_say() -> None:
     nothing = mean_over_fills(np.empty(0), np.empty(0, dtype=np.int64), 5)
     assert all(math.isnan(number) for number in nothing)
-    assert all(math.isnan(number) for number in mean_over_fills(np.full(4, np.nan), np.zeros(4, dtype=np.int64), 5))
+    assert all(
+        math.isnan(number)
+        for number in mean_over_fills(np.full(4, np.nan), np.zeros(4, dtype=np.int64), 5)
+    )
     alone = mean_over_fills(np.array([1.0, 2.0]), np.zeros(2, dtype=np.int64), 1)
     assert alone.value == 1.5
     assert math.isnan(alone.low)
@@ -133,7 +148,8 @@ def test_no_fills_and_one_session_say_nan_where_there_is_nothing_to_say() -> Non
 
 
 def test_of_sums_resamples_all_columns_together() -> None:
-    """A column over itself is one in every resample; independent columns resampled apart would not be."""
+    """A column over itself is one in every resample; independent columns resampled apart would not
+    be."""
     column = np.random.default_rng(10).exponential(size=50)
     assert ratio(column, column) == Estimate(1.0, 1.0, 1.0)
     assert ratio(3.0 * column, column) == pytest.approx((3.0, 3.0, 3.0))

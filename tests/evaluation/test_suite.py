@@ -18,9 +18,9 @@ from scipy import stats
 
 import evaluate
 from agents import name_agent
-from agents.reference_scores import Arguments as ScoringArguments
-from agents.reference_scores import main as write_scores
-from agents.tuning import tuning_seed
+from agents.tools.reference_scores import Arguments as ScoringArguments
+from agents.tools.reference_scores import main as write_scores
+from agents.tuning.search import tuning_seed
 from evaluate import Arguments
 from mm_gym import TASKS, Task, configure
 from mm_gym.evaluation import suite
@@ -53,13 +53,18 @@ def a_task(name: str, zero: float = 10.0, one: float = 30.0, **fields: Any) -> T
     return Task(name, 1, "A task.", configure(fields.pop("regime", "noise"), **fields), *references)
 
 
-NOISE, INFORMED = a_task("noise"), a_task("informed-40", 0.0, 8.0, regime="informed", p_informed=0.4)
+NOISE, INFORMED = (
+    a_task("noise"),
+    a_task("informed-40", 0.0, 8.0, regime="informed", p_informed=0.4),
+)
 DEALER = a_task("dealer", regime="dealer")
 SMALL = MappingProxyType({task.name: task for task in (NOISE, INFORMED, DEALER)})
 
 
 def judge(text: str, *tasks: Task, episodes: int = 1, **others: Any) -> Results:
-    return run_suite(name_agent, parse_contenders(text), tasks, version="0", episodes=episodes, **others)
+    return run_suite(
+        name_agent, parse_contenders(text), tasks, version="0", episodes=episodes, **others
+    )
 
 
 def a_row(**values: Any) -> Row:
@@ -72,11 +77,13 @@ def a_row(**values: Any) -> Row:
     return Row(**(usual | values))
 
 
-# ------------------------------------------------------------------------------------------- who is judged
+# ------------------------------------------------------------------------------------ who is judged
 
 
 def test_agents_are_parted_by_commas_and_training_seeds_by_plus() -> None:
-    text = "fixed_spread:half_spread=2, ppo=runs/a+runs/b+runs/c,runs/ppo-{task},inventory_skew:tuned"
+    text = (
+        "fixed_spread:half_spread=2, ppo=runs/a+runs/b+runs/c,runs/ppo-{task},inventory_skew:tuned"
+    )
     assert parse_contenders(text) == [
         Contender("fixed_spread:half_spread=2", ("fixed_spread:half_spread=2",)),
         Contender("ppo", ("runs/a", "runs/b", "runs/c")),
@@ -86,7 +93,9 @@ def test_agents_are_parted_by_commas_and_training_seeds_by_plus() -> None:
 
 
 def test_two_contenders_of_one_label_are_refused() -> None:
-    with pytest.raises(ValueError, match="the same label: expected different ones, got 'ppo' twice"):
+    with pytest.raises(
+        ValueError, match="the same label: expected different ones, got 'ppo' twice"
+    ):
         parse_contenders("ppo=runs/a,ppo=runs/b")
 
 
@@ -95,19 +104,28 @@ def test_a_wildcard_finds_the_run_folders_of_a_task(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "ppo-noise-seed2").write_text("no folder")
     contender = Contender("ppo", (f"{tmp_path}/ppo-{{task}}-seed*",))
-    assert contender.in_task("noise") == [f"{tmp_path}/ppo-noise-seed0", f"{tmp_path}/ppo-noise-seed1"]
+    assert contender.in_task("noise") == [
+        f"{tmp_path}/ppo-noise-seed0",
+        f"{tmp_path}/ppo-noise-seed1",
+    ]
     assert contender.in_task("mixed") == [f"{tmp_path}/ppo-mixed-seed0"]
-    with pytest.raises(ValueError, match=r"ppo-fee-seed\* names no run folder: expected at least one, got none"):
+    with pytest.raises(
+        ValueError, match=r"ppo-fee-seed\* names no run folder: expected at least one, got none"
+    ):
         contender.in_task("fee")
 
 
 def test_the_sessions_of_the_suite_are_nobody_elses() -> None:
-    from agents.callbacks import HELD_OUT_SEED  # torch is needed for no other test here
-    from agents.training import stream_seed
+    from agents.training.callbacks import HELD_OUT_SEED  # torch is needed for no other test here
+    from agents.training.trainer import stream_seed
 
     ours = set(session_seeds(SUITE_SEED, 10 * 2048).tolist())
     assert SUITE_SEED == 2587842311  # for good: scores are of these sessions
-    others = [HELD_OUT_SEED, *range(100), *(tuning_seed(seed, stage) for seed in range(10) for stage in (0, 1))]
+    others = [
+        HELD_OUT_SEED,
+        *range(100),
+        *(tuning_seed(seed, stage) for seed in range(10) for stage in (0, 1)),
+    ]
     assert SUITE_SEED not in others
     for seed in others:
         assert not ours & set(session_seeds(seed, 512).tolist())
@@ -120,16 +138,20 @@ def test_shorter_sessions_are_more() -> None:
     assert sessions_in(TASKS["short-session"], 512) == 5120
     assert sessions_in(TASKS["dealer-avellaneda-stoikov"], 512) == 2560
     assert sessions_in(a_task("long", session_steps=5000), 512) == 512
-    with pytest.raises(ValueError, match=r"episodes is out of range: expected .*, at least 1, got 0"):
+    with pytest.raises(
+        ValueError, match=r"episodes is out of range: expected .*, at least 1, got 0"
+    ):
         sessions_in(TASKS["noise"], 0)
 
 
-# ------------------------------------------------------------------------------------------- judging
+# ------------------------------------------------------------------------------------------ judging
 
 
 def test_a_row_holds_what_the_agent_earned_on_the_sessions_of_the_suite() -> None:
     (row,) = judge("inventory_skew:half_spread=1", INFORMED).rows
-    sessions = run_sessions(name_agent("inventory_skew:half_spread=1"), INFORMED.config, 50, SUITE_SEED)
+    sessions = run_sessions(
+        name_agent("inventory_skew:half_spread=1"), INFORMED.config, 50, SUITE_SEED
+    )
     plain, reduced = sessions.objective, sessions.fair_objective
     assert row.episodes == 50
     assert row.plain_objective == plain.mean()
@@ -154,9 +176,15 @@ def test_the_variance_reduced_estimate_is_taken_where_it_is_more_certain() -> No
 
 
 def test_seeds_of_one_learner_are_rows_of_one_contender() -> None:
-    results = judge("skew=inventory_skew:half_spread=1+inventory_skew:half_spread=2,fixed_spread", NOISE, INFORMED)
+    results = judge(
+        "skew=inventory_skew:half_spread=1+inventory_skew:half_spread=2,fixed_spread",
+        NOISE,
+        INFORMED,
+    )
     assert [(row.task, row.agent, row.seed) for row in results.rows] == [
-        (task, *agent) for task in ("noise", "informed-40") for agent in (("skew", 0), ("skew", 1), ("fixed_spread", 0))
+        (task, *agent)
+        for task in ("noise", "informed-40")
+        for agent in (("skew", 0), ("skew", 1), ("fixed_spread", 0))
     ]
 
 
@@ -182,7 +210,7 @@ def test_an_agent_that_is_shown_the_signal_is_marked() -> None:
     assert judge("oracle", NOISE).rows[0].agent == "oracle (shown the signal)"
 
 
-# ------------------------------------------------------------------------------------------- statistics
+# --------------------------------------------------------------------------------------- statistics
 
 
 @pytest.mark.parametrize("n", range(1, 25))
@@ -194,7 +222,9 @@ def test_the_interquartile_mean_is_scipys_trimmed_mean(n: int) -> None:
 
 def test_the_interval_of_one_task_is_that_of_scipys_bootstrap() -> None:
     scores = np.random.default_rng(4).normal(0.6, 0.2, 10)
-    ours = interquartile_estimate([scores], [np.full(10, 99.0)])  # errors of single sessions are of no use here
+    ours = interquartile_estimate(
+        [scores], [np.full(10, 99.0)]
+    )  # errors of single sessions are of no use here
     theirs = stats.bootstrap(
         (scores,), lambda x, axis: stats.trim_mean(x, 0.25, axis), n_resamples=20_000, method="percentile",
         rng=np.random.default_rng(1),
@@ -205,7 +235,8 @@ def test_the_interval_of_one_task_is_that_of_scipys_bootstrap() -> None:
 
 
 def test_the_interval_over_tasks_resamples_seeds_within_each_task() -> None:
-    """Against the slow and obvious way, with other random numbers. Tasks differ by far more than seeds do."""
+    """Against the slow and obvious way, with other random numbers. Tasks differ by far more than
+    seeds do."""
     rng = np.random.default_rng(2)
     tasks = [centre + 0.1 * rng.standard_normal(5) for centre in (0.0, 0.5, 1.0, 3.0)]
     slow = []
@@ -234,7 +265,13 @@ def test_with_one_seed_the_interval_is_over_sessions() -> None:
 def test_a_summary_by_hand() -> None:
     scores = {"noise": [0.1, 0.2, 0.3, 0.4, 1.5], "informed-40": [0.5]}
     rows = [
-        a_row(task=task, seed=seed, score=score, objective=10.0 + 20.0 * score, fills=10.0 * (seed + 1))
+        a_row(
+            task=task,
+            seed=seed,
+            score=score,
+            objective=10.0 + 20.0 * score,
+            fills=10.0 * (seed + 1),
+        )
         for task, values in scores.items()
         for seed, score in enumerate(values)
     ]
@@ -263,7 +300,7 @@ def test_tasks_without_reference_scores_have_objectives_and_no_scores() -> None:
     assert "noise (no reference scores yet)" in printed(results, [task])
 
 
-# ------------------------------------------------------------------------------------------- tables and files
+# --------------------------------------------------------------------------------- tables and files
 
 
 def printed(results: Results, tasks: Any) -> str:
@@ -275,7 +312,14 @@ def printed(results: Results, tasks: Any) -> str:
 
 def test_the_table_fits_80_columns_whatever_the_figures() -> None:
     rows = [
-        a_row(agent=agent, seed=seed, objective=-12345.6 - seed, standard_error=123.4, score=-1.25 * seed, fills=999.0)
+        a_row(
+            agent=agent,
+            seed=seed,
+            objective=-12345.6 - seed,
+            standard_error=123.4,
+            score=-1.25 * seed,
+            fills=999.0,
+        )
         for agent in ("ppo [of somebody with a long name]", "sac")
         for seed in range(3)
     ]
@@ -288,14 +332,24 @@ def test_the_table_fits_80_columns_whatever_the_figures() -> None:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    results = judge("fixed_spread,skew=inventory_skew:half_spread=1+inventory_skew", NOISE, INFORMED)
+    results = judge(
+        "fixed_spread,skew=inventory_skew:half_spread=1+inventory_skew", NOISE, INFORMED
+    )
     write_suite(tmp_path, results, [NOISE, INFORMED], {"versions": {"python": "3"}})
     assert read_suite(tmp_path / "suite.csv", SMALL) == results.rows
     about = json.loads((tmp_path / "suite.json").read_text())
     assert about["seed"] == SUITE_SEED
-    assert about["tasks"]["noise"]["one"] == {"agent": "high", "score": 30.0, "standard_error": 0.1, "sessions": 64}
+    assert about["tasks"]["noise"]["one"] == {
+        "agent": "high",
+        "score": 30.0,
+        "standard_error": 0.1,
+        "sessions": 64,
+    }
     assert len(about["rows"]) == len(results.rows) == 6
-    assert {row["agent"] for row in about["summaries"] if row["task"] == ""} == {"fixed_spread", "skew"}
+    assert {row["agent"] for row in about["summaries"] if row["task"] == ""} == {
+        "fixed_spread",
+        "skew",
+    }
 
 
 def file_of(folder: Path, *rows: Row) -> Path:
@@ -322,8 +376,14 @@ def test_scores_are_of_the_reference_scores_of_today_and_not_of_the_file(tmp_pat
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"task_version": 2}, r"suite.csv, line 2 is of another version of the task 'noise': expected .* 1, got 2"),
-        ({"task": "nois"}, r"suite.csv, line 2: task is unknown: expected .*, got 'nois'; did you mean 'noise'\?"),
+        (
+            {"task_version": 2},
+            r"suite.csv, line 2 is of another version of the task 'noise': expected .* 1, got 2",
+        ),
+        (
+            {"task": "nois"},
+            r"suite.csv, line 2: task is unknown: expected .*, got 'nois'; did you mean 'noise'\?",
+        ),
         ({"objective": math.inf}, "line 2 is damaged: expected a number in objective, got 'inf'"),
         ({"objective": "much"}, "line 2 is damaged: expected a number in objective, got 'much'"),
         ({"fills": ""}, "line 2 is damaged: expected a number in fills, got ''"),
@@ -348,7 +408,8 @@ def test_files_that_are_no_results_are_refused_in_a_sentence(tmp_path: Path) -> 
         compare([tmp_path / "nowhere.csv"], SMALL)
     (tmp_path / "summary.csv").write_text("agent,regime\nppo,noise\n")
     with pytest.raises(
-        ValueError, match=r"summary.csv has other columns: expected agent, task, .*, got 'agent, regime'"
+        ValueError,
+        match=r"summary.csv has other columns: expected agent, task, .*, got 'agent, regime'",
     ):
         compare([tmp_path / "summary.csv"], SMALL)
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
@@ -356,15 +417,19 @@ def test_files_that_are_no_results_are_refused_in_a_sentence(tmp_path: Path) -> 
         compare([tmp_path / "bytes.csv"], SMALL)
 
 
-# ------------------------------------------------------------------------------------------- the commands
+# ------------------------------------------------------------------------------------- the commands
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "evaluate.py", "--suite", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
-def test_the_command_judges_writes_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_judges_writes_and_compares(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "results"
     done = start(
         *("--agents", "fixed_spread,skew=inventory_skew+inventory_skew:half_spread=1,bellman"),
@@ -390,7 +455,9 @@ def test_the_command_judges_writes_and_compares(tmp_path: Path, capsys: pytest.C
     assert evaluate.main(Arguments(suite=True, compare=str(out / "suite.csv"))) is None
     compared = capsys.readouterr().out.splitlines()
     assert set(compared) <= set(table)
-    assert sum(line.startswith("skew") for line in compared) == sum(line.startswith("skew") for line in table)
+    assert sum(line.startswith("skew") for line in compared) == sum(
+        line.startswith("skew") for line in table
+    )
 
 
 @pytest.mark.parametrize(
@@ -398,10 +465,16 @@ def test_the_command_judges_writes_and_compares(tmp_path: Path, capsys: pytest.C
     [
         ({"suite": True, "tasks": "nois"}, "task is unknown: .*did you mean 'noise'"),
         ({"suite": True, "agents": "inventory_scew"}, "did you mean 'inventory_skew'"),
-        ({"suite": True, "seed": 1}, "--seed means nothing beside --suite: expected none, got --seed 1"),
+        (
+            {"suite": True, "seed": 1},
+            "--seed means nothing beside --suite: expected none, got --seed 1",
+        ),
         ({"suite": True, "p_informed": 0.5}, "--p-informed means nothing beside --suite"),
         ({"suite": True, "episodes": 0}, "episodes is out of range"),
-        ({"suite": True, "compare": "a.csv", "episodes": 3}, "--episodes means nothing beside --compare"),
+        (
+            {"suite": True, "compare": "a.csv", "episodes": 3},
+            "--episodes means nothing beside --compare",
+        ),
         ({"suite": True, "compare": "nowhere.csv"}, "nowhere.csv cannot be read"),
         ({"tasks": "noise"}, "--tasks came alone: expected --suite beside it, got none"),
         ({"compare": "a.csv"}, "--compare came alone: expected --suite beside it, got none"),
@@ -411,17 +484,23 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(
     fields: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        evaluate.main(Arguments(**fields if "compare" in fields else {"out": tmp_path / "out"} | fields))
+        evaluate.main(
+            Arguments(**fields if "compare" in fields else {"out": tmp_path / "out"} | fields)
+        )
     assert list(tmp_path.iterdir()) == []
 
 
-# ------------------------------------------------------------------------------------------- reference scores
+# --------------------------------------------------------------------------------- reference scores
 
 
-def test_the_reference_scores_are_tuned_run_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_scores_are_tuned_run_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "tasks.json"
-    monkeypatch.setattr("agents.reference_scores.QUICK_SESSIONS", 4)
-    write_scores(ScoringArguments(tasks="short-session,dealer-cartea-jaimungal", quick=True, out=out))
+    monkeypatch.setattr("agents.tools.reference_scores.QUICK_SESSIONS", 4)
+    write_scores(
+        ScoringArguments(tasks="short-session,dealer-cartea-jaimungal", quick=True, out=out)
+    )
     found = read_references(out)
     assert list(found) == list(TASKS)
     assert found["noise"]["zero"] is None
@@ -433,7 +512,9 @@ def test_the_reference_scores_are_tuned_run_and_written(tmp_path: Path, monkeypa
     # A later run of other tasks keeps these; and what is written is what the agent earns.
     write_scores(ScoringArguments(tasks="dealer-avellaneda-stoikov", quick=True, out=out))
     assert read_references(out)["short-session"] == short
-    sessions = run_sessions(name_agent(short["zero"].agent), TASKS["short-session"].config, 40, SUITE_SEED, horizons=())
+    sessions = run_sessions(
+        name_agent(short["zero"].agent), TASKS["short-session"].config, 40, SUITE_SEED, horizons=()
+    )
     assert short["zero"].score == pytest.approx(mean_objective(sessions)[0])
 
 
@@ -446,7 +527,9 @@ def test_the_reference_scores_are_tuned_run_and_written(tmp_path: Path, monkeypa
         ({"makers": "zero-intelligence=inventory_scew"}, "did you mean 'inventory_skew'"),
     ],
 )
-def test_reference_scores_that_cannot_be_written_are_refused(fields: dict[str, Any], said: str) -> None:
+def test_reference_scores_that_cannot_be_written_are_refused(
+    fields: dict[str, Any], said: str
+) -> None:
     before = REFERENCES_FILE.read_bytes()
     with pytest.raises(ValueError, match=said):
         write_scores(ScoringArguments(**fields))

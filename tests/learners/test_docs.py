@@ -34,7 +34,15 @@ def packages(program: str) -> set[str]:
 def test_there_is_a_program_for_each_library() -> None:
     assert len(BLOCKS) >= 9
     named = set().union(*(packages(block.values[0]) for block in BLOCKS))
-    assert {"stable_baselines3", "sb3_contrib", "torchrl", "tianshou", "skrl", "sbx", "ray"} <= named
+    assert {
+        "stable_baselines3",
+        "sb3_contrib",
+        "torchrl",
+        "tianshou",
+        "skrl",
+        "sbx",
+        "ray",
+    } <= named
 
 
 @pytest.mark.parametrize("program", BLOCKS)
@@ -44,8 +52,18 @@ def test_the_program_runs(program: str, tmp_path: Path) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
     file = tmp_path / "program.py"
     file.write_text(program)
-    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(Path.home()),
+    }
     done = subprocess.run(
-        [sys.executable, file.name], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+        [sys.executable, file.name],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert done.returncode == 0, f"{program}\n{done.stdout}\n{done.stderr}"

@@ -1,4 +1,5 @@
-"""TorchRL, Tianshou, skrl and rl_zoo3 on the environment as it is; `make test-learners` installs them.
+"""TorchRL, Tianshou, skrl and rl_zoo3 on the environment as it is; `make test-learners` installs
+them.
 
 The learning itself is in the programs of docs/learners.md, which `test_docs.py` runs.
 """
@@ -30,10 +31,17 @@ def one_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"regime": "informed", "p_informed": 0.4, "variance_reduction": True}, {"from_pixels": True}]
+    "arguments",
+    [
+        {},
+        {"regime": "informed", "p_informed": 0.4, "variance_reduction": True},
+        {"from_pixels": True},
+    ],
 )
 def test_gym_env_of_torchrl_makes_the_market(arguments: dict[str, Any]) -> None:
-    envs = pytest.importorskip("torchrl.envs", reason="TorchRL is not installed: make test-learners")
+    envs = pytest.importorskip(
+        "torchrl.envs", reason="TorchRL is not installed: make test-learners"
+    )
     market = envs.GymEnv("MarketMaking-v0", **arguments)
     envs.check_env_specs(market)
     steps = market.rollout(5)
@@ -45,7 +53,9 @@ def test_gym_env_of_torchrl_makes_the_market(arguments: dict[str, Any]) -> None:
 
 
 def test_torchrl_reads_the_numbers_in_info() -> None:
-    envs = pytest.importorskip("torchrl.envs", reason="TorchRL is not installed: make test-learners")
+    envs = pytest.importorskip(
+        "torchrl.envs", reason="TorchRL is not installed: make test-learners"
+    )
     market = envs.GymEnv("MarketMaking-v0").auto_register_info_dict()
     steps = market.rollout(5)["next"]
     for name in ("objective", "pnl", "inventory", "fills", "signal"):
@@ -53,7 +63,9 @@ def test_torchrl_reads_the_numbers_in_info() -> None:
 
 
 def test_torchrls_collector_goes_on_across_sessions() -> None:
-    envs = pytest.importorskip("torchrl.envs", reason="TorchRL is not installed: make test-learners")
+    envs = pytest.importorskip(
+        "torchrl.envs", reason="TorchRL is not installed: make test-learners"
+    )
     from torchrl.collectors import Collector
 
     def quotes(data: Any) -> Any:
@@ -65,7 +77,9 @@ def test_torchrls_collector_goes_on_across_sessions() -> None:
     collector.shutdown()
     assert steps["next", "done"].ravel().nonzero().ravel().tolist() == [29, 59]
     assert steps["next", "terminated"].sum() == 2
-    batch = envs.GymWrapper(gymnasium.make_vec("MarketMaking-v0", num_envs=3, autoreset_mode="SameStep", **SHORT))
+    batch = envs.GymWrapper(
+        gymnasium.make_vec("MarketMaking-v0", num_envs=3, autoreset_mode="SameStep", **SHORT)
+    )
     assert batch.rollout(40, break_when_any_done=False)["next", "done"].sum() == 3
 
 
@@ -74,8 +88,12 @@ def test_torchrls_collector_goes_on_across_sessions() -> None:
 
 @pytest.mark.parametrize("kind", ["DummyVectorEnv", "SubprocVectorEnv"])
 def test_tianshous_vector_environments_step_the_market(kind: str) -> None:
-    env = pytest.importorskip("tianshou.env", reason="Tianshou is not installed: make test-learners")
-    batch = getattr(env, kind)([lambda: gymnasium.make("mm_gym:MarketMaking-v0", **SHORT) for _ in range(2)])
+    env = pytest.importorskip(
+        "tianshou.env", reason="Tianshou is not installed: make test-learners"
+    )
+    batch = getattr(env, kind)(
+        [lambda: gymnasium.make("mm_gym:MarketMaking-v0", **SHORT) for _ in range(2)]
+    )
     batch.seed(5)
     observations, _ = batch.reset(seed=5)
     single = gymnasium.make("MarketMaking-v0", **SHORT)
@@ -96,11 +114,15 @@ def test_tianshous_vector_environments_step_the_market(kind: str) -> None:
 
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_skrl_wraps_one_market_and_many(num_envs: int) -> None:
-    wrappers = pytest.importorskip("skrl.envs.wrappers.torch", reason="skrl is not installed: make test-learners")
+    wrappers = pytest.importorskip(
+        "skrl.envs.wrappers.torch", reason="skrl is not installed: make test-learners"
+    )
     if num_envs == 1:
         market = wrappers.wrap_env(gymnasium.make("MarketMaking-v0", **SHORT))
     else:
-        market = wrappers.wrap_env(gymnasium.make_vec("MarketMaking-v0", num_envs=num_envs, **SHORT))
+        market = wrappers.wrap_env(
+            gymnasium.make_vec("MarketMaking-v0", num_envs=num_envs, **SHORT)
+        )
     assert market.num_envs == num_envs
     observations, _ = market.reset()
     assert observations.shape == (num_envs, len(mm_gym.OBSERVATION_NAMES))
@@ -122,8 +144,20 @@ def test_rl_zoo3_trains_the_registered_environment(tmp_path: Path) -> None:
     options = "--algo ppo --env MarketMaking-v0 --gym-packages mm_gym -n 1024 --eval-freq 512 --eval-episodes 1"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "rl_zoo3.train", *options.split(), "--log-folder", str(tmp_path / "logs")),
-            *("--conf-file", str(ROOT / "examples" / "zoo_ppo.yml"), "--eval-env-kwargs", "variance_reduction:False"),
+            *(
+                sys.executable,
+                "-m",
+                "rl_zoo3.train",
+                *options.split(),
+                "--log-folder",
+                str(tmp_path / "logs"),
+            ),
+            *(
+                "--conf-file",
+                str(ROOT / "examples" / "zoo_ppo.yml"),
+                "--eval-env-kwargs",
+                "variance_reduction:False",
+            ),
             *("--hyperparams", "n_steps:64"),
         ],
         cwd=tmp_path,
@@ -134,5 +168,10 @@ def test_rl_zoo3_trains_the_registered_environment(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     run = tmp_path / "logs" / "ppo" / "MarketMaking-v0_1"
-    for name in ("MarketMaking-v0.zip", "best_model.zip", "evaluations.npz", "MarketMaking-v0/config.yml"):
+    for name in (
+        "MarketMaking-v0.zip",
+        "best_model.zip",
+        "evaluations.npz",
+        "MarketMaking-v0/config.yml",
+    ):
         assert (run / name).is_file()

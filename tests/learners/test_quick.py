@@ -1,6 +1,7 @@
 """Other people's learners on the environment as it is: each accepts it and learns for a few steps.
 
-Skill is measured elsewhere. Libraries that are not in the `dev` extra are tested in `test_heavy.py`.
+Skill is measured elsewhere. Libraries that are not in the `dev` extra are tested in
+`test_heavy.py`.
 """
 
 import runpy
@@ -43,7 +44,7 @@ def learns(model: BaseAlgorithm, decisions: int = 128) -> None:
     assert all(torch.isfinite(weights).all() for weights in after.values())
 
 
-# ---------------------------------------------------------------------- stable-baselines3, sb3-contrib
+# ------------------------------------------------------------------- stable-baselines3, sb3-contrib
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,9 @@ def test_it_learns_on_markets_from_make_vec_env(
 
 
 def test_dqn_learns_with_discrete_actions() -> None:
-    markets = make_vec_env("mm_gym:MarketMaking-v0", n_envs=2, seed=0, env_kwargs={"action": "discrete", **SHORT})
+    markets = make_vec_env(
+        "mm_gym:MarketMaking-v0", n_envs=2, seed=0, env_kwargs={"action": "discrete", **SHORT}
+    )
     learns(DQN("MlpPolicy", markets, seed=0, train_freq=1, **OFF_POLICY))
 
 
@@ -75,7 +78,9 @@ def test_the_id_alone_is_enough_for_stable_baselines3() -> None:
     learns(model)
     model.policy.set_training_mode(False)
     market = gymnasium.make("MarketMaking-v0", **SHORT)
-    total, length = evaluate_policy(model, market, n_eval_episodes=2, warn=False, return_episode_rewards=True)
+    total, length = evaluate_policy(
+        model, market, n_eval_episodes=2, warn=False, return_episode_rewards=True
+    )
     assert np.isfinite(total).all()
     assert length == [50, 50]
 
@@ -99,13 +104,19 @@ def test_make_vec_env_passes_variance_reduction_on() -> None:
 
 
 @pytest.mark.parametrize("action", ["offsets", "spread_skew", "discrete"])
-def test_the_environment_checkers_have_no_complaint(action: str, recwarn: pytest.WarningsRecorder) -> None:
+def test_the_environment_checkers_have_no_complaint(
+    action: str, recwarn: pytest.WarningsRecorder
+) -> None:
     check_env(gymnasium.make("MarketMaking-v0", action=action, **SHORT).unwrapped, warn=True)
-    gymnasium_check_env(gymnasium.make("MarketMaking-v0", action=action, **SHORT).unwrapped, skip_render_check=True)
-    assert [str(warning.message) for warning in recwarn if "UserWarning" in warning.category.__name__] == []
+    gymnasium_check_env(
+        gymnasium.make("MarketMaking-v0", action=action, **SHORT).unwrapped, skip_render_check=True
+    )
+    assert [
+        str(warning.message) for warning in recwarn if "UserWarning" in warning.category.__name__
+    ] == []
 
 
-# ------------------------------------------------------------------------- Gymnasium's array wrappers
+# ----------------------------------------------------------------------- Gymnasium's array wrappers
 
 
 def test_observations_become_torch_tensors_in_gymnasiums_wrappers() -> None:
@@ -134,7 +145,7 @@ def test_observations_become_torch_tensors_in_gymnasiums_wrappers() -> None:
     assert isinstance(terminated, torch.Tensor)
 
 
-# ------------------------------------------------------------------------------------------- examples
+# ----------------------------------------------------------------------------------------- examples
 
 
 def test_the_single_file_ppo_bootstraps_truncated_sessions_and_no_others() -> None:
@@ -156,7 +167,9 @@ def test_the_single_file_ppo_bootstraps_truncated_sessions_and_no_others() -> No
 def test_the_single_file_ppo_runs_with_a_tiny_budget(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = "--decisions 4096 --num-envs 16 --num-steps 64 --batch-size 256 --evaluation-sessions 4"
+    arguments = (
+        "--decisions 4096 --num-envs 16 --num-steps 64 --batch-size 256 --evaluation-sessions 4"
+    )
     monkeypatch.setattr(sys, "argv", ["examples/ppo.py", *arguments.split()])
     runpy.run_path(str(ROOT / "examples" / "ppo.py"), run_name="__main__")
     assert "objective" in capsys.readouterr().out

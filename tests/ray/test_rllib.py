@@ -16,29 +16,33 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-pytest.importorskip("ray", reason="Ray is not installed; it is tested in an environment of its own: make test-ray")
+pytest.importorskip(
+    "ray", reason="Ray is not installed; it is tested in an environment of its own: make test-ray"
+)
 
 from ray.cluster_utils import Cluster
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module import RLModule
 
-import agents.rllib
-import agents.training
+import agents.training.rllib
+import agents.training.trainer
 import train
 from agents import AgentError, make_agent
-from agents.mlp import load_layers
-from agents.ppo import RUN_FILE, Run, layers_of, quoting_agent, read_run
-from agents.settings import ALGORITHM_PART, read_settings
-from agents.training import TrainingError, new_model, training_markets
+from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.network import load_layers
+from agents.learned.run_folder import RUN_FILE, Run, layers_of, quoting_agent, read_run
+from agents.training.trainer import TrainingError, new_model, training_markets
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
 
 ROOT = Path(train.__file__).parent
 UPDATE = 2048
 N_MARKETS = 64
-# In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d: both sides together
-# 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
-CONFIG = configure("dealer", session_steps=100, max_offset=72.0)  # an untrained policy quotes an eighth of that
+# In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d:
+# both sides together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
+CONFIG = configure(
+    "dealer", session_steps=100, max_offset=72.0
+)  # an untrained policy quotes an eighth of that
 FAST = read_settings("ppo")
 FAST[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,
@@ -64,13 +68,13 @@ def a_run(timesteps: int, **settings: Any) -> Run:
 
 def trained_here(folder: Path, run: Run, *arguments: Any, **named: Any) -> Run:
     folder.mkdir(exist_ok=True)
-    return agents.rllib.train(folder, run, *arguments, **named)
+    return agents.training.rllib.train(folder, run, *arguments, **named)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    agents.rllib.train(folder, a_run(60_000))
+    agents.training.rllib.train(folder, a_run(60_000))
     return folder
 
 
@@ -96,7 +100,7 @@ def observations(n: int) -> np.ndarray:
     return seen
 
 
-# ------------------------------------------------------------------------------------ what is learned
+# ---------------------------------------------------------------------------------- what is learned
 
 
 def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(trained: Path) -> None:
@@ -117,12 +121,18 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
     actions, _ = load_layers(trained, *layers_of(read_run(trained))).predict(seen)
     np.testing.assert_allclose(actions, inputs[:, :2].clip(-1.0, 1.0), atol=1e-6)
     assert actions.std() > 0.01
-    np.testing.assert_allclose(np.tile(policy(trained)["log_std"], (200, 1)), inputs[:, 2:], atol=1e-6)
+    np.testing.assert_allclose(
+        np.tile(policy(trained)["log_std"], (200, 1)), inputs[:, 2:], atol=1e-6
+    )
 
 
 @pytest.mark.filterwarnings("ignore:rich is experimental")
-def test_both_engines_begin_with_the_same_policy_and_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a cluster that was not asked for is not joined
+def test_both_engines_begin_with_the_same_policy_and_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "RAY_ADDRESS", "127.0.0.1:1"
+    )  # a cluster that was not asked for is not joined
     run = a_run(1, learning_rate="lin_0.0")
     trained_here(tmp_path, run, env_runners=0)
     theirs = new_model(training_markets(run), run)
@@ -156,7 +166,7 @@ def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained:
         "import sys; sys.modules['ray'] = None\n"
         "from agents import make_agent\n"
         "from mm_gym.evaluation.rollout import run_sessions\n"
-        "from agents.ppo import read_run\n"
+        "from agents.learned.run_folder import read_run\n"
         "from pathlib import Path\n"
         "config = read_run(Path(sys.argv[1])).config\n"
         "sessions = run_sessions(lambda config: make_agent(sys.argv[1], config), config, episodes=8, seed=5)\n"
@@ -164,7 +174,11 @@ def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained:
         "print([name for name in ('torch', 'stable_baselines3') if name in sys.modules])"
     )
     said = subprocess.run(
-        [sys.executable, "-c", program, str(trained)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(trained)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split("\n")
     here = run_sessions(functools.partial(make_agent, str(trained)), CONFIG, episodes=8, seed=5)
     assert float(said[0]) == pytest.approx(here.objective.mean())
@@ -174,11 +188,15 @@ def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained:
 # -------------------------------------------------------------------- interruptions, and going on
 
 
-def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too(trained: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too(
+    trained: Path, tmp_path: Path
+) -> None:
     before = read_run(trained)
     # With a learning rate of zero, whatever is resumed stays what it was.
     still = dataclasses.replace(
-        before, timesteps=before.steps_done + 2 * UPDATE, settings=a_run(1, learning_rate="lin_0.0").settings
+        before,
+        timesteps=before.steps_done + 2 * UPDATE,
+        settings=a_run(1, learning_rate="lin_0.0").settings,
     )
     done = trained_here(tmp_path / "still", still, trained, env_runners=2)
     assert before.steps_done + 2 * UPDATE <= done.steps_done < before.steps_done + 4 * UPDATE
@@ -189,7 +207,9 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     # With one, it learns on, and only the latest checkpoint is kept.
     on = dataclasses.replace(done, timesteps=done.steps_done + 2 * UPDATE, settings=before.settings)
     done = trained_here(tmp_path / "still", on, tmp_path / "still", checkpoint_every=1)
-    assert [path.name for path in (tmp_path / "still").glob("rllib-*")] == [f"rllib-{done.steps_done}"]
+    assert [path.name for path in (tmp_path / "still").glob("rllib-*")] == [
+        f"rllib-{done.steps_done}"
+    ]
     new = policy(tmp_path / "still")
     assert not any(np.array_equal(old[name], new[name]) for name in old)
 
@@ -200,7 +220,7 @@ def test_a_crash_between_two_files_leaves_the_checkpoint_before_it(
     class Crash(Exception):
         pass
 
-    original = agents.rllib.replace_file
+    original = agents.training.rllib.replace_file
     saved: list[Path] = []
 
     def crashing(path: Path, content: bytes) -> None:
@@ -209,17 +229,21 @@ def test_a_crash_between_two_files_leaves_the_checkpoint_before_it(
             raise Crash
         original(path, content)
 
-    monkeypatch.setattr(agents.rllib, "replace_file", crashing)
-    monkeypatch.setattr(agents.training, "replace_file", crashing)
+    monkeypatch.setattr(agents.training.rllib, "replace_file", crashing)
+    monkeypatch.setattr(agents.training.trainer, "replace_file", crashing)
     with pytest.raises(Crash):
         trained_here(tmp_path / "run", a_run(10 * UPDATE), checkpoint_every=1, env_runners=0)
     monkeypatch.undo()
     run = read_run(tmp_path / "run")
-    assert UPDATE <= run.steps_done < 2 * UPDATE  # saved at none, at one, and at two updates, where it failed
+    assert (
+        UPDATE <= run.steps_done < 2 * UPDATE
+    )  # saved at none, at one, and at two updates, where it failed
     run = dataclasses.replace(run, timesteps=run.steps_done + 1)
-    done = agents.rllib.train(tmp_path / "run", run, tmp_path / "run", env_runners=0)
+    done = agents.training.rllib.train(tmp_path / "run", run, tmp_path / "run", env_runners=0)
     assert done.steps_done > run.steps_done
-    assert [path.name for path in (tmp_path / "run").glob("rllib-*")] == [f"rllib-{done.steps_done}"]
+    assert [path.name for path in (tmp_path / "run").glob("rllib-*")] == [
+        f"rllib-{done.steps_done}"
+    ]
 
 
 def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
@@ -244,13 +268,17 @@ def processes_of(session: int) -> list[str]:
     return found
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted where Linux lists them")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="processes are counted where Linux lists them"
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "run"
-    arguments = "--engine rllib --regime noise --n-envs 16 --timesteps 100000000 --checkpoint-every 1"
+    arguments = (
+        "--engine rllib --regime noise --n-envs 16 --timesteps 100000000 --checkpoint-every 1"
+    )
     process = subprocess.Popen(
         [sys.executable, "train.py", *arguments.split(), "--out", str(out)],
         cwd=ROOT,
@@ -277,13 +305,17 @@ def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_proces
     assert processes_of(process.pid) == []
 
 
-# ------------------------------------------------------------------------------ clusters and refusals
+# ---------------------------------------------------------------------------- clusters and refusals
 
 
 def test_it_joins_a_cluster_by_its_address_and_leaves_it_running(tmp_path: Path) -> None:
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 2, "object_store_memory": agents.rllib.OBJECT_STORE, "include_dashboard": False},
+        head_node_args={
+            "num_cpus": 2,
+            "object_store_memory": agents.training.rllib.OBJECT_STORE,
+            "include_dashboard": False,
+        },
     )
     try:
         done = trained_here(tmp_path / "run", a_run(UPDATE), env_runners=2, address=cluster.address)

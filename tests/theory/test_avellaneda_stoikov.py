@@ -30,7 +30,9 @@ def three(moments: paper.Moments) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("risk_aversion", [0.01, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("lots", [-3, 0, 2])
-def test_quotes_are_indifference_prices_plus_the_best_margin_over_them(risk_aversion: float, lots: int) -> None:
+def test_quotes_are_indifference_prices_plus_the_best_margin_over_them(
+    risk_aversion: float, lots: int
+) -> None:
     time_left, mid = 0.4, 100.0
 
     def utility_of_holding(cash: float, inventory: int) -> float:
@@ -54,7 +56,9 @@ def test_quotes_are_indifference_prices_plus_the_best_margin_over_them(risk_aver
     buy_at = brentq(lambda p: utility_of_holding(cash - p, lots + 1) - now, 0.0, 200.0)
 
     depths = paper.quote_depths(lots, time_left, risk_aversion=risk_aversion, **QUOTES)
-    shift = paper.reservation_price_shift(lots, time_left, risk_aversion=risk_aversion, volatility=QUOTES["volatility"])
+    shift = paper.reservation_price_shift(
+        lots, time_left, risk_aversion=risk_aversion, volatility=QUOTES["volatility"]
+    )
     assert shift == pytest.approx((sell_at + buy_at) / 2 - mid, abs=1e-9)
     assert depths.ask == pytest.approx(sell_at - mid + best_margin(), abs=1e-6)
     assert depths.bid == pytest.approx(mid - buy_at + best_margin(), abs=1e-6)
@@ -72,7 +76,9 @@ def test_the_spread_is_the_sum_of_the_depths_whatever_the_inventory() -> None:
 
 def test_without_risk_aversion_the_spread_is_two_over_k() -> None:
     assert paper.optimal_spread(0.7, risk_aversion=0.0, **QUOTES) == pytest.approx(2 / 1.5)
-    assert paper.optimal_spread(0.7, risk_aversion=1e-7, **QUOTES) == pytest.approx(2 / 1.5, abs=1e-6)
+    assert paper.optimal_spread(0.7, risk_aversion=1e-7, **QUOTES) == pytest.approx(
+        2 / 1.5, abs=1e-6
+    )
 
 
 def test_the_average_spread_is_the_average_over_the_decisions() -> None:
@@ -114,14 +120,16 @@ def test_propagation_gives_the_closed_form_for_constant_depths(risk_aversion: fl
     assert three(paper.exact_moments(strategy, **MARKET)) == pytest.approx(
         three(paper.symmetric_moments(half_spread, steps=200, **MARKET)), rel=1e-8
     )
-    assert three(paper.exact_moments(strategy, fill_probability="continuous", **MARKET)) == pytest.approx(
-        three(paper.symmetric_moments(half_spread, **MARKET)), rel=1e-6
-    )
+    assert three(
+        paper.exact_moments(strategy, fill_probability="continuous", **MARKET)
+    ) == pytest.approx(three(paper.symmetric_moments(half_spread, **MARKET)), rel=1e-6)
 
 
 @pytest.mark.parametrize("fill_probability", ["literal", "exponential"])
 @pytest.mark.parametrize("risk_aversion", [0.1, 1.0])
-def test_propagation_agrees_with_every_path_of_a_short_session(risk_aversion: float, fill_probability: Any) -> None:
+def test_propagation_agrees_with_every_path_of_a_short_session(
+    risk_aversion: float, fill_probability: Any
+) -> None:
     steps, horizon, rate = 3, 0.6, 4.0
     interval = horizon / steps
     outcomes = list(itertools.product([0, 1], [0, 1], [-1, 1]))  # ask filled, bid filled, mid
@@ -129,7 +137,9 @@ def test_propagation_agrees_with_every_path_of_a_short_session(risk_aversion: fl
     for path in itertools.product(outcomes, repeat=steps):
         weight, profit, lots = 1.0, 0.0, 0
         for step, (sold, bought, move) in enumerate(path):
-            ask, bid = paper.quote_depths(lots, horizon - step * interval, risk_aversion=risk_aversion, **QUOTES)
+            ask, bid = paper.quote_depths(
+                lots, horizon - step * interval, risk_aversion=risk_aversion, **QUOTES
+            )
             for depth, filled in ((ask, sold), (bid, bought)):
                 intensity = rate * np.exp(-QUOTES["fill_decay"] * depth)
                 chance = (
@@ -165,7 +175,9 @@ def test_propagation_agrees_with_a_simulation(risk_aversion: float) -> None:
     random = np.random.default_rng(20080301)
     lots, profit = np.zeros(paths), np.zeros(paths)
     for step in range(steps):
-        ask, bid = paper.quote_depths(lots, 1.0 - step * interval, risk_aversion=risk_aversion, **QUOTES)
+        ask, bid = paper.quote_depths(
+            lots, 1.0 - step * interval, risk_aversion=risk_aversion, **QUOTES
+        )
         sold = random.random(paths) < 140.0 * np.exp(-1.5 * ask) * interval
         bought = random.random(paths) < 140.0 * np.exp(-1.5 * bid) * interval
         profit += sold * ask + bought * bid

@@ -62,7 +62,9 @@ def test_uneven_flow_has_the_depths_of_the_ground_truth() -> None:
 
 def test_the_published_figures_belong_to_a_market_without_a_bound() -> None:
     hardest = market(140.0, 140.0, 1.5, 0.01)
-    values = [float(paper.value(0, 1.0, max_inventory=bound, **hardest)) for bound in (10, 30, 50, 80)]
+    values = [
+        float(paper.value(0, 1.0, max_inventory=bound, **hardest)) for bound in (10, 30, 50, 80)
+    ]
     # ladder: 10 -> 67.9703, 30 -> 68.255822, 50 -> 68.25583476, 80 -> the same
     assert np.all(np.diff(values[:3]) > 0)
     assert values[0] == pytest.approx(67.9703, abs=1e-4)
@@ -128,7 +130,9 @@ def test_the_value_is_the_plain_matrix_exponential_where_that_is_exact(
 
 
 @pytest.mark.parametrize("time_left", [0.001, 1.0])
-def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_smaller(time_left: float) -> None:
+def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_smaller(
+    time_left: float,
+) -> None:
     # A plain matrix exponential returns rounding noise here: omega(75) is below exp(-300) omega(0).
     parameters = market(10.0, 10.0, 1.0, 0.5, 0.1)
     far, flat = paper.value([75, 0], time_left, max_inventory=80, **parameters)
@@ -154,7 +158,9 @@ def test_a_long_session_solves_the_equation_too(parameters: dict[str, float]) ->
         return change
 
     start = -parameters["terminal_penalty"] * lots**2.0
-    marched = solve_ivp(slope, (0.0, 200.0), start, "LSODA", times, lband=1, uband=1, rtol=1e-10, atol=1e-10)
+    marched = solve_ivp(
+        slope, (0.0, 200.0), start, "LSODA", times, lband=1, uband=1, rtol=1e-10, atol=1e-10
+    )
     value = paper.value(lots, times[:, None], max_inventory=bound, **parameters)
     np.testing.assert_allclose(value, marched.y.T, rtol=1e-7)
 

@@ -18,9 +18,13 @@ def test_the_probabilities_are_those_of_the_ground_truth() -> None:
     np.testing.assert_allclose(ours, published, atol=5e-5)
 
 
-def test_without_arrivals_and_cancellations_it_is_the_chance_to_win_a_series_of_coin_flips() -> None:
+def test_without_arrivals_and_cancellations_it_is_the_chance_to_win_a_series_of_coin_flips() -> (
+    None
+):
     # Each side loses a lot at every one of its market orders: best of so many flips of a fair coin.
-    ours = up_move_probability([1, 1, 2], [2, 3, 3], limit_rate=0.0, market_rate=1.0, cancel_rate=1e-12)
+    ours = up_move_probability(
+        [1, 1, 2], [2, 3, 3], limit_rate=0.0, market_rate=1.0, cancel_rate=1e-12
+    )
     np.testing.assert_allclose(ours, [0.25, 0.125, 5.0 / 16.0], atol=1e-9)
 
 
@@ -30,7 +34,9 @@ def test_a_random_walk_through_the_two_queues_agrees() -> None:
     for _ in range(n):
         queues = [2, 4]  # bid, ask
         while min(queues) > 0:
-            rates = [RATES["limit_rate"]] * 2 + [RATES["market_rate"] + RATES["cancel_rate"] * lots for lots in queues]
+            rates = [RATES["limit_rate"]] * 2 + [
+                RATES["market_rate"] + RATES["cancel_rate"] * lots for lots in queues
+            ]
             event = generator.choice(4, p=np.array(rates) / sum(rates))
             queues[event % 2] += 1 if event < 2 else -1
         wins += queues[1] == 0

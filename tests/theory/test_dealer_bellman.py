@@ -70,7 +70,9 @@ def test_the_ground_truth_needs_a_bound_of_nine_lots_or_more() -> None:
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_no_policy_of_a_tiny_session_beats_the_bellman_value(fill_model: Any, penalty_timing: Any) -> None:
+def test_no_policy_of_a_tiny_session_beats_the_bellman_value(
+    fill_model: Any, penalty_timing: Any
+) -> None:
     problem = variant(replace(SMALL, steps=2, max_inventory=1), fill_model, penalty_timing)
     grid = [0.0, 0.7, 1.5]
 
@@ -91,11 +93,18 @@ def test_no_policy_of_a_tiny_session_beats_the_bellman_value(fill_model: Any, pe
                 else (1 - np.exp(-rate * 0.2)) * accepts
             )
         for sold, bought in itertools.product([0, 1], [0, 1]):
-            chance = (chances[0] if sold else 1 - chances[0]) * (chances[1] if bought else 1 - chances[1])
+            chance = (chances[0] if sold else 1 - chances[0]) * (
+                chances[1] if bought else 1 - chances[1]
+            )
             if chance > 0:
                 after = lots + bought - sold
                 charged = after if penalty_timing == "end" else lots
-                total += chance * (sold * ask + bought * bid - running * charged**2 + worth(step + 1, after, policy))
+                total += chance * (
+                    sold * ask
+                    + bought * bid
+                    - running * charged**2
+                    + worth(step + 1, after, policy)
+                )
         return total
 
     pairs = list(itertools.product(grid, grid))
@@ -110,13 +119,17 @@ def test_no_policy_of_a_tiny_session_beats_the_bellman_value(fill_model: Any, pe
     # Where a side is not quoted the depth is inf; here any number does, since it cannot be filled.
     chosen = np.nan_to_num(np.stack([solution.ask_depths, solution.bid_depths]), posinf=0.0)
     policy = {
-        (step, lots): (chosen[0, step, 1 + lots], chosen[1, step, 1 + lots]) for step in (0, 1) for lots in (-1, 0, 1)
+        (step, lots): (chosen[0, step, 1 + lots], chosen[1, step, 1 + lots])
+        for step in (0, 1)
+        for lots in (-1, 0, 1)
     }
     assert worth(0, 0, policy) == pytest.approx(best, abs=1e-12)
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_optimal_policy_earns_its_value_in_a_simulation(fill_model: Any, penalty_timing: Any) -> None:
+def test_the_optimal_policy_earns_its_value_in_a_simulation(
+    fill_model: Any, penalty_timing: Any
+) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
     solution = solve(problem)
     random, paths, bound = np.random.default_rng(42), 40_000, problem.max_inventory
@@ -180,7 +193,9 @@ def test_on_a_grid_the_pair_is_the_best_of_every_pair(fill_model: Any, penalty_t
     problem = replace(variant(SMALL, fill_model, penalty_timing), steps=1, decision_interval=1.0)
     grid = np.arange(0.0, 4.0, 0.05)
     every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, :]
-    np.testing.assert_allclose(solve(problem, grid).values[0], every_pair.max(axis=(0, 1)), atol=1e-12)
+    np.testing.assert_allclose(
+        solve(problem, grid).values[0], every_pair.max(axis=(0, 1)), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
@@ -202,14 +217,18 @@ def test_no_change_of_the_optimal_depths_helps(fill_model: Any, penalty_timing: 
 def test_a_finer_grid_of_depths_comes_nearer_to_free_depths_from_below() -> None:
     problem = replace(STANDARD, max_inventory=8)
     free = solve(problem).start_value
-    missing = [free - solve(problem, np.arange(0.0, 6.0, tick)).start_value for tick in (1.0, 0.5, 0.125)]
+    missing = [
+        free - solve(problem, np.arange(0.0, 6.0, tick)).start_value for tick in (1.0, 0.5, 0.125)
+    ]
     assert missing[0] > missing[1] > missing[2] > 0
     assert missing[2] < 0.01
 
 
 @pytest.mark.parametrize("fill_model", ["event_driven", "single_arrival"])
 @pytest.mark.parametrize("rates", [(10.0, 10.0), (14.0, 6.0)])
-def test_ever_shorter_intervals_lead_to_continuous_time(fill_model: Any, rates: tuple[float, float]) -> None:
+def test_ever_shorter_intervals_lead_to_continuous_time(
+    fill_model: Any, rates: tuple[float, float]
+) -> None:
     # Three lots at most, so that the closed form wants no depth below zero either.
     parameters = {
         "buy_rate": rates[0],
@@ -225,7 +244,9 @@ def test_ever_shorter_intervals_lead_to_continuous_time(fill_model: Any, rates: 
     coarse, fine = (
         limit
         - solve(
-            DealerProblem(steps=steps, decision_interval=1.0 / steps, fill_model=fill_model, **parameters)
+            DealerProblem(
+                steps=steps, decision_interval=1.0 / steps, fill_model=fill_model, **parameters
+            )
         ).start_value
         for steps in (500, 1000)
     )
@@ -237,7 +258,9 @@ def test_ever_shorter_intervals_lead_to_continuous_time(fill_model: Any, rates: 
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_best_constant_pair_is_the_best_of_a_fine_grid(fill_model: Any, penalty_timing: Any) -> None:
+def test_the_best_constant_pair_is_the_best_of_a_fine_grid(
+    fill_model: Any, penalty_timing: Any
+) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
     free = best_constant_policy(problem)
     grid = np.arange(0.0, 8.0, 0.1)
@@ -252,7 +275,9 @@ def test_the_best_constant_pair_is_the_best_of_a_fine_grid(fill_model: Any, pena
     diagonal = policy_value(problem, grid[:, None, None], grid[:, None, None])[:, 0, 3]
     assert equal.ask_depth == equal.bid_depth
     assert 0 <= equal.value - diagonal.max() < 2e-3
-    assert best_constant_policy(problem, grid, symmetric=True).value == pytest.approx(diagonal.max(), abs=1e-12)
+    assert best_constant_policy(problem, grid, symmetric=True).value == pytest.approx(
+        diagonal.max(), abs=1e-12
+    )
     # Uneven arrivals: depths of one's own for each side are worth something.
     assert equal.value < free.value - 1e-3 < solve(problem).start_value
 

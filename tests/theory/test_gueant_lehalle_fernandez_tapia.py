@@ -39,7 +39,9 @@ def test_the_exact_depths_and_the_certainty_equivalent_are_those_of_the_ground_t
 
 def test_thirty_lots_are_no_bound_in_the_papers_example_and_ten_are() -> None:
     wide = paper.certainty_equivalent(0, 600.0, max_inventory=60, **MARKET)
-    assert paper.certainty_equivalent(0, 600.0, max_inventory=30, **MARKET) == pytest.approx(wide, abs=1e-4)
+    assert paper.certainty_equivalent(0, 600.0, max_inventory=30, **MARKET) == pytest.approx(
+        wide, abs=1e-4
+    )
     assert paper.certainty_equivalent(0, 600.0, max_inventory=10, **MARKET) < wide - 4.0
 
 

@@ -39,7 +39,11 @@ def test_the_break_even_half_spread_is_that_of_the_ground_truth() -> None:
 @pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
 @pytest.mark.parametrize(
     "drift, decay, std, threshold, horizon, volatility",
-    [(1.0, 0.5, 0.02, 0.02, 5.0, 0.05), (0.1, 0.05, 1.0, 0.5, 20.0, 0.7), (0.1, 0.05, 2.0, 0, 3, 0)],
+    [
+        (1.0, 0.5, 0.02, 0.02, 5.0, 0.05),
+        (0.1, 0.05, 1.0, 0.5, 20.0, 0.7),
+        (0.1, 0.05, 2.0, 0, 3, 0),
+    ],
 )
 def test_the_adverse_move_agrees_with_a_simulation_of_signal_and_takers(
     share: float,
@@ -99,7 +103,9 @@ def test_the_earning_rate_agrees_with_a_simulation_of_takers(
 ) -> None:
     edge_std, rate, takers = 1.4, 2.5, 100_000
     patience = min(tolerance, 1e300)  # that many ticks accept any price
-    earned = profits(np.random.default_rng(11), takers, half_spread, share, edge_std, threshold, patience)
+    earned = profits(
+        np.random.default_rng(11), takers, half_spread, share, edge_std, threshold, patience
+    )
     expected = theory.earning_rate(
         half_spread,
         share,
@@ -136,8 +142,12 @@ def test_the_two_versions_agree_at_a_half_spread_nobody_minds() -> None:
     beta, kappa = 0.1, 0.05
     edge_std = beta / kappa
     fills = rate * (2 * share * norm.sf(threshold) + 1 - share)
-    literal = fills * theory.markout(h, share, np.inf, signal_drift=beta, signal_decay=kappa, threshold=threshold)
-    sensitive = theory.earning_rate(h, share, taker_rate=rate, edge_std=edge_std, threshold_in_std=threshold)
+    literal = fills * theory.markout(
+        h, share, np.inf, signal_drift=beta, signal_decay=kappa, threshold=threshold
+    )
+    sensitive = theory.earning_rate(
+        h, share, taker_rate=rate, edge_std=edge_std, threshold_in_std=threshold
+    )
     assert literal == pytest.approx(float(sensitive))
 
 
@@ -157,7 +167,9 @@ def test_above_one_the_break_even_share_says_that_no_share_loses() -> None:
 
 def test_the_move_of_the_informed_grows_to_the_whole_edge() -> None:
     beta, kappa = 0.1, 0.05
-    move = theory.informed_move([0.0, 1e-6, 10.0, np.inf], signal_drift=beta, signal_decay=kappa, signal_std=1.0)
+    move = theory.informed_move(
+        [0.0, 1e-6, 10.0, np.inf], signal_drift=beta, signal_decay=kappa, signal_std=1.0
+    )
     assert move[0] == 0.0
     assert move[1] == pytest.approx(beta * 1e-6, rel=1e-6)
     assert move[2] == pytest.approx(quad(lambda t: beta * np.exp(-kappa * t), 0.0, 10.0)[0])

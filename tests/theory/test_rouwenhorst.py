@@ -1,4 +1,5 @@
-"""Rouwenhorst's chain, against the moments of the process that it stands for and against its own recursion."""
+"""Rouwenhorst's chain, against the moments of the process that it stands for and against its own
+recursion."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ def test_mean_and_variance_one_step_on_are_those_of_the_process(decay: float) ->
 
 
 def test_it_is_the_papers_recursion() -> None:
-    """A row and a column more for each link: q in the corners on the diagonal, 1 - q beside, inner rows halved."""
+    """A row and a column more for each link: q in the corners on the diagonal, 1 - q beside, inner
+    rows halved."""
     stay = 0.5 * (1.0 + 0.7)
     theta = np.array([[stay, 1.0 - stay], [1.0 - stay, stay]])
     for n in range(2, 7):
@@ -36,7 +38,8 @@ def test_it_is_the_papers_recursion() -> None:
 
 
 def test_after_many_steps_it_is_close_to_normal() -> None:
-    """With 200 links the distribution function is within half a jump, 0.03, of the normal one everywhere."""
+    """With 200 links the distribution function is within half a jump, 0.03, of the normal one
+    everywhere."""
     found = chain(0.966)
     law = matrix_power(found.transition, 40)[np.argmin(np.abs(found.states - 2.0))]
     left = 2.0 * 0.966**40

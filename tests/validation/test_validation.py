@@ -10,7 +10,9 @@ from validation.row import Row, deviation_row, markdown_table, mean_row
 
 def test_the_errors_of_a_mean_and_of_a_deviation_are_what_repetition_says() -> None:
     generator = np.random.default_rng(0)
-    samples = generator.exponential(2.0, (2000, 400))  # far from normal, so that the fourth moment counts
+    samples = generator.exponential(
+        2.0, (2000, 400)
+    )  # far from normal, so that the fourth moment counts
     for make, estimate in ((mean_row, np.mean), (deviation_row, np.std)):
         stated = np.mean([make("", 2.0, sample).standard_error for sample in samples[:200]])
         found = np.std([estimate(sample) for sample in samples])
@@ -28,15 +30,23 @@ def test_what_is_computed_is_the_published_figure_to_its_last_digit() -> None:
         assert row.ours == pytest.approx(row.reference, rel=1e-5), row
 
 
-@pytest.mark.parametrize("gamma, strategy", [(0.1, "inventory"), (0.1, "symmetric"), (1.0, "inventory")])
-def test_profits_and_inventories_have_avellaneda_and_stoikovs_moments(gamma: float, strategy: str) -> None:
-    for row in avellaneda_stoikov.simulated_rows(gamma, strategy, avellaneda_stoikov.PAPER_STEPS, 4000, (1,)):
+@pytest.mark.parametrize(
+    "gamma, strategy", [(0.1, "inventory"), (0.1, "symmetric"), (1.0, "inventory")]
+)
+def test_profits_and_inventories_have_avellaneda_and_stoikovs_moments(
+    gamma: float, strategy: str
+) -> None:
+    for row in avellaneda_stoikov.simulated_rows(
+        gamma, strategy, avellaneda_stoikov.PAPER_STEPS, 4000, (1,)
+    ):
         assert_agrees(row.ours, row.reference, row.standard_error, row.what)
 
 
 def test_the_environments_moments_are_not_those_of_the_papers_own_fill_probability() -> None:
     # So that the test above could fail: an event-driven market earns less at this dt.
-    mean, _, _ = avellaneda_stoikov.simulated_rows(0.1, "inventory", avellaneda_stoikov.PAPER_STEPS, 4000, (1,))
+    mean, _, _ = avellaneda_stoikov.simulated_rows(
+        0.1, "inventory", avellaneda_stoikov.PAPER_STEPS, 4000, (1,)
+    )
     literal, _, _ = avellaneda_stoikov.PUBLISHED[0.1, "inventory"]
     assert abs(mean.ours - literal) > 10.0 * mean.standard_error
 
@@ -44,7 +54,9 @@ def test_the_environments_moments_are_not_those_of_the_papers_own_fill_probabili
 def test_a_maker_that_knows_of_uneven_arrivals_earns_the_exact_value_of_its_depths() -> None:
     config = cartea_jaimungal._market(100, imbalance=0.4, imbalance_flip_rate=0.0)
     ends = cartea_jaimungal.play(
-        cartea_jaimungal.partial(cartea_jaimungal.CarteaJaimungalAgent, buy_rate=14.0, sell_rate=6.0),
+        cartea_jaimungal.partial(
+            cartea_jaimungal.CarteaJaimungalAgent, buy_rate=14.0, sell_rate=6.0
+        ),
         config,
         8000,
         (2,),
@@ -62,10 +74,14 @@ def test_reading_the_flow_pays_among_informed_takers() -> None:
         assert row.distance > 2.0, row  # about 25 of 127 in the closest
 
 
-@pytest.mark.skipif(not list(exchange_data.SAMPLES.glob("*_message_*.csv")), reason="the sample files are not here")
+@pytest.mark.skipif(
+    not list(exchange_data.SAMPLES.glob("*_message_*.csv")), reason="the sample files are not here"
+)
 def test_every_row_of_the_sample_files_follows_and_executions_hit_the_oldest_order() -> None:
     rows = exchange_data.rows(0, 0)
     assert len(rows) == 4
     for row in rows:
         # Five of GOOG's executions hit a younger order; the files do not say why.
-        assert row.reference - row.ours <= (5 if row.what.startswith("GOOG") and "oldest" in row.what else 0), row
+        assert row.reference - row.ours <= (
+            5 if row.what.startswith("GOOG") and "oldest" in row.what else 0
+        ), row

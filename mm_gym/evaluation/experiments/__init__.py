@@ -1,4 +1,5 @@
-"""The post-mortem's experiments, by name, one per file. Each ends in claims; each has a twin with the effect removed.
+"""The post-mortem's experiments, by name, one per file. Each ends in claims; each has a twin with
+the effect removed.
 
 finding = EXPERIMENTS["informed"](Laboratory(name_agent))
 """

@@ -7,7 +7,15 @@ import hashlib
 
 import numpy as np
 
-from mm_gym.evaluation.experiments.laboratory import Claim, Finding, Laboratory, above, below, market, rests_on
+from mm_gym.evaluation.experiments.laboratory import (
+    Claim,
+    Finding,
+    Laboratory,
+    above,
+    below,
+    market,
+    rests_on,
+)
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
 
@@ -27,11 +35,23 @@ def run(laboratory: Laboratory) -> Finding:
     digests = {label: price_digest(result) for label, result in sessions.items()}
     quiet, *_, toxic = sessions.values()
     claims = [
-        above(f"The maker earns in {label}", mean(result.final_pnl), 0.0, "ticks x lots", rests_on(result))
+        above(
+            f"The maker earns in {label}",
+            mean(result.final_pnl),
+            0.0,
+            "ticks x lots",
+            rests_on(result),
+        )
         for label, result in list(sessions.items())[:-1]
     ]
     claims += [
-        below("It loses in informed, p = 0.8", mean(toxic.final_pnl), 0.0, "ticks x lots", rests_on(toxic)),
+        below(
+            "It loses in informed, p = 0.8",
+            mean(toxic.final_pnl),
+            0.0,
+            "ticks x lots",
+            rests_on(toxic),
+        ),
         below(
             "On the same path it earns less there than in noise",
             difference(toxic.final_pnl, quiet.final_pnl),
@@ -40,7 +60,10 @@ def run(laboratory: Laboratory) -> Finding:
             rests_on(quiet, toxic),
         ),
     ]
-    notes = [f"SHA-256 of the efficient price's paths in {label}: {digest}" for label, digest in digests.items()]
+    notes = [
+        f"SHA-256 of the efficient price's paths in {label}: {digest}"
+        for label, digest in digests.items()
+    ]
     return Finding(
         "identical_prices",
         QUESTION,
@@ -54,7 +77,8 @@ def run(laboratory: Laboratory) -> Finding:
 
 
 def price_digest(sessions: Sessions) -> str:
-    """A digest of the efficient price at the points of time that `Sessions` keeps of every session."""
+    """A digest of the efficient price at the points of time that `Sessions` keeps of every
+    session."""
     return hashlib.sha256(np.ascontiguousarray(sessions.value_path).tobytes()).hexdigest()[:16]
 
 

@@ -53,14 +53,19 @@ def run(laboratory: Laboratory) -> Finding:
         ),
         above(
             "An adaptive maker's spread widens",
-            difference(sessions["imbalanced, adaptive"].quoted_spread, sessions["noise, adaptive"].quoted_spread),
+            difference(
+                sessions["imbalanced, adaptive"].quoted_spread,
+                sessions["noise, adaptive"].quoted_spread,
+            ),
             0.05,
             "ticks",
             rests_on(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
         ),
         within(
             "No adverse move beyond that of noise (20 s, against the efficient price; a tenth of the half-spread)",
-            difference_over_fills(pressed, adverse_move(pressed, 20.0), calm, adverse_move(calm, 20.0)),
+            difference_over_fills(
+                pressed, adverse_move(pressed, 20.0), calm, adverse_move(calm, 20.0)
+            ),
             0.1 * effective,
             "ticks",
             data,

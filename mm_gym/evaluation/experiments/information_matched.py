@@ -1,8 +1,9 @@
 """The control: two markets with the same flow, of which only one is informed.
 
-In the second, takers act in just the same way on a decoy, a second signal of the same law that predicts nothing. The
-limit on the price that informed takers pay is taken off in both, so that every order trades in both. The audit proves
-that volume, imbalance and sign autocorrelation match before the results are shown.
+In the second, takers act in just the same way on a decoy, a second signal of the same law that
+predicts nothing. The limit on the price that informed takers pay is taken off in both, so that
+every order trades in both. The audit proves that volume, imbalance and sign autocorrelation match
+before the results are shown.
 
 Twin: the signal predicts nothing either.
 """
@@ -78,8 +79,11 @@ def run(laboratory: Laboratory) -> Finding:
 
 
 def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Claim]:
-    """Volume, imbalance and sign autocorrelation of the two flows, as differences that have to be negligible."""
-    volume = of_sums([informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0)
+    """Volume, imbalance and sign autocorrelation of the two flows, as differences that have to be
+    negligible."""
+    volume = of_sums(
+        [informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0
+    )
     imbalance = difference(_imbalance(informed), _imbalance(decoy))
     claims = [
         within("Same volume (relative difference)", volume, 0.05, "", data),

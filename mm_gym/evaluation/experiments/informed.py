@@ -13,7 +13,12 @@ from mm_gym.evaluation.experiments.laboratory import (
     market,
     rests_on,
 )
-from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, difference_over_fills
+from mm_gym.evaluation.metrics import (
+    FillMeasures,
+    against_mid,
+    against_value,
+    difference_over_fills,
+)
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import difference, fill_sums, mean, mean_over_fills, of_sums
 
@@ -25,7 +30,10 @@ _HORIZON = 50.0
 
 def run(laboratory: Laboratory) -> Finding:
     fields = {} if laboratory.effect else {"signal_drift": 0.0}
-    plan = {f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields)) for share in SHARES}
+    plan = {
+        f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields))
+        for share in SHARES
+    }
     sessions = laboratory.run(plan)
     sweep = list(sessions.values())
     column = sweep[0].horizons.index(_HORIZON)
@@ -33,16 +41,28 @@ def run(laboratory: Laboratory) -> Finding:
     markout = mean_over_fills(against_mid(toxic).markout[:, column], toxic.fill_session, len(toxic))
     claims = [
         above(
-            "Without informed takers the maker earns", mean(sweep[0].final_pnl), 0.0, "ticks x lots", rests_on(sweep[0])
+            "Without informed takers the maker earns",
+            mean(sweep[0].final_pnl),
+            0.0,
+            "ticks x lots",
+            rests_on(sweep[0]),
         ),
-        below("With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", rests_on(toxic)),
+        below(
+            "With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", rests_on(toxic)
+        ),
         below("Its 50 s markout is negative then", markout, 0.0, "ticks", rests_on(toxic)),
         *_steps(sweep, column),
         _acceleration(sweep, column),
     ]
     notes = [_about_total_pnl(sweep)]
     return Finding(
-        "informed", QUESTION, claims, sessions, dict.fromkeys(plan, AGENT), notes=notes, effect=laboratory.effect
+        "informed",
+        QUESTION,
+        claims,
+        sessions,
+        dict.fromkeys(plan, AGENT),
+        notes=notes,
+        effect=laboratory.effect,
     )
 
 
@@ -55,9 +75,13 @@ def _steps(sweep: list[Sessions], column: int) -> list[Claim]:
         claims.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
         moves = difference_over_fills(after, adverse_move(after), before, adverse_move(before))
         claims.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
-        less, more = (against_value(sessions).adverse_fill[:, column] for sessions in (before, after))
+        less, more = (
+            against_value(sessions).adverse_fill[:, column] for sessions in (before, after)
+        )
         ratios = difference_over_fills(after, more, before, less)
-        claims.append(above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", data))
+        claims.append(
+            above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", data)
+        )
     return claims
 
 
@@ -84,8 +108,14 @@ def _about_total_pnl(sweep: list[Sessions]) -> str:
     """What total PnL does, said as measured."""
     pnl = [result.final_pnl.mean() for result in sweep]
     fills = [result.n_fills.mean() for result in sweep]
-    bend = difference((sweep[0].final_pnl - sweep[2].final_pnl), (sweep[-3].final_pnl - sweep[-1].final_pnl))
-    shape = "about linearly" if bend.low < 0.0 < bend.high else ("ever faster" if bend.high < 0.0 else "ever slower")
+    bend = difference(
+        (sweep[0].final_pnl - sweep[2].final_pnl), (sweep[-3].final_pnl - sweep[-1].final_pnl)
+    )
+    shape = (
+        "about linearly"
+        if bend.low < 0.0 < bend.high
+        else ("ever faster" if bend.high < 0.0 else "ever slower")
+    )
     return (
         f"Total PnL goes from {pnl[0]:.0f} to {pnl[-1]:.0f} ticks x lots and falls {shape}, while fills go from "
         f"{fills[0]:.0f} to {fills[-1]:.0f} a session: informed takers stay away while the signal is weak and refuse "

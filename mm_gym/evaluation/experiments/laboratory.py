@@ -1,7 +1,9 @@
-"""What every experiment needs: a laboratory that runs agents in markets, and claims that are judged by intervals.
+"""What every experiment needs: a laboratory that runs agents in markets, and claims that are judged
+by intervals.
 
-A claim holds when its whole 95 percent interval lies where it should. "No difference" is claimed as equivalence: the
-interval has to lie inside a stated tolerance, so too little data cannot make it hold.
+A claim holds when its whole 95 percent interval lies where it should. "No difference" is claimed as
+equivalence: the interval has to lie inside a stated tolerance, so too little data cannot make it
+hold.
 """
 
 import math
@@ -81,7 +83,8 @@ class Finding:
 
 @dataclass
 class Laboratory:
-    """Runs agents in markets on common random numbers, each pair once however many experiments ask for it.
+    """Runs agents in markets on common random numbers, each pair once however many experiments ask
+    for it.
 
     Args:
         name_agent: makes agents from names.
@@ -120,7 +123,8 @@ def rests_on(*sessions: Sessions) -> str:
 
 
 def adverse_move(sessions: Sessions, horizon: float = 50.0) -> npt.NDArray[np.float64]:
-    """[ticks] The adverse move against the efficient price a horizon [s] after each fill, shape (f,)."""
+    """[ticks] The adverse move against the efficient price a horizon [s] after each fill, shape
+    (f,)."""
     return against_value(sessions).adverse_move[:, sessions.horizons.index(horizon)]
 
 

@@ -29,9 +29,13 @@ def run(laboratory: Laboratory) -> Finding:
     for sniping in ("no sniping", "sniping"):
         fast, *_, slow = (sessions[f"{sniping}, latency {latency:g} s"] for latency in LATENCIES)
         loss = difference(slow.final_pnl, fast.final_pnl)
-        sentence = f"Speed helps, with {sniping}: PnL at {LATENCIES[-1]:g} s of latency less that at none"
+        sentence = (
+            f"Speed helps, with {sniping}: PnL at {LATENCIES[-1]:g} s of latency less that at none"
+        )
         claims.append(below(sentence, loss, 0.0, "ticks x lots", rests_on(slow, fast)))
-    slow, sniped = (sessions[f"{kind}, latency {LATENCIES[-1]:g} s"] for kind in ("no sniping", "sniping"))
+    slow, sniped = (
+        sessions[f"{kind}, latency {LATENCIES[-1]:g} s"] for kind in ("no sniping", "sniping")
+    )
     claims += [
         below(
             f"Sniping costs the slow: PnL at {LATENCIES[-1]:g} s with sniping less that without",
@@ -48,4 +52,6 @@ def run(laboratory: Laboratory) -> Finding:
             rests_on(sessions[informed]),
         ),
     ]
-    return Finding("latency", QUESTION, claims, sessions, dict.fromkeys(plan, AGENT), effect=laboratory.effect)
+    return Finding(
+        "latency", QUESTION, claims, sessions, dict.fromkeys(plan, AGENT), effect=laboratory.effect
+    )

@@ -3,14 +3,23 @@
 Twin: the label is true.
 """
 
-from mm_gym.evaluation.experiments.laboratory import Finding, Laboratory, above, market, rests_on, within
+from mm_gym.evaluation.experiments.laboratory import (
+    Finding,
+    Laboratory,
+    above,
+    market,
+    rests_on,
+    within,
+)
 from mm_gym.evaluation.metrics import direction_correlation
 from mm_gym.evaluation.statistics import mean
 
 QUESTION = "Takers who are only labelled informed: does the label matter?"
 AGENT = "inventory_skew"
 P_INFORMED = 0.8
-_TOLERANCE = 0.03  # a correlation of this size explains a thousandth of the variance of what follows
+_TOLERANCE = (
+    0.03  # a correlation of this size explains a thousandth of the variance of what follows
+)
 
 
 def run(laboratory: Laboratory) -> Finding:
@@ -32,4 +41,6 @@ def run(laboratory: Laboratory) -> Finding:
         )
         for index, horizon in enumerate(result.horizons)
     ]
-    return Finding("naive_informed", QUESTION, claims, sessions, {label: AGENT}, effect=laboratory.effect)
+    return Finding(
+        "naive_informed", QUESTION, claims, sessions, {label: AGENT}, effect=laboratory.effect
+    )

@@ -5,7 +5,16 @@ Twin: the flow is informed, so that what the maker holds is what it should not.
 
 import numpy as np
 
-from mm_gym.evaluation.experiments.laboratory import Claim, Finding, Laboratory, above, below, market, rests_on, within
+from mm_gym.evaluation.experiments.laboratory import (
+    Claim,
+    Finding,
+    Laboratory,
+    above,
+    below,
+    market,
+    rests_on,
+    within,
+)
 from mm_gym.evaluation.metrics import inventory_half_life, unrealised_pnl
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import mean, of_sums, ratio
@@ -25,8 +34,20 @@ def run(laboratory: Laboratory) -> Finding:
     claims = [
         above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data),
         *_climb(result, data),
-        within("Inventory has no side: its mean is zero", mean(result.mean_inventory), 0.25, "lots", data),
-        below("Inventory comes back: half of it is gone soon", inventory_half_life(result), shortest, "s", data),
+        within(
+            "Inventory has no side: its mean is zero",
+            mean(result.mean_inventory),
+            0.25,
+            "lots",
+            data,
+        ),
+        below(
+            "Inventory comes back: half of it is gone soon",
+            inventory_half_life(result),
+            shortest,
+            "s",
+            data,
+        ),
         _spread_dominates(result, data),
         within(
             "Unrealised PnL at the close is small beside the PnL",
@@ -44,11 +65,25 @@ def _climb(result: Sessions, data: str) -> list[Claim]:
     edges = np.linspace(0, result.pnl_path.shape[1] - 1, _QUARTERS + 1).astype(int)
     gains = np.diff(result.pnl_path[:, edges], axis=1)
     return [
-        above(f"PnL climbs in quarter {quarter + 1} of the session", mean(gains[:, quarter]), 0.0, "ticks x lots", data)
+        above(
+            f"PnL climbs in quarter {quarter + 1} of the session",
+            mean(gains[:, quarter]),
+            0.0,
+            "ticks x lots",
+            data,
+        )
         for quarter in range(_QUARTERS)
     ]
 
 
 def _spread_dominates(result: Sessions, data: str) -> Claim:
-    share = of_sums([result.inventory_pnl, result.spread_pnl], lambda inventory, spread: inventory / spread)
-    return within("Inventory PnL is less than a quarter of spread captured, in size", share, 0.25, "of spread", data)
+    share = of_sums(
+        [result.inventory_pnl, result.spread_pnl], lambda inventory, spread: inventory / spread
+    )
+    return within(
+        "Inventory PnL is less than a quarter of spread captured, in size",
+        share,
+        0.25,
+        "of spread",
+        data,
+    )

@@ -21,6 +21,13 @@ __all__ = ["Entry", "Picture", "draw"]
 def draw(entries: Sequence[Entry], policies: Mapping[str, PolicyMap]) -> Iterator[Picture]:
     """Every picture that these entries and policies give, in the report's order."""
     shown = distinct(entries)
-    kinds = (toxicity, markout_by_regime, markout_by_counterparty, decomposition, paths, inventories)
+    kinds = (
+        toxicity,
+        markout_by_regime,
+        markout_by_counterparty,
+        decomposition,
+        paths,
+        inventories,
+    )
     for drawing in chain(*(kind(shown) for kind in kinds if shown), quotes(policies)):
         yield render(drawing)

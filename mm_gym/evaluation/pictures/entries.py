@@ -1,4 +1,5 @@
-"""What is drawn: entries, one agent in one market each; what to call them beside one another, and which to choose."""
+"""What is drawn: entries, one agent in one market each; what to call them beside one another, and
+which to choose."""
 
 import itertools
 from collections.abc import Sequence
@@ -44,7 +45,9 @@ def distinct(entries: Sequence[Entry]) -> list[Entry]:
     """Each agent in each market once: several experiments may show the same sessions."""
     kept: list[Entry] = []
     for entry in entries:
-        if not any(entry.agent == other.agent and entry.sessions is other.sessions for other in kept):
+        if not any(
+            entry.agent == other.agent and entry.sessions is other.sessions for other in kept
+        ):
             kept.append(entry)
     return kept
 
@@ -58,9 +61,11 @@ def by_agent(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def market_names(configs: Sequence[MarketConfig]) -> list[str]:
-    """What to call each market beside the others: its regime, and what sets it apart from the regime's defaults.
+    """What to call each market beside the others: its regime, and what sets it apart from the
+    regime's defaults.
 
-    The informed share is said wherever there is one; other fields only if the markets differ in them.
+    The informed share is said wherever there is one; other fields only if the markets differ in
+    them.
     """
     differing = differing_fields(configs)
     return [", ".join([config.regime, *_settings(config, differing)]) for config in configs]
@@ -79,14 +84,17 @@ def _settings(config: MarketConfig, differing: set[str], without: str = "") -> l
             continue
         value = getattr(config, name)
         told = name in differing and value != getattr(default, name)
-        informed = name == "p_informed" and (value > 0.0 or (name in differing and config.regime == "informed"))
+        informed = name == "p_informed" and (
+            value > 0.0 or (name in differing and config.regime == "informed")
+        )
         if told or informed:
             parts.append(setting_text(name, value))
     return parts
 
 
 def setting_text(name: str, value: Any) -> str:
-    """A field of the configuration as titles say it: `p = 0.4`, `latency = 0.5`, `sniping`, `informed_kind = decoy`."""
+    """A field of the configuration as titles say it: `p = 0.4`, `latency = 0.5`, `sniping`,
+    `informed_kind = decoy`."""
     if isinstance(value, bool):
         return name if value else f"no {name}"
     shown = f"{value:g}" if isinstance(value, (int, float)) else str(value)
@@ -94,7 +102,8 @@ def setting_text(name: str, value: Any) -> str:
 
 
 def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
-    """By field, the curves over it: one agent in three markets or more that differ in this field alone."""
+    """By field, the curves over it: one agent in three markets or more that differ in this field
+    alone."""
     numeric = [field.name for field in fields(MarketConfig) if field.type in (int, float)]
     numeric.sort(key=lambda name: name != "p_informed")  # what everything here is about comes first
     found: dict[str, list[Curve]] = {}
@@ -106,7 +115,9 @@ def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
             groups.setdefault((entry.agent, *others), {}).setdefault(getattr(config, field), entry)
         kept = [group for group in groups.values() if len(group) >= _FEWEST_POINTS]
         if kept:
-            found[field] = _named(field, [tuple(group[value] for value in sorted(group)) for group in kept])
+            found[field] = _named(
+                field, [tuple(group[value] for value in sorted(group)) for group in kept]
+            )
     return found
 
 
@@ -126,9 +137,9 @@ def _named(field: str, groups: Sequence[tuple[Entry, ...]]) -> list[Curve]:
 def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
     """At most `limit` of the entries, in their order, that show the range of markets.
 
-    Each regime in turn gives one until there are enough: first the markets that differ from the regime's defaults in
-    the fewest fields; of a sweep over the informed share its upper end, then what is nearest to the middle; of a sweep
-    over another field what is furthest from the default.
+    Each regime in turn gives one until there are enough: first the markets that differ from the
+    regime's defaults in the fewest fields; of a sweep over the informed share its upper end, then
+    what is nearest to the middle; of a sweep over another field what is furthest from the default.
     """
     if len(entries) <= limit:
         return list(entries)
@@ -136,7 +147,9 @@ def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
     for entry in entries:
         regimes.setdefault(entry.sessions.config.regime, []).append(entry)
     queues = [_by_importance(members) for members in regimes.values()]
-    turns = [entry for turn in itertools.zip_longest(*queues) for entry in turn if entry is not None]
+    turns = [
+        entry for turn in itertools.zip_longest(*queues) for entry in turn if entry is not None
+    ]
     chosen = {id(entry) for entry in turns[:limit]}
     return [entry for entry in entries if id(entry) in chosen]
 
@@ -150,13 +163,18 @@ class Look(NamedTuple):
 
 
 def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
-    """A look for each of at most as many markets as there are colours, the same ones whatever the agent."""
+    """A look for each of at most as many markets as there are colours, the same ones whatever the
+    agent."""
     first = {entry.sessions.config: entry for entry in reversed(entries)}
-    in_order = [first[config] for config in dict.fromkeys(entry.sessions.config for entry in entries)]
+    in_order = [
+        first[config] for config in dict.fromkeys(entry.sessions.config for entry in entries)
+    ]
     configs = [entry.sessions.config for entry in representatives(in_order, len(SERIES))]
     return {
         config: Look(name, colour, marker)
-        for config, name, colour, marker in zip(configs, market_names(configs), SERIES, MARKERS, strict=False)
+        for config, name, colour, marker in zip(
+            configs, market_names(configs), SERIES, MARKERS, strict=False
+        )
     }
 
 
@@ -169,7 +187,9 @@ def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
         default = configure(config.regime, p_informed=config.p_informed)
         pairs = [(getattr(config, name), getattr(default, name)) for name in FIELD_NAMES]
         odd = [(value, usual) for value, usual in pairs if value != usual]
-        distance = sum(abs(float(value) - float(usual)) for value, usual in odd if not isinstance(value, str))
+        distance = sum(
+            abs(float(value) - float(usual)) for value, usual in odd if not isinstance(value, str)
+        )
         share = config.p_informed
         return len(odd), -1.0 if share == shares[-1] else abs(share - middle), -distance
 

@@ -1,7 +1,8 @@
-"""From a drawing to pixels: title, legend and panels put in their places, once for wide and once for narrow screens.
+"""From a drawing to pixels: title, legend and panels put in their places, once for wide and once
+for narrow screens.
 
-Places are computed in inches from what each panel says beside its axes, which is several times faster than letting
-matplotlib measure every word, and lines panels up.
+Places are computed in inches from what each panel says beside its axes, which is several times
+faster than letting matplotlib measure every word, and lines panels up.
 """
 
 import io
@@ -48,7 +49,8 @@ _HANDLE = 0.45  # [inches] of a legend: the line or patch and the gaps
 
 
 class _LegendShape(NamedTuple):
-    """How a legend is set: its labels broken to fit, its columns, and its height in lines of text."""
+    """How a legend is set: its labels broken to fit, its columns, and its height in lines of
+    text."""
 
     labels: list[str]
     columns: int
@@ -62,8 +64,12 @@ def render(drawing: Drawing) -> Picture:
     """Lay a drawing out for wide and for narrow screens."""
     from matplotlib import style
 
-    with style.context(["default", SETTINGS]):  # whatever the user's own settings are, which come back afterwards
-        wide = _png(drawing, _WIDE, min(drawing.columns, len(drawing.panels)), _WIDE_DPI, drawing.by_row)
+    with style.context(
+        ["default", SETTINGS]
+    ):  # whatever the user's own settings are, which come back afterwards
+        wide = _png(
+            drawing, _WIDE, min(drawing.columns, len(drawing.panels)), _WIDE_DPI, drawing.by_row
+        )
         narrow = _png(drawing, _NARROW, drawing.narrow_columns, _NARROW_DPI, True)
     return Picture(drawing.name, drawing.section, drawing.title, drawing.caption, wide, narrow)
 
@@ -94,7 +100,9 @@ def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -
         _add_legend(figure, drawing.keys, legend, (edge, top - _TITLE_LINE * len(title) / height))
     canvas.draw()
     # 256 colours are as many as these pictures need, and a third of the bytes.
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(256, dither=Image.Dither.NONE)
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(
+        256, dither=Image.Dither.NONE
+    )
     figure.clear()  # a figure and its artists point at one another: without this they would wait for the collector
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
@@ -107,18 +115,21 @@ def _panel_title(panel: Panel, width: float) -> str:
 
 
 def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -> float:
-    """Size the figure and place its axes, below a head of this height. Returns the figure's height [inches]."""
+    """Size the figure and place its axes, below a head of this height. Returns the figure's height
+    [inches]."""
     rows, columns = (1 + max(place[axis] for place in placed) for axis in (0, 1))
     below = drawing.colour_scale is not None and columns == 1
     beside = drawing.colour_scale is not None and not below
     width = float(figure.get_figwidth())
     lefts = [
-        drawing.tick_labels + _AXIS_LABEL * any(a.get_ylabel() for (_, c), a in placed.items() if c == column)
+        drawing.tick_labels
+        + _AXIS_LABEL * any(a.get_ylabel() for (_, c), a in placed.items() if c == column)
         for column in range(columns)
     ]
     across = (width - sum(lefts) - columns * _RIGHT - _BAR_RIGHT * beside) / columns
     over = [
-        _PANEL_TITLE_LINE * max(len(a.get_title("left").splitlines()) for (r, _), a in placed.items() if r == row)
+        _PANEL_TITLE_LINE
+        * max(len(a.get_title("left").splitlines()) for (r, _), a in placed.items() if r == row)
         + 0.12
         for row in range(rows)
     ]
@@ -133,7 +144,9 @@ def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -
         top = head + sum(over[: row + 1]) + sum(under[:row]) + row * drawing.panel_height
         bottom = height - top - drawing.panel_height
         axes.yaxis.set_label_coords(-(drawing.tick_labels - 0.02) / across, 0.5)
-        axes.set_position((left / width, bottom / height, across / width, drawing.panel_height / height))
+        axes.set_position(
+            (left / width, bottom / height, across / width, drawing.panel_height / height)
+        )
     if drawing.colour_scale is not None:
         if below:
             box = (lefts[0] / width, (_BAR_BELOW - 0.14) / height, across / width, _BAR / height)
@@ -144,7 +157,9 @@ def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -
     return height
 
 
-def _add_colour_bar(figure: "Figure", scale: ColourScale, box: tuple[float, float, float, float], below: bool) -> None:
+def _add_colour_bar(
+    figure: "Figure", scale: ColourScale, box: tuple[float, float, float, float], below: bool
+) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -163,7 +178,9 @@ def _shape_legend(keys: Sequence[Key], width: float) -> _LegendShape:
     return _LegendShape(labels, columns, -(-len(labels) // columns) * max(map(len, lines)))
 
 
-def _add_legend(figure: "Figure", keys: Sequence[Key], shape: _LegendShape, corner: tuple[float, float]) -> None:
+def _add_legend(
+    figure: "Figure", keys: Sequence[Key], shape: _LegendShape, corner: tuple[float, float]
+) -> None:
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -187,12 +204,16 @@ def _add_legend(figure: "Figure", keys: Sequence[Key], shape: _LegendShape, corn
         labelspacing=0.35,
     )
     for text, label in zip(legend.get_texts(), shape.labels, strict=True):
-        text.set_text(label)  # afterwards: matplotlib leaves out what is labelled with a leading underscore
+        text.set_text(
+            label
+        )  # afterwards: matplotlib leaves out what is labelled with a leading underscore
 
 
 def _share(panels: Sequence[Panel], all_axes: Sequence["Axes"]) -> None:
     for word in {panel.share_y for panel in panels} - {""}:
-        members = [axes for panel, axes in zip(panels, all_axes, strict=True) if panel.share_y == word]
+        members = [
+            axes for panel, axes in zip(panels, all_axes, strict=True) if panel.share_y == word
+        ]
         limits = [axes.get_ylim() for axes in members]
         for axes in members:
             axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

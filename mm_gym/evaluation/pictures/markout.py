@@ -1,4 +1,5 @@
-"""Markout curves: how a fill's profit fades as time passes after it, by regime and by counterparty."""
+"""Markout curves: how a fill's profit fades as time passes after it, by regime and by
+counterparty."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +9,13 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, with_informed_takers
-from mm_gym.evaluation.pictures.entries import Entry, Look, by_agent, look_of_markets, representatives
+from mm_gym.evaluation.pictures.entries import (
+    Entry,
+    Look,
+    by_agent,
+    look_of_markets,
+    representatives,
+)
 from mm_gym.evaluation.pictures.style import (
     BLUE,
     INK,
@@ -37,17 +44,26 @@ _HOW_TO_READ = (
 
 
 def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One row of panels for each agent, a line for each market: against the mid, and against the efficient price."""
+    """One row of panels for each agent, a line for each market: against the mid, and against the
+    efficient price."""
     looks = look_of_markets(entries)
     agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _AGENTS):
         panels = [
-            _panel(f"{agent}, {words}", [_of_market(entry.sessions, measure, looks) for entry in members], agent)
+            _panel(
+                f"{agent}, {words}",
+                [_of_market(entry.sessions, measure, looks) for entry in members],
+                agent,
+            )
             for agent, members in agents[first : first + _AGENTS]
-            for words, measure in (("against the mid", against_mid), ("against the efficient price V", against_value))
+            for words, measure in (
+                ("against the mid", against_mid),
+                ("against the efficient price V", against_value),
+            )
         ]
         yield Drawing(
-            name="markout_by_regime" + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
+            name="markout_by_regime"
+            + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
             section="Markout over horizons",
             title="Markout of the fills over the time since the fill, by market",
             caption=_HOW_TO_READ,
@@ -63,14 +79,19 @@ def _of_market(sessions: Sessions, measure: Measures, looks: Mapping[MarketConfi
 
 
 def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One panel for each market with informed takers: fills with those who know something, and with all others."""
+    """One panel for each market with informed takers: fills with those who know something, and with
+    all others."""
     with_both = [entry for entry in entries if with_informed_takers(entry.sessions).any()]
     if not with_both:
         return
     # Where a share of zero or one was asked for, only one kind of counterparty is there to be seen.
-    split = [entry for entry in with_both if not with_informed_takers(entry.sessions).all()] or with_both
+    split = [
+        entry for entry in with_both if not with_informed_takers(entry.sessions).all()
+    ] or with_both
     chosen = representatives(split, _COUNTERPARTIES)
-    left_out = f" {len(chosen)} of {len(split)} markets are shown." if len(chosen) < len(split) else ""
+    left_out = (
+        f" {len(chosen)} of {len(split)} markets are shown." if len(chosen) < len(split) else ""
+    )
     yield Drawing(
         name="markout_by_counterparty",
         section="Markout over horizons",
@@ -89,7 +110,10 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 def _counterparty_panel(entry: Entry) -> Panel:
     informed = with_informed_takers(entry.sessions)
-    kinds: list[tuple[npt.NDArray[np.bool_], str, str]] = [(~informed, BLUE, "o"), (informed, VERMILION, "s")]
+    kinds: list[tuple[npt.NDArray[np.bool_], str, str]] = [
+        (~informed, BLUE, "o"),
+        (informed, VERMILION, "s"),
+    ]
     measures: list[tuple[Measures, Line]] = [(against_mid, "-"), (against_value, "--")]
     lines = [
         _series(entry.sessions, measure, colour, marker, line, chosen)
@@ -112,7 +136,10 @@ def _series(
     kept = np.ones(len(sessions.fills), dtype=np.bool_) if chosen is None else chosen
     measures = measure(sessions)
     columns = [measures.effective_half_spread, *measures.markout.T]
-    estimates = [mean_over_fills(column[kept], sessions.fill_session[kept], len(sessions)) for column in columns]
+    estimates = [
+        mean_over_fills(column[kept], sessions.fill_session[kept], len(sessions))
+        for column in columns
+    ]
     return Series([0.0, *sessions.horizons], estimates, colour, line, marker)
 
 
@@ -126,4 +153,6 @@ def _panel(title: str, lines: Sequence[Series], share_y: str) -> Panel:
         axes.minorticks_off()
         axes.set_xlim(-0.15 * ticks[1], 1.15 * ticks[-1])
 
-    return curves_panel(lines, title, "time since the fill [s]", "markout [ticks]", share_y=share_y, finish=finish)
+    return curves_panel(
+        lines, title, "time since the fill [s]", "markout [ticks]", share_y=share_y, finish=finish
+    )

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import by_session, inventory_pnl_of_fills, with_informed_takers
-from mm_gym.evaluation.pictures.entries import Entry, by_agent, look_of_markets, market_names, representatives
+from mm_gym.evaluation.pictures.entries import (
+    Entry,
+    by_agent,
+    look_of_markets,
+    market_names,
+    representatives,
+)
 from mm_gym.evaluation.pictures.style import (
     BLUE,
     INK,
@@ -60,13 +66,18 @@ def pnl_parts(sessions: Sessions) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One bar for each entry: gains to the right of zero, losses to the left, and what is left in the end."""
+    """One bar for each entry: gains to the right of zero, losses to the left, and what is left in
+    the end."""
     chosen = representatives(entries, _BARS)
-    means = [{name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen]
+    means = [
+        {name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen
+    ]
     shown = [name for name in PARTS if any(parts[name] for parts in means)]
     labels = [wrapped(entry.label, 30) for entry in chosen]
     most_lines = max(label.count("\n") + 1 for label in labels)
-    left_out = f" {len(chosen)} of {len(entries)} entries are shown." if len(chosen) < len(entries) else ""
+    left_out = (
+        f" {len(chosen)} of {len(entries)} entries are shown." if len(chosen) < len(entries) else ""
+    )
     yield Drawing(
         name="pnl_decomposition",
         section="PnL decomposition",
@@ -126,15 +137,24 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
             panels = []
             for entry in shown:
                 sessions, market = entry.sessions, named[id(entry)]
-                panels.append(_path_panel(sessions, sessions.pnl_path, "PnL [ticks × lots]", market))
-                panels.append(_path_panel(sessions, sessions.inventory_path, "inventory [lots]", ""))
+                panels.append(
+                    _path_panel(sessions, sessions.pnl_path, "PnL [ticks × lots]", market)
+                )
+                panels.append(
+                    _path_panel(sessions, sessions.inventory_path, "inventory [lots]", "")
+                )
             part = f"{first // _PATHS + 1}"
             several = len(chosen) > _PATHS
-            left_out = f" {len(chosen)} of {len(members)} markets are shown." if len(chosen) < len(members) else ""
+            left_out = (
+                f" {len(chosen)} of {len(members)} markets are shown."
+                if len(chosen) < len(members)
+                else ""
+            )
             yield Drawing(
                 name=f"paths_{number}_{part}" if several else f"paths_{number}",
                 section="PnL and inventory through the session",
-                title=f"PnL and inventory of {agent} through the session" + (f", part {part}" if several else ""),
+                title=f"PnL and inventory of {agent} through the session"
+                + (f", part {part}" if several else ""),
                 caption=(
                     f"Median and range of 90 % of {len(shown[0].sessions)} sessions, and the first {_SAMPLES} of "
                     f"them. PnL is marked to the public mid without the agent's own orders.{left_out}"
@@ -152,7 +172,9 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
             )
 
 
-def _path_panel(sessions: Sessions, path: npt.NDArray[np.float64], label: str, market: str) -> Panel:
+def _path_panel(
+    sessions: Sessions, path: npt.NDArray[np.float64], label: str, market: str
+) -> Panel:
     def draw(axes: "Axes") -> None:
         times = sessions.path_times
         low, middle, high = np.percentile(path, [5.0, 50.0, 95.0], axis=0)
@@ -169,19 +191,26 @@ def _path_panel(sessions: Sessions, path: npt.NDArray[np.float64], label: str, m
 
 
 def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One panel for each agent, a line for each market: the share of time that each inventory was held."""
+    """One panel for each agent, a line for each market: the share of time that each inventory was
+    held."""
     looks = look_of_markets(entries)
     agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _INVENTORY_PANELS):
         shown = agents[first : first + _INVENTORY_PANELS]
-        lines = [[(entry.sessions, looks[entry.sessions.config].colour) for entry in members] for _, members in shown]
+        lines = [
+            [(entry.sessions, looks[entry.sessions.config].colour) for entry in members]
+            for _, members in shown
+        ]
         yield Drawing(
             name="inventory_distribution"
             + (f"_{first // _INVENTORY_PANELS + 1}" if len(agents) > _INVENTORY_PANELS else ""),
             section="Inventory distributions",
             title="Share of time in which each inventory was held",
             caption=f"At the decisions of {len(entries[0].sessions)} sessions a line.",
-            panels=[Panel(partial(_held, lines=drawn), agent) for (agent, _), drawn in zip(shown, lines, strict=True)],
+            panels=[
+                Panel(partial(_held, lines=drawn), agent)
+                for (agent, _), drawn in zip(shown, lines, strict=True)
+            ],
             keys=[Key(look.name, look.colour) for look in looks.values()],
             columns=2 if len(shown) in (2, 4) else 3,
             panel_height=2.0,
@@ -195,7 +224,9 @@ def _held(axes: "Axes", lines: Sequence[tuple[Sessions, str]]) -> None:
     edges = np.arange(-furthest, furthest + 1.0) * width
     for sessions, colour in lines:
         counts, _ = np.histogram(sessions.inventory, bins=edges)
-        axes.stairs(100.0 * counts / (width * sessions.inventory.size), edges, color=colour, linewidth=1.4)
+        axes.stairs(
+            100.0 * counts / (width * sessions.inventory.size), edges, color=colour, linewidth=1.4
+        )
     axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1.5)
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("inventory [lots]")

@@ -1,4 +1,5 @@
-"""What an agent quotes: two heat maps over inventory and recent flow, and curves over one thing at a time."""
+"""What an agent quotes: two heat maps over inventory and recent flow, and curves over one thing at
+a time."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -59,8 +60,14 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
             f"decisions of the agent itself.{_MEMORY[policy.memory]}"
         ),
         panels=[
-            Panel(partial(_map, policy=policy, offsets=policy.bid_offset, low=low, high=high), "bid offset"),
-            Panel(partial(_map, policy=policy, offsets=policy.ask_offset, low=low, high=high), "ask offset"),
+            Panel(
+                partial(_map, policy=policy, offsets=policy.bid_offset, low=low, high=high),
+                "bid offset",
+            ),
+            Panel(
+                partial(_map, policy=policy, offsets=policy.ask_offset, low=low, high=high),
+                "ask offset",
+            ),
         ],
         columns=2,
         panel_height=2.2,
@@ -70,7 +77,10 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
 
 def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
     asked = [Key(f"{side} offset", colour) for side, colour, _ in _SIDES]
-    quoted = [Key(f"mean {side} offset in its sessions", colour, "", marker) for side, colour, marker in _SIDES]
+    quoted = [
+        Key(f"mean {side} offset in its sessions", colour, "", marker)
+        for side, colour, marker in _SIDES
+    ]
     lines = (
         "Lines: what it answers when that alone varies, all else at the mean of these decisions (the flow at "
         f"half-lives of {policy.flow_half_lives} together, the queue ahead of the quote itself)."
@@ -104,7 +114,9 @@ def _profile(axes: "Axes", profile: Profile, repeatable: bool) -> None:
         for row, (_, colour, marker) in enumerate(_SIDES):
             if repeatable:
                 axes.plot(profile.value, profile.asked[row], color=colour)
-            axes.plot(profile.seen[row], profile.quoted[row], color=colour, linestyle="", marker=marker)
+            axes.plot(
+                profile.seen[row], profile.quoted[row], color=colour, linestyle="", marker=marker
+            )
     else:
         say(axes, f"always {profile.value[0]:g}")
         axes.set_xticks([])
@@ -112,12 +124,23 @@ def _profile(axes: "Axes", profile: Profile, repeatable: bool) -> None:
     axes.set_ylabel("offset from the mid [ticks]")
 
 
-def _map(axes: "Axes", policy: PolicyMap, offsets: npt.NDArray[np.float64], low: float, high: float) -> None:
+def _map(
+    axes: "Axes", policy: PolicyMap, offsets: npt.NDArray[np.float64], low: float, high: float
+) -> None:
     axes.pcolormesh(
-        policy.inventory, policy.flow, offsets, shading="nearest", cmap=COLOUR_MAP, vmin=low, vmax=high, rasterized=True
+        policy.inventory,
+        policy.flow,
+        offsets,
+        shading="nearest",
+        cmap=COLOUR_MAP,
+        vmin=low,
+        vmax=high,
+        rasterized=True,
     )
     if min(offsets.shape) > 1 and np.ptp(offsets) > _LEAST_RANGE and policy.repeatable:
-        lines = axes.contour(policy.inventory, policy.flow, offsets, levels=5, colors="white", linewidths=0.6)
+        lines = axes.contour(
+            policy.inventory, policy.flow, offsets, levels=5, colors="white", linewidths=0.6
+        )
         axes.clabel(lines, fontsize=6.5, fmt="%g")
     axes.axvline(0.0, color=INK, linewidth=0.5)
     axes.axhline(0.0, color=INK, linewidth=0.5)

@@ -1,6 +1,8 @@
-"""How every picture looks, and what it is made of: one palette, and drawings of panels, that `layout` puts in place.
+"""How every picture looks, and what it is made of: one palette, and drawings of panels, that
+`layout` puts in place.
 
-Matplotlib is loaded when something is drawn, and nothing of it is global: no pyplot, no settings left behind.
+Matplotlib is loaded when something is drawn, and nothing of it is global: no pyplot, no settings
+left behind.
 """
 
 import re
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito (2008): told apart with any colour vision, and by their lightness on paper.
-BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+)
 INK, MUTED, FAINT = "#1f2328", "#6e7781", "#d0d7de"
 SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -115,7 +124,8 @@ class Drawing:
     columns: int = 3
     narrow_columns: int = 1
     by_row: bool = True
-    """Whether panels are given row by row of the wide layout; False: column by column. The narrow one is by row."""
+    """Whether panels are given row by row of the wide layout; False: column by column. The narrow
+    one is by row."""
     panel_height: float = 1.85
     """[inches] Of the axes."""
     tick_labels: float = 0.5
@@ -154,7 +164,8 @@ def curves_panel(
     share_y: str = "",
     finish: Callable[["Axes"], None] | None = None,
 ) -> Panel:
-    """Lines through estimates with their 95 percent intervals as bands; gaps where there is nothing to show.
+    """Lines through estimates with their 95 percent intervals as bands; gaps where there is nothing
+    to show.
 
     Args:
         lines: to draw.
@@ -168,8 +179,12 @@ def curves_panel(
         for series in lines:
             value, low, high = np.array(series.estimates, dtype=np.float64).T
             axes.fill_between(series.x, low, high, color=series.colour, alpha=0.18, linewidth=0)
-            axes.plot(series.x, value, color=series.colour, linestyle=series.line, marker=series.marker)
-        if not any(np.isfinite(estimate.value) for series in lines for estimate in series.estimates):
+            axes.plot(
+                series.x, value, color=series.colour, linestyle=series.line, marker=series.marker
+            )
+        if not any(
+            np.isfinite(estimate.value) for series in lines for estimate in series.estimates
+        ):
             say(axes, "no fills")
         elif neutral is not None:
             neutral_line(axes, neutral)
@@ -189,5 +204,7 @@ def neutral_line(axes: "Axes", y: float = 0.0) -> None:
 def say(axes: "Axes", words: str) -> None:
     """In a panel with nothing to show, the reason why."""
     paper = {"facecolor": "white", "edgecolor": "none"}
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED, bbox=paper)
+    axes.text(
+        0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED, bbox=paper
+    )
     axes.set_yticks([])

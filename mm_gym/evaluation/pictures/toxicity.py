@@ -1,4 +1,5 @@
-"""Curves over one field of the market, above all over the informed share of takers: what toxicity does to a maker."""
+"""Curves over one field of the market, above all over the informed share of takers: what toxicity
+does to a maker."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,7 +8,17 @@ import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
 from mm_gym.evaluation.pictures.entries import Curve, Entry, curves
-from mm_gym.evaluation.pictures.style import INK, MARKERS, SERIES, Drawing, Key, Line, Panel, Series, curves_panel
+from mm_gym.evaluation.pictures.style import (
+    INK,
+    MARKERS,
+    SERIES,
+    Drawing,
+    Key,
+    Line,
+    Panel,
+    Series,
+    curves_panel,
+)
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
 
@@ -22,7 +33,9 @@ _AXIS_LABELS = {
     "taker_rate": "taker rate [1/s]",
 }
 _CURVES_PER_PICTURE = 5
-_CURVES_WITH_BOTH = 2  # with more of them, what followed the fills is drawn against the efficient price only
+_CURVES_WITH_BOTH = (
+    2  # with more of them, what followed the fills is drawn against the efficient price only
+)
 
 Measure = Callable[[Sessions], Estimate]
 
@@ -59,14 +72,28 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
     sweep_name = "toxicity" if field == "p_informed" else f"sweep_{field}"
 
     crowded = len(shown) > _CURVES_WITH_BOTH
-    looks: list[tuple[str, Line, str]] = [(colour, "-", marker) for colour, marker in zip(SERIES, MARKERS, strict=True)]
+    looks: list[tuple[str, Line, str]] = [
+        (colour, "-", marker) for colour, marker in zip(SERIES, MARKERS, strict=True)
+    ]
 
-    def panel(title: str, label: str, mid: Measure, value: Measure | None = None, neutral: float | None = 0.0) -> Panel:
+    def panel(
+        title: str,
+        label: str,
+        mid: Measure,
+        value: Measure | None = None,
+        neutral: float | None = 0.0,
+    ) -> Panel:
         measures: list[tuple[Measure | None, Line]] = [(mid, "-"), (value, "--")]
         if crowded and value is not None:
             measures = [(value, "-")]
         lines = [
-            Series(curve.values, [measure(entry.sessions) for entry in curve.points], colour, line, marker)
+            Series(
+                curve.values,
+                [measure(entry.sessions) for entry in curve.points],
+                colour,
+                line,
+                marker,
+            )
             for curve, (colour, _, marker) in zip(shown, looks, strict=False)
             for measure, line in measures
             if measure is not None
@@ -75,7 +102,9 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
 
     panels = [
         panel("Final PnL", "ticks × lots / session", lambda s: mean(s.final_pnl)),
-        panel("Fills", "fills / session", lambda s: mean(s.n_fills.astype(np.float64)), neutral=None),
+        panel(
+            "Fills", "fills / session", lambda s: mean(s.n_fills.astype(np.float64)), neutral=None
+        ),
         panel(
             "Loss per fill: −final PnL / fills",
             "ticks × lots / fill",
@@ -106,7 +135,11 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
             Key(curve.name, colour, marker=marker)
             for curve, colour, marker in zip(shown, SERIES, MARKERS, strict=False)
         ),
-        *([] if crowded else [Key("against the mid", INK), Key("against the efficient price V", INK, line="--")]),
+        *(
+            []
+            if crowded
+            else [Key("against the mid", INK), Key("against the efficient price V", INK, line="--")]
+        ),
     ]
     against = (
         "What followed the fills is measured against the efficient price V, which the maker never sees."

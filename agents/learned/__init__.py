@@ -1,0 +1,1 @@
+"""What a trained policy is made of: run folders, networks, history features, hyperparameters."""

@@ -1,0 +1,126 @@
+"""Agents by name: rules, tuned rules, run folders and the makers that come with the code.
+
+agent = make_agent("inventory_skew", config, half_spread=2.0)
+agent = make_agent("inventory_skew:tuned", config)
+agent = make_agent("runs/mixed", config)
+agent = make_agent("trained/mixed", config)
+actions, state = agent.predict(observations)
+"""
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym import MarketConfig
+from mm_gym.config import nearest
+
+from .base import AgentError
+from .rules import RULES
+
+TRAINED = Path(__file__).parent / "trained"
+"""Folders of trained makers that come with the code."""
+BEST_RULE = "best_rule"
+"""`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
+_TUNED = ":tuned"
+
+
+class Agent(Protocol):
+    """Anything with stable-baselines3's `predict`."""
+
+    def predict(
+        self,
+        observation: npt.NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[npt.NDArray[np.float32], Any]: ...
+
+
+def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
+    """Split `name:parameter=value:parameter=value` into the name and its parameters, which are
+    numbers.
+
+    The word `tuned` in a parameter's place stays with the name: `name:tuned`.
+
+    Raises:
+        AgentError: for a parameter without a number.
+    """
+    name, *settings = text.strip().split(":")
+    parameters: dict[str, Any] = {}
+    for setting in settings:
+        if setting.strip() == "tuned":
+            name += _TUNED
+            continue
+        key, _, value = setting.partition("=")
+        try:
+            parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
+        except ValueError:
+            raise AgentError(
+                f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
+            ) from None
+    return name, parameters
+
+
+def name_agent(text: str) -> functools.partial[Agent]:
+    """What makes the agent of this name: `make_agent` with the parameters that stand in the name,
+    to be given a market.
+
+    Raises:
+        AgentError: for a parameter without a number.
+    """
+    name, parameters = parse_agent(text)
+    return functools.partial(make_agent, name, **parameters)
+
+
+def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
+    """A market maker for markets of this configuration.
+
+    Args:
+        name: of a rule in `RULES`, the path of a run folder that `train.py` wrote, or
+            `trained/NAME` for one that comes with the code. A rule's name that ends in `:tuned`, or
+            `best_rule:tuned`, takes the parameters that `agents.tuning` found for such markets.
+        config: of the markets it will quote in.
+        **parameters: of the rule; they go before those that were found.
+
+    Raises:
+        AgentError: for an unknown name, parameter, a run folder that cannot be read, or a rule that
+            was not tuned.
+    """
+    rule = name.removesuffix(_TUNED)
+    if rule != name and rule in (*RULES, BEST_RULE):
+        from .rules.tuned import best_rule, tuned_rule
+
+        found = best_rule(config) if rule == BEST_RULE else tuned_rule(rule, config)
+        return make_agent(found.agent, config, **(found.parameters | parameters))
+    if name in RULES:
+        known = [
+            key
+            for key in inspect.signature(RULES[name].__init__).parameters
+            if key not in ("self", "config")
+        ]
+        for key in parameters:
+            if key not in known:
+                raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+        return RULES[name](config, **parameters)
+    folder = trained_folder(name)
+    if name and folder.is_dir():
+        from .learned.run_folder import load  # torch is loaded only for those who use it
+
+        return cast(Agent, load(folder, config))
+    raise AgentError(
+        f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *_trained()])}"
+    )
+
+
+def trained_folder(name: str) -> Path:
+    """The folder of a trained maker: one that comes with the code if it is called `trained/NAME`,
+    else of that path."""
+    return _trained().get(name, Path(name))
+
+
+def _trained() -> dict[str, Path]:
+    return {f"trained/{folder.name}": folder for folder in TRAINED.glob("*/")}

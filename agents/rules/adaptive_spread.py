@@ -1,0 +1,43 @@
+"""A half-spread that widens when recent flow is one-sided, and a skew against the inventory."""
+
+import numpy as np
+
+from mm_gym import MarketConfig
+from mm_gym.core.layout import Obs
+
+from ..base import Observations, QuotingAgent, Range, Ticks
+
+
+class AdaptiveSpreadAgent(QuotingAgent):
+    """Widens by `widening` [ticks] for each standard deviation of slow signed flow, whichever its
+    sign.
+
+    half-spread = half_spread + widening |flow|; bid offset = half-spread + skew q, ask offset =
+    half-spread - skew q. The flow is the observation's slowest, in standard deviations of noise
+    flow.
+    """
+
+    name = "adaptive_spread"
+    search_space = {
+        "half_spread": Range(0.25, 15.0, log=True),
+        "skew": Range(0.003, 3.0, log=True),
+        "widening": Range(0.0, 2.0),
+    }
+
+    def __init__(
+        self,
+        config: MarketConfig,
+        half_spread: float = 1.25,
+        skew: float = 0.1,
+        widening: float = 0.25,
+    ) -> None:
+        super().__init__(config)
+        self.half_spread = half_spread
+        self.skew = skew
+        self.widening = widening
+
+    def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
+        flow = np.abs(observations[:, Obs.FLOW_SLOW].astype(np.float64))
+        half_spread = self.half_spread + self.widening * flow
+        shift = self.skew * self.inventory(observations)
+        return half_spread + shift, half_spread - shift

@@ -1,0 +1,50 @@
+"""Cartea, Jaimungal and Penalva (2015), Algorithmic and High-Frequency Trading, section 10.2: the
+quotes as a rule."""
+
+from mm_gym import MarketConfig
+from mm_gym.theory.cartea_jaimungal import optimal_depths
+
+from ..base import Range
+from .fill_intensity import fill_decay_of
+from .tabulated import TabulatedAgent, tabulate
+
+
+class CarteaJaimungalAgent(TabulatedAgent):
+    """Quotes as is best for wealth less a running price of squared inventory, to the session's end.
+
+    The price of settling the squared inventory at the close is the configured `close_out_impact`.
+
+    Args:
+        config: of the market.
+        running_penalty: phi [ticks / (lot s)]; by default the configured `inventory_penalty`.
+        fill_decay: kappa [1/tick]; by default `fill_decay_of` the market.
+        buy_rate, sell_rate: lambda+ and lambda- [1/s], takers who buy and who sell; by default half
+        of all each. Uneven ones quote against an imbalance.
+    """
+
+    name = "cartea_jaimungal"
+    search_space = {
+        "running_penalty": Range(1e-5, 0.3, log=True),
+        "fill_decay": Range(0.05, 3.0, log=True),
+    }
+
+    def __init__(
+        self,
+        config: MarketConfig,
+        running_penalty: float | None = None,
+        fill_decay: float | None = None,
+        buy_rate: float | None = None,
+        sell_rate: float | None = None,
+    ) -> None:
+        bid, ask = tabulate(
+            optimal_depths,
+            config,
+            buy_rate=0.5 * config.taker_rate if buy_rate is None else buy_rate,
+            sell_rate=0.5 * config.taker_rate if sell_rate is None else sell_rate,
+            fill_decay=fill_decay_of(config) if fill_decay is None else fill_decay,
+            running_penalty=config.inventory_penalty
+            if running_penalty is None
+            else running_penalty,
+            terminal_penalty=config.close_out_impact,
+        )
+        super().__init__(config, bid, ask)

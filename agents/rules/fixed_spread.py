@@ -1,0 +1,22 @@
+"""The same half-spread on both sides, always."""
+
+import numpy as np
+
+from mm_gym import MarketConfig
+
+from ..base import Observations, QuotingAgent, Range, Ticks
+
+
+class FixedSpreadAgent(QuotingAgent):
+    """Quotes `half_spread` [ticks] on either side of the public mid, whatever it holds."""
+
+    name = "fixed_spread"
+    search_space = {"half_spread": Range(0.25, 15.0, log=True)}
+
+    def __init__(self, config: MarketConfig, half_spread: float = 1.5) -> None:
+        super().__init__(config)
+        self.half_spread = half_spread
+
+    def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
+        offset = np.full(len(observations), self.half_spread)
+        return offset, offset

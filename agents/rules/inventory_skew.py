@@ -1,0 +1,24 @@
+"""A half-spread, and a skew against the inventory: the rule most desks would start from."""
+
+from mm_gym import MarketConfig
+
+from ..base import Observations, QuotingAgent, Range, Ticks
+
+
+class InventorySkewAgent(QuotingAgent):
+    """Shifts both quotes against its inventory: `skew` [ticks] down for each lot it is long.
+
+    bid offset = half_spread + skew q, ask offset = half_spread - skew q.
+    """
+
+    name = "inventory_skew"
+    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
+
+    def __init__(self, config: MarketConfig, half_spread: float = 1.5, skew: float = 0.1) -> None:
+        super().__init__(config)
+        self.half_spread = half_spread
+        self.skew = skew
+
+    def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
+        shift = self.skew * self.inventory(observations)
+        return self.half_spread + shift, self.half_spread - shift

@@ -1,0 +1,306 @@
+"""The suite's reference scores: what means 0 and what means 1 in each task, into mm_gym/tasks.json.
+
+python -m agents.tools.reference_scores --jobs 2
+python -m agents.tools.reference_scores --quick --tasks short-session,dealer-cartea-jaimungal --out /tmp/tasks.json
+
+0 is the best rule that ignores the flow: `fixed_spread`, `inventory_skew` and the closed forms,
+each tuned for exactly this task. (`adaptive_spread` widens when recent flow is one-sided, so it
+does not ignore it.) The best one is chosen on tuning sessions; its score is of the suite's
+sessions. 1 is the exact filter, `glosten_milgrom`, which is told every parameter of the market,
+tuned in the same way.
+
+In the dealer tasks nobody knows anything, and the closed forms are nearly optimal: there 0 is the
+best constant depth and 1 the Bellman value, both exact (`mm_gym.theory.dealer_bellman`), as in
+`agents.tools.dealer_skill`.
+
+In `zero-intelligence` there is no value to filter, and no bound is known: 1 is the best known
+maker, of the tuned rules and those that `--makers` names. If none is better than 0 by three
+standard errors, the end of the scale stays open.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from mm_gym import TASKS, Task
+from mm_gym.evaluation.artefacts import package_versions
+from mm_gym.evaluation.rollout import Cell, run_cells
+from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
+from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
+from mm_gym.theory.dealer_bellman import best_constant_policy, solve
+
+from ..registry import name_agent
+from ..rules.bellman import dealer_problem
+from ..tuning.search import Effort, tune
+
+FLOW_AGNOSTIC = (
+    "fixed_spread",
+    "inventory_skew",
+    "avellaneda_stoikov",
+    "gueant_lehalle_fernandez_tapia",
+    "cartea_jaimungal",
+)
+"""The rules that ignore the flow: what they quote depends on the inventory and the time left, if on
+anything."""
+FILTER = "glosten_milgrom"
+"""The exact filter, which is told every parameter of the market."""
+OTHERS = ("adaptive_spread", FILTER)
+"""Rules that may be the best known maker, where no bound is known."""
+
+_HALF_A_TICK = 0.5  # by which rounding to whole ticks moves a quote outwards, on average
+_SURE = 3.0  # [standard errors] by which 1 has to be above 0
+
+EFFORT = Effort(
+    trials=40, sessions=48, finalists=4, final_sessions=256
+)  # sessions of 1,000 decisions
+QUICK = Effort(trials=2, sessions=8, finalists=1, final_sessions=8)
+SESSIONS, QUICK_SESSIONS = 2048, 64
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Tune and run the reference makers of the suite, and write their scores down."""
+
+    tasks: str | None = None
+    """Comma-separated tasks. Default: all. The scores of the others stay in the file."""
+    makers: str = ""
+    """Comma-separated TASK=AGENT: further candidates for the best known maker, where no bound is
+    known, such as zero-intelligence=runs/NAME."""
+    jobs: int = 1
+    """Processes to fan out over."""
+    seed: int = 0
+    """Seed of the tuning. The sessions of the scores are always the suite's own."""
+    quick: bool = False
+    """Try the command out: few trials and sessions. Needs --out, since these are no scores to
+    keep."""
+    out: Path = REFERENCES_FILE
+    """File to write."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An agent that was run on the suite's sessions."""
+
+    task: str
+    rule: str
+    """The rule, or the name of a maker that was not tuned."""
+    tuning_objective: float
+    """[ticks x lots] On tuning sessions; NaN if it was not tuned."""
+    reference: Reference
+
+
+def main(arguments: Arguments) -> dict[str, Any]:
+    """Score every task, write each down when it is done, and print a table. Returns what was
+    written."""
+    if arguments.quick and arguments.out == REFERENCES_FILE:
+        raise ValueError(
+            f"quick scores are not final: expected --out with another file than {REFERENCES_FILE}"
+        )
+    tasks = choose_tasks(None if arguments.tasks is None else arguments.tasks.split(","), TASKS)
+    makers = _makers(arguments.makers)
+    effort = dataclasses.replace(QUICK if arguments.quick else EFFORT, seed=arguments.seed)
+    sessions = QUICK_SESSIONS if arguments.quick else SESSIONS
+    entries = _kept(arguments.out)
+    write_references(entries, arguments.out)  # found out now if it cannot be written
+    work = [
+        delayed(_run)(task.name, agent, agent in (*FLOW_AGNOSTIC, *OTHERS), effort, sessions)
+        for task in tasks
+        for agent in (*_rules(task), *makers.get(task.name, ()))
+    ]
+    command = shlex.join(["python", "-m", "agents.tools.reference_scores", *sys.argv[1:]])
+    console, open_ends = Console(), []
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    ) as bar:
+        progress = bar.add_task("makers", total=len(work))
+        done = iter(Parallel(arguments.jobs, return_as="generator")(work))
+        for task in tasks:
+            candidates = []
+            for _ in (*_rules(task), *makers.get(task.name, ())):
+                candidates.append(next(done))
+                bar.advance(progress)
+            zero, one = exact_references(task) if exact(task) else choose_references(candidates)
+            if one is None:
+                open_ends.append(task.name)
+            entries[task.name] = entry(task, zero, one, candidates, command)
+            write_references(entries, arguments.out)
+    console.print(_table({task.name: entries[task.name] for task in tasks}))
+    for name in open_ends:
+        console.print(
+            f"{name}: no maker is better than 0 by {_SURE:g} standard errors, so 1 stays open; see --makers"
+        )
+    console.print(
+        f"Mean objective ± one standard error, of {sessions} sessions of 1,000 decisions."
+    )
+    console.print(f"Written to {arguments.out}", soft_wrap=True)
+    return entries
+
+
+def exact(task: Task) -> bool:
+    """Whether the best that a maker can do in the task is known exactly."""
+    return task.config.makers == "none"
+
+
+def exact_references(task: Task) -> tuple[Reference, Reference]:
+    """In a dealer market: the best constant depth, and the Bellman value."""
+    problem = dealer_problem(task.config, task.config.max_inventory)
+    constant = best_constant_policy(problem, symmetric=True)
+    depth = max(0.0, constant.ask_depth - _HALF_A_TICK)
+    return (
+        Reference(f"fixed_spread:half_spread={depth:.4g}", constant.value, 0.0, 0),
+        Reference("bellman", solve(problem).start_value, 0.0, 0),
+    )
+
+
+def choose_references(candidates: Sequence[_Candidate]) -> tuple[Reference, Reference | None]:
+    """0 and 1 of a task: the best rule that ignores the flow, as tuning has it, and the filter or
+    best known maker."""
+    zero = max(
+        (one for one in candidates if one.rule in FLOW_AGNOSTIC),
+        key=lambda one: one.tuning_objective,
+    ).reference
+    others = [one.reference for one in candidates if one.rule not in FLOW_AGNOSTIC]
+    best = max(others, key=lambda one: one.score)
+    gap = best.score - zero.score
+    return zero, best if gap > _SURE * math.hypot(
+        best.standard_error, zero.standard_error
+    ) else None
+
+
+def entry(
+    task: Task,
+    zero: Reference,
+    one: Reference | None,
+    candidates: Sequence[_Candidate],
+    command: str,
+) -> dict[str, Any]:
+    """What the file says of a task."""
+    return {
+        "version": task.version,
+        "config": plain_config(task.config),
+        "zero": zero,
+        "one": one,
+        "candidates": [dataclasses.asdict(candidate.reference) for candidate in candidates],
+        "command": command,
+        "versions": package_versions(),
+    }
+
+
+def empty_entry(task: Task) -> dict[str, Any]:
+    """What the file says of a task that was not scored."""
+    return {"version": task.version, "zero": None, "one": None}
+
+
+def write_references(entries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write the file: a line for each value of each task. Tasks that have no entry are written
+    without scores."""
+    tasks = {name: entries.get(name, empty_entry(task)) for name, task in TASKS.items()}
+    text = json.dumps(
+        {"seed": SUITE_SEED, "tasks": tasks}, default=dataclasses.asdict, indent=1, allow_nan=False
+    )
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n")
+    os.replace(partial, path)
+
+
+def _kept(path: Path) -> dict[str, dict[str, Any]]:
+    """What the file says already, of tasks in their current version."""
+    if not path.exists():
+        return {}
+    return {
+        name: found
+        for name, found in read_references(path).items()
+        if name in TASKS and found["version"] == TASKS[name].version
+    }
+
+
+def _rules(task: Task) -> tuple[str, ...]:
+    if exact(task):
+        return ()
+    return (*FLOW_AGNOSTIC, *(OTHERS if _unbounded(task) else (FILTER,)))
+
+
+def _unbounded(task: Task) -> bool:
+    """Whether nobody knows how much can be earned: the book alone makes the price, and there is
+    nothing to filter."""
+    return task.config.makers == "zero_intelligence"
+
+
+def _makers(text: str) -> dict[str, list[str]]:
+    makers: dict[str, list[str]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, agent = part.partition("=")
+        (task,) = choose_tasks([name], TASKS)
+        if not agent or not _unbounded(task):
+            raise ValueError(
+                f"--makers {part}: expected TASK=AGENT with a task whose bound is not known, got {part!r}"
+            )
+        name_agent(agent)(task.config)
+        makers.setdefault(name, []).append(agent)
+    return makers
+
+
+def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _Candidate:
+    """Tune a rule for a task, if it is one, and score it on the suite's sessions."""
+    task, objective, text = TASKS[name], math.nan, agent
+    if tuned:
+        effort = dataclasses.replace(
+            effort,
+            sessions=sessions_in(task, effort.sessions),
+            final_sessions=sessions_in(task, effort.final_sessions),
+        )
+        if (
+            agent == FILTER
+        ):  # eight times as slow as the other rules, with little noise between its parameters
+            effort = dataclasses.replace(
+                effort, trials=min(effort.trials, 24), finalists=min(effort.finalists, 3)
+            )
+        found = tune(agent, task.config, effort)
+        objective = found.objective
+        text = ":".join([agent, *(f"{key}={value:.4g}" for key, value in found.parameters.items())])
+    cell = Cell(text, name_agent(text), task.config)
+    sessions = sessions_in(task, sessions)
+    score, error, _ = mean_objective(run_cells([cell], sessions, SUITE_SEED, horizons=())[0])
+    return _Candidate(name, agent, objective, Reference(text, score, error, sessions))
+
+
+def _table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """For a terminal of 80."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for header, width in (("task", 25), ("", 1), ("score", 16), ("agent", 35)):
+        table.add_column(header, width=width, overflow="fold")
+    for name, found in entries.items():
+        for end, label in (("zero", "0"), ("one", "1")):
+            reference = found[end]
+            score = (
+                "-"
+                if reference is None
+                else f"{reference.score:.2f} ± {reference.standard_error:.2f}"
+            )
+            table.add_row(
+                name if end == "zero" else "",
+                label,
+                score,
+                "-" if reference is None else reference.agent,
+            )
+    return table
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Arguments, prog="python -m agents.tools.reference_scores"))
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.tools.reference_scores: {error}")

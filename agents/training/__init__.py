@@ -1,0 +1,1 @@
+"""Training: PPO with stable-baselines3 or RLlib, its callbacks and its hyperparameters."""

@@ -1,0 +1,331 @@
+"""Training a maker with Ray RLlib's PPO: the other engine's markets, settings and first weights,
+and many processes.
+
+What is left in the run folder beside `run.json`: `policy.npz`, which quotes without Ray,
+TensorBoard logs with the names of the other engine's, and RLlib's own checkpoint, to go on from.
+"""
+
+import copy
+import dataclasses
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault(
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+)  # what it warns of does not concern us
+
+import ray
+from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from mm_gym.evaluation.artefacts import package_versions
+
+from ..base import AgentError
+from ..learned.hyperparameters import ALGORITHM_PART
+from ..learned.network import POLICY_FILE, policy_bytes
+from ..learned.run_folder import Run, layers_of
+from .rllib_markets import ENVIRONMENT, FIGURES
+from .trainer import (
+    TrainingError,
+    new_model,
+    replace_file,
+    rollout_shape,
+    stop_signals,
+    stream_seed,
+    training_markets,
+    write_run,
+)
+
+OBJECT_STORE = 200_000_000  # [bytes] a batch of experience takes a few million; containers have little shared memory
+
+# The parts of RLlib's networks and, in stable-baselines3's, those that say the same.
+_LAYER = "encoder.{}_encoder.net.mlp.{}"
+_HEADS = {
+    "actor": ("policy", "pi.net.mlp.0", "action_net"),
+    "critic": ("value", "vf.net.mlp.0", "value_net"),
+}
+
+
+def train(
+    folder: Path,
+    run: Run,
+    resume_from: Path | None = None,
+    checkpoint_every: int = 100_000,
+    env_runners: int = 1,
+    address: str | None = None,
+) -> Run:
+    """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
+
+    Args:
+        folder, run, resume_from, checkpoint_every: as of `agents.training.trainer.train`.
+        env_runners: processes that step the markets, which are dealt out evenly; 0 steps them in
+            this one.
+        address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`; by default one of its
+            own, on this machine, that ends with the training.
+
+    Returns:
+        The run with the steps done: less than its budget if an interrupt or a termination signal
+        came, which is answered by a checkpoint.
+
+    Raises:
+        TrainingError: if the markets cannot be dealt out, or the cluster is not there or too small.
+        AgentError: if the checkpoint to go on with cannot be read.
+        OSError: if the folder cannot be written.
+    """
+    if env_runners < 0 or run.n_envs % max(1, env_runners):
+        raise TrainingError(
+            f"{run.n_envs} markets came for {env_runners} environment runners, and each takes as many as the others; "
+            "write --env-runners with a number that divides --n-envs"
+        )
+    checkpoint = None if resume_from is None else _checkpoint(resume_from, run.steps_done)
+    if checkpoint is not None and not checkpoint.is_dir():
+        raise AgentError(
+            f"{resume_from} holds no {checkpoint.name}; write a folder that train.py --engine rllib wrote"
+        )
+    run = dataclasses.replace(run, versions=package_versions() | {"ray": ray.__version__})
+    with (
+        _cluster(env_runners, address),
+        stop_signals() as stop,
+        _algorithm(algorithm_config(run, env_runners, restart=address is not None)) as algorithm,
+        SummaryWriter(str(folder / "tensorboard")) as log,
+    ):
+        if checkpoint is None:
+            weights = first_weights(run)
+            algorithm.set_state(
+                {"learner_group": {"learner": {"rl_module": {DEFAULT_MODULE_ID: weights}}}}
+            )
+            run = _save(folder, run, algorithm)
+        else:
+            _restore(algorithm, checkpoint)
+        saved_at, steps_done = run.steps_done, run.steps_done
+        with Progress(
+            *Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn(), _Note()
+        ) as bar:
+            task = bar.add_task("decisions", total=run.timesteps, completed=steps_done, note="")
+            while steps_done < run.timesteps and not stop.is_set():
+                result = algorithm.train()
+                steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
+                note = _log(log, result, steps_done)
+                bar.update(task, completed=steps_done, note=note)
+                if steps_done >= saved_at + checkpoint_every:
+                    run = _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
+                    saved_at = steps_done
+        return _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
+
+
+def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOConfig:
+    """RLlib's PPO with the run's settings, and stable-baselines3's where RLlib's own differ in
+    kind.
+
+    Args:
+        restart: environment runners that are lost, as they may be on a cluster.
+    """
+    settings = run.settings[ALGORITHM_PART]
+    shape = rollout_shape(settings, run.n_envs)
+    return (
+        PPOConfig()
+        .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
+        # The markets clip, so that what is learned from is what was drawn.
+        .environment(
+            ENVIRONMENT, env_config={"run": run}, normalize_actions=False, clip_actions=False
+        )
+        .env_runners(
+            num_env_runners=env_runners,
+            num_envs_per_env_runner=run.n_envs // max(1, env_runners),
+            gym_env_vectorize_mode="vector_entry_point",
+            create_local_env_runner=env_runners == 0,
+        )
+        .learners(num_learners=0)  # in this process
+        .rl_module(
+            model_config=DefaultModelConfig(
+                fcnet_hiddens=_hidden(run),
+                fcnet_activation=layers_of(run)[1],
+                vf_share_layers=False,
+                free_log_std=True,
+            )
+        )
+        .training(
+            lr=_learning_rate(settings.get("learning_rate", 0.0003), run.timesteps),
+            gamma=settings.get("gamma", 0.99),
+            lambda_=settings.get("gae_lambda", 0.95),
+            num_epochs=settings.get("n_epochs", 10),
+            train_batch_size_per_learner=run.n_envs * shape["n_steps"],
+            minibatch_size=shape["batch_size"],
+            clip_param=0.2,
+            use_kl_loss=False,
+            vf_loss_coeff=0.5,
+            vf_clip_param=float(
+                "inf"
+            ),  # RLlib clips the squared error itself: past it, values would not be learned
+            grad_clip=0.5,
+            grad_clip_by="global_norm",
+        )
+        .fault_tolerance(restart_failed_env_runners=restart)
+        .callbacks(on_episode_end=log_session)
+        .reporting(metrics_num_episodes_for_smoothing=run.n_envs)
+        .debugging(seed=stream_seed(run.seed, run.steps_done), log_level="ERROR")
+    )
+
+
+def _hidden(run: Run) -> list[int]:
+    """Widths of the hidden layers: those of the policy, since RLlib's value network is as wide."""
+    return layers_of(run)[0][1:-1]
+
+
+def _learning_rate(value: Any, timesteps: int) -> Any:
+    """As RLlib has it what rl_zoo3 writes as `lin_0.001`, falling to zero over the budget; a number
+    stands."""
+    if isinstance(value, str):
+        return [[0, float(value.removeprefix("lin_"))], [timesteps, 0.0]]
+    return value
+
+
+def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> None:
+    """Have RLlib average what the markets tell of ended sessions, over the latest of each
+    market."""
+    told = episode.get_infos(-1)
+    for name in FIGURES:
+        metrics_logger.log_value(("market", name), float(told[name]), window=env.num_envs)
+
+
+def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
+    """What the other engine starts from, under RLlib's names."""
+    settings = copy.deepcopy(run.settings)
+    settings[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
+    policy = new_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
+    theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
+    ours = {"pi.log_std": theirs["log_std"]}
+    for part in ("weight", "bias"):
+        for network, (their_network, head, their_head) in _HEADS.items():
+            ours[f"{head}.{part}"] = theirs[f"{their_head}.{part}"]
+            for number in range(len(_hidden(run))):
+                name = _LAYER.format(network, 2 * number)
+                ours[f"{name}.{part}"] = theirs[
+                    f"mlp_extractor.{their_network}_net.{2 * number}.{part}"
+                ]
+    return ours
+
+
+def export_policy(weights: dict[str, Any], n_hidden: int) -> bytes:
+    """The policy of RLlib's module, given its state, as a file that `agents.learned.network`
+    reads."""
+    names = [_LAYER.format("actor", 2 * number) for number in range(n_hidden)] + [
+        _HEADS["actor"][1]
+    ]
+    layers = [
+        (np.asarray(weights[f"{name}.weight"]), np.asarray(weights[f"{name}.bias"]))
+        for name in names
+    ]
+    return policy_bytes(layers, np.asarray(weights["pi.log_std"]))
+
+
+class _Note(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("{task.fields[note]}")
+
+
+@contextmanager
+def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
+    """Ray, quiet, for as long as the block lasts."""
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:  # "local", or Ray would join whatever cluster it finds traces of
+        ray.init(
+            "local",
+            num_cpus=env_runners + 1,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            **quiet,
+        )
+    else:
+        try:
+            host, _, port = address.rpartition(":")
+            if host and "/" not in host:  # Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=10.0).close()
+            ray.init(address=address, **quiet)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` and write --address "
+                "with what it says, or leave it out"
+            ) from error
+    try:
+        cores = ray.cluster_resources().get("CPU", 0)
+        if cores < env_runners:
+            raise TrainingError(
+                f"{env_runners} environment runners came, the cluster at {address} has {cores:g} cores, and each takes "
+                "one; write --env-runners with fewer"
+            )
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _algorithm(config: PPOConfig) -> Iterator[PPO]:
+    algorithm = config.build_algo()
+    try:
+        yield algorithm
+    finally:
+        algorithm.stop()
+        with suppress(OSError):
+            os.rmdir(algorithm.logdir)  # RLlib makes one in the home folder, and leaves it empty
+
+
+def _checkpoint(folder: Path, steps_done: int) -> Path:
+    return folder / f"rllib-{steps_done}"
+
+
+def _save(folder: Path, run: Run, algorithm: PPO) -> Run:
+    """Write a checkpoint. It counts once `run.json` names it; until then the one before is there,
+    whole."""
+    checkpoint = _checkpoint(folder, run.steps_done)
+    if not checkpoint.is_dir():
+        partial = checkpoint.with_name(checkpoint.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        algorithm.save_to_path(partial.absolute())
+        os.replace(partial, checkpoint)
+    weights = algorithm.get_weights()[DEFAULT_MODULE_ID]
+    replace_file(folder / POLICY_FILE, export_policy(weights, len(_hidden(run))))
+    write_run(folder, run)
+    for old in folder.glob("rllib-*"):
+        if old != checkpoint:
+            shutil.rmtree(old, ignore_errors=True)
+    return run
+
+
+def _restore(algorithm: PPO, checkpoint: Path) -> None:
+    try:
+        algorithm.restore_from_path(checkpoint.absolute())
+    except Exception as error:  # damaged pickles may raise nearly anything
+        raise AgentError(
+            f"{checkpoint} is damaged or of another version ({type(error).__name__}: {error}); train again, or take "
+            "the folder from a backup"
+        ) from error
+
+
+def _log(log: SummaryWriter, result: dict[str, Any], steps_done: int) -> str:
+    """Write the figures of an iteration down, and say the one that counts."""
+    market = {
+        f"market/{name}": value for name, value in result["env_runners"].get("market", {}).items()
+    }
+    learner = {
+        f"train/{name}": value for name, value in result["learners"][DEFAULT_MODULE_ID].items()
+    }
+    for name, value in {**market, **learner}.items():
+        if np.isscalar(value) and np.isfinite(value):
+            log.add_scalar(name, value, steps_done)
+    objective = market.get("market/objective", np.nan)
+    return f"objective {objective:.1f}" if np.isfinite(objective) else ""

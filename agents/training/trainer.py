@@ -1,0 +1,248 @@
+"""Training a maker by PPO, with checkpoints that no interruption can spoil. The last weights
+quote."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from mm_gym.evaluation.artefacts import package_versions
+from mm_gym.sb3 import MarketMakingVecEnv
+
+from ..learned.hyperparameters import ALGORITHM_PART
+from ..learned.run_folder import (
+    CHECKPOINT_FILE,
+    POLICY_FILE,
+    RUN_FILE,
+    Run,
+    algorithm_class,
+    load_checkpoint,
+    policy_content,
+    policy_kwargs,
+)
+from ..registry import TRAINED
+from .callbacks import Checkpoints, Exploration, HeldOut, TradingFigures
+from .history_vec_env import HistoryVecEnv, TrainingMarkets
+
+HELD_OUT_SESSIONS = 512
+
+
+class TrainingError(ValueError):
+    """A training that cannot start: the message says what came, what was wanted and what to write
+    instead."""
+
+
+def check_not_shipped(folder: Path) -> None:
+    """Make sure that a training that goes on does not overwrite a maker in `agents/trained`.
+
+    Raises:
+        TrainingError: if the folder to write to is there.
+    """
+    if TRAINED.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise TrainingError(
+            f"{folder} holds shipped makers, which no training overwrites: expected a folder of your own to write to; "
+            "write --out with one"
+        )
+
+
+def check_output(folder: Path, resume_from: Path | None) -> None:
+    """Make the folder, and make sure that it can be written and that nothing in it would be lost.
+
+    Raises:
+        TrainingError: if it cannot, or if it holds something and is not the run that goes on.
+    """
+    goes_on = resume_from is not None and folder.resolve() == resume_from.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not goes_on:
+            raise TrainingError(
+                f"{folder} holds something already; write --out with another name, or --resume {folder} to go on "
+                "with a run"
+            )
+        replace_file(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise TrainingError(
+            f"the run cannot be written to {folder} ({error.strerror}); write --out with a folder in a place where "
+            "you may write"
+        ) from error
+
+
+def train(
+    folder: Path,
+    run: Run,
+    resume_from: Path | None = None,
+    checkpoint_every: int = 100_000,
+    evaluate_every: int = 2_000_000,
+    held_out_sessions: int | None = None,
+    market_threads: int = 1,
+) -> Run:
+    """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
+
+    Args:
+        folder: to write to, which `check_output` has made.
+        run: what to train on what.
+        resume_from: a run folder whose model goes on; its checkpoint is unpickled.
+        checkpoint_every: decisions, of all markets together, after which the model is saved.
+        evaluate_every: decisions after which it is judged on held-out sessions, for a curve in the
+            logs.
+        held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
+        market_threads: that step the markets; what is learned is the same with any number.
+
+    Returns:
+        The run with the steps done: less than its budget if an interrupt or a termination signal
+        came, which is answered by a checkpoint.
+
+    Raises:
+        OSError: if the folder cannot be written.
+        AgentError: if the model to go on with cannot be read.
+    """
+    environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
+    if resume_from is None:
+        model = new_model(environment, run)
+    else:
+        model = load_checkpoint(resume_from, run.algorithm, env=environment)
+        model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
+    model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
+    run = dataclasses.replace(run, versions=package_versions())
+
+    def checkpoint(steps_done: int) -> None:
+        """`run.json` last: whatever it names is there."""
+        nonlocal run
+        run = dataclasses.replace(run, steps_done=steps_done)
+        content = BytesIO()
+        model.save(content)
+        replace_file(folder / CHECKPOINT_FILE, content.getvalue())
+        replace_file(folder / POLICY_FILE, policy_content(model.policy))
+        write_run(folder, run)
+
+    exploration = run.settings.get("exploration")
+    n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
+    with stop_signals() as stop:
+        model.learn(
+            max(0, run.timesteps - model.num_timesteps),
+            callback=[
+                *([Exploration(**exploration)] if exploration else []),
+                TradingFigures(),
+                Checkpoints(checkpoint_every, checkpoint, stop.is_set),
+                HeldOut(run, evaluate_every, n_held_out),
+            ],
+            reset_num_timesteps=False,
+            progress_bar=True,
+        )
+    checkpoint(model.num_timesteps)
+    return run
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write the run's own account of itself."""
+    replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
+
+
+def training_markets(
+    run: Run, kind: Callable[..., MarketMakingVecEnv] = MarketMakingVecEnv
+) -> TrainingMarkets:
+    """The markets of a run, at different times of their sessions, with variance-reduced rewards."""
+    options = run.settings.get("markets", {})
+    markets = kind(
+        run.n_envs, **options, variance_reduction=True, staggered=True, **run.config.to_dict()
+    )
+    return HistoryVecEnv(markets) if run.has_history else markets
+
+
+def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
+    """An untrained model with the run's settings."""
+    settings = run.settings[ALGORITHM_PART]
+    arguments = {
+        name: _schedule(value)
+        for name, value in settings.items()
+        if name not in _NOT_OF_THE_ALGORITHM
+    }
+    arguments |= rollout_shape(settings, run.n_envs)
+    return algorithm_class(run.algorithm)(
+        env=environment,
+        **arguments,
+        policy_kwargs=policy_kwargs(run),
+        stats_window_size=run.n_envs,
+        seed=stream_seed(run.seed, 0),
+        device="cpu",  # a network this small is slower on anything else
+    )
+
+
+_NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps", "policy_kwargs")
+
+
+def _schedule(value: Any) -> Any:
+    """What rl_zoo3 writes as `lin_0.001` falls from there to zero over the budget; anything else
+    stands."""
+    if isinstance(value, str) and value.startswith("lin_"):
+        return LinearSchedule(float(value.removeprefix("lin_")), 0.0, 1.0)
+    return value
+
+
+def rollout_shape(settings: dict[str, Any], n_envs: int) -> dict[str, int]:
+    """`n_steps` and `batch_size` for so many markets: as many decisions an update, in as many whole
+    batches."""
+    decisions = settings["n_envs"] * settings["n_steps"]
+    batches = max(1, decisions // settings["batch_size"])
+    n_steps = batches * max(1, decisions // (batches * n_envs))
+    return {"n_steps": n_steps, "batch_size": n_envs * n_steps // batches}
+
+
+def stream_seed(seed: int, steps_done: int) -> int:
+    """Seed of the markets and of the sampled actions from this step on.
+
+    Another one after each resumption, so that it does not replay the sessions already seen; and, by
+    the spawn key, of another family than those of evaluations, so that a seed may serve both.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=(steps_done,)).generate_state(1)[0])
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment there is either the old one or the new one, whole."""
+    unfinished = path.with_name(path.name + ".partial")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or termination signal sets; the second one ends the program as
+    ever."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()

@@ -1,0 +1,1 @@
+"""Tuning: the best parameters of the rules. `python -m agents.tuning`"""

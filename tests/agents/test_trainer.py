@@ -1,0 +1,217 @@
+"""What a training leaves behind: weights, and curves in the logs."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from joblib import parallel_config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import agents.training.trainer
+from agents import make_agent
+from agents.learned.hyperparameters import ALGORITHM_PART
+from agents.learned.run_folder import (
+    CHECKPOINT_FILE,
+    POLICY_FILE,
+    RUN_FILE,
+    Run,
+    algorithm_class,
+    load,
+    load_checkpoint,
+    read_run,
+)
+from agents.training.callbacks import HELD_OUT_SEED, held_out_sessions_of
+from agents.training.trainer import rollout_shape
+from mm_gym import configure
+from mm_gym.actions import to_ticks
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
+from tests.small_runs import CONFIG, N_MARKETS, UPDATE, a_run, weights, with_settings
+from tests.small_runs import small as small  # a fixture
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:rich is experimental"),
+    pytest.mark.usefixtures("small"),
+]
+
+
+def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        agents.training.trainer.train(tmp_path / name, a_run(2, seed))
+    first, again, other = (weights(tmp_path / name) for name in "abc")
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not any(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_markets_on_two_threads_teach_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Noted(MarketMakingVecEnv):
+        def __init__(self, num_envs: int, *, threads: int, **fields: Any) -> None:
+            made.append(threads)
+            super().__init__(num_envs, threads=threads, **fields)
+
+    monkeypatch.setattr(agents.training.trainer, "MarketMakingVecEnv", Noted)
+    for threads in (1, 2):
+        agents.training.trainer.train(tmp_path / str(threads), a_run(2), market_threads=threads)
+    assert made == [1, 2]
+    one, two = (weights(tmp_path / str(threads)) for threads in made)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[dict[str, float]] = []
+    ended_by_update: list[list[dict[str, float]]] = []
+    step_wait = MarketMakingVecEnv.step_wait
+    ppo = algorithm_class("ppo")
+    update = ppo.train
+
+    def noting(self: MarketMakingVecEnv) -> object:
+        result = step_wait(self)
+        sessions.extend(info["episode"] for info in result[3] if info)
+        return result
+
+    def updating(self: ppo) -> None:
+        ended_by_update.append(sessions[:])
+        update(self)
+
+    monkeypatch.setattr(MarketMakingVecEnv, "step_wait", noting)
+    monkeypatch.setattr(ppo, "train", updating)
+    agents.training.trainer.train(tmp_path, a_run(3))
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    for name in SESSION_FIGURES:
+        logged = log.Scalars(f"market/{name}")
+        assert [point.step for point in logged] == [UPDATE, 2 * UPDATE, 3 * UPDATE]
+        for point, ended in zip(logged, ended_by_update, strict=True):
+            latest = [session[name] for session in ended[-N_MARKETS:]]
+            assert len(latest) == N_MARKETS
+            assert point.value == pytest.approx(np.mean(latest), rel=1e-6)
+    assert {"rollout/ep_rew_mean", "train/value_loss", "time/fps"} <= set(log.Tags()["scalars"])
+
+
+def test_the_untrained_policy_quotes_an_eighth_of_the_largest_offset_and_scatters_as_it_was_told() -> (
+    None
+):
+    config = configure("noise", max_offset=16.0)
+    quoting = {
+        "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "silu", "log_std_init": -2.0}
+    }
+    run = a_run(1, config=config, learning=quoting)
+    model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
+    assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.SiLU)
+    seen = np.zeros((10_000, len(run.observation)), np.float32)
+    actions, _ = model.predict(seen[:1], deterministic=True)
+    np.testing.assert_allclose(to_ticks(actions, config.max_offset), 2.0, atol=0.2)
+    drawn, _ = model.predict(seen, deterministic=False)
+    # The standard error of a standard deviation is s / sqrt(2 n).
+    np.testing.assert_allclose(
+        drawn.std(axis=0), np.exp(-2.0), atol=5 * np.exp(-2.0) / np.sqrt(20_000)
+    )
+
+
+@pytest.mark.parametrize("n_envs", [1, 3, 8, 64, 100, 128, 1000, 5000])
+def test_an_update_is_whole_batches_of_the_same_size_whatever_the_number_of_markets(
+    n_envs: int,
+) -> None:
+    shape = rollout_shape({"n_envs": 128, "n_steps": 128, "batch_size": 4096}, n_envs)
+    assert n_envs * shape["n_steps"] == 4 * shape["batch_size"]
+    if n_envs <= 128:
+        assert shape["batch_size"] == pytest.approx(4096, rel=0.05)
+
+
+def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: Path) -> None:
+    # In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns
+    # d: both sides together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
+    config = configure(
+        "dealer", session_steps=100, max_offset=72.0
+    )  # an untrained policy quotes an eighth of that
+    settings = with_settings(
+        learning={
+            "n_envs": 64,
+            "n_steps": 32,
+            "batch_size": 512,
+            "n_epochs": 8,
+            "learning_rate": "lin_0.003",
+            "gamma": 0.9,
+            # 3 ticks, of the 27 by which the offset grows with the action there.
+            "policy_kwargs": {"net_arch": [64, 64], "log_std_init": float(np.log(3.0 / 27.0))},
+        },
+    )
+    run = Run(config, seed=0, n_envs=64, timesteps=60_000, settings=settings)
+    agents.training.trainer.train(tmp_path / "untrained", dataclasses.replace(run, timesteps=1))
+    agents.training.trainer.train(tmp_path / "trained", run)
+    untrained, trained = (
+        run_sessions(
+            lambda config, name=name: load(tmp_path / name, config), config, episodes=64, seed=5
+        )
+        for name in ("untrained", "trained")
+    )
+    gain = trained.final_pnl - untrained.final_pnl  # 27, with a standard error of 2.3
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    assert gain.mean() > max(5.0 * error, 15.0)
+
+
+def test_held_out_sessions_are_a_curve_and_the_last_weights_quote(tmp_path: Path) -> None:
+    # So high a learning rate that the policy gets worse as well as better.
+    run = a_run(6, learning={"learning_rate": 0.02})
+    run = agents.training.trainer.train(tmp_path, run, evaluate_every=UPDATE, held_out_sessions=8)
+    assert run == read_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        RUN_FILE,
+        POLICY_FILE,
+        CHECKPOINT_FILE,
+        "tensorboard",
+    }
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    judged = log.Scalars("held_out/objective")
+    assert [point.step for point in judged] == [UPDATE * update for update in range(1, 7)]
+    assert len({point.value for point in judged}) > 1
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.num_timesteps == run.steps_done == 6 * UPDATE
+    for name, value in checkpoint.policy.state_dict().items():
+        np.testing.assert_array_equal(weights(tmp_path)[name], value.numpy())
+    sessions = run_sessions(functools.partial(make_agent, str(tmp_path)), CONFIG, 8, HELD_OUT_SEED)
+    for scalar, figures in (
+        ("objective", sessions.objective),
+        ("fills", sessions.n_fills),
+        ("mean_abs_inventory", sessions.mean_abs_inventory),
+    ):
+        logged = {point.step: point.value for point in log.Scalars(f"held_out/{scalar}")}
+        assert logged[6 * UPDATE] == pytest.approx(figures.mean(), rel=1e-6)
+    assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
+
+
+def test_two_processes_judge_a_policy_as_one_does() -> None:
+    """As `train.py --jobs 2` has it; the model has its markets and a logger, which no process could
+    be sent."""
+    run = a_run(1)
+    model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
+    model.learn(UPDATE)
+    alone = held_out_sessions_of(model, run, 128, horizons=())
+    with parallel_config(n_jobs=2):
+        together = held_out_sessions_of(model, run, 128, horizons=())
+    np.testing.assert_array_equal(alone.objective, together.objective)
+    np.testing.assert_array_equal(alone.fills, together.fills)
+    assert np.ptp(alone.objective) > 0.0
+
+
+def test_exploration_stands_and_then_narrows_to_its_end(tmp_path: Path) -> None:
+    run = a_run(8)
+    run.settings["exploration"] = {"end": -4.0, "constant": 0.5}
+    agents.training.trainer.train(tmp_path, run, held_out_sessions=2)
+    log = EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    # `train/std` of an update is logged after the next collection, with that of the evaluation at
+    # the end for the last.
+    spread = np.log([point.value for point in log.Scalars("train/std")])
+    start = run.settings[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
+    done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5
+    np.testing.assert_allclose(spread, start + done * (-4.0 - start), atol=1e-5)
