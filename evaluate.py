@@ -19,12 +19,13 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from agents import name_agent
 from mm_gym import TASKS, __version__
-from mm_gym.evaluation import artefacts, plans, suite
+from mm_gym.evaluation import plans, suite
 from mm_gym.evaluation.experiments import Laboratory
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.report import write_report
 from mm_gym.evaluation.rollout import CHEATS
-from mm_gym.evaluation.table import claims_table, markdown, text_table
+from mm_gym.reporting import artefacts, suite_files, suite_tables
+from mm_gym.reporting.report import write_report
+from mm_gym.reporting.text_tables import claims_table, markdown, text_table
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
     """Judge on the benchmark suite, or print results of earlier runs beside each other."""
     _check_suite(arguments)
     if arguments.compare is not None:
-        results = suite.compare([Path(name) for name in _names(arguments.compare)], TASKS)
+        results = suite_files.compare([Path(name) for name in _names(arguments.compare)], TASKS)
         judged = {row.task for row in results.rows}
         tasks = suite.choose_tasks([name for name in TASKS if name in judged], TASKS)
-        console.print(suite.text_table(results, tasks))
+        console.print(suite_tables.text_table(results, tasks))
         return None
     tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
     out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
@@ -130,9 +131,9 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
                 on_batch=lambda done, total: bar.update(progress, advance=done, total=total),
             )
         about = {"arguments": _plain(arguments), "versions": artefacts.package_versions()}
-        suite.write_suite(folder, results, tasks, about)
-    console.print(suite.text_table(results, tasks))
-    console.print(f"Results: {out} (send in {out / suite.RESULTS_FILE})", soft_wrap=True)
+        suite_files.write_suite(folder, results, tasks, about)
+    console.print(suite_tables.text_table(results, tasks))
+    console.print(f"Results: {out} (send in {out / suite_files.RESULTS_FILE})", soft_wrap=True)
     return out
 
 

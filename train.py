@@ -34,9 +34,9 @@ from agents.learned.run_folder import RUN_FILE, Run, read_run
 from agents.training.trainer import TrainingError, check_not_shipped, check_output, train
 from mm_gym import MarketConfig, configure
 from mm_gym.evaluation import plans
-from mm_gym.evaluation.artefacts import fresh_folder
 from mm_gym.evaluation.statistics import difference
-from mm_gym.evaluation.table import text_table
+from mm_gym.reporting.artefacts import fresh_folder
+from mm_gym.reporting.text_tables import text_table
 
 COMPARED_SESSIONS = 256
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.coefficients import by_distance, to_rules
 from mm_gym.core.layout import (
     FEATURE_HALF_LIVES,
     MAKER_DISTANCES,
@@ -215,10 +214,10 @@ class MarketConfig:
         """Plain values, as JSON holds them."""
         return dataclasses.asdict(self)
 
-    def to_rules(self) -> np.ndarray[Any, Any]:
-        """The same in the form in which the kernels use it: an array of shape () of
-        `layout.RULES`."""
-        return to_rules(self)
+
+def by_distance(rates: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """Rates at the distances 1, 2, ... `MAKER_DISTANCES` [ticks]. The last rate holds for all larger distances."""
+    return np.array(rates)[np.minimum(np.arange(MAKER_DISTANCES), len(rates) - 1)]
 
 
 FIELD_NAMES = tuple(field.name for field in fields(MarketConfig))

@@ -21,6 +21,7 @@ from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core import entry_points
 from mm_gym.core.layout import FILL_ROW, MARKET, PATH_ROW, STREAMS, Obs, Outcome
 from mm_gym.core.random import SEED_WORDS
+from mm_gym.parameters import to_parameters
 
 INFO_COLUMNS = {
     "pnl": Outcome.PNL,
@@ -68,7 +69,7 @@ class Snapshot:
     remembers."""
 
     records: npt.NDArray[Any]
-    rules: bytes
+    parameters: bytes
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     face: dict[str, Any]
 
@@ -132,9 +133,9 @@ class Markets:
             variance_reduction, unwinding_time
         )
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
-        self._rules = self._rules_of(config)
-        self.records["rules"] = self._rules
-        self._overridden = np.zeros(n, dtype=np.bool_)  # whose rules are those of one episode
+        self._parameters = self._parameters_of(config)
+        self.records["parameters"] = self._parameters
+        self._overridden = np.zeros(n, dtype=np.bool_)  # whose parameters are those of one episode
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(check_count("threads", threads, "threads"), n)
@@ -165,10 +166,10 @@ class Markets:
             config: of this one session; by default that of all markets.
         """
         if config is not None:
-            self.records["rules"][chosen] = self._rules_of(config)
+            self.records["parameters"][chosen] = self._parameters_of(config)
             self._overridden[chosen] = True
         elif self._overridden[chosen].any():
-            self.records["rules"][chosen] = self._rules
+            self.records["parameters"][chosen] = self._parameters
             self._overridden[chosen] = False
         words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
@@ -192,14 +193,14 @@ class Markets:
             work.result()
         return observations, outcomes
 
-    def _rules_of(self, config: MarketConfig) -> npt.NDArray[Any]:
-        rules = config.to_rules()
-        rules["variance_reduction"] = self._variance_reduction
+    def _parameters_of(self, config: MarketConfig) -> npt.NDArray[Any]:
+        parameters = to_parameters(config)
+        parameters["variance_reduction"] = self._variance_reduction
         unwinding_time = self._unwinding_time
         if unwinding_time is None:
             unwinding_time = UNWINDING * min(1.0, config.decision_interval)
-        rules["inventory_price"] = config.inventory_penalty * unwinding_time
-        return rules
+        parameters["inventory_price"] = config.inventory_penalty * unwinding_time
+        return parameters
 
     def recorded(self, market: int) -> Recorded:
         """What was recorded of a market's current session, as copies.
@@ -232,7 +233,9 @@ class Markets:
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
         )
-        return Snapshot(self.records.copy(), self._rules.tobytes(), recorded, copy.deepcopy(face))
+        return Snapshot(
+            self.records.copy(), self._parameters.tobytes(), recorded, copy.deepcopy(face)
+        )
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
         """Put the records back as they were; returns a copy of what the face kept, which has to be
@@ -248,7 +251,7 @@ class Markets:
             )
         if (
             snapshot.records.shape != self.records.shape
-            or snapshot.rules != self._rules.tobytes()
+            or snapshot.parameters != self._parameters.tobytes()
             or set(snapshot.face) != set(kept)
             or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
             or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
@@ -259,7 +262,7 @@ class Markets:
                 "arguments"
             )
         self.records[...] = snapshot.records
-        self._overridden[:] = True  # not known: the next session's rules are set anew
+        self._overridden[:] = True  # not known: the next session's parameters are set anew
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.face)

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import OBSERVATION_BOUNDS, Obs
 from mm_gym.core.scales import column_of_inventory, inventory_of_column, offset_of_action
+from mm_gym.parameters import to_parameters
 
 _QUOTES = [Obs.BID_OFFSET, Obs.ASK_OFFSET]
 _SIZES = [Obs.BID_SIZE, Obs.ASK_SIZE]
@@ -42,7 +43,8 @@ def time_left(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArr
 def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
     """[ticks] The public spread, shape (...)."""
     return np.asarray(
-        observations[..., Obs.SPREAD].astype(np.float64) / float(config.to_rules()["spread_scale"])
+        observations[..., Obs.SPREAD].astype(np.float64)
+        / float(to_parameters(config)["spread_scale"])
     )
 
 

@@ -17,6 +17,7 @@ import pytest
 from scipy.linalg import expm
 
 from mm_gym import REGIMES, ConfigurationError, MarketConfig, configure
+from mm_gym.parameters import to_parameters
 
 FIELDS = {field.name: field for field in dataclasses.fields(MarketConfig)}
 
@@ -378,7 +379,7 @@ def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(
     """Mean and covariance of (s, V) after one interval, against Van Loan's matrix exponential
     (1978)."""
     config = configure(value_interval=interval, signal_drift=drift)
-    rules = config.to_rules()
+    rules = to_parameters(config)
     kappa, sigma = config.signal_decay_rate, config.volatility
     linear = np.array([[-kappa, 0.0], [drift, 0.0]])
     noise = np.diag([2.0 * kappa, sigma**2])

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import ASK, BID
-from mm_gym.estimation import Estimates, WarmUp, estimate
+from mm_gym.data.dealer_estimation import Estimates, WarmUp, estimate
 from mm_gym.markets import Markets
 from tests.random_quotes import quote_near
 

@@ -17,9 +17,9 @@ import evaluate
 from agents import make_agent
 from evaluate import Arguments
 from mm_gym import configure
-from mm_gym.evaluation.artefacts import ArtefactError
 from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.summary import summarise
+from mm_gym.reporting.artefacts import ArtefactError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,7 +16,8 @@ from agents import name_agent
 from agents.tools.reference_scores import exact_references
 from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
 from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.evaluation.suite import SUITE_SEED, tasks_markdown
+from mm_gym.evaluation.suite import SUITE_SEED
+from mm_gym.reporting.suite_tables import tasks_markdown
 from mm_gym.sb3 import MarketMakingVecEnv
 from mm_gym.tasks import Reference, _with_references, plain_config, read_references
 from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, solve

@@ -28,6 +28,7 @@ from mm_gym import MarketConfig
 from mm_gym import observations as columns
 from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs, Outcome
 from mm_gym.markets import Markets
+from mm_gym.parameters import to_parameters
 from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
@@ -105,11 +106,13 @@ class SignalFilter:
         self.config = config
         # With the lattice of V put on the decisions, these are the coefficients of the transition
         # between two.
-        self._rules: Any = dataclasses.replace(
-            config, value_interval=config.decision_interval
-        ).to_rules()
+        self._parameters: Any = to_parameters(
+            dataclasses.replace(config, value_interval=config.decision_interval)
+        )
         self._dealer = config.makers == "none"
-        self.signals, stationary, self._to = rouwenhorst.chain(float(self._rules["signal_decay"]))
+        self.signals, stationary, self._to = rouwenhorst.chain(
+            float(self._parameters["signal_decay"])
+        )
         cell = self.signals[1] - self.signals[0]
         # Where the grid's cells lie against the threshold, and how far edge and move vary within
         # one.
@@ -118,13 +121,13 @@ class SignalFilter:
         within = cell**2 / 12.0
         self._edge = config.edge_per_signal * self.signals
         self._edge_variance = config.edge_per_signal**2 * within
-        per_shock = float(self._rules["value_signal_noise"] / self._rules["signal_noise"])
+        per_shock = float(self._parameters["value_signal_noise"] / self._parameters["signal_noise"])
         per_signal = float(
-            self._rules["value_per_signal"] - per_shock * self._rules["signal_decay"]
+            self._parameters["value_per_signal"] - per_shock * self._parameters["signal_decay"]
         )
         moves = per_signal * self.signals[:, None] + per_shock * self.signals
         self._to_move, self._to_move_squared = self._to * moves, self._to * moves**2
-        own_variance = float(self._rules["value_own_noise"]) ** 2 + _LEAST_VARIANCE
+        own_variance = float(self._parameters["value_own_noise"]) ** 2 + _LEAST_VARIANCE
         self._move_variance = own_variance + (per_signal**2 + per_shock**2) * within
         self._mid = _mid_response(config)
         self.flows, self._flow_to = _flows(config)
@@ -269,17 +272,18 @@ class SignalFilter:
         self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]
     ) -> tuple[Array, Array]:
         """[lots] Bought and sold by takers between two observations, shape (n,) each."""
-        middle = float(self._rules["feature_decay"][1])
+        middle = float(self._parameters["feature_decay"][1])
         activity = [
-            row[:, Obs.ACTIVITY].astype(np.float64) / self._rules["activity_scale"]
-            + self._rules["activity_mean"]
+            row[:, Obs.ACTIVITY].astype(np.float64) / self._parameters["activity_scale"]
+            + self._parameters["activity_mean"]
             for row in (before, after)
         ]
         volume = np.rint(activity[1] - middle * activity[0])
         traces = [
-            self._traces(row, Obs.FLOW_FAST, self._rules["flow_scale"]) for row in (before, after)
+            self._traces(row, Obs.FLOW_FAST, self._parameters["flow_scale"])
+            for row in (before, after)
         ]
-        nets = traces[1][0] - self._rules["feature_decay"] * traces[0][0]
+        nets = traces[1][0] - self._parameters["feature_decay"] * traces[0][0]
         # Where all three are off their scale, all that traded was on their side.
         off = np.sign(after[:, Obs.FLOW_SLOW]) * volume
         net = np.clip(
@@ -313,10 +317,10 @@ class SignalFilter:
         """[ticks] How far the mid moved: x' = decay (x + move) for x the mid's distance from its
         running mean."""
         (old, shown_old), (new, shown_new) = (
-            self._traces(row, Obs.MID_MOVE_FAST, self._rules["move_scale"])
+            self._traces(row, Obs.MID_MOVE_FAST, self._parameters["move_scale"])
             for row in (before, after)
         )
-        moves = new / self._rules["feature_decay"] - old
+        moves = new / self._parameters["feature_decay"] - old
         return _first_shown(moves, shown_old & shown_new, moves[:, 0])
 
     def _traces(

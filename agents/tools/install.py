@@ -14,7 +14,7 @@ import tyro
 import yaml
 
 from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.summary import summarise
 
 from ..learned.run_folder import POLICY_FILE, Run, load_policy, policy_content, read_run
 from ..registry import TRAINED, make_agent

@@ -36,9 +36,9 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from mm_gym import TASKS, Task
-from mm_gym.evaluation.artefacts import package_versions
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
+from mm_gym.reporting.artefacts import package_versions
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_policy, solve
 

@@ -9,7 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.summary import summarise
 from mm_gym.sb3 import SESSION_FIGURES
 
 from ..learned.run_folder import Run, quoting_agent

@@ -31,7 +31,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from mm_gym.evaluation.artefacts import package_versions
+from mm_gym.reporting.artefacts import package_versions
 
 from ..base import AgentError
 from ..learned.hyperparameters import ALGORITHM_PART

@@ -20,7 +20,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from mm_gym.evaluation.artefacts import package_versions
+from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..learned.hyperparameters import ALGORITHM_PART

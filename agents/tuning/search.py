@@ -15,9 +15,9 @@ import optuna
 
 from mm_gym import MarketConfig
 from mm_gym.config import nearest
-from mm_gym.evaluation.artefacts import package_versions
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import difference, mean
+from mm_gym.reporting.artefacts import package_versions
 
 from ..base import AgentError, Range
 from ..registry import make_agent

@@ -38,7 +38,7 @@ def start_control_variate(market):
     terms = market.control_variate
     terms.edge = 0.0
     terms.lots_squared = 0.0
-    if market.rules.variance_reduction:
+    if market.parameters.variance_reduction:
         terms.inventory = market.account.inventory
         terms.foreseen_price = justified_price(market, market.signal)
         terms.mispricing = _mispricing(market, terms.foreseen_price)
@@ -48,16 +48,16 @@ def start_control_variate(market):
 def control_variate_since(market, terminated):
     """[ticks x lots] The control variate since the last decision; what is held counts for nothing
     at the close."""
-    if not market.rules.variance_reduction:
+    if not market.parameters.variance_reduction:
         return 0.0
     terms = market.control_variate
     foreseen = justified_price(market, market.signal)
     mispricing = 0.0 if terminated else _mispricing(market, foreseen)
     surprise = 0.0
-    if market.rules.makers != Makers.ZERO_INTELLIGENCE:
+    if market.parameters.makers != Makers.ZERO_INTELLIGENCE:
         surprise = foreseen - terms.foreseen_price
     of_prices = terms.inventory * surprise + mispricing - terms.mispricing
-    return of_prices + (terms.edge - market.rules.inventory_price * terms.lots_squared)
+    return of_prices + (terms.edge - market.parameters.inventory_price * terms.lots_squared)
 
 
 @kernel
@@ -65,17 +65,17 @@ def _mispricing(market, foreseen):
     """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of
     the inventory."""
     inventory = float(market.account.inventory)
-    return inventory * (market.mid - foreseen) + market.rules.inventory_price * inventory**2
+    return inventory * (market.mid - foreseen) + market.parameters.inventory_price * inventory**2
 
 
 @hot_kernel
 def expect_fills(market, seconds):
     """Take away what the agent's quotes could expect of so many seconds, in which the book stands
     as it is."""
-    rules = market.rules
-    longest = rules.taker_size_miss
+    parameters = market.parameters
+    longest = parameters.taker_size_miss
     if market.flow.informed_kind == InformedKind.NAIVE:
-        longest = max(longest, rules.naive_size_miss)
+        longest = max(longest, parameters.naive_size_miss)
     for side in range(2):
         slot = market.quotes.slot[side]
         # Where all take one lot, one behind others has nothing to expect: most moments are such.
@@ -122,7 +122,7 @@ def _count(market, side, lots, price, inventory, value, signal):
     """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of
     the inventory."""
     direction = 1.0 if side == BID else -1.0
-    foreseen = value + market.rules.edge_per_signal * signal
+    foreseen = value + market.parameters.edge_per_signal * signal
     market.control_variate.edge += lots * direction * (foreseen - price)
     # As if the first lot set the price of all: any fixed price per lot has mean zero.
     market.control_variate.lots_squared += lots * (2.0 * direction * inventory + 1.0)
@@ -132,15 +132,15 @@ def _count(market, side, lots, price, inventory, value, signal):
 def _fill_rate(market, side, slot, seconds):
     """[lots / s] At which takers trade with the agent's order, on the average over the next
     seconds."""
-    rules = market.rules
+    parameters = market.parameters
     flow = market.flow
     order = market.book.orders[slot]
     naive = flow.informed_kind == InformedKind.NAIVE
     ahead = _lots_before(market.book, side, slot)
     price = float(price_key(side, order.key))
     buyers = side == ASK
-    likely = _expected_lots(rules.taker_size_miss, ahead, order.lots)
-    shown = _expected_lots(rules.naive_size_miss, ahead, order.lots) if naive else likely
+    likely = _expected_lots(parameters.taker_size_miss, ahead, order.lots)
+    shown = _expected_lots(parameters.naive_size_miss, ahead, order.lots) if naive else likely
     if likely <= 0.0 and shown <= 0.0:
         return 0.0
     # Those who know nothing: an exponential tolerance beyond the mid, and the side that the
@@ -149,11 +149,15 @@ def _fill_rate(market, side, slot, seconds):
     beyond = price - mid if buyers else mid - price
     accepts = 1.0
     if beyond > 0.0:
-        accepts = math.exp(-beyond / rules.taker_tolerance) if rules.taker_tolerance > 0.0 else 0.0
+        accepts = (
+            math.exp(-beyond / parameters.taker_tolerance)
+            if parameters.taker_tolerance > 0.0
+            else 0.0
+        )
     tilt = flow.imbalance * flow.bias
     if tilt != 0.0:
         tilt *= _mean_persistence(
-            2.0 * rules.imbalance_flip_rate, market.time - flow.last_arrival, seconds
+            2.0 * parameters.imbalance_flip_rate, market.time - flow.last_arrival, seconds
         )
     share = 0.5 * (1.0 + tilt) if buyers else 0.5 * (1.0 - tilt)
     lots = (1.0 - flow.p_informed) * likely
@@ -166,9 +170,11 @@ def _fill_rate(market, side, slot, seconds):
         towards = signal if buyers else -signal
         limit = justified_price(market, signal)
         worth_it = limit >= price if buyers else limit <= price
-        if towards > rules.signal_threshold and (worth_it or not rules.informed_price_limit):
+        if towards > parameters.signal_threshold and (
+            worth_it or not parameters.informed_price_limit
+        ):
             rate += flow.p_informed * likely
-    return rules.taker_rate * rate
+    return parameters.taker_rate * rate
 
 
 @hot_kernel

@@ -187,7 +187,7 @@ STREAMS = 4
 BOOK = book_dtype(MARKET_LEVELS, MARKET_ORDERS)
 
 # The numbers that steer one market: its configuration, in the form in which the kernels use it.
-RULES = _record(
+PARAMETERS = _record(
     [
         ("decision_interval", "f8"),
         ("session_steps", "i8"),
@@ -381,7 +381,7 @@ MARKET = _record(
         ("account", ACCOUNT),
         ("features", FEATURES),
         ("control_variate", CONTROL_VARIATE),
-        ("rules", RULES),
+        ("parameters", PARAMETERS),
         ("book", BOOK),
     ]
 )

@@ -37,18 +37,22 @@ def start_makers(market):
 
 
 @kernel
-def _total_rate(rules, n_live):
+def _total_rate(parameters, n_live):
     """[1/s] Of all maker events. The agent's orders are counted too; a cancellation that falls on
     one does nothing."""
-    return 2.0 * rules.maker_rate + n_live * rules.maker_cancel_rate
+    return 2.0 * parameters.maker_rate + n_live * parameters.maker_cancel_rate
 
 
 @hot_kernel
 def _draw_next(market):
     market.n_priced = market.book.n_live
-    if market.rules.makers != Makers.NONE and _total_rate(market.rules, market.n_priced) > 0.0:
+    if (
+        market.parameters.makers != Makers.NONE
+        and _total_rate(market.parameters, market.n_priced) > 0.0
+    ):
         market.next_maker = (
-            market.time + exponential(market.maker_words) * market.rules.maker_gap[market.n_priced]
+            market.time
+            + exponential(market.maker_words) * market.parameters.maker_gap[market.n_priced]
         )
 
 
@@ -62,7 +66,7 @@ def reschedule_makers(market):
     if market.next_maker == math.inf:
         _draw_next(market)
         return
-    stretch = market.rules.maker_gap[n_live] * _total_rate(market.rules, market.n_priced)
+    stretch = market.parameters.maker_gap[n_live] * _total_rate(market.parameters, market.n_priced)
     market.next_maker = market.time + (market.next_maker - market.time) * stretch
     market.n_priced = n_live
 
@@ -70,17 +74,17 @@ def reschedule_makers(market):
 @hot_kernel
 def maker_event(market):
     """One order is placed, or one is cancelled; then the next event's time is drawn."""
-    rules = market.rules
-    draw = uniform(market.maker_words) * _total_rate(rules, market.n_priced)
-    if draw < 2.0 * rules.maker_rate:
-        _place_order(market, BID if draw < rules.maker_rate else ASK)
+    parameters = market.parameters
+    draw = uniform(market.maker_words) * _total_rate(parameters, market.n_priced)
+    if draw < 2.0 * parameters.maker_rate:
+        _place_order(market, BID if draw < parameters.maker_rate else ASK)
     else:
-        chosen = (draw - 2.0 * rules.maker_rate) / rules.maker_cancel_rate
+        chosen = (draw - 2.0 * parameters.maker_rate) / parameters.maker_cancel_rate
         # Rounding may lead one past the last.
         place = min(int(chosen), market.book.n_live - 1)
         slot = market.book.live[place]
         if market.book.orders[slot].owner == PUBLIC and (
-            rules.makers == Makers.ANCHORED or chosen - place < _cancel_share(market, slot)
+            parameters.makers == Makers.ANCHORED or chosen - place < _cancel_share(market, slot)
         ):
             cancel(market.book, slot)
     market.next_maker = math.inf
@@ -92,12 +96,12 @@ def _place_order(market, side):
     """A new order, pulled back so that it does not cross, refused when the book has no more
     room."""
     book = market.book
-    if market.rules.makers == Makers.ANCHORED:
+    if market.parameters.makers == Makers.ANCHORED:
         key = _key_behind_value(market, side)
     else:
         key = _key_from_opposite_best(market, side)
     key = min(key, -best_key(book, 1 - side) - 1)
-    size = geometric_size(market.maker_words, market.rules.maker_size_log_miss)
+    size = geometric_size(market.maker_words, market.parameters.maker_size_log_miss)
     if (
         book.n_live < book.orders.shape[0] - _RESERVED_ORDERS
         and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
@@ -107,7 +111,7 @@ def _place_order(market, side):
 
 @hot_kernel
 def _key_behind_value(market, side):
-    depth = exponential(market.maker_words) * market.rules.maker_depth
+    depth = exponential(market.maker_words) * market.parameters.maker_depth
     # A key is rounded down on both sides: bids to the tick below, asks to the tick above.
     return int(math.floor(price_key(side, market.efficient_price) - depth))
 
@@ -116,7 +120,7 @@ def _key_behind_value(market, side):
 def _key_from_opposite_best(market, side):
     draw = uniform(market.maker_words)
     distance = 1
-    while draw >= market.rules.limit_order_share[distance - 1]:
+    while draw >= market.parameters.limit_order_share[distance - 1]:
         distance += 1
     return _opposite_best(market, side) - distance
 
@@ -126,7 +130,9 @@ def _cancel_share(market, slot):
     """Of the largest rate at which orders are cancelled, what holds at this one's distance."""
     order = market.book.orders[slot]
     distance = _opposite_best(market, order.side) - order.key
-    return market.rules.cancel_share[min(distance, market.rules.cancel_share.shape[0]) - 1]
+    return market.parameters.cancel_share[
+        min(distance, market.parameters.cancel_share.shape[0]) - 1
+    ]
 
 
 @kernel

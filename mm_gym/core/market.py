@@ -40,9 +40,9 @@ def _value_event(market):
     if market.flow.informed_kind == InformedKind.DECOY:
         advance_decoy(market)
     market.value_ticks += 1
-    market.next_value = market.start + (market.value_ticks + 1) * market.rules.value_interval
+    market.next_value = market.start + (market.value_ticks + 1) * market.parameters.value_interval
     pull_crossed(market)
-    if market.rules.sniping:
+    if market.parameters.sniping:
         snipe(market)
 
 
@@ -68,9 +68,9 @@ def let_happen(market, time):
         taker_event(market)
     else:
         receive_quotes(market)
-    if market.rules.variance_reduction:
+    if market.parameters.variance_reduction:
         count_fills(market)
-    if market.rules.makers == Makers.ZERO_INTELLIGENCE:
+    if market.parameters.makers == Makers.ZERO_INTELLIGENCE:
         market.efficient_price = public_mid(market)
     reschedule_makers(market)
 
@@ -80,7 +80,7 @@ def run_until(market, end):
     """Let everything happen that happens up to and including time `end`."""
     while True:
         time = next_event_time(market)
-        if market.rules.variance_reduction:
+        if market.parameters.variance_reduction:
             expect_fills(market, min(time, end) - market.time)
         if time > end:
             market.time = end
@@ -94,7 +94,7 @@ def run_until_recording(market, end, fill_rows, path_rows):
     keep_path(market, path_rows)
     while True:
         time = next_event_time(market)
-        if market.rules.variance_reduction:
+        if market.parameters.variance_reduction:
             expect_fills(market, min(time, end) - market.time)
         spend_time_at_touch(market, min(time, end) - market.time)
         if time > end:
@@ -121,27 +121,27 @@ def reset_one(market, seed_words):
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
     seed_stream(market.decoy_words, seed_words[3 * SEED_WORDS :])
-    rules = market.rules
-    market.start = -rules.warm_up_steps * rules.decision_interval
+    parameters = market.parameters
+    market.start = -parameters.warm_up_steps * parameters.decision_interval
     market.time = market.start
     market.steps = 0
     market.value_ticks = 0
-    market.next_value = market.start + rules.value_interval
+    market.next_value = market.start + parameters.value_interval
     market.n_new_fills = 0
     market.n_fill_rows = 0
     market.n_path_rows = 0
     clear(market.book)
     clear_quotes(market.quotes)
     start_value(market)
-    if rules.makers == Makers.ZERO_INTELLIGENCE:
+    if parameters.makers == Makers.ZERO_INTELLIGENCE:
         _do_without_value(market)
     market.mid = market.efficient_price
     open_account(market.account, market.mid)
     start_features(market)
     start_takers(market)
     start_makers(market)
-    for step in range(rules.warm_up_steps):
-        run_until(market, (step + 1 - rules.warm_up_steps) * rules.decision_interval)
+    for step in range(parameters.warm_up_steps):
+        run_until(market, (step + 1 - parameters.warm_up_steps) * parameters.decision_interval)
         update_features(market)
     open_account(market.account, public_mid(market))
     observe(market)
@@ -157,17 +157,17 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
     left in the record. `number` is the market's row in the recorder's arrays, which record nothing
     when they have no room.
     """
-    rules = market.rules
+    parameters = market.parameters
     account = market.account
     start_control_variate(market)
     send_quotes(
         market,
-        offset_kernel(min(max(float(bid_action), -1.0), 1.0), rules.max_offset),
-        offset_kernel(min(max(float(ask_action), -1.0), 1.0), rules.max_offset),
+        offset_kernel(min(max(float(bid_action), -1.0), 1.0), parameters.max_offset),
+        offset_kernel(min(max(float(ask_action), -1.0), 1.0), parameters.max_offset),
     )
     reschedule_makers(market)
     market.steps += 1
-    end = market.steps * rules.decision_interval
+    end = market.steps * parameters.decision_interval
     if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
         run_until_recording(market, end, fill_rows[number], path_rows[number])
     else:
@@ -176,15 +176,15 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
 
     mark_to(account, market.mid)
     wealth = marked_wealth(account)
-    paid_wealth = wealth_part(rules, account.wealth, wealth)
+    paid_wealth = wealth_part(parameters, account.wealth, wealth)
     paid_risk = risk_part(
-        rules, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision
+        parameters, account.inventory, account.inventory_pnl - account.inventory_pnl_at_decision
     )
     paid_close_out = 0.0
-    terminated = market.steps >= rules.session_steps
+    terminated = market.steps >= parameters.session_steps
     if terminated:
-        payment = close_position(account, rules.close_out_cost, rules.close_out_impact)
-        paid_close_out = close_out_part(rules, wealth, payment)
+        payment = close_position(account, parameters.close_out_cost, parameters.close_out_impact)
+        paid_close_out = close_out_part(parameters, wealth, payment)
     account.wealth = wealth
     account.inventory_pnl_at_decision = account.inventory_pnl
     observe(market)
@@ -196,7 +196,7 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
 def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
     account = market.account
     outcome = market.outcome
-    scale = market.rules.reward_scale
+    scale = market.parameters.reward_scale
     earned = paid_wealth + paid_risk + paid_close_out
     account.objective += earned
     control_variate = control_variate_since(market, terminated)

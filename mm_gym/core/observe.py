@@ -32,7 +32,7 @@ def start_features(market):
     features.flow[:] = 0.0
     features.mean_mid[:] = market.mid
     features.activity = 0.0
-    features.variance = market.rules.volatility * market.rules.volatility
+    features.variance = market.parameters.volatility * market.parameters.volatility
     features.last_mid = market.mid
     features.shown_inventory = 0
     features.shown_offset[:] = math.nan
@@ -42,18 +42,18 @@ def start_features(market):
 @kernel
 def update_features(market):
     """Fold the tape of one decision interval into the running features."""
-    rules = market.rules
+    parameters = market.parameters
     features = market.features
     mid = public_mid(market)
     for index in range(features.flow.shape[0]):
-        decay = rules.feature_decay[index]
+        decay = parameters.feature_decay[index]
         features.flow[index] = decay * features.flow[index] + features.step_flow
         features.mean_mid[index] = decay * features.mean_mid[index] + (1.0 - decay) * mid
-    middle = rules.feature_decay[1]
+    middle = parameters.feature_decay[1]
     features.activity = middle * features.activity + features.step_volume
     move = mid - features.last_mid
-    features.variance += (1.0 - rules.volatility_decay) * (
-        move * move / rules.decision_interval - features.variance
+    features.variance += (1.0 - parameters.volatility_decay) * (
+        move * move / parameters.decision_interval - features.variance
     )
     features.last_mid = mid
     features.step_flow = 0.0
@@ -69,7 +69,7 @@ def _clip(value, low, high):
 def observe(market):
     """Write the observation into the record."""
     row = market.observation
-    rules = market.rules
+    parameters = market.parameters
     features = market.features
     clip = OBSERVATION_CLIP
     far = OBSERVATION_FAR
@@ -80,26 +80,30 @@ def observe(market):
     bid_level = public_level(market, BID)
     ask_level = public_level(market, ASK)
     features.spread = spread_between(market, bid_level, ask_level)
-    row[Obs.SPREAD] = _clip(features.spread * rules.spread_scale, 0.0, far)
+    row[Obs.SPREAD] = _clip(features.spread * parameters.spread_scale, 0.0, far)
     for index in range(features.flow.shape[0]):
-        flow = features.flow[index] * rules.flow_scale[index]
+        flow = features.flow[index] * parameters.flow_scale[index]
         row[Obs.FLOW_FAST + index] = _clip(flow, -clip, clip)
-        move = (market.mid - features.mean_mid[index]) * rules.move_scale[index]
+        move = (market.mid - features.mean_mid[index]) * parameters.move_scale[index]
         row[Obs.MID_MOVE_FAST + index] = _clip(move, -clip, clip)
     bid_lots = touch_lots(market, BID, bid_level)
     ask_lots = touch_lots(market, ASK, ask_level)
     row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
     row[Obs.ACTIVITY] = _clip(
-        (features.activity - rules.activity_mean) * rules.activity_scale, -far, far
+        (features.activity - parameters.activity_mean) * parameters.activity_scale, -far, far
     )
     for side in range(2):
         offset = quote_offset(market, side)
         if offset != features.shown_offset[side]:
-            row[Obs.BID_OFFSET + side] = _clip(action_kernel(offset, rules.max_offset), -clip, clip)
+            row[Obs.BID_OFFSET + side] = _clip(
+                action_kernel(offset, parameters.max_offset), -clip, clip
+            )
             features.shown_offset[side] = offset
-        ahead = quote_queue_ahead(market, side) * rules.queue_scale
+        ahead = quote_queue_ahead(market, side) * parameters.queue_scale
         row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, far)
-        row[Obs.BID_SIZE + side] = 2.0 * quote_lots(market, side) / rules.quote_size
-    volatility = (math.sqrt(features.variance) - rules.volatility) * rules.volatility_scale
+        row[Obs.BID_SIZE + side] = 2.0 * quote_lots(market, side) / parameters.quote_size
+    volatility = (
+        math.sqrt(features.variance) - parameters.volatility
+    ) * parameters.volatility_scale
     row[Obs.VOLATILITY] = _clip(volatility, -far, far)
-    row[Obs.TIME_LEFT] = 1.0 - market.steps / rules.session_steps
+    row[Obs.TIME_LEFT] = 1.0 - market.steps / parameters.session_steps

@@ -14,7 +14,7 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import BOOK, MARKET, QUOTES, RULES
+from mm_gym.core.layout import BOOK, MARKET, PARAMETERS, QUOTES
 
 _LINE = 64  # [bytes] of a cache
 _USUAL_ORDERS, _USUAL_LEVELS = 24, 6  # in a book
@@ -26,16 +26,19 @@ def _hot_lines() -> Any:
     def at(name: str, record: np.dtype[Any] = MARKET, start: int = 0) -> int:
         return start + int(record.fields[name][1])  # type: ignore[index]
 
-    rules, quotes, book = at("rules"), at("quotes"), at("book")
+    parameters, quotes, book = at("parameters"), at("quotes"), at("book")
     levels, orders, live = (at(name, BOOK, book) for name in ("levels", "orders", "live"))
     level, order = BOOK["levels"].base.itemsize, BOOK["orders"].base.itemsize
     other_side = levels + BOOK["levels"].shape[1] * level
     parts = [
         (0, at("new_fills")),
         (at("value_words"), at("arrival", QUOTES, quotes)),
-        (at("account"), at("limit_order_share", RULES, rules)),
-        (at("maker_depth", RULES, rules), at("maker_gap", RULES, rules) + 8 * _USUAL_ORDERS),
-        (at("sniping", RULES, rules), levels + _USUAL_LEVELS * level),
+        (at("account"), at("limit_order_share", PARAMETERS, parameters)),
+        (
+            at("maker_depth", PARAMETERS, parameters),
+            at("maker_gap", PARAMETERS, parameters) + 8 * _USUAL_ORDERS,
+        ),
+        (at("sniping", PARAMETERS, parameters), levels + _USUAL_LEVELS * level),
         (other_side, other_side + _USUAL_LEVELS * level),
         (orders, orders + _USUAL_ORDERS * order),
         (live, live + 4 * _USUAL_ORDERS),

@@ -47,7 +47,7 @@ def current_mid(market):
     When a side is empty the last settled mid stands, moved no further than the touch that remains
     demands. In the dealer market, where nobody else quotes, the mid is the efficient price.
     """
-    if market.rules.makers == Makers.NONE:
+    if market.parameters.makers == Makers.NONE:
         return market.efficient_price
     book = market.book
     bid = public_level(market, BID)
@@ -74,10 +74,10 @@ def spread_between(market, bid, ask):
 
     Zero in the dealer market, twice `max_offset` when a side is empty.
     """
-    if market.rules.makers == Makers.NONE:
+    if market.parameters.makers == Makers.NONE:
         return 0.0
     if bid < 0 or ask < 0:
-        return 2.0 * market.rules.max_offset
+        return 2.0 * market.parameters.max_offset
     return -float(market.book.levels[BID, bid].key + market.book.levels[ASK, ask].key)
 
 
@@ -101,11 +101,11 @@ def send_quotes(market, bid_offset, ask_offset):
         market.mid - bid_offset
     )  # settled at the end of the last decision, and nothing has happened since
     ask = market.mid + ask_offset
-    if market.rules.latency == 0.0:
+    if market.parameters.latency == 0.0:
         _place(market, bid, ask)
         return
     last = quotes.n_in_flight
-    quotes.arrival[last] = market.time + market.rules.latency
+    quotes.arrival[last] = market.time + market.parameters.latency
     quotes.price[last, BID] = bid
     quotes.price[last, ASK] = ask
     quotes.n_in_flight = last + 1
@@ -157,8 +157,8 @@ def _place(market, wanted_bid, wanted_ask):
     public_bid = public_level(market, BID)
     if public_bid >= 0:
         ask = max(ask, book.levels[BID, public_bid].key + 1)
-    bid_size = min(market.rules.quote_size, market.rules.max_inventory - inventory)
-    ask_size = min(market.rules.quote_size, market.rules.max_inventory + inventory)
+    bid_size = min(market.parameters.quote_size, market.parameters.max_inventory - inventory)
+    ask_size = min(market.parameters.quote_size, market.parameters.max_inventory + inventory)
     # Both old orders leave before either new one enters, so the two can never meet.
     bid_stays = _withdraw_unless_near(market, BID, wanted_bid + (bid - rounded_bid), bid_size)
     ask_stays = _withdraw_unless_near(market, ASK, wanted_ask + (ask - rounded_ask), ask_size)
@@ -187,7 +187,7 @@ def _withdraw_unless_near(market, side, wanted, size):
         return False
     resting = float(price_key(side, market.book.orders[slot].key))
     further = wanted - resting if side == BID else resting - wanted
-    threshold = market.rules.requote_threshold
+    threshold = market.parameters.requote_threshold
     if size > 0 and -threshold <= further + _ON_TICK and further + _ON_TICK < 1.0 + threshold:
         return True
     cancel(market.book, slot)
@@ -220,7 +220,7 @@ def quote_offset(market, side):
     """Distance of the resting quote from the public mid [ticks]; `max_offset` when none rests."""
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
-        return market.rules.max_offset
+        return market.parameters.max_offset
     key = market.book.orders[slot].key
     return market.mid - key if side == BID else -key - market.mid
 

@@ -22,27 +22,29 @@ def utility(wealth, risk_aversion):
 
 
 @kernel
-def wealth_part(rules, before, after):
+def wealth_part(parameters, before, after):
     """What the change of marked wealth is worth."""
-    if rules.reward == RewardKind.CARA:
-        return utility(after, rules.risk_aversion) - utility(before, rules.risk_aversion)
+    if parameters.reward == RewardKind.CARA:
+        return utility(after, parameters.risk_aversion) - utility(before, parameters.risk_aversion)
     return after - before
 
 
 @kernel
-def risk_part(rules, inventory, inventory_gain):
+def risk_part(parameters, inventory, inventory_gain):
     """The running penalty: on squared inventory, or on gains from holding it (Spooner et al. 2018,
     eq. 5)."""
-    if rules.reward == RewardKind.INVENTORY_PENALTY:
-        return -rules.inventory_penalty * inventory * inventory * rules.decision_interval
-    if rules.reward == RewardKind.DAMPENED:
-        return -max(0.0, rules.dampening * inventory_gain)
+    if parameters.reward == RewardKind.INVENTORY_PENALTY:
+        return -parameters.inventory_penalty * inventory * inventory * parameters.decision_interval
+    if parameters.reward == RewardKind.DAMPENED:
+        return -max(0.0, parameters.dampening * inventory_gain)
     return 0.0
 
 
 @kernel
-def close_out_part(rules, wealth, payment):
+def close_out_part(parameters, wealth, payment):
     """What paying for the close takes away."""
-    if rules.reward == RewardKind.CARA:
-        return utility(wealth - payment, rules.risk_aversion) - utility(wealth, rules.risk_aversion)
+    if parameters.reward == RewardKind.CARA:
+        return utility(wealth - payment, parameters.risk_aversion) - utility(
+            wealth, parameters.risk_aversion
+        )
     return -payment

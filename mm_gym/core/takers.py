@@ -23,7 +23,7 @@ _ALL_LOTS = 2**61
 @kernel
 def start_takers(market):
     """Draw this episode's flow, the first side of the imbalance and the first arrival."""
-    rules = market.rules
+    parameters = market.parameters
     flow = market.flow
     words = market.taker_words
     kind = int(4.0 * uniform(words))
@@ -31,14 +31,14 @@ def start_takers(market):
     imbalance_share = uniform(words)
     flow.bias = 1.0 if uniform(words) < 0.5 else -1.0
     flow.last_arrival = market.time
-    flow.p_informed = rules.p_informed
-    flow.imbalance = rules.imbalance
-    flow.informed_kind = rules.informed_kind
-    if rules.mixed:
+    flow.p_informed = parameters.p_informed
+    flow.imbalance = parameters.imbalance
+    flow.informed_kind = parameters.informed_kind
+    if parameters.mixed:
         # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper
         # ends.
-        flow.p_informed = rules.p_informed * informed_share if kind >= 2 else 0.0
-        flow.imbalance = rules.imbalance * imbalance_share if kind == 1 else 0.0
+        flow.p_informed = parameters.p_informed * informed_share if kind >= 2 else 0.0
+        flow.imbalance = parameters.imbalance * imbalance_share if kind == 1 else 0.0
         flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
     _schedule_taker(market)
 
@@ -46,8 +46,8 @@ def start_takers(market):
 @kernel
 def _schedule_taker(market):
     gap = exponential(market.taker_words)
-    if market.rules.taker_rate > 0.0:
-        market.next_taker = market.time + gap / market.rules.taker_rate
+    if market.parameters.taker_rate > 0.0:
+        market.next_taker = market.time + gap / market.parameters.taker_rate
     else:
         market.next_taker = math.inf
 
@@ -55,20 +55,22 @@ def _schedule_taker(market):
 @kernel
 def taker_event(market):
     """One taker arrives, trades what its limit allows, and leaves."""
-    rules = market.rules
+    parameters = market.parameters
     flow = market.flow
     words = market.taker_words
     flip_draw = uniform(words)
     kind_draw = uniform(words)
     side_draw = uniform(words)
-    tolerance = exponential(words) * rules.taker_tolerance
+    tolerance = exponential(words) * parameters.taker_tolerance
     informed = kind_draw < flow.p_informed
     naive = informed and flow.informed_kind == InformedKind.NAIVE
-    size = geometric_size(words, rules.naive_size_log_miss if naive else rules.taker_size_log_miss)
+    size = geometric_size(
+        words, parameters.naive_size_log_miss if naive else parameters.taker_size_log_miss
+    )
     # The bias is a telegraph process; between two arrivals it has flipped with this probability.
     since_last = market.time - flow.last_arrival
     flow.last_arrival = market.time
-    if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * rules.imbalance_flip_rate * since_last):
+    if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * parameters.imbalance_flip_rate * since_last):
         flow.bias = -flow.bias
     _schedule_taker(market)
 
@@ -91,7 +93,7 @@ def acting_signal(market):
 @kernel
 def justified_price(market, signal):
     """What the asset is worth to one who believes in this signal."""
-    return market.efficient_price + market.rules.edge_per_signal * signal
+    return market.efficient_price + market.parameters.edge_per_signal * signal
 
 
 @kernel
@@ -100,18 +102,18 @@ def _informed_order(market, size):
 
     Those who are deceived act on the decoy in just the same way.
     """
-    rules = market.rules
+    parameters = market.parameters
     signal = acting_signal(market)
     kind = (
         TakerKind.DECOY_INFORMED
         if market.flow.informed_kind == InformedKind.DECOY
         else TakerKind.INFORMED
     )
-    if abs(signal) <= rules.signal_threshold:
+    if abs(signal) <= parameters.signal_threshold:
         return
     side = BID if signal > 0.0 else ASK
     limit = justified_price(market, signal)
-    if not rules.informed_price_limit:
+    if not parameters.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
     take(market, side, limit, size, kind)
 
@@ -145,7 +147,9 @@ def take(market, side, limit, size, kind):
         lots += fill.lots
         if fill.owner == AGENT:
             mark_to(market.account, mid)
-            settle_fill(market.account, 1 - side, fill.price, fill.lots, market.rules.maker_fee)
+            settle_fill(
+                market.account, 1 - side, fill.price, fill.lots, market.parameters.maker_fee
+            )
             _note_fill(market, fill, 1 - side, mid, kind)
             if book.orders[fill.slot].lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER

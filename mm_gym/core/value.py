@@ -16,7 +16,7 @@ from mm_gym.core.random import normal_pair
 @kernel
 def start_value(market):
     """Put V at the configured price and draw s from its stationary law."""
-    market.efficient_price = market.rules.initial_price
+    market.efficient_price = market.parameters.initial_price
     market.signal, _ = normal_pair(market.value_words)
     market.decoy, _ = normal_pair(market.decoy_words)
 
@@ -24,20 +24,20 @@ def start_value(market):
 @kernel
 def advance_value(market):
     """Move V and s by one lattice interval."""
-    rules = market.rules
+    parameters = market.parameters
     signal_shock, own_shock = normal_pair(market.value_words)
     market.efficient_price += (
-        rules.value_per_signal * market.signal
-        + rules.value_signal_noise * signal_shock
-        + rules.value_own_noise * own_shock
+        parameters.value_per_signal * market.signal
+        + parameters.value_signal_noise * signal_shock
+        + parameters.value_own_noise * own_shock
     )
-    market.signal = rules.signal_decay * market.signal + rules.signal_noise * signal_shock
+    market.signal = parameters.signal_decay * market.signal + parameters.signal_noise * signal_shock
 
 
 @kernel
 def advance_decoy(market):
     """Move the decoy by one lattice interval: the signal's law, from a stream that V knows nothing
     of."""
-    rules = market.rules
+    parameters = market.parameters
     shock, _ = normal_pair(market.decoy_words)
-    market.decoy = rules.signal_decay * market.decoy + rules.signal_noise * shock
+    market.decoy = parameters.signal_decay * market.decoy + parameters.signal_noise * shock

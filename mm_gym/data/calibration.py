@@ -24,6 +24,7 @@ from mm_gym.config import MarketConfig, configure
 from mm_gym.core.layout import MARKET_ORDERS, Outcome
 from mm_gym.data.description import VOLATILITY_INTERVALS, DataError, Description, Figure
 from mm_gym.markets import Markets
+from mm_gym.parameters import to_parameters
 
 MOST_RESTING = MARKET_ORDERS // 4
 """Orders a side that `MarketConfig` lets the background makers keep: `maker_rate /
@@ -300,7 +301,7 @@ def _simulate(config: MarketConfig, trade_rate: float) -> _Measured:
     markets.reset(np.arange(_N_MARKETS), generators, *markets.empty_results())
     far = np.ones((_N_MARKETS, 2), dtype=np.float32)
     features, orders = markets.records["features"], markets.records["book"]["orders"]
-    decay = float(probe.to_rules()["feature_decay"][1])
+    decay = float(to_parameters(probe)["feature_decay"][1])
     trades, lots, resting, spreads = 0, 0.0, 0.0, []
     for _ in range(_STEPS):
         before = features["activity"].copy()

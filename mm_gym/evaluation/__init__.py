@@ -7,6 +7,6 @@ to it, `table` is the summary that people and programs read, `experiments` are t
 """
 
 from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, run_sessions
-from mm_gym.evaluation.table import COLUMNS, summarise
+from mm_gym.evaluation.summary import COLUMNS, summarise
 
 __all__ = ["COLUMNS", "Cell", "Sessions", "run_cells", "run_sessions", "summarise"]

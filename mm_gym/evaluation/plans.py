@@ -11,10 +11,9 @@ from typing import Any
 
 from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
 from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
-from mm_gym.evaluation.experiments.laboratory import AgentNamer
-from mm_gym.evaluation.report import Entry
-from mm_gym.evaluation.rollout import Cell, run_cells, shown_name
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.experiments.runner import AgentNamer
+from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, shown_name
+from mm_gym.evaluation.summary import summarise
 from mm_gym.regimes import with_informed
 
 Market = tuple[MarketConfig, dict[str, float]]
@@ -22,6 +21,16 @@ Market = tuple[MarketConfig, dict[str, float]]
 
 
 _DEFAULTS = configure().to_dict()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One agent in one market."""
+
+    label: str
+    """Its name where it stands alone, such as `inventory_skew, informed, p = 0.4`."""
+    agent: str
+    sessions: Sessions
 
 
 @dataclass

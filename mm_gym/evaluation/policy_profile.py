@@ -17,6 +17,7 @@ from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Obs
 from mm_gym.core.scales import inventory_of_column
 from mm_gym.observations import inventory_column
+from mm_gym.parameters import to_parameters
 
 FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
 """Varied together: flow that lasts shows in both."""
@@ -76,7 +77,7 @@ class _Axis(NamedTuple):
 
 
 def _axes(config: MarketConfig) -> list[_Axis]:
-    queue = _times(1.0 / float(config.to_rules()["queue_scale"]))
+    queue = _times(1.0 / float(to_parameters(config)["queue_scale"]))
     lots = (inventory_of_column, inventory_column)
     return [
         _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), lots, whole=True),

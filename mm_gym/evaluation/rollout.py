@@ -17,6 +17,7 @@ from mm_gym.actions import to_offsets, to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.markets import Markets
+from mm_gym.parameters import to_parameters
 
 CHEATS = " (shown the signal)"  # what tables add to the name of an agent that cheats
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
@@ -231,7 +232,7 @@ def _run_batch(
     horizons: tuple[float, ...],
 ) -> Sessions:
     """One batch; if the recorder's room was too small, once more with room for what was counted."""
-    makers = 2.0 * float(config.to_rules()["maker_rate"]) if config.makers != "none" else 0.0
+    makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
     while True:
@@ -298,7 +299,7 @@ def _tape(markets: Markets) -> npt.NDArray[np.float64]:
 
 
 def _tape_decay(markets: Markets) -> float:
-    return float(markets.records["rules"]["feature_decay"][0, _MIDDLE])
+    return float(markets.records["parameters"]["feature_decay"][0, _MIDDLE])
 
 
 def _collect(

@@ -236,8 +236,8 @@ def _short(lots: int) -> str:
 
 
 def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
-    rules = market["rules"]
-    total = int(rules["session_steps"])
+    parameters = market["parameters"]
+    total = int(parameters["session_steps"])
     mid, inventory, pnl, bid, ask = (_by_column(values, past.first, total) for values in past[1:])
     prices = np.concatenate([mid, bid, ask])
     scale = _draw_axis(pen, PRICE_CHART, prices, smallest=10.0)
@@ -250,7 +250,7 @@ def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
     scale = _draw_axis(pen, PNL_CHART, np.append(pnl, 0.0), smallest=12.0)
     _draw_line(pen, PNL_CHART, scale(pnl), PNL)
 
-    duration = total * float(rules["decision_interval"])
+    duration = total * float(parameters["decision_interval"])
     y = PNL_CHART.bottom + 14
     for share, anchor in ((0.0, "lm"), (0.5, "mm"), (1.0, "rm")):
         x = PNL_CHART.left + share * (PNL_CHART.right - PNL_CHART.left)

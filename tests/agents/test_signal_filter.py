@@ -14,6 +14,7 @@ from agents.rules.signal_filter import SignalFilter
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import AGENT, ASK, BID, OBSERVATION_CLIP, Obs, Outcome
 from mm_gym.markets import Markets
+from mm_gym.parameters import to_parameters
 
 N_PARTICLES = 20_000
 
@@ -45,7 +46,7 @@ class Particles:
 
     def __init__(self, config: MarketConfig, seed: int) -> None:
         self.config = config
-        self.rules = config.to_rules()
+        self.rules = to_parameters(config)
         self.generator = np.random.default_rng(seed)
         self.signals = self.generator.standard_normal(N_PARTICLES)
 

@@ -50,7 +50,7 @@ def started(
 def offsets(markets: Markets, bid: float, ask: float) -> npt.NDArray[np.float32]:
     """The action that asks every market for these offsets from the mid [ticks]."""
     ticks = np.broadcast_to(np.array([bid, ask]), (len(markets), 2))
-    return from_ticks(ticks, float(markets.records["rules"]["max_offset"][0]))
+    return from_ticks(ticks, float(markets.records["parameters"]["max_offset"][0]))
 
 
 def step(markets: Markets, bid: float = 2.0, ask: float = 2.0) -> npt.NDArray[np.float64]:

@@ -47,7 +47,7 @@ def lived(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, 
     """Sums over a session of both terms of fills and of their number, shape (N,), for a maker who
     may lean."""
     markets = started(N, seed=5, variance_reduction=True, **(fields | {"session_steps": STEPS + 1}))
-    unit = float(markets.records["rules"]["max_offset"][0]) / 15.0
+    unit = float(markets.records["parameters"]["max_offset"][0]) / 15.0
     edge, squares, fills = np.zeros((3, N))
     outcomes = step(markets)
     edge += markets.records["control_variate"]["edge"]
@@ -128,7 +128,7 @@ def test_totalis_moves_of_what_is_foreseen_marking_and_fills_and_marking_ends_wi
         16, "informed", p_informed=0.6, session_steps=30, value_interval=0.3, inventory_penalty=penalty,
         variance_reduction=True, unwinding_time=price / penalty,
     )  # fmt: skip
-    edge = markets.records["rules"]["edge_per_signal"]
+    edge = markets.records["parameters"]["edge_per_signal"]
     before = start(markets, 3)
     for number in range(30):
         outcomes = step(markets, 0.7, 0.7)

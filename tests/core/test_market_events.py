@@ -117,10 +117,10 @@ STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]
 
 @pytest.mark.parametrize("name", STRESSES)
 def test_a_stressed_market_stays_sound(name: str) -> None:
-    fields, rules, stress = STRESSES[name]
+    fields, parameters, stress = STRESSES[name]
     markets = started(seed=2, regime="informed", **fields)
-    for rule, value in rules.items():
-        markets.records["rules"][rule] = value
+    for rule, value in parameters.items():
+        markets.records["parameters"][rule] = value
     seen = 0
     for _ in range(1_000):
         assert_sound_events(markets, 200)

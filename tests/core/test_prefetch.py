@@ -7,10 +7,12 @@ nothing is asked ahead.
 import numpy as np
 import pytest
 
-from mm_gym.core.layout import BOOK, FEATURES, MARKET, RULES
+from mm_gym.core.layout import BOOK, FEATURES, MARKET, PARAMETERS
 from mm_gym.core.prefetch import _LINE, _LINES
 
-BOOK_AT, RULES_AT, FEATURES_AT = (MARKET.fields[name][1] for name in ("book", "rules", "features"))
+BOOK_AT, PARAMETERS_AT, FEATURES_AT = (
+    MARKET.fields[name][1] for name in ("book", "parameters", "features")
+)
 
 
 def test_no_line_lies_outside_the_record_or_is_asked_for_twice() -> None:
@@ -26,8 +28,8 @@ def test_no_line_lies_outside_the_record_or_is_asked_for_twice() -> None:
         MARKET.fields["time"][1],
         MARKET.fields["taker_words"][1],
         FEATURES_AT + FEATURES.fields["last_mid"][1],
-        RULES_AT + RULES.fields["taker_rate"][1],
-        RULES_AT + RULES.fields["volatility_scale"][1],
+        PARAMETERS_AT + PARAMETERS.fields["taker_rate"][1],
+        PARAMETERS_AT + PARAMETERS.fields["volatility_scale"][1],
         BOOK_AT + BOOK.fields["n_levels"][1],
         BOOK_AT + BOOK.fields["orders"][1],
     ],

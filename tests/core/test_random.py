@@ -20,6 +20,7 @@ from mm_gym.core.random import (
     seed_stream,
     uniform,
 )
+from mm_gym.parameters import to_parameters
 from tests.core.laboratory import assert_agrees
 
 SEEDS = (0, 1, 2**32, 2**100 + 7)
@@ -144,7 +145,7 @@ def test_normal_pairs_are_two_independent_standard_normals() -> None:
 @pytest.mark.parametrize("mean", [1.001, 1.5, 3.0, 40.0, 1e6])
 def test_sizes_are_geometric_with_the_configured_mean(mean: float) -> None:
     n, seed = 400_000, 4
-    log_miss = float(configure(taker_size=mean).to_rules()["taker_size_log_miss"])
+    log_miss = float(to_parameters(configure(taker_size=mean))["taker_size_log_miss"])
     stream = a_stream(seed)
     sizes = sizes_drawn(stream, log_miss, n)
     assert words_used(stream, seed) == n
@@ -160,7 +161,7 @@ def test_sizes_are_geometric_with_the_configured_mean(mean: float) -> None:
 
 def test_sizes_of_mean_one_are_always_one_and_use_as_many_words_as_any_other() -> None:
     n, seed = 10_000, 5
-    log_miss = float(configure(taker_size=1.0).to_rules()["taker_size_log_miss"])
+    log_miss = float(to_parameters(configure(taker_size=1.0))["taker_size_log_miss"])
     stream, other = a_stream(seed), a_stream(seed)
     assert set(sizes_drawn(stream, log_miss, n)) == {1}
     sizes_drawn(other, math.log(0.5), n)

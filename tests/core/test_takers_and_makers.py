@@ -282,7 +282,7 @@ def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(r
         ]
     )
     rows = rows[rows["taker"] == TakerKind.INFORMED]
-    edge = markets.records["rules"]["edge_per_signal"][0] * np.abs(rows["signal"])
+    edge = markets.records["parameters"]["edge_per_signal"][0] * np.abs(rows["signal"])
     beyond_value = directions(rows) * (rows["price"] - rows["efficient_price"])
     assert len(rows) > 1_000
     assert (directions(rows) == np.sign(rows["signal"])).all()
@@ -466,7 +466,7 @@ def test_background_sizes_have_the_configured_mean() -> None:
 
 def test_in_the_dealer_market_only_the_agent_quotes() -> None:
     markets = started(8, "dealer", seed=3)
-    assert (markets.records["rules"]["makers"] == Makers.NONE).all()
+    assert (markets.records["parameters"]["makers"] == Makers.NONE).all()
     assert (markets.records["book"]["n_live"] == 0).all()
     for _ in range(100):
         outcomes = step(markets)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pytest
 from scipy.integrate import dblquad, quad
 
-from mm_gym.coefficients import value_coefficients
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets
+from mm_gym.parameters import value_coefficients
 from tests.core.laboratory import FLOW_REGIMES, assert_agrees, start, started, step
 
 # ----------------------------------------------------------------------- one step, by integration

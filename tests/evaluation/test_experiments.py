@@ -7,7 +7,7 @@ import pytest
 
 from agents import name_agent
 from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
-from mm_gym.evaluation.experiments.laboratory import above, below, within
+from mm_gym.evaluation.experiments.runner import above, below, within
 from mm_gym.evaluation.statistics import Estimate
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]

@@ -29,7 +29,7 @@ from mm_gym.evaluation.metrics import (
 )
 from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, run_sessions
 from mm_gym.evaluation.statistics import Estimate
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.summary import summarise
 
 NAN = float("nan")
 

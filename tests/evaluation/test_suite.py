@@ -23,25 +23,21 @@ from agents.tools.reference_scores import main as write_scores
 from agents.tuning.search import tuning_seed
 from evaluate import Arguments
 from mm_gym import TASKS, Task, configure
-from mm_gym.evaluation import suite
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.suite import (
     SUITE_SEED,
     Contender,
     Results,
     Row,
-    compare,
-    interquartile_estimate,
-    interquartile_mean,
     mean_objective,
     parse_contenders,
-    read_suite,
     run_suite,
     sessions_in,
-    summarise,
-    text_table,
-    write_suite,
 )
+from mm_gym.evaluation.suite_scores import interquartile_estimate, interquartile_mean, summarise
+from mm_gym.reporting import suite_tables
+from mm_gym.reporting.suite_files import compare, read_suite, write_suite
+from mm_gym.reporting.suite_tables import text_table
 from mm_gym.tasks import REFERENCES_FILE, Reference, read_references
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -327,7 +323,7 @@ def test_the_table_fits_80_columns_whatever_the_figures() -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "noise: 0 is 10.0, 1 is 30.0"
     assert sum(line.startswith("sac") for line in lines) == 2  # in the task and over all
-    assert lines[-4:] == suite._NOTE.splitlines()
+    assert lines[-4:] == suite_tables._NOTE.splitlines()
     assert any(line.split()[:3] == ["sac", "-12346.6", "71.2"] for line in lines)
 
 

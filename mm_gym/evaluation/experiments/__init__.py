@@ -15,7 +15,7 @@ from mm_gym.evaluation.experiments import (
     naive_informed,
     noise,
 )
-from mm_gym.evaluation.experiments.laboratory import Claim, Finding, Laboratory
+from mm_gym.evaluation.experiments.runner import Claim, Finding, Laboratory
 
 EXPERIMENTS: dict[str, Callable[[Laboratory], Finding]] = {
     "noise": noise.run,

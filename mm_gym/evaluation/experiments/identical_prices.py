@@ -7,7 +7,7 @@ import hashlib
 
 import numpy as np
 
-from mm_gym.evaluation.experiments.laboratory import (
+from mm_gym.evaluation.experiments.runner import (
     Claim,
     Finding,
     Laboratory,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mm_gym.evaluation.experiments.laboratory import (
+from mm_gym.evaluation.experiments.runner import (
     Claim,
     Finding,
     Laboratory,

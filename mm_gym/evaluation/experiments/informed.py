@@ -3,7 +3,7 @@
 Twin: the signal predicts nothing (`signal_drift=0`).
 """
 
-from mm_gym.evaluation.experiments.laboratory import (
+from mm_gym.evaluation.experiments.runner import (
     Claim,
     Finding,
     Laboratory,

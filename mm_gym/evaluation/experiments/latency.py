@@ -3,7 +3,7 @@
 Twin: the price does not move, so that no quote is ever stale.
 """
 
-from mm_gym.evaluation.experiments.laboratory import Finding, Laboratory, below, market, rests_on
+from mm_gym.evaluation.experiments.runner import Finding, Laboratory, below, market, rests_on
 from mm_gym.evaluation.statistics import difference, mean
 
 QUESTION = "What does latency cost, with and without traders who pick off stale quotes?"

@@ -3,7 +3,7 @@
 Twin: the label is true.
 """
 
-from mm_gym.evaluation.experiments.laboratory import (
+from mm_gym.evaluation.experiments.runner import (
     Finding,
     Laboratory,
     above,

@@ -5,7 +5,7 @@ Twin: the flow is informed, so that what the maker holds is what it should not.
 
 import numpy as np
 
-from mm_gym.evaluation.experiments.laboratory import (
+from mm_gym.evaluation.experiments.runner import (
     Claim,
     Finding,
     Laboratory,

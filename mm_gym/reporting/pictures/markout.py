@@ -9,14 +9,11 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, with_informed_takers
-from mm_gym.evaluation.pictures.entries import (
-    Entry,
-    Look,
-    by_agent,
-    look_of_markets,
-    representatives,
-)
-from mm_gym.evaluation.pictures.style import (
+from mm_gym.evaluation.plans import Entry
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import mean_over_fills
+from mm_gym.reporting.pictures.entries import Look, by_agent, look_of_markets, representatives
+from mm_gym.reporting.pictures.style import (
     BLUE,
     INK,
     VERMILION,
@@ -27,8 +24,6 @@ from mm_gym.evaluation.pictures.style import (
     Series,
     curves_panel,
 )
-from mm_gym.evaluation.rollout import Sessions
-from mm_gym.evaluation.statistics import mean_over_fills
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import by_session, inventory_pnl_of_fills, with_informed_takers
-from mm_gym.evaluation.pictures.entries import (
-    Entry,
+from mm_gym.evaluation.plans import Entry
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import mean
+from mm_gym.reporting.pictures.entries import (
     by_agent,
     look_of_markets,
     market_names,
     representatives,
 )
-from mm_gym.evaluation.pictures.style import (
+from mm_gym.reporting.pictures.style import (
     BLUE,
     INK,
     MUTED,
@@ -30,8 +32,6 @@ from mm_gym.evaluation.pictures.style import (
     say,
     wrapped,
 )
-from mm_gym.evaluation.rollout import Sessions
-from mm_gym.evaluation.statistics import mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

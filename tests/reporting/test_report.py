@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.evaluation.page import Element, read, with_class
 
 from agents import make_agent
 from mm_gym import configure
 from mm_gym.evaluation.experiments import Claim, Finding
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.report import Entry, write_report
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import Estimate
-from mm_gym.evaluation.table import summarise
+from mm_gym.evaluation.summary import summarise
+from mm_gym.reporting.report import Entry, write_report
 from tests.evaluation.few_sessions import sessions_of
-from tests.evaluation.page import Element, read, with_class
 
 # Names that would be markup, entities, mathematics or nothing, if they were not taken as they are.
 HOSTILE_AGENT = '_<script>alert("x")</script> & $\\frac{a$'
@@ -376,7 +376,7 @@ def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(
 
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn() -> None:
-    code = "import sys, mm_gym.evaluation.report; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    code = "import sys, mm_gym.reporting.report; print({'matplotlib', 'PIL'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.evaluation.pictures.style import (
+from mm_gym.evaluation.policy_map import PolicyMap
+from mm_gym.evaluation.policy_profile import Profile
+from mm_gym.reporting.pictures.style import (
     BLUE,
     COLOUR_MAP,
     INK,
@@ -20,8 +22,6 @@ from mm_gym.evaluation.pictures.style import (
     Panel,
     say,
 )
-from mm_gym.evaluation.policy_map import PolicyMap
-from mm_gym.evaluation.policy_profile import Profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
+from mm_gym.parameters import to_parameters
 from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
@@ -164,15 +165,17 @@ class _Likelihood:
         self.interval = config.decision_interval
         # The transition over one decision interval; its own noise is worked out anew for each
         # volatility.
-        rules = dataclasses.replace(
-            config, value_interval=config.decision_interval, volatility=0.0
-        ).to_rules()
-        self.states, self.stationary, self.transition = rouwenhorst.chain(
-            float(rules["signal_decay"])
+        parameters = to_parameters(
+            dataclasses.replace(config, value_interval=config.decision_interval, volatility=0.0)
         )
-        self.per_shock = float(rules["value_signal_noise"] / rules["signal_noise"])
-        self.per_signal = float(rules["value_per_signal"] - self.per_shock * rules["signal_decay"])
-        self.own_variance = float(rules["value_own_noise"]) ** 2
+        self.states, self.stationary, self.transition = rouwenhorst.chain(
+            float(parameters["signal_decay"])
+        )
+        self.per_shock = float(parameters["value_signal_noise"] / parameters["signal_noise"])
+        self.per_signal = float(
+            parameters["value_per_signal"] - self.per_shock * parameters["signal_decay"]
+        )
+        self.own_variance = float(parameters["value_own_noise"]) ** 2
         self.moves = np.diff(seen.mids)
         self.sides = [
             (depth, traded, self._good_enough(config, sign, depth))

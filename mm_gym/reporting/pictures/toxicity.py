@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
-from mm_gym.evaluation.pictures.entries import Curve, Entry, curves
-from mm_gym.evaluation.pictures.style import (
+from mm_gym.evaluation.plans import Entry
+from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
+from mm_gym.reporting.pictures.entries import Curve, curves
+from mm_gym.reporting.pictures.style import (
     INK,
     MARKERS,
     SERIES,
@@ -19,8 +22,6 @@ from mm_gym.evaluation.pictures.style import (
     Series,
     curves_panel,
 )
-from mm_gym.evaluation.rollout import Sessions
-from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
 
 HORIZON = 50.0  # [s]
 _AXIS_LABELS = {

@@ -14,11 +14,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mm_gym.evaluation.experiments.laboratory import Claim, Finding
-from mm_gym.evaluation.pictures import Entry, Picture, draw
+from mm_gym.evaluation.experiments.runner import Claim, Finding
 from mm_gym.evaluation.policy_map import PolicyMap
-from mm_gym.evaluation.report_tables import TABLES, number, table_html
 from mm_gym.evaluation.statistics import Estimate
+from mm_gym.reporting.html_tables import TABLES, number, table_html
+from mm_gym.reporting.pictures import Entry, Picture, draw
 
 __all__ = ["Entry", "write_report"]
 

@@ -7,18 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from mm_gym.config import FIELD_NAMES, MarketConfig, configure
-from mm_gym.evaluation.pictures.style import MARKERS, SERIES
-from mm_gym.evaluation.rollout import Sessions
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One agent in one market."""
-
-    label: str
-    """Its name where it stands alone, such as `inventory_skew, informed, p = 0.4`."""
-    agent: str
-    sessions: Sessions
+from mm_gym.evaluation.plans import Entry
+from mm_gym.reporting.pictures.style import MARKERS, SERIES
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from html import escape
 from typing import Any
 
 from mm_gym.config import FIELD_NAMES
-from mm_gym.evaluation.pictures.entries import setting_text
-from mm_gym.evaluation.pictures.style import unbroken
+from mm_gym.reporting.pictures.entries import setting_text
+from mm_gym.reporting.pictures.style import unbroken
 
 _MISSING = "–"
 Row = dict[str, Any]

@@ -6,14 +6,15 @@ Each module draws one kind; `style` is how all of them look, `entries` what is d
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from mm_gym.evaluation.pictures.entries import Entry, distinct
-from mm_gym.evaluation.pictures.layout import render
-from mm_gym.evaluation.pictures.markout import markout_by_counterparty, markout_by_regime
-from mm_gym.evaluation.pictures.money import decomposition, inventories, paths
-from mm_gym.evaluation.pictures.quotes import quotes
-from mm_gym.evaluation.pictures.style import Picture
-from mm_gym.evaluation.pictures.toxicity import toxicity
+from mm_gym.evaluation.plans import Entry
 from mm_gym.evaluation.policy_map import PolicyMap
+from mm_gym.reporting.pictures.entries import distinct
+from mm_gym.reporting.pictures.layout import render
+from mm_gym.reporting.pictures.markout import markout_by_counterparty, markout_by_regime
+from mm_gym.reporting.pictures.money import decomposition, inventories, paths
+from mm_gym.reporting.pictures.quotes import quotes
+from mm_gym.reporting.pictures.style import Picture
+from mm_gym.reporting.pictures.toxicity import toxicity
 
 __all__ = ["Entry", "Picture", "draw"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mm_gym.evaluation.pictures.style import (
+from mm_gym.reporting.pictures.style import (
     COLOUR_MAP,
     SETTINGS,
     ColourScale,

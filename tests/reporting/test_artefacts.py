@@ -12,7 +12,9 @@ import pytest
 import mm_gym
 from agents import make_agent
 from mm_gym import configure
-from mm_gym.evaluation.artefacts import (
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.summary import COLUMNS, summarise
+from mm_gym.reporting.artefacts import (
     ArtefactError,
     check_free,
     fresh_folder,
@@ -20,8 +22,6 @@ from mm_gym.evaluation.artefacts import (
     results_folder,
     write_summary,
 )
-from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.evaluation.table import COLUMNS, summarise
 
 HORIZONS = (1, 5, 20, 50, 100)
 

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from agents import make_agent
 from mm_gym import configure
 from mm_gym.core.layout import TakerKind
-from mm_gym.evaluation.pictures.entries import curves, distinct, market_names, representatives
-from mm_gym.evaluation.pictures.layout import render
-from mm_gym.evaluation.pictures.money import inventories, pnl_parts
-from mm_gym.evaluation.pictures.quotes import quotes
-from mm_gym.evaluation.pictures.toxicity import toxicity
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.report import Entry
 from mm_gym.evaluation.rollout import Sessions
+from mm_gym.reporting.pictures.entries import curves, distinct, market_names, representatives
+from mm_gym.reporting.pictures.layout import render
+from mm_gym.reporting.pictures.money import inventories, pnl_parts
+from mm_gym.reporting.pictures.quotes import quotes
+from mm_gym.reporting.pictures.toxicity import toxicity
+from mm_gym.reporting.report import Entry
 from tests.evaluation.few_sessions import sessions_of
 
 

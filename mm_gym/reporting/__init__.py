@@ -1,0 +1,1 @@
+"""Showing results: tables, pictures, the report and the files of an evaluation."""
