@@ -20,12 +20,12 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from agents import name_agent
 from mm_gym import TASKS, __version__
 from mm_gym.evaluation import plans, suite
-from mm_gym.evaluation.experiments import Laboratory
+from mm_gym.evaluation.experiments import ExperimentRunner
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.rollout import CHEATS
+from mm_gym.evaluation.rollout import PRIVILEGED_MARK
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
-from mm_gym.reporting.text_tables import claims_table, markdown, text_table
+from mm_gym.reporting.text_tables import checks_table, markdown, text_table
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Arguments:
     intervals."""
     experiment: str | None = None
     """An experiment of the post-mortem by name, or all, instead of agents x regimes."""
-    twin: bool = False
-    """Run the experiment's twin, from which the cause of the effect was taken out: it should not
+    negative_control: bool = False
+    """Run the experiment's control, from which the cause of the effect was taken out: it should not
     hold."""
     suite: bool = False
     """Judge on the benchmark suite (docs/benchmark.md). In --agents, LABEL=A+B+C are training seeds
@@ -93,9 +93,9 @@ def main(arguments: Arguments) -> Path | None:
         with Progress(*bars, console=console) as bar:
             results = _run(arguments, bar)
         _write(folder, out.name, results, arguments)
-    for finding in results.findings:
-        console.print(claims_table(finding))
-    if not results.findings:
+    for experiment in results.experiments:
+        console.print(checks_table(experiment))
+    if not results.experiments:
         console.print(text_table(results.rows))
         console.print(
             "PnL and objective in ticks x lots a session, |q| the mean absolute inventory,\n"
@@ -149,7 +149,7 @@ def _check_suite(arguments: Arguments) -> None:
         "values",
         "reference",
         "experiment",
-        "twin",
+        "negative_control",
         "seed",
     ]
     beside = "--suite"
@@ -176,37 +176,41 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
     about = {
         "arguments": _plain(arguments),
         "versions": artefacts.package_versions(),
-        "claims": [claim for finding in results.findings for claim in finding.plain_claims()],
+        "checks": [
+            check for experiment in results.experiments for check in experiment.plain_checks()
+        ],
         "configurations": {
             entry.label: entry.sessions.config.to_dict() for entry in results.entries
         },
     }
     # What an agent that cheats quotes is no function of an observation.
-    observing = [entry for entry in reversed(results.entries) if not entry.agent.endswith(CHEATS)]
+    observing = [
+        entry for entry in reversed(results.entries) if not entry.agent.endswith(PRIVILEGED_MARK)
+    ]
     first_markets = {entry.agent: entry.sessions.config for entry in observing}
     policies = {
         name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()
     }
     command = shlex.join(["python", *sys.argv])
     artefacts.write_summary(folder, results.rows, about)
-    (folder / "summary.md").write_text(markdown(results.rows, results.findings, command))
+    (folder / "summary.md").write_text(markdown(results.rows, results.experiments, command))
     write_report(
-        folder, title, results.entries, results.findings, results.rows, policies, command, about
+        folder, title, results.entries, results.experiments, results.rows, policies, command, about
     )
 
 
 def _run(arguments: Arguments, bar: Progress) -> plans.Results:
     task = bar.add_task("sessions", total=None)
     if arguments.experiment is not None:
-        laboratory = Laboratory(
+        runner = ExperimentRunner(
             name_agent,
             _episodes(arguments),
             arguments.seed,
             arguments.jobs,
             on_batch=lambda done: bar.advance(task, done),
-            effect=not arguments.twin,
+            effect=not arguments.negative_control,
         )
-        return plans.run_experiments([arguments.experiment], laboratory)
+        return plans.run_experiments([arguments.experiment], runner)
     regimes = arguments.regimes
     if regimes == Arguments.regimes and arguments.sweep == "p_informed":
         regimes = "informed"  # the only one of them in which the share means something

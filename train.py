@@ -3,7 +3,7 @@
 python train.py
 python train.py --regime informed --p-informed 0.5 --seed 1 --out runs/NAME
 python train.py --regime noise --set latency=0.5 maker_fee=-0.1
-python train.py --settings ppo-dealer_skill
+python train.py --hyperparameters ppo-dealer_skill
 python train.py --algorithm recurrent_ppo
 python train.py --resume runs/NAME --timesteps 20000000
 python train.py --engine rllib --env-runners 2
@@ -26,9 +26,9 @@ from rich.console import Console
 from agents import name_agent, rules_for
 from agents.learned.hyperparameters import (
     ALGORITHM_PART,
+    hyperparameters_name,
     parse_fields,
-    read_settings,
-    settings_name,
+    read_hyperparameters,
 )
 from agents.learned.run_folder import RUN_FILE, Run, read_run
 from agents.training.trainer import TrainingError, check_not_shipped, check_output, train
@@ -46,27 +46,27 @@ class Arguments:
     """Train a market maker by PPO, with checkpoints, TensorBoard logs, and a table at the end."""
 
     regime: str | None = None
-    """Order flow to train on; by default that of the settings, or else mixed."""
+    """Order flow to train on; by default that of the hyperparameters, or else mixed."""
     p_informed: float | None = None
     """Share of informed takers; by default the regime's own."""
     set: tuple[str, ...] = ()
     """Other fields of the market, as name=value."""
     algorithm: str | None = None
     """ppo, or recurrent_ppo, which has an LSTM; by default ppo."""
-    settings: str | None = None
+    hyperparameters: str | None = None
     """Hyperparameters: a file in agents/training/hyperparameters by its name, or the path of
     another; by default the algorithm's, or what it has for the regime."""
     timesteps: int | None = None
     """Budget: decisions of all markets together, rounded up to whole updates; by default that of
-    the settings."""
+    the hyperparameters."""
     seed: int | None = None
     """Of everything random; by default 0."""
     n_envs: int | None = None
-    """Markets side by side; by default those of the settings."""
+    """Markets side by side; by default those of the hyperparameters."""
     out: Path | None = None
     """Folder of the run; by default a fresh one in runs/."""
     resume: Path | None = None
-    """A run folder of your own to go on with, there or in `out`: its market, settings and seed
+    """A run folder of your own to go on with, there or in `out`: its market, hyperparameters and seed
     stand, only its budget may grow. Its checkpoint is a pickle, which can run any program: never
     resume the folder of a stranger."""
     checkpoint_every: int = 100_000
@@ -190,10 +190,10 @@ def compare(folder: Path, config: MarketConfig) -> None:
 
 def _new_run(arguments: Arguments) -> Run:
     algorithm = arguments.algorithm or "ppo"
-    settings = read_settings(
-        arguments.settings or settings_name(algorithm, arguments.regime or "mixed")
+    hyperparameters = read_hyperparameters(
+        arguments.hyperparameters or hyperparameters_name(algorithm, arguments.regime or "mixed")
     )
-    learning = settings[ALGORITHM_PART]
+    learning = hyperparameters[ALGORITHM_PART]
     fields = {"regime": "mixed", **learning.get("env_kwargs", {}), **_market(arguments)}
     return Run(
         config=configure(**fields),
@@ -204,7 +204,7 @@ def _new_run(arguments: Arguments) -> Run:
         else arguments.timesteps,
         algorithm=algorithm,
         engine=arguments.engine or "sb3",
-        settings=settings,
+        hyperparameters=hyperparameters,
         command=shlex.join(["python", *sys.argv]),
     )
 
@@ -228,9 +228,12 @@ def _resumed_run(arguments: Arguments, folder: Path) -> Run:
             raise TrainingError(
                 f"{name}={value} came, but {folder} was trained with {stands.get(name)}; leave it out to go on"
             )
-    if arguments.settings is not None and read_settings(arguments.settings) != run.settings:
+    if (
+        arguments.hyperparameters is not None
+        and read_hyperparameters(arguments.hyperparameters) != run.hyperparameters
+    ):
         raise TrainingError(
-            f"settings={arguments.settings} came, but {folder} was trained with others; leave it out"
+            f"hyperparameters={arguments.hyperparameters} came, but {folder} was trained with others; leave it out"
         )
     if arguments.timesteps is not None:
         run = dataclasses.replace(run, timesteps=arguments.timesteps)

@@ -38,7 +38,7 @@ class QuotingAgent(ABC):
     """
 
     name: ClassVar[str]
-    cheats: ClassVar[bool] = False
+    privileged: ClassVar[bool] = False
     """Whether it is shown more than observations."""
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Of the parameters that `agents.tuning` may choose; a rule that names none is not tuned."""

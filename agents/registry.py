@@ -49,18 +49,18 @@ def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         AgentError: for a parameter without a number.
     """
-    name, *settings = text.strip().split(":")
+    name, *pairs = text.strip().split(":")
     parameters: dict[str, Any] = {}
-    for setting in settings:
-        if setting.strip() == "tuned":
+    for pair in pairs:
+        if pair.strip() == "tuned":
             name += _TUNED
             continue
-        key, _, value = setting.partition("=")
+        key, _, value = pair.partition("=")
         try:
             parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
         except ValueError:
             raise AgentError(
-                f"{setting!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
+                f"{pair!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
             ) from None
     return name, parameters
 

@@ -24,7 +24,7 @@ from rich.table import Table
 from stable_baselines3.common.logger import Logger
 
 import mm_gym
-from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.training.trainer import new_model, training_markets
 from mm_gym.actions import from_ticks
@@ -33,8 +33,8 @@ from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
 
 BATCH, LARGE_BATCH = 256, 4096
-SETTINGS = read_settings("ppo-mixed")  # of `python train.py`
-LEARNING = SETTINGS[ALGORITHM_PART]
+HYPERPARAMETERS = read_hyperparameters("ppo-mixed")  # of `python train.py`
+LEARNING = HYPERPARAMETERS[ALGORITHM_PART]
 TORCH_THREADS, MARKET_THREADS = 1, 2  # as `make train` has them
 HALF_SPREAD = 1.5  # [ticks] quoted throughout
 
@@ -137,7 +137,11 @@ def single_rate(name: str, steps: int) -> float:
 def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
     """The model that train.py would begin with, in markets of this kind."""
     run = Run(
-        mm_gym.configure("mixed"), seed=0, n_envs=LEARNING["n_envs"], timesteps=1, settings=SETTINGS
+        mm_gym.configure("mixed"),
+        seed=0,
+        n_envs=LEARNING["n_envs"],
+        timesteps=1,
+        hyperparameters=HYPERPARAMETERS,
     )
     model = new_model(training_markets(run, markets), run)
     model.set_logger(Logger(None, []))
@@ -145,7 +149,7 @@ def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
 
 
 def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callable[[], float]:
-    """A function that trains with train.py's settings for so many updates, and returns frames per
+    """A function that trains with train.py's hyperparameters for so many updates, and returns frames per
     second."""
     model = untrained(markets)
 

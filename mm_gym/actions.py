@@ -15,7 +15,7 @@ from gymnasium import spaces
 from mm_gym.config import ConfigurationError
 from mm_gym.core.scales import action_of_offset, offset_of_action
 
-ActionDialect = Literal["offsets", "spread_skew", "discrete"]
+ActionFormat = Literal["offsets", "spread_skew", "discrete"]
 
 DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
 """Offsets a discrete action can choose for each side, as shares of `max_offset`. The first is what
@@ -29,22 +29,22 @@ _DISCRETE_TABLE = action_of_offset(
 _DISCRETE_TABLE = _DISCRETE_TABLE.astype(np.float32)
 
 
-def check_dialect(dialect: str) -> ActionDialect:
-    """The dialect, if there is such a one.
+def check_action_format(action_format: str) -> ActionFormat:
+    """The action_format, if there is such a one.
 
     Raises:
         ConfigurationError: if there is not.
     """
-    if dialect not in get_args(ActionDialect):
+    if action_format not in get_args(ActionFormat):
         raise ConfigurationError(
-            f"action={dialect!r} is not offered; write one of {', '.join(map(repr, get_args(ActionDialect)))}"
+            f"action={action_format!r} is not offered; write one of {', '.join(map(repr, get_args(ActionFormat)))}"
         )
-    return dialect  # type: ignore[return-value]
+    return action_format  # type: ignore[return-value]
 
 
-def action_space(dialect: ActionDialect) -> spaces.Space[Any]:
+def action_space(action_format: ActionFormat) -> spaces.Space[Any]:
     """The space of one market's action."""
-    if dialect == "discrete":
+    if action_format == "discrete":
         return spaces.Discrete(_CHOICES * _CHOICES)
     return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
@@ -69,7 +69,9 @@ def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.floa
     return np.asarray(action_of_offset(within, max_offset), np.float32)
 
 
-def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
+def to_offsets(
+    action_format: ActionFormat, actions: Any, n_markets: int
+) -> npt.NDArray[np.float32]:
     """Actions of `n_markets` markets in the format `offsets`, shape (n_markets, 2).
 
     Numbers beyond [-1, 1] are clipped, by the core or here.
@@ -78,7 +80,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
         ValueError: for a wrong shape, a number that is not finite, or a discrete action that does
             not exist.
     """
-    if dialect == "discrete":
+    if action_format == "discrete":
         return _from_discrete(actions, n_markets)
     offsets = _array(actions, np.float32)
     if offsets.shape != (n_markets, 2):
@@ -93,7 +95,7 @@ def to_offsets(dialect: ActionDialect, actions: Any, n_markets: int) -> npt.NDAr
             f"the action of market {market} is {offsets[market].tolist()}, finite numbers in [-1, 1] were wanted; "
             "write those (has the policy diverged?)"
         )
-    if dialect == "spread_skew":
+    if action_format == "spread_skew":
         # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves
         # both quotes up.
         half_spread = offset_of_action(np.clip(offsets[:, 0].astype(np.float64), -1.0, 1.0), 1.0)

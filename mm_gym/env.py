@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
-from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.actions import action_space, check_action_format, to_offsets
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
     PATH_ROWS_PER_FILL,
@@ -149,8 +149,8 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self.config = self._base_config
         self.render_mode = check_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = observation_space()
-        self._dialect = check_dialect(action)
-        self.action_space = action_space(self._dialect)
+        self._action_format = check_action_format(action)
+        self.action_space = action_space(self._action_format)
         self._markets = Markets(
             self.config,
             1,
@@ -199,7 +199,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
                 "step() came, but no session is under way: none was started, or it has closed; call reset()"
             )
         observations, outcomes = self._markets.step(
-            to_offsets(self._dialect, np.asarray(action)[None], 1)
+            to_offsets(self._action_format, np.asarray(action)[None], 1)
         )
         outcome = outcomes[0]
         self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)

@@ -17,7 +17,7 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.actions import action_space, check_action_format, to_offsets
 from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets, check_count, info_of
@@ -79,7 +79,7 @@ class MarketMakingVecEnv(VecEnv):
         self.config, self._named = market_config(regime, task, fields)
         self.render_mode = None
         self.staggered = bool(staggered)
-        self._dialect = check_dialect(action)
+        self._action_format = check_action_format(action)
         self._markets = Markets(
             self.config,
             num_envs,
@@ -91,7 +91,7 @@ class MarketMakingVecEnv(VecEnv):
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
         self._started_at = time.time()
-        super().__init__(num_envs, observation_space(), action_space(self._dialect))
+        super().__init__(num_envs, observation_space(), action_space(self._action_format))
 
     def reset(self) -> npt.NDArray[np.float32]:
         """Start a session in every market, with the seeds of the last `seed()`, or else the next of
@@ -140,7 +140,7 @@ class MarketMakingVecEnv(VecEnv):
         """
         if not self._generators:
             raise ResetNeeded("step() came before the markets were started; call reset()")
-        self._offsets = to_offsets(self._dialect, actions, self.num_envs)
+        self._offsets = to_offsets(self._action_format, actions, self.num_envs)
 
     def step_wait(
         self,

@@ -10,7 +10,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from mm_gym.actions import action_space, check_dialect, to_offsets
+from mm_gym.actions import action_space, check_action_format, to_offsets
 from mm_gym.config import ConfigurationError, MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import (
@@ -80,9 +80,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.max_episode_steps = _max_episode_steps(max_episode_steps)
-        self._dialect = check_dialect(action)
+        self._action_format = check_action_format(action)
         self.single_observation_space = observation_space()
-        self.single_action_space = action_space(self._dialect)
+        self.single_action_space = action_space(self._action_format)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._markets = Markets(
@@ -156,7 +156,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             actions = np.array(actions)
             actions[restarted] = 0  # NEXT_STEP: the actions of these are ignored, whatever they are
         observations, outcomes = self._markets.step(
-            to_offsets(self._dialect, actions, self.num_envs)
+            to_offsets(self._action_format, actions, self.num_envs)
         )
         infos: dict[str, Any] = {}
         if restarted.any():

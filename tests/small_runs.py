@@ -10,7 +10,7 @@ import torch
 
 import agents.training.trainer
 import train
-from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import (
     POLICY_FILE,
     Run,
@@ -28,29 +28,29 @@ N_MARKETS = 8
 CONFIG = configure("informed", p_informed=0.4, session_steps=50)
 ROOT = Path(train.__file__).parent
 
-SETTINGS = read_settings("ppo")
-SETTINGS[ALGORITHM_PART] |= {
+HYPERPARAMETERS = read_hyperparameters("ppo")
+HYPERPARAMETERS[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,
     "n_steps": UPDATE // N_MARKETS,
     "batch_size": UPDATE // 4,
 }
-SETTINGS[ALGORITHM_PART] |= {
+HYPERPARAMETERS[ALGORITHM_PART] |= {
     "learning_rate": "lin_0.002",
     "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -1.9},
 }
-N_EPOCHS = SETTINGS[ALGORITHM_PART]["n_epochs"]
+N_EPOCHS = HYPERPARAMETERS[ALGORITHM_PART]["n_epochs"]
 
 
 def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
-    """The settings with changes in `learning`, and other parts as they are given."""
-    learning = {**SETTINGS[ALGORITHM_PART], **parts.pop("learning", {})}
-    return {**SETTINGS, **parts, ALGORITHM_PART: learning}
+    """The hyperparameters with changes in `learning`, and other parts as they are given."""
+    learning = {**HYPERPARAMETERS[ALGORITHM_PART], **parts.pop("learning", {})}
+    return {**HYPERPARAMETERS, **parts, ALGORITHM_PART: learning}
 
 
 def a_run(
     updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]
 ) -> Run:
-    return Run(config, seed, N_MARKETS, updates * UPDATE, settings=with_settings(**parts))
+    return Run(config, seed, N_MARKETS, updates * UPDATE, hyperparameters=with_settings(**parts))
 
 
 @pytest.fixture

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from mm_gym import ConfigurationError
-from mm_gym.actions import DISCRETE_OFFSETS, action_space, check_dialect, from_ticks, to_offsets
+from mm_gym.actions import (
+    DISCRETE_OFFSETS,
+    action_space,
+    check_action_format,
+    from_ticks,
+    to_offsets,
+)
 
-DIALECTS = ("offsets", "spread_skew", "discrete")
+ACTION_FORMATS = ("offsets", "spread_skew", "discrete")
 GRID = np.linspace(-1.0, 1.0, 41)
 PAIRS = np.array([(first, second) for first in GRID for second in GRID], np.float32)
 
@@ -25,7 +31,7 @@ def scaled(shares: Any) -> np.ndarray:
 # ------------------------------------------------------------------------------------- translation
 
 
-def test_offsets_are_the_cores_own_dialect() -> None:
+def test_offsets_are_the_cores_own_action_format() -> None:
     offsets = to_offsets("offsets", PAIRS, len(PAIRS))
     np.testing.assert_array_equal(offsets, PAIRS)
     assert offsets.dtype == np.float32
@@ -101,21 +107,21 @@ def test_discrete_actions_choose_from_the_documented_offsets_bid_first() -> None
     assert list(DISCRETE_OFFSETS[1:]) == sorted(DISCRETE_OFFSETS[1:])
 
 
-@pytest.mark.parametrize("dialect", ["offsets", "spread_skew"])
-def test_continuous_dialects_have_the_box_of_the_contract(dialect: Any) -> None:
-    space = action_space(dialect)
+@pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
+def test_continuous_dialects_have_the_box_of_the_contract(action_format: Any) -> None:
+    space = action_space(action_format)
     assert space == gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_translation_writes_nothing_into_what_it_is_given(dialect: Any) -> None:
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
+def test_a_translation_writes_nothing_into_what_it_is_given(action_format: Any) -> None:
     actions = (
         np.arange(4)
-        if dialect == "discrete"
+        if action_format == "discrete"
         else np.linspace(-2.0, 2.0, 8, dtype=np.float32).reshape(4, 2)
     )
     before = actions.copy()
-    to_offsets(dialect, actions, 4)
+    to_offsets(action_format, actions, 4)
     np.testing.assert_array_equal(actions, before)
 
 
@@ -135,9 +141,9 @@ def test_lists_integers_and_doubles_are_understood() -> None:
 # ------------------------------------------------------------------------------------ in the market
 
 
-def run(dialect: str, actions: Any) -> list[tuple[bytes, float]]:
+def run(action_format: str, actions: Any) -> list[tuple[bytes, float]]:
     env = gymnasium.make(
-        "MarketMaking-v0", regime="informed", action=dialect, taker_rate=3.0
+        "MarketMaking-v0", regime="informed", action=action_format, taker_rate=3.0
     ).unwrapped
     env.reset(seed=0)
     results = [env.step(action) for action in actions]
@@ -159,8 +165,8 @@ def test_every_dialect_makes_the_market_that_its_offsets_make() -> None:
         ),
         "discrete": np.array([8 * bid + ask for bid, ask in generator.integers(0, 5, (80, 2))]),
     }
-    for dialect, actions in said.items():
-        assert run(dialect, actions) == run("offsets", to_offsets(dialect, actions, 80))
+    for action_format, actions in said.items():
+        assert run(action_format, actions) == run("offsets", to_offsets(action_format, actions, 80))
 
 
 def test_offsets_beyond_the_box_are_the_box_s_ends() -> None:
@@ -199,46 +205,51 @@ def test_an_action_asks_for_its_cubic_share_of_max_offset(max_offset: float) -> 
 # ---------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("dialect", ["offset", "", None, 3])
-def test_an_unknown_dialect_is_refused_with_those_that_are_known(dialect: Any) -> None:
+@pytest.mark.parametrize("action_format", ["offset", "", None, 3])
+def test_an_unknown_dialect_is_refused_with_those_that_are_known(action_format: Any) -> None:
     with pytest.raises(
-        ConfigurationError, match=rf"action={dialect!r} is not offered; write one of 'offsets', "
+        ConfigurationError,
+        match=rf"action={action_format!r} is not offered; write one of 'offsets', ",
     ):
-        check_dialect(dialect)
+        check_action_format(action_format)
     for make in gymnasium.make, gymnasium.make_vec:
-        with pytest.raises(ConfigurationError, match=rf"action={dialect!r} is not offered"):
-            make("MarketMaking-v0", action=dialect)
+        with pytest.raises(ConfigurationError, match=rf"action={action_format!r} is not offered"):
+            make("MarketMaking-v0", action=action_format)
 
 
-@pytest.mark.parametrize("dialect", ["offsets", "spread_skew"])
+@pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_are_refused_and_the_market_is_named(
-    dialect: Any, number: float
+    action_format: Any, number: float
 ) -> None:
     actions = np.zeros((4, 2))
     actions[2, 1] = number
     with pytest.raises(
         ValueError, match=r"action of market 2 is \[0.0, .*finite numbers in \[-1, 1\] were wanted"
     ):
-        to_offsets(dialect, actions, 4)
+        to_offsets(action_format, actions, 4)
 
 
 @pytest.mark.parametrize(
     "actions", [[0.0], [0.0, 1.0], [[0.0, 1.0]], [[0.0], [1.0]], np.zeros((2, 3)), None]
 )
-@pytest.mark.parametrize("dialect", ["offsets", "spread_skew"])
-def test_a_wrong_shape_is_refused_with_the_one_that_is_wanted(dialect: Any, actions: Any) -> None:
+@pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
+def test_a_wrong_shape_is_refused_with_the_one_that_is_wanted(
+    action_format: Any, actions: Any
+) -> None:
     with pytest.raises(ValueError, match=r"came.*\(2, 2\) was wanted; write"):
-        to_offsets(dialect, actions, 2)
+        to_offsets(action_format, actions, 2)
 
 
 @pytest.mark.parametrize(
     "actions", ["ab", ["a", "b"], [["a", "b"], ["c", "d"]], [[0.0, 1.0], [0.0]], {}]
 )
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_is_no_array_of_numbers_is_refused_in_a_sentence(dialect: Any, actions: Any) -> None:
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
+def test_what_is_no_array_of_numbers_is_refused_in_a_sentence(
+    action_format: Any, actions: Any
+) -> None:
     with pytest.raises(ValueError, match=r"came.*wanted; write"):
-        to_offsets(dialect, actions, 2)
+        to_offsets(action_format, actions, 2)
 
 
 @pytest.mark.parametrize(

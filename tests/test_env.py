@@ -23,7 +23,7 @@ from tests.random_quotes import play, quote_near
 
 ROOT = Path(__file__).resolve().parent.parent
 REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
-DIALECTS = ("offsets", "spread_skew", "discrete")
+ACTION_FORMATS = ("offsets", "spread_skew", "discrete")
 INFO_TYPES = {
     "pnl": np.float64,
     "cash": np.float64,
@@ -44,15 +44,17 @@ INFO_TYPES = {
 
 
 @pytest.mark.parametrize("render_mode", [None, *MarketMakingEnv.metadata["render_modes"]])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_check_env_passes_without_a_warning(
-    regime: str, dialect: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
+    regime: str, action_format: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
         MarketMakingEnv.metadata, "render_fps", 1000
     )  # `human` waits between frames
-    made = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, render_mode=render_mode)
+    made = gymnasium.make(
+        "MarketMaking-v0", regime=regime, action=action_format, render_mode=render_mode
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(made.unwrapped)
@@ -62,14 +64,16 @@ def test_check_env_passes_without_a_warning(
         check_env(made)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(
-    regime: str, dialect: str
+    regime: str, action_format: str
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = gymnasium.make("MarketMaking-v0", regime=regime, action=dialect, session_steps=50)
+        env = gymnasium.make(
+            "MarketMaking-v0", regime=regime, action=action_format, session_steps=50
+        )
         env.action_space.seed(5)
         for seed in range(4):
             observation, _ = env.reset(seed=seed)

@@ -20,7 +20,7 @@ from mm_gym.actions import from_ticks, to_offsets, to_ticks
 from mm_gym.core.layout import NO_ORDER, Obs
 
 REGIMES = tuple(mm_gym.REGIMES)
-DIALECTS = ("offsets", "spread_skew", "discrete")
+ACTION_FORMATS = ("offsets", "spread_skew", "discrete")
 N = 32
 CONSTANT = {
     # Nobody but the agent quotes there, and the spread is zero.
@@ -28,9 +28,9 @@ CONSTANT = {
 }
 
 
-def zero(dialect: str, n: int) -> Any:
+def zero(action_format: str, n: int) -> Any:
     """The action 0 of n markets."""
-    return np.zeros(n, np.int64) if dialect == "discrete" else np.zeros((n, 2), np.float32)
+    return np.zeros(n, np.int64) if action_format == "discrete" else np.zeros((n, 2), np.float32)
 
 
 # ------------------------------------------------------------------------------- the action's curve
@@ -90,9 +90,9 @@ def half_spreads(regime: str) -> npt.NDArray[np.float64]:
     )
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
+def test_action_zero_is_close_to_the_touch(regime: str, action_format: Any) -> None:
     """Within half a tick of the public half spread on the average, and within a tick at the average
     decision.
 
@@ -102,7 +102,7 @@ def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
         exp(-1.875 / 3).
     """
     config = mm_gym.configure(regime)
-    bid, ask = to_ticks(to_offsets(dialect, zero(dialect, 1), 1)[0], config.max_offset)
+    bid, ask = to_ticks(to_offsets(action_format, zero(action_format, 1), 1)[0], config.max_offset)
     assert bid == ask == pytest.approx(config.max_offset / 8.0, rel=1e-6)
     if regime == "dealer":
         assert np.exp(-bid / config.taker_tolerance) > 0.5
@@ -114,19 +114,19 @@ def test_action_zero_is_close_to_the_touch(regime: str, dialect: Any) -> None:
     assert np.abs(distance).mean() < 1.0
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_policy_that_outputs_zeros_and_explores_trades(dialect: str) -> None:
+@pytest.mark.parametrize("action_format", ACTION_FORMATS)
+def test_a_policy_that_outputs_zeros_and_explores_trades(action_format: str) -> None:
     """At least 50 fills a session of noise, standard errors below 4: measured 231 (offsets), with
     unit exploration.
 
     A discrete policy that knows nothing chooses evenly.
     """
-    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="noise", action=dialect)
+    batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="noise", action=action_format)
     generator = np.random.default_rng(0)
     batch.reset(seed=0)
     fills = np.zeros(N)
     for _ in range(batch.unwrapped.config.session_steps):
-        if dialect == "discrete":
+        if action_format == "discrete":
             actions = generator.integers(0, 64, N)
         else:
             actions = np.clip(generator.normal(size=(N, 2)), -1.0, 1.0).astype(np.float32)

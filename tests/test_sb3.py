@@ -69,10 +69,10 @@ def test_the_batch_is_a_dummy_vec_env_of_monitored_singles_bit_for_bit(regime: s
     assert fills > 0
 
 
-@pytest.mark.parametrize("dialect", ["discrete", "spread_skew"])
-def test_the_batch_is_the_singles_in_every_dialect_of_actions(dialect: str) -> None:
-    batch = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, action=dialect)
-    singles = one_by_one("noise", action=dialect)
+@pytest.mark.parametrize("action_format", ["discrete", "spread_skew"])
+def test_the_batch_is_the_singles_in_every_action_format(action_format: str) -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION, action=action_format)
+    singles = one_by_one("noise", action=action_format)
     assert batch.action_space == singles.action_space
     for venv in (batch, singles):
         venv.seed(0)
@@ -323,9 +323,10 @@ def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
 def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for dialect in ("offsets", "spread_skew", "discrete"):
+        for action_format in ("offsets", "spread_skew", "discrete"):
             check_env(
-                mm_gym.MarketMakingEnv("mixed", session_steps=SESSION, action=dialect), warn=True
+                mm_gym.MarketMakingEnv("mixed", session_steps=SESSION, action=action_format),
+                warn=True,
             )
 
 

@@ -343,8 +343,8 @@ def test_the_agents_that_a_dealer_task_names_earn_its_scores(name: str) -> None:
         sessions = run_sessions(
             name_agent(reference.agent), TASKS[name].config, 1024, SUITE_SEED, horizons=()
         )
-        error = sessions.fair_objective.std(ddof=1) / math.sqrt(len(sessions))
-        assert abs(sessions.fair_objective.mean() - reference.score) < 4.0 * error
+        error = sessions.variance_reduced_objective.std(ddof=1) / math.sqrt(len(sessions))
+        assert abs(sessions.variance_reduced_objective.mean() - reference.score) < 4.0 * error
 
 
 def test_the_module_exports_the_tasks() -> None:

@@ -18,16 +18,16 @@ import yaml
 import agents.training.trainer
 import train
 from agents import AgentError, make_agent, rules_for
-from agents.learned.hyperparameters import ALGORITHM_PART, SettingsError, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, HyperparameterError, read_hyperparameters
 from agents.learned.run_folder import RUN_FILE, Run, load, read_run
 from agents.training.trainer import TrainingError
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions
 from tests.small_runs import (
     CONFIG,
+    HYPERPARAMETERS,
     N_MARKETS,
     ROOT,
-    SETTINGS,
     UPDATE,
     a_run,
     an_untrained_folder,
@@ -49,12 +49,12 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     out = tmp_path / "run"
     send_at(monkeypatch, UPDATE // N_MARKETS + 1, signal.SIGINT)
     small = tmp_path / "small.yml"
-    small.write_text(yaml.safe_dump(SETTINGS))
+    small.write_text(yaml.safe_dump(HYPERPARAMETERS))
     arguments = train.Arguments(
         regime="informed",
         p_informed=0.4,
         set=("latency=0.5", "reward=dampened"),
-        settings=str(small),
+        hyperparameters=str(small),
         timesteps=3 * UPDATE,
         seed=0,
         out=out,
@@ -88,12 +88,16 @@ def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_jud
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    settings = tmp_path / "short.yml"
-    settings.write_text(yaml.safe_dump(SETTINGS))
+    hyperparameters = tmp_path / "short.yml"
+    hyperparameters.write_text(yaml.safe_dump(HYPERPARAMETERS))
     monkeypatch.setattr(train, "compare", interrupted)
     out = tmp_path / "run"
     with pytest.raises(SystemExit) as stopped:
-        train.main(train.Arguments("noise", settings=str(settings), timesteps=UPDATE, out=out))
+        train.main(
+            train.Arguments(
+                "noise", hyperparameters=str(hyperparameters), timesteps=UPDATE, out=out
+            )
+        )
     assert stopped.value.code == 130
     printed = " ".join(capsys.readouterr().out.split())
     assert f"python evaluate.py --agents {out} --regimes noise" in printed
@@ -142,11 +146,11 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         train.main(train.Arguments())
         folder, run = asked[-1]
         assert folder == Path(f"runs/mixed-seed0-{number}")
-        settings = read_settings("ppo-mixed")
-        learning = settings[ALGORITHM_PART]
+        hyperparameters = read_hyperparameters("ppo-mixed")
+        learning = hyperparameters[ALGORITHM_PART]
         config = configure("mixed", p_informed=1.0)
         assert dataclasses.replace(run, command="") == Run(
-            config, 0, learning["n_envs"], learning["n_timesteps"], settings=settings
+            config, 0, learning["n_envs"], learning["n_timesteps"], hyperparameters=hyperparameters
         )
         assert run.has_history
 
@@ -185,7 +189,7 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
     old = tmp_path / "old"
     old.mkdir()
     run = dataclasses.asdict(
-        Run(configure("informed"), 3, 8, 1000, steps_done=1000, settings=SETTINGS)
+        Run(configure("informed"), 3, 8, 1000, steps_done=1000, hyperparameters=HYPERPARAMETERS)
     )
     (old / RUN_FILE).write_text(json.dumps(run))
     asked = train.Arguments
@@ -202,11 +206,15 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
             "p_informed=1.5 is out of range",
         ),
         "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
-        "no field": (asked(set=("latency",)), SettingsError, "write for example latency=0.5"),
-        "settings": (asked(settings="ppp"), SettingsError, "did you mean 'ppo'"),
-        "settings of another form": (
-            asked(settings=str(full / "thesis.tex")),
-            SettingsError,
+        "no field": (asked(set=("latency",)), HyperparameterError, "write for example latency=0.5"),
+        "hyperparameters": (
+            asked(hyperparameters="ppp"),
+            HyperparameterError,
+            "did you mean 'ppo'",
+        ),
+        "hyperparameters of another form": (
+            asked(hyperparameters=str(full / "thesis.tex")),
+            HyperparameterError,
             "expected a mapping",
         ),
         "algorithm": (asked(algorithm="pop"), ValueError, "did you mean 'ppo'"),
@@ -240,10 +248,10 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
             TrainingError,
             "latency=1 came",
         ),
-        "resume with other settings": (
-            asked(resume=old, settings="ppo"),
+        "resume with other hyperparameters": (
+            asked(resume=old, hyperparameters="ppo"),
             TrainingError,
-            "settings=ppo came",
+            "hyperparameters=ppo came",
         ),
         "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
         "resume a shipped maker": (

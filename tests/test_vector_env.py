@@ -108,11 +108,11 @@ def test_the_batch_equals_the_singles_through_episode_ends(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dialect", ["spread_skew", "discrete"])
-def test_the_batch_equals_the_singles_in_every_action_dialect(
-    dialect: str, mode: AutoresetMode
+@pytest.mark.parametrize("action_format", ["spread_skew", "discrete"])
+def test_the_batch_equals_the_singles_in_every_action_action_format(
+    action_format: str, mode: AutoresetMode
 ) -> None:
-    batch, single = pair(mode, regime="mixed", action=dialect, session_steps=9)
+    batch, single = pair(mode, regime="mixed", action=action_format, session_steps=9)
     assert assert_equal_runs(batch, single, 30) >= N
 
 
@@ -236,8 +236,8 @@ def test_what_the_batch_records_is_what_the_singles_record() -> None:
 
 
 def test_spaces_and_metadata_are_those_of_the_singles() -> None:
-    for mode, dialect in itertools.product(MODES, ("offsets", "discrete")):
-        batch, single = pair(mode, action=dialect)
+    for mode, action_format in itertools.product(MODES, ("offsets", "discrete")):
+        batch, single = pair(mode, action=action_format)
         for name in (
             "single_observation_space",
             "single_action_space",

@@ -18,7 +18,7 @@ from mm_gym import OBSERVATION_NAMES
 from mm_gym.core.layout import OBSERVATION_CLIP, Obs
 from mm_gym.observations import observation_space
 
-from .signal_network import BELIEF_NAMES, shipped_filter
+from .signal_network import BELIEF_NAMES, shipped_signal_network
 
 _Array = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ BELIEFS_CLIP = 20.0
 def state_names() -> tuple[str, ...]:
     """Columns of the state from which the features are updated, in order: all zeros where an
     episode starts."""
-    sums = (f"evidence_{number}" for number in range(shipped_filter().n_sums))
+    sums = (f"evidence_{number}" for number in range(shipped_signal_network().n_sums))
     return (
         "observations_seen",
         *MEANS_NAMES,
@@ -83,7 +83,7 @@ def add_history(
         state = np.where(np.asarray(starts, np.bool_)[:, None], np.float32(0.0), state)
     last = _N_MEANS + observations.shape[1]
     means = update_means(state[:, :_N_MEANS], observations)
-    beliefs, sums = shipped_filter().believe(
+    beliefs, sums = shipped_signal_network().believe(
         observations, state[:, _N_MEANS:last], means[:, 1:], state[:, last:]
     )
     beliefs = np.clip(beliefs, -BELIEFS_CLIP, BELIEFS_CLIP)

@@ -39,76 +39,78 @@ MOST_LAYERS, MOST_UNITS = 8, 1024
 _FAR = 1e9
 
 
-class SettingsError(ValueError):
-    """Settings that cannot be used: the message says what is wrong, what was expected and what
+class HyperparameterError(ValueError):
+    """Hyperparameters that cannot be used: the message says what is wrong, what was expected and what
     came."""
 
 
-def settings_name(algorithm: str, regime: str) -> str:
+def hyperparameters_name(algorithm: str, regime: str) -> str:
     """The file for an algorithm in a regime, if there is one of its own, else the algorithm's."""
     own = f"{algorithm}-{regime}"
     return own if (FOLDER / f"{own}.yml").is_file() else algorithm
 
 
-def read_settings(name: str) -> dict[str, Any]:
-    """The parts of a settings file, checked; `policy_kwargs` as a mapping.
+def read_hyperparameters(name: str) -> dict[str, Any]:
+    """The parts of a hyperparameters file, checked; `policy_kwargs` as a mapping.
 
     Args:
         name: of a file in `FOLDER`, without its ending, or the path of another.
 
     Raises:
-        SettingsError: if there is none, or it is not of this form.
+        HyperparameterError: if there is none, or it is not of this form.
     """
     path = FOLDER / f"{name}.yml"
     if not path.is_file():
         path = Path(name)
     try:
-        settings = yaml.safe_load(path.read_text())
+        hyperparameters = yaml.safe_load(path.read_text())
     except OSError as error:
         known = [file.stem for file in FOLDER.glob("*.yml")]
-        raise SettingsError(
-            f"settings {name!r} are no file in {FOLDER.name} and no path that can be read ({error.strerror}); "
+        raise HyperparameterError(
+            f"hyperparameters {name!r} are no file in {FOLDER.name} and no path that can be read ({error.strerror}); "
             f"{nearest(name, known)}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(
+        raise HyperparameterError(
             f"{path} is no YAML ({error}); write it as {FOLDER.name}/ppo.yml is"
         ) from error
     try:
-        if isinstance(settings, dict) and isinstance(
-            learning := settings.get(ALGORITHM_PART), dict
+        if isinstance(hyperparameters, dict) and isinstance(
+            learning := hyperparameters.get(ALGORITHM_PART), dict
         ):
             kwargs = learning.get("policy_kwargs")
             if isinstance(kwargs, str):
                 learning["policy_kwargs"] = _parsed(kwargs)
-        check_settings(settings)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}; write it as {FOLDER.name}/ppo.yml is") from error
-    return dict(settings)
+        check_hyperparameters(hyperparameters)
+    except HyperparameterError as error:
+        raise HyperparameterError(
+            f"{path}: {error}; write it as {FOLDER.name}/ppo.yml is"
+        ) from error
+    return dict(hyperparameters)
 
 
-def check_settings(settings: object) -> None:
-    """Make sure that settings are of this form: names, types and ranges.
+def check_hyperparameters(hyperparameters: object) -> None:
+    """Make sure that hyperparameters are of this form: names, types and ranges.
 
     Raises:
-        SettingsError: if they are not.
+        HyperparameterError: if they are not.
     """
-    parts = _check_names(settings, _PARTS, "the settings", needed=(ALGORITHM_PART,))
+    parts = _check_names(hyperparameters, _PARTS, "the hyperparameters", needed=(ALGORITHM_PART,))
     for name, value in parts.items():
         _PARTS[name](value, name)
 
 
-def parse_fields(settings: Iterable[str]) -> dict[str, Any]:
+def parse_fields(hyperparameters: Iterable[str]) -> dict[str, Any]:
     """`["latency=0.5", "makers=none"]` as keywords of `configure`, which checks names and values.
 
     Raises:
-        SettingsError: for what is no name=value.
+        HyperparameterError: for what is no name=value.
     """
     fields = {}
-    for setting in settings:
+    for setting in hyperparameters:
         name, equals, value = setting.partition("=")
         if not (name.strip() and equals and value.strip()):
-            raise SettingsError(
+            raise HyperparameterError(
                 f"{setting!r} came, a field and its value were wanted; write for example latency=0.5"
             )
         fields[name.strip()] = _plain(value.strip())
@@ -127,16 +129,16 @@ def _check_names(
     value: object, known: Mapping[str, object], what: str, needed: Iterable[str] = ()
 ) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SettingsError(f"{what} cannot be used: expected a mapping, got {_shown(value)}")
+        raise HyperparameterError(f"{what} cannot be used: expected a mapping, got {_shown(value)}")
     for name in value:
         if name not in known:
             hint = nearest(str(name), known)
-            raise SettingsError(
+            raise HyperparameterError(
                 f"unknown name in {what}: expected one of {', '.join(known)}, got {name!r}; {hint}"
             )
     missing = [name for name in needed if name not in value]
     if missing:
-        raise SettingsError(
+        raise HyperparameterError(
             f"{what} does not say enough: expected {', '.join(missing)}, got {_shown(value)}"
         )
     return value
@@ -145,7 +147,7 @@ def _check_names(
 def _number(value: object, name: str, low: float, high: float, whole: bool = False) -> None:
     if not is_number(value, low, high, whole):
         kind = "a whole number" if whole else "a number"
-        raise SettingsError(
+        raise HyperparameterError(
             f"{name} cannot be used: expected {kind} from {low:g} to {high:g}, got {_shown(value)}"
         )
 
@@ -166,19 +168,21 @@ def _rate(value: object, name: str) -> None:
     except ValueError:
         number = None
     if not is_number(number, 0.0, 1.0):
-        raise SettingsError(
+        raise HyperparameterError(
             f"{name} cannot be used: expected a number from 0 to 1, or for example lin_0.001, got {_shown(value)}"
         )
 
 
 def _switch(value: object, name: str) -> None:
     if not isinstance(value, bool):
-        raise SettingsError(f"{name} cannot be used: expected true or false, got {_shown(value)}")
+        raise HyperparameterError(
+            f"{name} cannot be used: expected true or false, got {_shown(value)}"
+        )
 
 
 def _choice(value: object, name: str, choices: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in choices:
-        raise SettingsError(
+        raise HyperparameterError(
             f"{name} cannot be used: expected one of {', '.join(choices)}, got {_shown(value)}"
         )
 
@@ -189,7 +193,7 @@ def _layers(value: object, name: str) -> None:
         and len(value) <= MOST_LAYERS
         and all(is_number(width, 1, MOST_UNITS, whole=True) for width in value)
     ):
-        raise SettingsError(
+        raise HyperparameterError(
             f"{name} cannot be used: expected a list of at most {MOST_LAYERS} whole numbers from 1 to {MOST_UNITS}, "
             f"got {_shown(value)}"
         )
@@ -290,7 +294,7 @@ def _parsed(text: str) -> Any:
     try:
         return value(ast.parse(text.strip(), mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise SettingsError(
+        raise HyperparameterError(
             f"policy_kwargs cannot be read: expected for example dict(net_arch=[64, 64], activation_fn=nn.SiLU), "
             f"got {_shown(text)}"
         ) from error

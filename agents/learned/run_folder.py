@@ -25,7 +25,7 @@ from mm_gym.observations import observation_space
 
 from ..base import AgentError
 from .history_features import HISTORY_NAMES, HistoryAgent, history_space
-from .hyperparameters import ACTIVATIONS, ALGORITHM_PART, POLICIES, check_settings, is_number
+from .hyperparameters import ACTIVATIONS, ALGORITHM_PART, POLICIES, check_hyperparameters, is_number
 from .network import MLPAgent, load_layers
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Run:
     """What `run.json` says of a training.
 
     Raises:
-        ValueError: for a field of a wrong type or out of range, or settings that do not suit the
+        ValueError: for a field of a wrong type or out of range, or hyperparameters that do not suit the
             algorithm.
     """
 
@@ -71,8 +71,8 @@ class Run:
     command: str = ""
     """What was typed to train it."""
     observation: tuple[str, ...] = ()
-    """Columns that the policy sees, in order; by default those that go with the settings."""
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Columns that the policy sees, in order; by default those that go with the hyperparameters."""
+    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Of the learning algorithm, as `agents.learned.hyperparameters` reads them; where there are
     none, those of its class."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -103,7 +103,12 @@ class Run:
         _expect(
             _all_texts(self.observation, tuple), "observation", "names of columns", self.observation
         )
-        _expect(isinstance(self.settings, dict), "settings", "a mapping", self.settings)
+        _expect(
+            isinstance(self.hyperparameters, dict),
+            "hyperparameters",
+            "a mapping",
+            self.hyperparameters,
+        )
         _expect(
             isinstance(self.versions, dict)
             and _all_texts([*self.versions, *self.versions.values()], list),
@@ -121,29 +126,31 @@ class Run:
             "numbers by name",
             self.figures,
         )
-        if self.settings:
-            check_settings(self.settings)
+        if self.hyperparameters:
+            check_hyperparameters(self.hyperparameters)
             self._check_together()
         if not self.observation:
-            names = HISTORY_NAMES if self.settings.get("history_features") else OBSERVATION_NAMES
+            names = (
+                HISTORY_NAMES if self.hyperparameters.get("history_features") else OBSERVATION_NAMES
+            )
             object.__setattr__(self, "observation", names)
 
     def _check_together(self) -> None:
-        policy = self.settings[ALGORITHM_PART]["policy"]
+        policy = self.hyperparameters[ALGORITHM_PART]["policy"]
         if policy != POLICIES[self.algorithm]:
             raise ValueError(
                 f"policy={policy} does not suit {self.algorithm}: expected {POLICIES[self.algorithm]}, got {policy}"
             )
         if self.algorithm == "recurrent_ppo":
-            if self.settings.get("history_features"):
+            if self.hyperparameters.get("history_features"):
                 raise ValueError(
-                    "history_features is for ppo: expected settings of recurrent_ppo without it; leave it out"
+                    "history_features is for ppo: expected hyperparameters of recurrent_ppo without it; leave it out"
                 )
             return
         for name in ("lstm_hidden_size", "n_lstm_layers"):
             if name in self.policy_kwargs:
                 raise ValueError(
-                    f"{name} is for recurrent_ppo: expected settings of ppo without it; leave it out"
+                    f"{name} is for recurrent_ppo: expected hyperparameters of ppo without it; leave it out"
                 )
 
     @property
@@ -153,8 +160,10 @@ class Run:
 
     @property
     def policy_kwargs(self) -> dict[str, Any]:
-        """What the settings say of the network."""
-        kwargs: dict[str, Any] = self.settings.get(ALGORITHM_PART, {}).get("policy_kwargs", {})
+        """What the hyperparameters say of the network."""
+        kwargs: dict[str, Any] = self.hyperparameters.get(ALGORITHM_PART, {}).get(
+            "policy_kwargs", {}
+        )
         return kwargs
 
 
@@ -315,7 +324,7 @@ def mean_action(policy: Any, observations: "torch.Tensor") -> "torch.Tensor":
 
 
 def policy_kwargs(run: Run) -> dict[str, Any]:
-    """What the settings say of the network, as stable-baselines3's policies take it."""
+    """What the hyperparameters say of the network, as stable-baselines3's policies take it."""
     from torch import nn
 
     kwargs = dict(run.policy_kwargs)

@@ -25,7 +25,7 @@ from ..base import AgentError
 
 _Array = npt.NDArray[np.float32]
 
-FILTER_FILE = Path(__file__).with_name("signal_network.npz")
+NETWORK_FILE = Path(__file__).with_name("signal_network.npz")
 
 BELIEF_NAMES = (
     "believed_worth",
@@ -38,7 +38,7 @@ threshold on which the informed buy, or sell; each less its mean over all market
 deviations."""
 
 
-class LearnedFilter(NamedTuple):
+class SignalNetwork(NamedTuple):
     """The network's weights: applied to columns as they come, whatever their scale."""
 
     evidence_weights: _Array
@@ -92,16 +92,16 @@ def _thread_pools() -> ThreadpoolController:
 
 
 @functools.cache
-def shipped_filter() -> LearnedFilter:
-    """The one in `FILTER_FILE`.
+def shipped_signal_network() -> SignalNetwork:
+    """The one in `NETWORK_FILE`.
 
     Raises:
         AgentError: if it is missing or damaged.
     """
-    return read_filter(FILTER_FILE)
+    return read_signal_network(NETWORK_FILE)
 
 
-def read_filter(path: Path) -> LearnedFilter:
+def read_signal_network(path: Path) -> SignalNetwork:
     """The filter that `agents.training.fit_signal_network` has written to this file.
 
     Raises:
@@ -109,8 +109,8 @@ def read_filter(path: Path) -> LearnedFilter:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return LearnedFilter(
-                **{name: arrays[name].astype(np.float32) for name in LearnedFilter._fields}
+            return SignalNetwork(
+                **{name: arrays[name].astype(np.float32) for name in SignalNetwork._fields}
             )
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise AgentError(

@@ -35,4 +35,4 @@ RULES: dict[str, type[QuotingAgent]] = {
 def rules_for(config: MarketConfig) -> list[str]:
     """Names of the rules that a learned maker can be held against: fit for this market, and shown
     no more than it."""
-    return [name for name, rule in RULES.items() if rule.suits(config) and not rule.cheats]
+    return [name for name, rule in RULES.items() if rule.suits(config) and not rule.privileged]

@@ -19,7 +19,7 @@ class OracleAgent(ValueQuotingAgent):
     """
 
     name = "oracle"
-    cheats: ClassVar[bool] = True
+    privileged: ClassVar[bool] = True
 
     def predict_knowing(
         self, observations: Observations, signal: Ticks, gap: Ticks

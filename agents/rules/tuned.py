@@ -111,7 +111,7 @@ def best_rule(config: MarketConfig, but: Collection[str] = ()) -> Tuned:
         AgentError: if no rule was tuned in this regime.
     """
     honest = [
-        entry for entry in read_tuned() if not (RULES[entry.agent].cheats or entry.agent in but)
+        entry for entry in read_tuned() if not (RULES[entry.agent].privileged or entry.agent in but)
     ]
     return max(_nearest(config, honest, "a rule"), key=lambda entry: entry.objective)
 

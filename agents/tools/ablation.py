@@ -126,7 +126,7 @@ def ablate(
         cells.append(Cell(HISTORY, partial(OthersHistory, name=name), config))
     whole, *others = run_cells(cells, episodes, seed, horizons=(), on_batch=on_batch)
     costs = {
-        cell.agent: difference(whole.fair_objective, other.fair_objective)
+        cell.agent: difference(whole.variance_reduced_objective, other.variance_reduced_objective)
         for cell, other in zip(cells[1:], others, strict=True)
     }
     return dict(sorted(costs.items(), key=lambda item: -item[1].value))

@@ -7,7 +7,7 @@ A run folder is a specialist in the market that it was trained on, or a generali
 `mixed`. Every agent lives through the same sessions, which no training and no tuning saw. Rules are
 chosen and tuned by what `agents.tuning` found on sessions of its own (`best_rule:tuned`), so
 nothing is picked by the figures printed here. Objectives are without luck
-(`Sessions.fair_objective`): of the same mean, with narrower intervals.
+(`Sessions.variance_reduced_objective`): of the same mean, with narrower intervals.
 """
 
 import itertools
@@ -97,7 +97,7 @@ def main(arguments: Arguments) -> None:
     }
     fills: dict[tuple[str, MarketConfig], float] = {}
     for cell, sessions in zip(cells, done, strict=True):
-        objectives[cell.config][cell.agent] = sessions.fair_objective
+        objectives[cell.config][cell.agent] = sessions.variance_reduced_objective
         fills[cell.agent, cell.config] = float(sessions.n_fills.mean())
     print(
         f"Printed by `{shlex.join(['python', '-m', 'agents.tools.comparison', *sys.argv[1:]])}`.\n"
@@ -274,7 +274,9 @@ def _untold_filter(config: MarketConfig) -> Agent:
 def _tuned_rules() -> list[str]:
     """Names of the tuned rules, but for those that cheat."""
     tuned = {entry.agent for entry in read_tuned()}
-    return [f"{name}:tuned" for name, rule in RULES.items() if name in tuned and not rule.cheats]
+    return [
+        f"{name}:tuned" for name, rule in RULES.items() if name in tuned and not rule.privileged
+    ]
 
 
 def _best_blind(market: MarketConfig) -> str:

@@ -31,7 +31,7 @@ from mm_gym.markets import Markets
 from mm_gym.theory.dealer_bellman import BellmanSolution, DealerProblem, best_constant_policy, solve
 
 from ..base import AgentError
-from ..learned.hyperparameters import ALGORITHM_PART, read_settings
+from ..learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from ..registry import Agent, name_agent
 from ..rules.bellman import dealer_problem as session_problem
 
@@ -177,7 +177,7 @@ def main(
         sessions: for each.
         seed: of the sessions.
     """
-    config = configure(**read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
+    config = configure(**read_hyperparameters("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
     table = Table(title=f"Skill in the dealer market, {sessions:,} sessions, money in price units")
     for header in ("agent", "J", "simulated J", "J constant", "J Bellman", "skill"):
         table.add_column(header, justify="left" if header == "agent" else "right")

@@ -47,7 +47,7 @@ from ..learned.history_features import (
 )
 from ..learned.network import POLICY_FILE as NUMPY_POLICY
 from ..learned.run_folder import Run, load, load_policy, read_run
-from ..learned.signal_network import shipped_filter
+from ..learned.signal_network import shipped_signal_network
 from ..registry import Agent
 
 POLICY_FILE = "policy.onnx"
@@ -226,7 +226,7 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
 def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
     """What `agents.learned.history_features.add_history` does, and the name of what it shows the
     network."""
-    learned = shipped_filter()
+    learned = shipped_signal_network()
     constants: dict[str, npt.NDArray[Any]] = {
         "levels": np.array(LEVELS, np.int64),
         "flows": np.array(FLOWS, np.int64),

@@ -33,7 +33,7 @@ _FIGURES = (
 _INTERVALS = ("objective_low", "objective_high", "final_pnl_low", "final_pnl_high")
 
 
-def publish(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
+def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
     """Write what the run folder quotes with, and what it earns.
 
     Args:
@@ -57,11 +57,11 @@ def publish(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
     )
     check_output(folder, None)
     replace_file(folder / POLICY_FILE, content)
-    published = dataclasses.replace(
+    installed = dataclasses.replace(
         run, figures={name: row[name] for name in (*_FIGURES, *_INTERVALS)}
     )
-    write_run(folder, published)
-    write_card(folder, published)
+    write_run(folder, installed)
+    write_card(folder, installed)
     return len(content)
 
 
@@ -77,7 +77,7 @@ def model_card(name: str, run: Run) -> str:
 
     Args:
         name: of the maker.
-        run: with the figures that `publish` has measured.
+        run: with the figures that `install` has measured.
     """
     config = run.config
     market = config.regime + (
@@ -153,7 +153,7 @@ def main(
         name: of the folder in agents/trained.
         sessions: for the figures in its run.json.
     """
-    size = publish(run_folder, TRAINED / name, sessions)
+    size = install(run_folder, TRAINED / name, sessions)
     print(f"trained/{name}: {size / 1000:.0f} kB")
 
 

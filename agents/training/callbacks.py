@@ -83,7 +83,9 @@ class HeldOut(BaseCallback):
         row = summarise(self._run.algorithm, sessions)
         for name in HELD_OUT_FIGURES:
             self.logger.record(f"held_out/{name}", row[name])
-        self.logger.record("held_out/fair_objective", sessions.fair_objective.mean())
+        self.logger.record(
+            "held_out/variance_reduced_objective", sessions.variance_reduced_objective.mean()
+        )
         self.logger.dump(self._judged_at)
 
 

@@ -31,7 +31,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..base import AgentError
 from ..learned.history_features import empty_means, update_means
-from ..learned.signal_network import BELIEF_NAMES, FILTER_FILE, LearnedFilter
+from ..learned.signal_network import BELIEF_NAMES, NETWORK_FILE, SignalNetwork
 from ..registry import make_agent
 from ..rules.glosten_milgrom import GlostenMilgromAgent
 from .trainer import replace_file
@@ -64,7 +64,7 @@ class Arguments:
     epochs: int = 12
     """Times that every decision is learned from, about."""
     seed: int = 0
-    out: Path = FILTER_FILE
+    out: Path = NETWORK_FILE
     """File to write."""
 
 
@@ -157,7 +157,7 @@ def _sessions(watched: Watched, chosen: slice) -> Watched:
 
 
 class _Network(nn.Module):
-    """`LearnedFilter` while it learns, of columns that have been scaled."""
+    """`SignalNetwork` while it learns, of columns that have been scaled."""
 
     def __init__(self, n_columns: int, n_means: int) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class _Network(nn.Module):
         return beliefs
 
 
-def fit(markets: list[Watched], epochs: int, seed: int) -> LearnedFilter:
+def fit(markets: list[Watched], epochs: int, seed: int) -> SignalNetwork:
     """Fit the network to the truth, all markets together, in windows that begin anywhere in a
     session."""
     observations, means, truth, _ = (
@@ -244,7 +244,7 @@ def _scaled(columns: npt.NDArray[np.float32], centred: bool = True) -> _Scaled:
     return _Scaled(((columns - centre) / deviation).astype(np.float32), centre, deviation)
 
 
-def _unscaled(network: _Network, shown: _Scaled, change: _Scaled) -> LearnedFilter:
+def _unscaled(network: _Network, shown: _Scaled, change: _Scaled) -> SignalNetwork:
     """The network with its scales put into the weights."""
     state = {name: value.numpy().astype(np.float64) for name, value in network.state_dict().items()}
     n_columns = len(change.deviation)
@@ -268,10 +268,10 @@ def _unscaled(network: _Network, shown: _Scaled, change: _Scaled) -> LearnedFilt
         "weights_2": state["perceptron.4.weight"].T,
         "biases_2": state["perceptron.4.bias"],
     }
-    return LearnedFilter(**{name: array.astype(np.float32) for name, array in arrays.items()})
+    return SignalNetwork(**{name: array.astype(np.float32) for name, array in arrays.items()})
 
 
-def print_shares(learned: LearnedFilter, markets: dict[str, Watched]) -> None:
+def print_shares(learned: SignalNetwork, markets: dict[str, Watched]) -> None:
     """What share of the variance of V + edge - mid is explained in sessions that were not learned
     from."""
     table = Table(title="Explained of the variance of V + edge - mid")

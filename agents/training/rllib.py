@@ -1,4 +1,4 @@
-"""Training a maker with Ray RLlib's PPO: the other engine's markets, settings and first weights,
+"""Training a maker with Ray RLlib's PPO: the other engine's markets, hyperparameters and first weights,
 and many processes.
 
 What is left in the run folder beside `run.json`: `policy.npz`, which quotes without Ray,
@@ -127,14 +127,14 @@ def train(
 
 
 def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOConfig:
-    """RLlib's PPO with the run's settings, and stable-baselines3's where RLlib's own differ in
+    """RLlib's PPO with the run's hyperparameters, and stable-baselines3's where RLlib's own differ in
     kind.
 
     Args:
         restart: environment runners that are lost, as they may be on a cluster.
     """
-    settings = run.settings[ALGORITHM_PART]
-    shape = rollout_shape(settings, run.n_envs)
+    hyperparameters = run.hyperparameters[ALGORITHM_PART]
+    shape = rollout_shape(hyperparameters, run.n_envs)
     return (
         PPOConfig()
         .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
@@ -158,10 +158,10 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
             )
         )
         .training(
-            lr=_learning_rate(settings.get("learning_rate", 0.0003), run.timesteps),
-            gamma=settings.get("gamma", 0.99),
-            lambda_=settings.get("gae_lambda", 0.95),
-            num_epochs=settings.get("n_epochs", 10),
+            lr=_learning_rate(hyperparameters.get("learning_rate", 0.0003), run.timesteps),
+            gamma=hyperparameters.get("gamma", 0.99),
+            lambda_=hyperparameters.get("gae_lambda", 0.95),
+            num_epochs=hyperparameters.get("n_epochs", 10),
             train_batch_size_per_learner=run.n_envs * shape["n_steps"],
             minibatch_size=shape["batch_size"],
             clip_param=0.2,
@@ -203,9 +203,11 @@ def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> Non
 
 def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
     """What the other engine starts from, under RLlib's names."""
-    settings = copy.deepcopy(run.settings)
-    settings[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
-    policy = new_model(training_markets(run), dataclasses.replace(run, settings=settings)).policy
+    hyperparameters = copy.deepcopy(run.hyperparameters)
+    hyperparameters[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
+    policy = new_model(
+        training_markets(run), dataclasses.replace(run, hyperparameters=hyperparameters)
+    ).policy
     theirs = {name: value.numpy() for name, value in policy.state_dict().items()}
     ours = {"pi.log_std": theirs["log_std"]}
     for part in ("weight", "bias"):

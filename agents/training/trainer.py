@@ -130,7 +130,7 @@ def train(
         replace_file(folder / POLICY_FILE, policy_content(model.policy))
         write_run(folder, run)
 
-    exploration = run.settings.get("exploration")
+    exploration = run.hyperparameters.get("exploration")
     n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
     with stop_signals() as stop:
         model.learn(
@@ -157,7 +157,7 @@ def training_markets(
     run: Run, kind: Callable[..., MarketMakingVecEnv] = MarketMakingVecEnv
 ) -> TrainingMarkets:
     """The markets of a run, at different times of their sessions, with variance-reduced rewards."""
-    options = run.settings.get("markets", {})
+    options = run.hyperparameters.get("markets", {})
     markets = kind(
         run.n_envs, **options, variance_reduction=True, staggered=True, **run.config.to_dict()
     )
@@ -165,14 +165,14 @@ def training_markets(
 
 
 def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
-    """An untrained model with the run's settings."""
-    settings = run.settings[ALGORITHM_PART]
+    """An untrained model with the run's hyperparameters."""
+    hyperparameters = run.hyperparameters[ALGORITHM_PART]
     arguments = {
         name: _schedule(value)
-        for name, value in settings.items()
+        for name, value in hyperparameters.items()
         if name not in _NOT_OF_THE_ALGORITHM
     }
-    arguments |= rollout_shape(settings, run.n_envs)
+    arguments |= rollout_shape(hyperparameters, run.n_envs)
     return algorithm_class(run.algorithm)(
         env=environment,
         **arguments,
@@ -194,11 +194,11 @@ def _schedule(value: Any) -> Any:
     return value
 
 
-def rollout_shape(settings: dict[str, Any], n_envs: int) -> dict[str, int]:
+def rollout_shape(hyperparameters: dict[str, Any], n_envs: int) -> dict[str, int]:
     """`n_steps` and `batch_size` for so many markets: as many decisions an update, in as many whole
     batches."""
-    decisions = settings["n_envs"] * settings["n_steps"]
-    batches = max(1, decisions // settings["batch_size"])
+    decisions = hyperparameters["n_envs"] * hyperparameters["n_steps"]
+    batches = max(1, decisions // hyperparameters["batch_size"])
     n_steps = batches * max(1, decisions // (batches * n_envs))
     return {"n_steps": n_steps, "batch_size": n_envs * n_steps // batches}
 

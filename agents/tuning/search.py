@@ -91,7 +91,7 @@ def tune(
     estimator.
 
     Every trial lives through the same sessions (common random numbers), and is scored without luck
-    (`fair_objective`). The best of many noisy scores is lucky, so the few best trials are scored
+    (`variance_reduced_objective`). The best of many noisy scores is lucky, so the few best trials are scored
     again on sessions of their own, and the best of those is chosen; the rule's defaults are among
     them (and what was found before, if only some parameters are searched for), so that tuning makes
     no rule worse. No trial is pruned: one takes a tenth of a second.
@@ -127,7 +127,9 @@ def tune(
         """Of each session, shape (sessions,)."""
         cell = Cell(rule, partial(make_agent, rule, **parameters), config)
         seed = tuning_seed(effort.seed, stage)
-        return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[0].fair_objective
+        return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[
+            0
+        ].variance_reduced_objective
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(

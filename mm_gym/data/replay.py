@@ -18,7 +18,7 @@ from mm_gym.data.lobster import SIDES, MessageType, Recording, Side, levels
 from mm_gym.order_book import LimitOrderBook
 
 
-class Finding(NamedTuple):
+class Discrepancy(NamedTuple):
     """Something to be said about one row."""
 
     row: int
@@ -37,7 +37,7 @@ class RowReport:
     levels_revealed: int
     """Levels that came into view from below, which no message foretells: they cannot be compared.
     All that is checked is that they are worse than every level that was in view."""
-    exceptions: tuple[Finding, ...]
+    exceptions: tuple[Discrepancy, ...]
     """Messages that the book cannot follow, and rows that did not come out."""
 
 
@@ -49,7 +49,7 @@ class ReplayReport(RowReport):
     """Executions of visible orders."""
     hit_oldest: int
     """Those that hit the oldest order of the best queue, an order whose entry is in the file."""
-    hit_unknown: tuple[Finding, ...]
+    hit_unknown: tuple[Discrepancy, ...]
     """Those that hit the anonymous order at the head of the best queue, each with what is known of
     the order."""
 
@@ -113,8 +113,8 @@ class _Replay:
         self.recording = recording
         self.n_levels = recording.n_levels
         self.book = LimitOrderBook()
-        self.exceptions: list[Finding] = []
-        self.hit_unknown: list[Finding] = []
+        self.exceptions: list[Discrepancy] = []
+        self.hit_unknown: list[Discrepancy] = []
         self.compared = self.revealed = self.executions = self.hit_oldest = 0
         self._messages = recording.messages.tolist()
         self._shown = {side: levels(recording.order_book, side) for side in SIDES.values()}
@@ -229,7 +229,7 @@ class _Replay:
         if resting_id == order_id:
             self.hit_oldest += 1
         else:
-            self.hit_unknown.append(Finding(row, self._whence(order_id)))
+            self.hit_unknown.append(Discrepancy(row, self._whence(order_id)))
         return None
 
     def _find(self, side: Side, price: int, order_id: int) -> tuple[int | None, int]:
@@ -286,4 +286,4 @@ class _Replay:
             self._lost[order_id] = row
 
     def _report(self, row: int, reason: str) -> None:
-        self.exceptions.append(Finding(row, reason))
+        self.exceptions.append(Discrepancy(row, reason))

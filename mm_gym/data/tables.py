@@ -13,10 +13,10 @@ from mm_gym.config import configure
 from mm_gym.data.calibration import Calibration
 from mm_gym.data.comparison import FACTS, shortfalls
 from mm_gym.data.description import Description, Figure
-from mm_gym.data.replay import Finding, ReplayReport, RowReport
+from mm_gym.data.replay import Discrepancy, ReplayReport, RowReport
 
 _CELL = 14  # characters
-_SHOWN = 10  # findings of one kind
+_SHOWN = 10  # discrepancies of one kind
 
 
 def _number(value: float) -> str:
@@ -128,20 +128,20 @@ def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
     table.add_row("exceptions in the replay in one go", f"{len(replayed.exceptions)}")
     return Group(
         table,
-        *_findings("Rows that do not follow", rows.exceptions),
-        *_findings("Exceptions", replayed.exceptions),
-        *_findings("Executions of orders of unknown age", replayed.hit_unknown),
+        *_discrepancies("Rows that do not follow", rows.exceptions),
+        *_discrepancies("Exceptions", replayed.exceptions),
+        *_discrepancies("Executions of orders of unknown age", replayed.hit_unknown),
     )
 
 
-def _findings(title: str, findings: Sequence[Finding]) -> list[str]:
-    if not findings:
+def _discrepancies(title: str, discrepancies: Sequence[Discrepancy]) -> list[str]:
+    if not discrepancies:
         return []
-    more = [f"- and {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
+    more = [f"- and {len(discrepancies) - _SHOWN} more"] if len(discrepancies) > _SHOWN else []
     return [
         "",
         f"{title}:",
-        *(escape(f"- row {row}: {reason}") for row, reason in findings[:_SHOWN]),
+        *(escape(f"- row {row}: {reason}") for row, reason in discrepancies[:_SHOWN]),
         *more,
     ]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
-from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
+from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, ExperimentRunner
 from mm_gym.evaluation.experiments.runner import AgentNamer
 from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, shown_name
 from mm_gym.evaluation.summary import summarise
@@ -35,11 +35,11 @@ class Entry:
 
 @dataclass
 class Results:
-    """What came out: rows for tables, entries for pictures, and the findings of experiments."""
+    """What came out: rows for tables, entries for pictures, and the experiments of experiments."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    experiments: list[ExperimentResult] = field(default_factory=list)
 
 
 def plan_markets(
@@ -119,7 +119,7 @@ def run_grid(
     return results
 
 
-def run_experiments(names: Sequence[str], laboratory: Laboratory) -> Results:
+def run_experiments(names: Sequence[str], runner: ExperimentRunner) -> Results:
     """Experiments by name; `all` is all of them.
 
     Raises:
@@ -132,10 +132,10 @@ def run_experiments(names: Sequence[str], laboratory: Laboratory) -> Results:
             )
     results = Results()
     for name in EXPERIMENTS if "all" in names else names:
-        finding = EXPERIMENTS[name](laboratory)
-        results.findings.append(finding)
-        for label, result in finding.sessions.items():
-            agent = finding.agents[label]
+        experiment = EXPERIMENTS[name](runner)
+        results.experiments.append(experiment)
+        for label, result in experiment.sessions.items():
+            agent = experiment.agents[label]
             results.rows.append({"experiment": name, "market": label} | summarise(agent, result))
             results.entries.append(Entry(f"{name}: {label}", agent, result))
     return results

@@ -19,7 +19,7 @@ from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 
-CHEATS = " (shown the signal)"  # what tables add to the name of an agent that cheats
+PRIVILEGED_MARK = " (shown the signal)"  # what tables add to the name of an agent that cheats
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
 _PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
@@ -40,25 +40,25 @@ class Predicts(Protocol):
     ) -> tuple[Any, Any]: ...
 
 
-class Cheats(Predicts, Protocol):
-    """An agent that says so (`cheats = True`) is shown the truth in place of `predict`; no other
+class Privileged(Predicts, Protocol):
+    """An agent that says so (`privileged = True`) is shown the truth in place of `predict`; no other
     agent is."""
 
-    cheats: bool
+    privileged: bool
 
     def predict_knowing(self, observations: Any, signal: Any, gap: Any) -> Any:
         """Actions, given the signal and V - mid [ticks] as well; shape (n,) each."""
         ...
 
 
-def cheats(agent: Predicts) -> TypeGuard[Cheats]:
+def is_privileged(agent: Predicts) -> TypeGuard[Privileged]:
     """Whether an agent asks to be shown the truth."""
-    return bool(getattr(agent, "cheats", False))
+    return bool(getattr(agent, "privileged", False))
 
 
 def shown_name(name: str, agent: Predicts) -> str:
     """The name of an agent as tables have it: one that cheats is marked."""
-    return f"{name}{CHEATS}" if cheats(agent) else name
+    return f"{name}{PRIVILEGED_MARK}" if is_privileged(agent) else name
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Sessions:
     """Session i is `reset(seed=seeds[i])`."""
     final_pnl: npt.NDArray[np.float64]
     objective: npt.NDArray[np.float64]
-    luck: npt.NDArray[np.float64]
+    control_variate: npt.NDArray[np.float64]
     """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what
     sessions differ by, and zero on average whatever is quoted. Zero in each session where the book
     alone makes the price (`zero_intelligence`): nobody knows what it is worth there."""
@@ -121,11 +121,11 @@ class Sessions:
         return len(self.final_pnl)
 
     @property
-    def fair_objective(self) -> npt.NDArray[np.float64]:
-        """The objective less the luck, shape (n,): of the same mean, with a fraction of its
+    def variance_reduced_objective(self) -> npt.NDArray[np.float64]:
+        """The objective less the control_variate, shape (n,): of the same mean, with a fraction of its
         standard error (a control variate). What a maker earned in a session is `objective`; this
         tells sooner which of two makers is better."""
-        return self.objective - self.luck
+        return self.objective - self.control_variate
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _walk(
     state = None
     starts = np.ones(n, dtype=np.bool_)
     for step in range(steps):
-        if cheats(agent):
+        if is_privileged(agent):
             gap = outcomes[:, Outcome.EFFICIENT_PRICE] - outcomes[:, Outcome.MID]
             actions = agent.predict_knowing(observations, outcomes[:, Outcome.SIGNAL], gap)
         else:
@@ -332,7 +332,7 @@ def _collect(
         seeds=seeds,
         final_pnl=walk.pnl[-1].copy(),
         objective=walk.pnl[-1] - config.inventory_penalty * config.decision_interval * squares,
-        luck=_luck(config, walk),
+        control_variate=_control_variate(config, walk),
         spread_pnl=account["spread_pnl"].copy(),
         inventory_pnl=account["inventory_pnl"].copy(),
         fees=account["fees"].copy(),
@@ -360,12 +360,12 @@ def _collect(
     )
 
 
-def _luck(config: MarketConfig, walk: _Walk) -> npt.NDArray[np.float64]:
+def _control_variate(config: MarketConfig, walk: _Walk) -> npt.NDArray[np.float64]:
     if config.makers == "zero_intelligence":
         return np.zeros(walk.pnl.shape[1])
     moves = np.diff(config.foreseen_price(walk.value, walk.signal), axis=0)
-    luck: npt.NDArray[np.float64] = (walk.inventory[:-1] * moves).sum(axis=0)
-    return luck
+    control_variate: npt.NDArray[np.float64] = (walk.inventory[:-1] * moves).sum(axis=0)
+    return control_variate
 
 
 def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any]) -> None:

@@ -9,7 +9,7 @@ evaluation uses these sessions.
 0 is the best tuned flow-agnostic rule. 1 is the strongest reference that is told every parameter
 of the market. The reference scores define the scale and count as exact.
 
-A control variate estimates the objective (`Sessions.fair_objective`) wherever that lowers the
+A control variate estimates the objective (`Sessions.variance_reduced_objective`) wherever that lowers the
 standard error. Both estimates have the same mean. The rows of `suite.csv` hold both.
 """
 
@@ -245,7 +245,7 @@ def mean_objective(sessions: Sessions) -> tuple[float, float, str]:
     estimate's name."""
     plain, reduced = (
         (float(values.mean()), _standard_error(values))
-        for values in (sessions.objective, sessions.fair_objective)
+        for values in (sessions.objective, sessions.variance_reduced_objective)
     )
     return (*reduced, "variance_reduced") if reduced[1] < plain[1] else (*plain, "plain")
 

@@ -1,7 +1,7 @@
 """`report.html`: one file that opens anywhere and asks no network for anything, and its pictures as
 PNG beside it.
 
-The claims come first, then the tables, then the pictures, then how it was made.
+The checks come first, then the tables, then the pictures, then how it was made.
 """
 
 import base64
@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mm_gym.evaluation.experiments.runner import Claim, Finding
+from mm_gym.evaluation.experiments.runner import Check, ExperimentResult
 from mm_gym.evaluation.policy_map import PolicyMap
 from mm_gym.evaluation.statistics import Estimate
 from mm_gym.reporting.html_tables import TABLES, number, table_html
@@ -29,7 +29,7 @@ def write_report(
     folder: Path,
     title: str,
     entries: Sequence[Entry],
-    findings: Sequence[Finding] = (),
+    experiments: Sequence[ExperimentResult] = (),
     rows: Sequence[dict[str, Any]] = (),
     policies: Mapping[str, PolicyMap] | None = None,
     command: str = "",
@@ -42,7 +42,7 @@ def write_report(
         folder: to write into; has to be there.
         title: of the report.
         entries: what the pictures show.
-        findings: of experiments, whose claims come first.
+        experiments: of experiments, whose checks come first.
         rows: of the summary (`table.summarise`), which the tables show.
         policies: the quotes of agents, by name.
         command: that made all this.
@@ -53,7 +53,7 @@ def write_report(
         The files written, `report.html` first.
     """
     pictures = list(draw(entries, policies or {}))
-    page = _page(title, findings, rows, pictures, command, about or {})
+    page = _page(title, experiments, rows, pictures, command, about or {})
     contents = {folder / "report.html": page.encode()}
     contents |= {folder / f"{picture.name}.png": picture.wide for picture in pictures}
     try:
@@ -69,14 +69,14 @@ def write_report(
 
 def _page(
     title: str,
-    findings: Sequence[Finding],
+    experiments: Sequence[ExperimentResult],
     rows: Sequence[dict[str, Any]],
     pictures: Sequence[Picture],
     command: str,
     about: Mapping[str, Any],
 ) -> str:
     sections = {
-        "claims": ("Claims", _claims(findings)),
+        "checks": ("Checks", _checks(experiments)),
         "tables": ("Tables", _tables(rows)),
         "pictures": ("Pictures", _pictures(pictures)),
         "about": ("How this was made", _about(command, about)),
@@ -89,7 +89,7 @@ def _page(
         f'<section id="{anchor}"><h2>{heading}</h2>\n{content}\n</section>'
         for anchor, (heading, content) in filled.items()
     )
-    style = resources.files("mm_gym.evaluation").joinpath("report.css").read_text()
+    style = resources.files("mm_gym.reporting").joinpath("report.css").read_text()
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -104,7 +104,7 @@ def _page(
 <body>
 <header>
 <h1>{escape(title)}</h1>
-{_in_short(findings)}
+{_in_short(experiments)}
 <nav aria-label="Contents"><ul>{links}</ul></nav>
 </header>
 <main>
@@ -115,42 +115,42 @@ def _page(
 """
 
 
-def _in_short(findings: Sequence[Finding]) -> str:
-    claims = [claim for finding in findings for claim in finding.audit + finding.claims]
-    if not claims:
+def _in_short(experiments: Sequence[ExperimentResult]) -> str:
+    checks = [check for experiment in experiments for check in experiment.audit + experiment.checks]
+    if not checks:
         return ""
-    held = sum(claim.holds for claim in claims)
+    held = sum(check.holds for check in checks)
     verdicts = "".join(
-        f'<li><a href="#finding-{number}">{escape(finding.name)}</a> {_verdict(finding.holds)}</li>'
-        for number, finding in enumerate(findings, 1)
+        f'<li><a href="#experiment-{number}">{escape(experiment.name)}</a> {_verdict(experiment.holds)}</li>'
+        for number, experiment in enumerate(experiments, 1)
     )
-    return f'<p>{held} of {len(claims)} claims hold.</p>\n<nav aria-label="Experiments"><ul>{verdicts}</ul></nav>'
+    return f'<p>{held} of {len(checks)} checks hold.</p>\n<nav aria-label="Experiments"><ul>{verdicts}</ul></nav>'
 
 
-# ------------------------------------------------------------------------------------------ claims
+# ------------------------------------------------------------------------------------------ checks
 
 
-def _claims(findings: Sequence[Finding]) -> str:
+def _checks(experiments: Sequence[ExperimentResult]) -> str:
     parts = []
-    for position, finding in enumerate(findings, 1):
-        twin = "" if finding.effect else " (twin)"
+    for position, experiment in enumerate(experiments, 1):
+        control = "" if experiment.effect else " (negative control)"
         parts.append(
-            f'<article id="finding-{position}"><h3>{escape(finding.name)}{twin} {_verdict(finding.holds)}</h3>\n'
-            f"<p>{escape(finding.question)}</p>"
+            f'<article id="experiment-{position}"><h3>{escape(experiment.name)}{control} {_verdict(experiment.holds)}</h3>\n'
+            f"<p>{escape(experiment.question)}</p>"
         )
-        if not finding.effect:
+        if not experiment.effect:
             parts.append(
-                "<p>What causes the effect was taken out here: claims about it should not hold.</p>"
+                "<p>What causes the effect was taken out here: checks about it should not hold.</p>"
             )
-        if finding.audit:
+        if experiment.audit:
             parts.append("<h4>Audit: what has to be so before the results mean anything</h4>")
-            parts.append(_claim_list(finding.audit, "audit"))
-            parts.append("<h4>Claims</h4>")
-        parts.append(_claim_list(finding.claims, "claim"))
-        if finding.notes:
+            parts.append(_check_list(experiment.audit, "audit"))
+            parts.append("<h4>Checks</h4>")
+        parts.append(_check_list(experiment.checks, "check"))
+        if experiment.notes:
             parts.append(
                 '<ul class="notes">'
-                + "".join(f"<li>{escape(note)}</li>" for note in finding.notes)
+                + "".join(f"<li>{escape(note)}</li>" for note in experiment.notes)
                 + "</ul>"
             )
         parts.append("</article>")
@@ -161,14 +161,14 @@ def _verdict(holds: bool) -> str:
     return f'<span class="verdict {"holds" if holds else "fails"}">{"✓ holds" if holds else "✗ does not hold"}</span>'
 
 
-def _claim_list(claims: Iterable[Claim], kind: str) -> str:
+def _check_list(checks: Iterable[Check], kind: str) -> str:
     items = [
-        f'<li class="{kind}">{_verdict(claim.holds)}<span>{escape(claim.sentence)}</span>'
-        f'<span class="figure">{_estimate(claim.estimate, claim.unit)}</span>'
-        f'<span class="quiet">wanted: {escape(claim.wanted)}<br>{escape(claim.rests_on)}</span></li>'
-        for claim in claims
+        f'<li class="{kind}">{_verdict(check.holds)}<span>{escape(check.sentence)}</span>'
+        f'<span class="figure">{_estimate(check.estimate, check.unit)}</span>'
+        f'<span class="quiet">wanted: {escape(check.wanted)}<br>{escape(check.sample)}</span></li>'
+        for check in checks
     ]
-    return f'<ul class="claims">{"".join(items)}</ul>'
+    return f'<ul class="checks">{"".join(items)}</ul>'
 
 
 def _estimate(estimate: Estimate, unit: str) -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mm_gym.config import FIELD_NAMES
-from mm_gym.evaluation.experiments.runner import Finding
+from mm_gym.evaluation.experiments.runner import ExperimentResult
 from mm_gym.evaluation.summary import COLUMNS
 
 _TEXT_COLUMNS = {
@@ -59,24 +59,24 @@ def _market_title(row: dict[str, Any]) -> str:
     return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])
 
 
-def claims_table(finding: Finding) -> Group:
-    """An experiment's claims for a terminal of 80: whether each holds, and the figure it rests
+def checks_table(experiment: ExperimentResult) -> Group:
+    """An experiment's checks for a terminal of 80: whether each holds, and the figure it rests
     on."""
-    verdict = "every claim holds" if finding.holds else "does not hold"
-    twin = "" if finding.effect else " (twin: the effect removed)"
+    verdict = "every check holds" if experiment.holds else "does not hold"
+    control = "" if experiment.effect else " (negative control)"
     parts: list[str | Table] = [
-        f"[bold]{finding.name}[/bold]{twin}: {finding.question} [bold]{verdict}[/bold]"
+        f"[bold]{experiment.name}[/bold]{control}: {experiment.question} [bold]{verdict}[/bold]"
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for header, width in (("", 5), ("claim", 44), ("figure [95 %]", 26)):
+    for header, width in (("", 5), ("check", 44), ("figure [95 %]", 26)):
         table.add_column(header, width=width, overflow="fold")
-    for claim in finding.audit + finding.claims:
+    for check in experiment.audit + experiment.checks:
         table.add_row(
-            "[green]holds[/green]" if claim.holds else "[red]no[/red]",
-            escape(claim.sentence),
-            escape(f"{claim.estimate} {claim.unit}".strip()),
+            "[green]holds[/green]" if check.holds else "[red]no[/red]",
+            escape(check.sentence),
+            escape(f"{check.estimate} {check.unit}".strip()),
         )
-    return Group(*parts, table, *(escape(note) for note in finding.notes), "")
+    return Group(*parts, table, *(escape(note) for note in experiment.notes), "")
 
 
 _MARKDOWN_COLUMNS = (
@@ -95,20 +95,22 @@ _MARKDOWN_COLUMNS = (
 )
 
 
-def markdown(rows: Sequence[dict[str, Any]], findings: Sequence[Finding], command: str) -> str:
-    """Claims and the summary's main columns as Markdown, with the command that printed them."""
+def markdown(
+    rows: Sequence[dict[str, Any]], experiments: Sequence[ExperimentResult], command: str
+) -> str:
+    """Checks and the summary's main columns as Markdown, with the command that printed them."""
     lines = [f"Printed by `{command}`.", ""]
-    for finding in findings:
-        verdict = "every claim holds" if finding.holds else "**does not hold**"
-        lines += [f"## {finding.name}: {verdict}", "", finding.question, ""]
-        lines += ["| | claim | figure [95 %] | wanted | rests on |", "|---|---|---|---|---|"]
-        for claim in finding.audit + finding.claims:
-            mark = "holds" if claim.holds else "**no**"
-            figure = f"{claim.estimate} {claim.unit}".strip()
+    for experiment in experiments:
+        verdict = "every check holds" if experiment.holds else "**does not hold**"
+        lines += [f"## {experiment.name}: {verdict}", "", experiment.question, ""]
+        lines += ["| | check | figure [95 %] | wanted | rests on |", "|---|---|---|---|---|"]
+        for check in experiment.audit + experiment.checks:
+            mark = "holds" if check.holds else "**no**"
+            figure = f"{check.estimate} {check.unit}".strip()
             lines.append(
-                f"| {mark} | {claim.sentence} | {figure} | {claim.wanted} | {claim.rests_on} |"
+                f"| {mark} | {check.sentence} | {figure} | {check.wanted} | {check.sample} |"
             )
-        lines += ["", *(f"{note}\n" for note in finding.notes)]
+        lines += ["", *(f"{note}\n" for note in experiment.notes)]
     names = [name for name, _ in _MARKDOWN_COLUMNS]
     lines += [
         "## Summary",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import agents.tools.ablation
-from agents.learned.hyperparameters import read_settings
+from agents.learned.hyperparameters import read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.tools.ablation import GROUPS, HISTORY, OthersHistory, Shuffled, ablate, has_history
 from mm_gym import configure
@@ -64,7 +64,8 @@ def test_history_is_shuffled_only_where_there_is_one(tmp_path: Path) -> None:
     config = configure("mixed", session_steps=20)
     folder = str(
         an_untrained_folder(
-            tmp_path / "run", Run(config, 0, 8, 1, settings=read_settings("ppo-mixed"))
+            tmp_path / "run",
+            Run(config, 0, 8, 1, hyperparameters=read_hyperparameters("ppo-mixed")),
         )
     )
     assert has_history(folder, config)

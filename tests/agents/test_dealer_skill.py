@@ -7,14 +7,14 @@ import pytest
 
 from agents import AgentError, make_agent, name_agent
 from agents.base import to_actions
-from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.tools.dealer_skill import Skill, dealer_problem, measure_skill
 from mm_gym import MarketConfig, configure
 from mm_gym.core.layout import Obs
 from mm_gym.observations import inventory
 from mm_gym.theory.dealer_bellman import best_constant_policy, policy_value, solve
 
-MARKET = configure(**read_settings("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
+MARKET = configure(**read_hyperparameters("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
 
 
 def agrees(found: Skill, exact: float) -> bool:

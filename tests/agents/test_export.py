@@ -15,7 +15,7 @@ from stable_baselines3 import PPO
 
 from agents import AgentError
 from agents.learned.history_features import HISTORY_NAMES, empty_state
-from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import (
     POLICY_FILE,
     RUN_FILE,
@@ -32,15 +32,15 @@ from mm_gym.actions import to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
-SETTINGS = read_settings("ppo")
-SETTINGS[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [16, 8], "activation_fn": "tanh"}
+HYPERPARAMETERS = read_hyperparameters("ppo")
+HYPERPARAMETERS[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [16, 8], "activation_fn": "tanh"}
 RUN = Run(
     CONFIG,
     seed=7,
     n_envs=2,
     timesteps=100,
     steps_done=64,
-    settings=SETTINGS,
+    hyperparameters=HYPERPARAMETERS,
     versions={"mm-gym": "0.1.0"},
 )
 

@@ -14,7 +14,7 @@ from agents.learned.history_features import (
     history_space,
     state_names,
 )
-from agents.learned.hyperparameters import FOLDER, SettingsError, read_settings
+from agents.learned.hyperparameters import FOLDER, HyperparameterError, read_hyperparameters
 from agents.learned.run_folder import Run, quoting_agent
 from agents.training.history_vec_env import HistoryVecEnv
 from agents.training.trainer import new_model, training_markets
@@ -102,9 +102,9 @@ def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_epis
 
 def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
     """In whole sessions of an evaluation, and with every number of the history."""
-    settings = read_settings("ppo-mixed")
+    hyperparameters = read_hyperparameters("ppo-mixed")
     config = configure("mixed", session_steps=SESSION)
-    run = Run(config, seed=0, n_envs=4, timesteps=1, settings=settings)
+    run = Run(config, seed=0, n_envs=4, timesteps=1, hyperparameters=hyperparameters)
     assert run.has_history
     markets = training_markets(run)
     model = new_model(markets, run)
@@ -164,9 +164,9 @@ def test_history_features_are_a_switch_and_none_for_an_lstm(tmp_path: Path) -> N
     text = (FOLDER / "ppo-mixed.yml").read_text()
     path = tmp_path / "other.yml"
     path.write_text(text.replace("history_features: true", "history_features: beliefs"))
-    with pytest.raises(SettingsError, match="expected true or false, got 'beliefs'"):
-        read_settings(str(path))
-    lstm = {**read_settings("recurrent_ppo"), "history_features": True}
+    with pytest.raises(HyperparameterError, match="expected true or false, got 'beliefs'"):
+        read_hyperparameters(str(path))
+    lstm = {**read_hyperparameters("recurrent_ppo"), "history_features": True}
     with pytest.raises(ValueError, match="history_features is for ppo"):
-        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", settings=lstm)
+        Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", hyperparameters=lstm)
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES

@@ -29,7 +29,16 @@ from agents.training.trainer import replace_file, stream_seed
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv
-from tests.small_runs import N_EPOCHS, N_MARKETS, ROOT, SETTINGS, UPDATE, a_run, send_at, weights
+from tests.small_runs import (
+    HYPERPARAMETERS,
+    N_EPOCHS,
+    N_MARKETS,
+    ROOT,
+    UPDATE,
+    a_run,
+    send_at,
+    weights,
+)
 from tests.small_runs import small as small  # a fixture
 
 pytestmark = [
@@ -165,8 +174,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Pa
     out = tmp_path / "run"
     done = 0
     small = tmp_path / "small.yml"
-    small.write_text(yaml.safe_dump(SETTINGS))
-    for arguments in (["--out", str(out), "--settings", str(small)], ["--resume", str(out)]):
+    small.write_text(yaml.safe_dump(HYPERPARAMETERS))
+    for arguments in (["--out", str(out), "--hyperparameters", str(small)], ["--resume", str(out)]):
 
         def ahead(least: int = done) -> bool:
             return (out / RUN_FILE).is_file() and read_run(out).steps_done > least

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from agents import AgentError, make_agent
-from agents.learned.hyperparameters import ACTIVATIONS, ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ACTIVATIONS, ALGORITHM_PART, read_hyperparameters
 from agents.learned.network import POLICY_FILE, MLPAgent, policy_bytes
 from agents.learned.run_folder import RUN_FILE, Run
 from mm_gym import OBSERVATION_NAMES, configure
@@ -41,9 +41,11 @@ LOG_STD = np.array([-1.0, 0.5], np.float32)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    settings = read_settings("ppo")
-    settings[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [7, 5], "activation_fn": "tanh"}
-    run = Run(CONFIG, seed=0, n_envs=4, timesteps=512, engine="rllib", settings=settings)
+    hyperparameters = read_hyperparameters("ppo")
+    hyperparameters[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [7, 5], "activation_fn": "tanh"}
+    run = Run(
+        CONFIG, seed=0, n_envs=4, timesteps=512, engine="rllib", hyperparameters=hyperparameters
+    )
     (tmp_path / RUN_FILE).write_text(json.dumps(dataclasses.asdict(run)))
     (tmp_path / POLICY_FILE).write_bytes(policy_bytes(layers(), LOG_STD))
     return tmp_path

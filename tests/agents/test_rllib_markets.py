@@ -4,7 +4,7 @@ knows."""
 import gymnasium
 import numpy as np
 
-from agents.learned.hyperparameters import read_settings
+from agents.learned.hyperparameters import read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.training.rllib_markets import ENVIRONMENT, FIGURES, TrainingMarkets
 from agents.training.trainer import training_markets
@@ -17,7 +17,7 @@ RUN = Run(
     seed=0,
     n_envs=N,
     timesteps=1000,
-    settings=read_settings("ppo"),
+    hyperparameters=read_hyperparameters("ppo"),
 )
 
 

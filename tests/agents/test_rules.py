@@ -324,7 +324,7 @@ def test_only_who_says_that_it_cheats_is_shown_the_truth() -> None:
             return self.predict(arguments[0])[0]
 
     class Cheat(Spy):
-        cheats = True
+        privileged = True
 
     honest, cheating = run_sessions(Spy, config, 3), run_sessions(Cheat, config, 3)
     assert len(shown) == config.session_steps

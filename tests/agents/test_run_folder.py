@@ -24,8 +24,8 @@ from agents.learned.hyperparameters import (
     ACTIVATIONS,
     ALGORITHM_PART,
     FOLDER,
-    SettingsError,
-    read_settings,
+    HyperparameterError,
+    read_hyperparameters,
 )
 from agents.learned.run_folder import (
     CHECKPOINT_FILE,
@@ -38,7 +38,7 @@ from agents.learned.run_folder import (
     load_policy,
     read_run,
 )
-from agents.tools.install import CARD_FILE, publish
+from agents.tools.install import CARD_FILE, install
 from agents.training.trainer import TrainingError, train
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
@@ -48,8 +48,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
 CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 
 
-SETTINGS = read_settings("ppo")
-SETTINGS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
+HYPERPARAMETERS = read_hyperparameters("ppo")
+HYPERPARAMETERS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # more of them stall one another where tests share the cores
     folder = tmp_path_factory.mktemp("trained")
     train(
-        folder, Run(CONFIG, seed=0, n_envs=4, timesteps=512, settings=SETTINGS), held_out_sessions=4
+        folder,
+        Run(CONFIG, seed=0, n_envs=4, timesteps=512, hyperparameters=HYPERPARAMETERS),
+        held_out_sessions=4,
     )
     return folder
 
@@ -127,7 +129,7 @@ def test_the_run_reads_back_as_it_was_written(trained: Path) -> None:
     run = read_run(trained)
     assert run.config == CONFIG
     assert (run.seed, run.n_envs, run.timesteps, run.steps_done) == (0, 4, 512, 512)
-    assert run.settings == SETTINGS
+    assert run.hyperparameters == HYPERPARAMETERS
     assert {"python", "torch", "stable-baselines3", "gymnasium", "numpy", "numba"} <= set(
         run.versions
     )
@@ -164,11 +166,13 @@ def rewrite(change: Callable[[dict], object]) -> Callable[[Path], None]:
 
 
 def say(name: str, value: object) -> Callable[[Path], None]:
-    """Have a field of `run.json` say this; `settings.learning.b` is b of what the algorithm is
+    """Have a field of `run.json` say this; `hyperparameters.learning.b` is b of what the algorithm is
     given."""
 
     def change(plain: dict) -> None:
-        *parts, last = name.replace("settings.learning", f"settings.{ALGORITHM_PART}").split(".")
+        *parts, last = name.replace(
+            "hyperparameters.learning", f"hyperparameters.{ALGORITHM_PART}"
+        ).split(".")
         for part in parts:
             plain = plain[part]
         plain[last] = value
@@ -197,7 +201,7 @@ def set_first(value: float) -> Callable[[Path], None]:
     return weigh(lambda weights: weights["action_net.bias"].__setitem__(0, value))
 
 
-ARCH = "settings.learning.policy_kwargs.net_arch"
+ARCH = "hyperparameters.learning.policy_kwargs.net_arch"
 
 
 @pytest.mark.parametrize(
@@ -252,48 +256,48 @@ ARCH = "settings.learning.policy_kwargs.net_arch"
         (say("versions", {"torch": None}), "versions="),
         (say("figures", {"objective": "high"}), "figures="),
         (say("figures", {"objective": math.nan}), "figures="),
-        (say("settings", None), "settings=None .*expected a mapping"),
-        (say("settings", [1]), r"settings=\[1\] .*expected a mapping"),
+        (say("hyperparameters", None), "hyperparameters=None .*expected a mapping"),
+        (say("hyperparameters", [1]), r"hyperparameters=\[1\] .*expected a mapping"),
         (
-            say("settings.learning", "fast"),
+            say("hyperparameters.learning", "fast"),
             "MarketMaking-v0 cannot be used: expected a mapping, got 'fast'",
         ),
-        (say("settings.start", {}), "unknown name in the settings.*got 'start'"),
+        (say("hyperparameters.start", {}), "unknown name in the hyperparameters.*got 'start'"),
         (
-            say("settings.learning.policy", "MultiInputPolicy"),
+            say("hyperparameters.learning.policy", "MultiInputPolicy"),
             "policy cannot be used: expected one of MlpPolicy",
         ),
         (
-            say("settings.learning.policy_kwargs", "dict(net_arch=[8])"),
+            say("hyperparameters.learning.policy_kwargs", "dict(net_arch=[8])"),
             "policy_kwargs cannot be used",
         ),
         (
-            say("settings.learning.policy_kwargs.features_extractor_class", "os"),
+            say("hyperparameters.learning.policy_kwargs.features_extractor_class", "os"),
             "unknown name in policy_kwargs",
         ),
         (
-            say("settings.learning.policy_kwargs.activation_fn", "os.system"),
+            say("hyperparameters.learning.policy_kwargs.activation_fn", "os.system"),
             "expected one of silu, tanh, relu",
         ),
         (
-            say("settings.learning.policy_kwargs.activation_fn", ["silu"]),
+            say("hyperparameters.learning.policy_kwargs.activation_fn", ["silu"]),
             "expected one of silu, tanh, relu",
         ),
         (
-            say("settings.learning.policy_kwargs.log_std_init", math.nan),
+            say("hyperparameters.learning.policy_kwargs.log_std_init", math.nan),
             "log_std_init cannot be used",
         ),
         (
-            say("settings.learning.policy_kwargs.lstm_hidden_size", 8),
+            say("hyperparameters.learning.policy_kwargs.lstm_hidden_size", 8),
             "lstm_hidden_size is for recurrent_ppo",
         ),
         (
-            say("settings.learning.gamma", "0.99"),
+            say("hyperparameters.learning.gamma", "0.99"),
             "gamma cannot be used: expected a number from 0 to 1, got '0.99'",
         ),
-        (say("settings.learning.learning_rate", "lin_fast"), "learning_rate cannot be used"),
+        (say("hyperparameters.learning.learning_rate", "lin_fast"), "learning_rate cannot be used"),
         (
-            say("settings.history_features", "yes"),
+            say("hyperparameters.history_features", "yes"),
             "history_features cannot be used: expected true or false",
         ),
         (
@@ -488,21 +492,21 @@ def test_a_network_in_other_words_is_refused_and_never_evaluated(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="expected"):
+    with pytest.raises(HyperparameterError, match="expected"):
         settings_with(text, tmp_path)
     assert not (tmp_path / "created").exists()
 
 
 def settings_with(policy_kwargs: str, folder: Path) -> dict:
     lines = (FOLDER / "ppo.yml").read_text().splitlines()
-    path = folder / "settings.yml"
+    path = folder / "hyperparameters.yml"
     path.write_text(
         "\n".join(
             line if "policy_kwargs:" not in line else f"  policy_kwargs: {policy_kwargs}"
             for line in lines
         )
     )
-    return read_settings(str(path))
+    return read_hyperparameters(str(path))
 
 
 def test_the_network_in_the_shipped_files_is_what_rl_zoo3_evaluates() -> None:
@@ -510,7 +514,7 @@ def test_the_network_in_the_shipped_files_is_what_rl_zoo3_evaluates() -> None:
     for path in FOLDER.glob("*.yml"):
         learning = yaml.safe_load(path.read_text())[ALGORITHM_PART]
         theirs = eval(learning["policy_kwargs"], {"nn": torch.nn})
-        ours = read_settings(path.stem)[ALGORITHM_PART]["policy_kwargs"]
+        ours = read_hyperparameters(path.stem)[ALGORITHM_PART]["policy_kwargs"]
         if "activation_fn" in ours:
             ours = ours | {"activation_fn": getattr(torch.nn, ACTIVATIONS[ours["activation_fn"]])}
         assert ours == theirs
@@ -527,11 +531,11 @@ def test_a_policy_is_not_used_in_other_units_than_it_was_trained_in(trained: Pat
     )  # another market in the same units
 
 
-def test_a_published_maker_quotes_as_its_run_and_is_small(
+def test_an_installed_maker_quotes_as_its_run_and_is_small(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agents.registry, "TRAINED", tmp_path)
-    size = publish(trained, tmp_path / "tiny", sessions=4)
+    size = install(trained, tmp_path / "tiny", sessions=4)
     assert size == (tmp_path / "tiny" / POLICY_FILE).stat().st_size < 200_000
     assert {path.name for path in (tmp_path / "tiny").iterdir()} == {
         RUN_FILE,
@@ -539,12 +543,12 @@ def test_a_published_maker_quotes_as_its_run_and_is_small(
         CARD_FILE,
     }
     seen = observations(64)
-    published = make_agent("trained/tiny", CONFIG)
+    installed = make_agent("trained/tiny", CONFIG)
     np.testing.assert_array_equal(
-        published.predict(seen)[0], load(trained, CONFIG).predict(seen)[0]
+        installed.predict(seen)[0], load(trained, CONFIG).predict(seen)[0]
     )
     run = read_run(tmp_path / "tiny")
-    sessions = run_sessions(lambda config: published, CONFIG, episodes=4, seed=0)
+    sessions = run_sessions(lambda config: installed, CONFIG, episodes=4, seed=0)
     assert run.figures["objective"] == pytest.approx(sessions.objective.mean())
     assert (run.seed, run.versions) == (0, read_run(trained).versions)
     _, front_matter, card = (tmp_path / "tiny" / CARD_FILE).read_text().split("---\n", 2)
@@ -555,15 +559,22 @@ def test_a_published_maker_quotes_as_its_run_and_is_small(
     assert "informed, p_informed = 0.4" in card
     assert run.command in card
     with pytest.raises(TrainingError, match="holds something already"):
-        publish(trained, tmp_path / "tiny", sessions=4)
+        install(trained, tmp_path / "tiny", sessions=4)
     with pytest.raises(AgentError, match="did you mean 'trained/tiny'"):
         make_agent("trained/tony", CONFIG)
 
 
 def test_the_memory_of_a_recurrent_maker_is_handed_back_to_it(tmp_path: Path) -> None:
-    settings = read_settings("recurrent_ppo")
-    settings[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1}
-    run = Run(CONFIG, seed=0, n_envs=4, timesteps=64, algorithm="recurrent_ppo", settings=settings)
+    hyperparameters = read_hyperparameters("recurrent_ppo")
+    hyperparameters[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1}
+    run = Run(
+        CONFIG,
+        seed=0,
+        n_envs=4,
+        timesteps=64,
+        algorithm="recurrent_ppo",
+        hyperparameters=hyperparameters,
+    )
     train(tmp_path, run, held_out_sessions=2)
     agent = make_agent(str(tmp_path), CONFIG)
     seen, starts = observations(3), np.ones(3, np.bool_)
@@ -591,7 +602,9 @@ def test_the_memory_of_a_recurrent_maker_is_handed_back_to_it(tmp_path: Path) ->
         enter, forget, candidate, out = np.split(gates, 4, axis=1)
         cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(candidate)
         layer = hidden = sigmoid(out) * np.tanh(cell)
-        for index in range(0, 2 * len(settings[ALGORITHM_PART]["policy_kwargs"]["net_arch"]), 2):
+        for index in range(
+            0, 2 * len(hyperparameters[ALGORITHM_PART]["policy_kwargs"]["net_arch"]), 2
+        ):
             name = f"mlp_extractor.policy_net.{index}"
             layer = np.tanh(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
         mean = layer @ weights["action_net.weight"].T + weights["action_net.bias"]

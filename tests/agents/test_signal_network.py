@@ -8,7 +8,12 @@ import pytest
 
 from agents.base import AgentError
 from agents.learned.history_features import HISTORY_NAMES, MEANS_NAMES, add_history
-from agents.learned.signal_network import BELIEF_NAMES, FILTER_FILE, read_filter, shipped_filter
+from agents.learned.signal_network import (
+    BELIEF_NAMES,
+    NETWORK_FILE,
+    read_signal_network,
+    shipped_signal_network,
+)
 from agents.rules.glosten_milgrom import GlostenMilgromAgent
 from agents.training.fit_signal_network import Arguments, main
 from mm_gym import configure
@@ -20,7 +25,7 @@ SESSIONS = 96
 
 def test_beliefs_are_a_perceptron_of_faded_sums_of_evidence() -> None:
     """One market, one decision, one sum at a time, in 64 bits."""
-    learned = shipped_filter()
+    learned = shipped_signal_network()
     weights = {name: array.astype(float) for name, array in learned._asdict().items()}
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(6, len(Obs))).astype(np.float32)
@@ -88,10 +93,10 @@ def test_fitting_it_anew_gives_a_filter_that_can_be_read(
 ) -> None:
     path = tmp_path / "filter.npz"
     main(Arguments(sessions=66, epochs=1, out=path))
-    fitted = read_filter(path)
+    fitted = read_signal_network(path)
     assert all(
         array.shape == shipped.shape and array.dtype == np.float32
-        for array, shipped in zip(fitted, shipped_filter(), strict=True)
+        for array, shipped in zip(fitted, shipped_signal_network(), strict=True)
     )
     assert all(np.isfinite(array).all() for array in fitted)
     assert "mixed, p to 1" in capsys.readouterr().out
@@ -104,9 +109,9 @@ def test_fitting_it_anew_gives_a_filter_that_can_be_read(
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "filter.npz"
     with pytest.raises(AgentError, match="cannot be read"):
-        read_filter(path)
-    path.write_bytes(FILTER_FILE.read_bytes()[:1000])
+        read_signal_network(path)
+    path.write_bytes(NETWORK_FILE.read_bytes()[:1000])
     with pytest.raises(
         AgentError, match=r"filter.npz cannot be read .* agents.training.fit_signal_network"
     ):
-        read_filter(path)
+        read_signal_network(path)

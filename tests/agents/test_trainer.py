@@ -132,7 +132,7 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: 
     config = configure(
         "dealer", session_steps=100, max_offset=72.0
     )  # an untrained policy quotes an eighth of that
-    settings = with_settings(
+    hyperparameters = with_settings(
         learning={
             "n_envs": 64,
             "n_steps": 32,
@@ -144,7 +144,7 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: 
             "policy_kwargs": {"net_arch": [64, 64], "log_std_init": float(np.log(3.0 / 27.0))},
         },
     )
-    run = Run(config, seed=0, n_envs=64, timesteps=60_000, settings=settings)
+    run = Run(config, seed=0, n_envs=64, timesteps=60_000, hyperparameters=hyperparameters)
     agents.training.trainer.train(tmp_path / "untrained", dataclasses.replace(run, timesteps=1))
     agents.training.trainer.train(tmp_path / "trained", run)
     untrained, trained = (
@@ -205,13 +205,13 @@ def test_two_processes_judge_a_policy_as_one_does() -> None:
 
 def test_exploration_stands_and_then_narrows_to_its_end(tmp_path: Path) -> None:
     run = a_run(8)
-    run.settings["exploration"] = {"end": -4.0, "constant": 0.5}
+    run.hyperparameters["exploration"] = {"end": -4.0, "constant": 0.5}
     agents.training.trainer.train(tmp_path, run, held_out_sessions=2)
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     # `train/std` of an update is logged after the next collection, with that of the evaluation at
     # the end for the last.
     spread = np.log([point.value for point in log.Scalars("train/std")])
-    start = run.settings[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
+    start = run.hyperparameters[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
     done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5
     np.testing.assert_allclose(spread, start + done * (-4.0 - start), atol=1e-5)

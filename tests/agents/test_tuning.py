@@ -192,7 +192,7 @@ def test_a_damaged_file_is_refused_and_left_alone(file: Path, text: str) -> None
     file.write_text(text)
     for act in (read_tuned, lambda: write_tuned([], file)):
         with pytest.raises(
-            AgentError, match=r"tuned\.json is damaged .* write it anew with python -m agents\.tune"
+            AgentError, match=r"tuned\.json is damaged .* write it anew with python -m agents\.tuning"
         ):
             act()
     assert file.read_text() == text
@@ -243,14 +243,14 @@ def test_the_best_rule_is_that_of_the_nearest_share_with_the_highest_objective(f
 def test_what_was_not_tuned_is_refused_with_the_command_that_does_it(file: Path) -> None:
     write_tuned([an_entry("fixed_spread", "informed", 0.2)], file)
     with pytest.raises(
-        AgentError, match=r"python -m agents\.tune --agents fixed_spread --regimes noise$"
+        AgentError, match=r"python -m agents\.tuning --agents fixed_spread --regimes noise$"
     ):
         make_agent("fixed_spread:tuned", configure("noise"))
     with pytest.raises(
-        AgentError, match=r"python -m agents\.tune --agents inventory_skew --regimes informed$"
+        AgentError, match=r"python -m agents\.tuning --agents inventory_skew --regimes informed$"
     ):
         make_agent("inventory_skew:tuned", configure("informed"))
-    with pytest.raises(AgentError, match=r"python -m agents\.tune --regimes noise$"):
+    with pytest.raises(AgentError, match=r"python -m agents\.tuning --regimes noise$"):
         make_agent("best_rule:tuned", configure("noise"))
     with pytest.raises(
         AgentError, match=r"agent 'fixed_spred:tuned' is no rule .* did you mean 'fixed_spread'"
@@ -306,5 +306,5 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_tuned(
     assert not out.exists()
 
 
-def test_the_default_file_lies_beside_the_agents() -> None:
-    assert Path(agents.__file__).with_name("tuned.json") == TUNED_FILE
+def test_the_default_file_lies_beside_the_rules() -> None:
+    assert Path(agents.rules.__file__).with_name("tuned.json") == TUNED_FILE

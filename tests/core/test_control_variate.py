@@ -9,7 +9,7 @@ import pytest
 from mm_gym.actions import from_ticks
 from mm_gym.core import control_variate
 from mm_gym.core.layout import Obs, Outcome
-from tests.core.laboratory import assert_agrees, mean_and_error, offsets, start, started, step
+from tests.core.kit import assert_agrees, mean_and_error, offsets, start, started, step
 
 MARKETS: dict[str, dict[str, Any]] = {
     "noise": {"regime": "noise"},

@@ -16,7 +16,7 @@ from mm_gym.core import entry_points
 from mm_gym.core.book import SOUND
 from mm_gym.core.layout import BID, MARKET_LEVELS, MARKET_ORDERS, QUOTES_IN_FLIGHT, Outcome
 from mm_gym.markets import Markets
-from tests.core.laboratory import offsets, start, started, step
+from tests.core.kit import offsets, start, started, step
 
 
 def assert_sound_events(markets: Markets, n: int) -> None:

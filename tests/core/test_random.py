@@ -21,7 +21,7 @@ from mm_gym.core.random import (
     uniform,
 )
 from mm_gym.parameters import to_parameters
-from tests.core.laboratory import assert_agrees
+from tests.core.kit import assert_agrees
 
 SEEDS = (0, 1, 2**32, 2**100 + 7)
 

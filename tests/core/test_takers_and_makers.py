@@ -16,7 +16,7 @@ from scipy import stats
 from mm_gym.core import entry_points
 from mm_gym.core.layout import ASK, BID, NO_ORDER, Makers, Outcome, TakerKind
 from mm_gym.markets import Markets
-from tests.core.laboratory import FLOW_REGIMES, assert_agrees, mean_and_error, start, started, step
+from tests.core.kit import FLOW_REGIMES, assert_agrees, mean_and_error, start, started, step
 from tests.random_quotes import quote_near
 
 EVERYBODY_TRADES: dict[str, Any] = {
@@ -32,7 +32,7 @@ EVERYBODY_TRADES: dict[str, Any] = {
 def takers_of(
     n_markets: int, seconds: float, *, seed: int = 0, **fields: Any
 ) -> list[npt.NDArray[Any]]:
-    """The takers that arrive in each market of the laboratory: one row of `layout.FILL_ROW`
+    """The takers that arrive in each market of the runner: one row of `layout.FILL_ROW`
     each."""
     fields = {**EVERYBODY_TRADES, "taker_rate": 2.0, **fields}
     room = int(2.0 * fields["taker_rate"] * seconds + 100)

@@ -16,7 +16,7 @@ from scipy.integrate import dblquad, quad
 from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets
 from mm_gym.parameters import value_coefficients
-from tests.core.laboratory import FLOW_REGIMES, assert_agrees, start, started, step
+from tests.core.kit import FLOW_REGIMES, assert_agrees, start, started, step
 
 # ----------------------------------------------------------------------- one step, by integration
 

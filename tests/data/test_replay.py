@@ -56,8 +56,8 @@ def test_a_level_that_comes_into_view_has_to_be_worse_than_those_in_view(
 ) -> None:
     order_book = hand_session.order_book.copy()
     order_book["ask_price"][7, 1] = 1000200
-    (finding, *_) = check_rows(replace(hand_session, order_book=order_book)).exceptions
-    assert finding.row == 7
+    (discrepancy, *_) = check_rows(replace(hand_session, order_book=order_book)).exceptions
+    assert discrepancy.row == 7
 
 
 @pytest.mark.parametrize("column", ["ask_price", "ask_size", "bid_price", "bid_size"])
@@ -84,7 +84,7 @@ QUEUE = """\
 QUEUE_ROWS = "1000300,50,1000000,100\n1000300,50,1000000,200\n1000300,50,1000000,300\n"
 
 
-def findings(session: Session, more: str, rows: str) -> list[tuple[int, str]]:
+def discrepancies(session: Session, more: str, rows: str) -> list[tuple[int, str]]:
     recording = session(QUEUE + more, QUEUE_ROWS + rows)
     assert check_rows(recording).exceptions == ()  # each row by itself is in order
     return list(replay(recording)[1].exceptions)
@@ -92,7 +92,7 @@ def findings(session: Session, more: str, rows: str) -> list[tuple[int, str]]:
 
 def test_executions_from_old_to_young_are_in_order(session: Session) -> None:
     more = "4,4,1,100,1000000,1\n4,4,2,100,1000000,1\n4,4,3,60,1000000,1\n"
-    assert not findings(
+    assert not discrepancies(
         session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,1000000,40\n"
     )
 
@@ -101,7 +101,7 @@ def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_ord
     session: Session,
 ) -> None:
     more = "4,4,1,100,1000000,1\n5,4,3,100,1000000,1\n6.5,3,2,100,1000000,1\n"
-    ((row, reason),) = findings(
+    ((row, reason),) = discrepancies(
         session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,999900,30\n"
     )
     assert row == 4
@@ -112,24 +112,24 @@ def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_ord
 
 
 def test_an_execution_before_what_was_there_from_the_start_is_found(session: Session) -> None:
-    ((row, reason),) = findings(session, "4,4,2,100,1000000,1\n", "1000300,50,1000000,200\n")
+    ((row, reason),) = discrepancies(session, "4,4,2,100,1000000,1\n", "1000300,50,1000000,200\n")
     assert row == 3
     assert "orders that were in the book before it came into view" in reason
 
 
 def test_an_order_that_has_left_the_book_cannot_trade_again(session: Session) -> None:
     more = "4,3,2,100,1000000,1\n5,4,2,100,1000000,1\n"
-    found = findings(session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n")
+    found = discrepancies(session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n")
     assert found[0] == (4, "100 shares of order 2 are executed, of which 0 are in the book")
 
 
 def test_a_deletion_of_another_size_than_the_order_s_is_found(session: Session) -> None:
-    found = findings(session, "4,3,2,40,1000000,1\n", "1000300,50,1000000,260\n")
+    found = discrepancies(session, "4,3,2,40,1000000,1\n", "1000300,50,1000000,260\n")
     assert found[0] == (3, "40 shares of order 2 are cancelled, which has 100")
 
 
 def test_an_id_that_rests_already_cannot_enter(session: Session) -> None:
-    found = findings(session, "4,1,3,40,999900,1\n", "1000300,50,1000000,300\n")
+    found = discrepancies(session, "4,1,3,40,999900,1\n", "1000300,50,1000000,300\n")
     assert found == [(3, "order 3 enters, but rests in the book already")]
 
 

@@ -6,7 +6,7 @@ import functools
 import pytest
 
 from agents import name_agent
-from mm_gym.evaluation.experiments import EXPERIMENTS, Finding, Laboratory
+from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, ExperimentRunner
 from mm_gym.evaluation.experiments.runner import above, below, within
 from mm_gym.evaluation.statistics import Estimate
 
@@ -14,38 +14,38 @@ SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytes
 
 
 @functools.cache
-def laboratory(seed: int, effect: bool) -> Laboratory:
-    return Laboratory(name_agent, episodes=256, seed=seed, effect=effect)
+def runner(seed: int, effect: bool) -> ExperimentRunner:
+    return ExperimentRunner(name_agent, episodes=256, seed=seed, effect=effect)
 
 
 @functools.cache
-def found(experiment: str, seed: int, effect: bool) -> Finding:
-    return EXPERIMENTS[experiment](laboratory(seed, effect))
+def found(experiment: str, seed: int, effect: bool) -> ExperimentResult:
+    return EXPERIMENTS[experiment](runner(seed, effect))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_claim_of_every_experiment_holds_at_the_defaults(experiment: str, seed: int) -> None:
-    finding = found(experiment, seed, True)
+    experiment = found(experiment, seed, True)
     failed = [
-        f"{claim.sentence}: {claim.estimate}, wanted {claim.wanted}"
-        for claim in finding.claims
-        if not claim.holds
+        f"{check.sentence}: {check.estimate}, wanted {check.wanted}"
+        for check in experiment.checks
+        if not check.holds
     ]
     assert not failed
-    assert finding.holds
+    assert experiment.holds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_no_experiment_holds_once_its_cause_is_taken_out(experiment: str, seed: int) -> None:
-    twin = found(experiment, seed, False)
-    assert not twin.holds
-    assert {claim.sentence for claim in twin.claims} == {
-        claim.sentence for claim in found(experiment, seed, True).claims
+    control = found(experiment, seed, False)
+    assert not control.holds
+    assert {check.sentence for check in control.checks} == {
+        check.sentence for check in found(experiment, seed, True).checks
     }
     # The set-up is as sound as in the experiment itself: it is the effect that is gone.
-    assert all(claim.holds for claim in twin.audit)
+    assert all(check.holds for check in control.audit)
 
 
 def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> None:
@@ -53,7 +53,7 @@ def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> 
     digests = {note.rsplit(" ", 1)[1] for note in notes}
     assert len(notes) == 4
     assert len(digests) == 1
-    few = Laboratory(name_agent, episodes=8, seed=5)
+    few = ExperimentRunner(name_agent, episodes=8, seed=5)
     assert digests.isdisjoint(
         note.rsplit(" ", 1)[1] for note in EXPERIMENTS["identical_prices"](few).notes
     )

@@ -81,7 +81,7 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
         edge = config.signal_drift * config.signal_half_life / np.log(2.0)
         worth = np.array([info["efficient_price"] + edge * info["signal"] for info in infos])
         luck = 0.0 if regime == "zero_intelligence" else (inventories[:-1] * np.diff(worth)).sum()
-        assert sessions.luck[session] == pytest.approx(luck, abs=1e-8)
+        assert sessions.control_variate[session] == pytest.approx(luck, abs=1e-8)
         assert sessions.mean_abs_inventory[session] == np.abs(inventories[1:]).mean()
         assert sessions.max_abs_inventory[session] == np.abs(inventories).max()
 
@@ -93,9 +93,9 @@ def test_luck_has_mean_zero_for_every_agent_and_is_most_of_what_sessions_differ_
 ) -> None:
     config = configure(regime, session_steps=150)
     sessions = run_sessions(partial(make_agent, agent), config, episodes=512, horizons=())
-    error = sessions.luck.std(ddof=1) / np.sqrt(len(sessions))  # 0.7 to 4
-    assert abs(sessions.luck.mean()) < 3.5 * error
-    assert sessions.fair_objective.std() < 0.7 * sessions.objective.std()
+    error = sessions.control_variate.std(ddof=1) / np.sqrt(len(sessions))  # 0.7 to 4
+    assert abs(sessions.control_variate.mean()) < 3.5 * error
+    assert sessions.variance_reduced_objective.std() < 0.7 * sessions.objective.std()
 
 
 @pytest.mark.parametrize("regime", ["noise", "mixed"])

@@ -148,7 +148,7 @@ def test_a_row_holds_what_the_agent_earned_on_the_sessions_of_the_suite() -> Non
     sessions = run_sessions(
         name_agent("inventory_skew:half_spread=1"), INFORMED.config, 50, SUITE_SEED
     )
-    plain, reduced = sessions.objective, sessions.fair_objective
+    plain, reduced = sessions.objective, sessions.variance_reduced_objective
     assert row.episodes == 50
     assert row.plain_objective == plain.mean()
     assert row.plain_standard_error == pytest.approx(stats.sem(plain))
@@ -168,7 +168,7 @@ def test_the_variance_reduced_estimate_is_taken_where_it_is_more_certain() -> No
     objective, error, estimate = mean_objective(informed)
     assert estimate == "variance_reduced"
     assert error < 0.8 * stats.sem(informed.objective)
-    assert objective == informed.fair_objective.mean()
+    assert objective == informed.variance_reduced_objective.mean()
 
 
 def test_seeds_of_one_learner_are_rows_of_one_contender() -> None:

@@ -48,7 +48,7 @@ def learns(model: BaseAlgorithm, decisions: int = 128) -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm, policy, settings",
+    "algorithm, policy, hyperparameters",
     [
         pytest.param(PPO, "MlpPolicy", ON_POLICY, id="PPO"),
         pytest.param(A2C, "MlpPolicy", ON_POLICY, id="A2C"),
@@ -60,10 +60,10 @@ def learns(model: BaseAlgorithm, decisions: int = 128) -> None:
     ],
 )
 def test_it_learns_on_markets_from_make_vec_env(
-    algorithm: type[BaseAlgorithm], policy: str, settings: dict[str, Any]
+    algorithm: type[BaseAlgorithm], policy: str, hyperparameters: dict[str, Any]
 ) -> None:
     markets = make_vec_env("mm_gym:MarketMaking-v0", n_envs=2, seed=0, env_kwargs=SHORT)
-    learns(algorithm(policy, markets, seed=0, **settings))
+    learns(algorithm(policy, markets, seed=0, **hyperparameters))
 
 
 def test_dqn_learns_with_discrete_actions() -> None:

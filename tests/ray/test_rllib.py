@@ -28,7 +28,7 @@ import agents.training.rllib
 import agents.training.trainer
 import train
 from agents import AgentError, make_agent
-from agents.learned.hyperparameters import ALGORITHM_PART, read_settings
+from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.network import load_layers
 from agents.learned.run_folder import RUN_FILE, Run, layers_of, quoting_agent, read_run
 from agents.training.trainer import TrainingError, new_model, training_markets
@@ -43,7 +43,7 @@ N_MARKETS = 64
 CONFIG = configure(
     "dealer", session_steps=100, max_offset=72.0
 )  # an untrained policy quotes an eighth of that
-FAST = read_settings("ppo")
+FAST = read_hyperparameters("ppo")
 FAST[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,
     "n_steps": UPDATE // N_MARKETS,
@@ -61,9 +61,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def a_run(timesteps: int, **settings: Any) -> Run:
-    changed = FAST | {ALGORITHM_PART: FAST[ALGORITHM_PART] | settings}
-    return Run(CONFIG, 0, N_MARKETS, timesteps, settings=changed, engine="rllib")
+def a_run(timesteps: int, **hyperparameters: Any) -> Run:
+    changed = FAST | {ALGORITHM_PART: FAST[ALGORITHM_PART] | hyperparameters}
+    return Run(CONFIG, 0, N_MARKETS, timesteps, hyperparameters=changed, engine="rllib")
 
 
 def trained_here(folder: Path, run: Run, *arguments: Any, **named: Any) -> Run:
@@ -196,7 +196,7 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     still = dataclasses.replace(
         before,
         timesteps=before.steps_done + 2 * UPDATE,
-        settings=a_run(1, learning_rate="lin_0.0").settings,
+        hyperparameters=a_run(1, learning_rate="lin_0.0").hyperparameters,
     )
     done = trained_here(tmp_path / "still", still, trained, env_runners=2)
     assert before.steps_done + 2 * UPDATE <= done.steps_done < before.steps_done + 4 * UPDATE
@@ -205,7 +205,9 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     assert all(np.array_equal(old[name], new[name]) for name in old)
     assert read_run(trained) == before
     # With one, it learns on, and only the latest checkpoint is kept.
-    on = dataclasses.replace(done, timesteps=done.steps_done + 2 * UPDATE, settings=before.settings)
+    on = dataclasses.replace(
+        done, timesteps=done.steps_done + 2 * UPDATE, hyperparameters=before.hyperparameters
+    )
     done = trained_here(tmp_path / "still", on, tmp_path / "still", checkpoint_every=1)
     assert [path.name for path in (tmp_path / "still").glob("rllib-*")] == [
         f"rllib-{done.steps_done}"

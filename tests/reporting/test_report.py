@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.evaluation.page import Element, read, with_class
+from tests.reporting.page import Element, read, with_class
 
 from agents import make_agent
 from mm_gym import configure
-from mm_gym.evaluation.experiments import Claim, Finding
+from mm_gym.evaluation.experiments import Check, ExperimentResult
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import Estimate
@@ -35,7 +35,7 @@ class Report:
     files: list[Path]
     page: Element
     rows: list[dict[str, Any]]
-    finding: Finding
+    experiment: ExperimentResult
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     entries += [Entry(f"{hostile}, noise", hostile, sessions_of("fixed_spread", regime="noise"))]
     reference = entries[0].sessions
     rows = [summarise(entry.agent, entry.sessions, reference) for entry in entries]
-    claims = [
-        Claim(
+    checks = [
+        Check(
             HOSTILE_WORDS,
             Estimate(-1.234, -2.5, -0.4),
             "ticks x lots",
@@ -56,11 +56,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
             True,
             "6 sessions, 321 fills",
         ),
-        Claim("Pigs fly", Estimate(0.5, -1.0, 2.0), "m", "above 1", False, "1 pig"),
+        Check("Pigs fly", Estimate(0.5, -1.0, 2.0), "m", "above 1", False, "1 pig"),
     ]
-    audit = [Claim("The pig is a pig", Estimate(1.0, 1.0, 1.0), "pigs", "1", True, "1 pig")]
-    finding = Finding(
-        "swine", HOSTILE_WORDS, claims, {}, {}, audit=audit, notes=[f"noted: {HOSTILE_WORDS}"]
+    audit = [Check("The pig is a pig", Estimate(1.0, 1.0, 1.0), "pigs", "1", True, "1 pig")]
+    experiment = ExperimentResult(
+        "swine", HOSTILE_WORDS, checks, {}, {}, audit=audit, notes=[f"noted: {HOSTILE_WORDS}"]
     )
     policies = {
         hostile: map_policy(make_agent("adaptive_spread", reference.config), reference.config)
@@ -72,9 +72,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         "configurations": {hostile: {"a": 1}},
     }
     files = write_report(
-        folder, HOSTILE_WORDS, entries, [finding], rows, policies, "python evaluate.py > <x>", about
+        folder,
+        HOSTILE_WORDS,
+        entries,
+        [experiment],
+        rows,
+        policies,
+        "python evaluate.py > <x>",
+        about,
     )
-    return Report(folder, files, read(folder / "report.html"), rows, finding)
+    return Report(folder, files, read(folder / "report.html"), rows, experiment)
 
 
 def test_the_report_asks_no_network_and_runs_nothing(report: Report) -> None:
@@ -145,23 +152,23 @@ def test_the_page_says_its_language_fits_its_window_and_describes_its_pictures(
 
 
 def test_claims_come_before_tables_before_pictures_before_how_it_was_made(report: Report) -> None:
-    order = ["claim" if e.tag == "li" else e.tag for e in report.page.every() if _kind(e)]
+    order = ["check" if e.tag == "li" else e.tag for e in report.page.every() if _kind(e)]
     firsts = list(dict.fromkeys(order))
-    assert firsts == ["claim", "table", "img", "pre"]
+    assert firsts == ["check", "table", "img", "pre"]
     last = {kind: len(order) - 1 - order[::-1].index(kind) for kind in firsts}
-    assert last["claim"] < order.index("table") <= last["table"] < order.index("img") <= last["img"]
+    assert last["check"] < order.index("table") <= last["table"] < order.index("img") <= last["img"]
     assert last["img"] < order.index("pre")
 
 
 def _kind(element: Element) -> bool:
-    is_claim = element.tag == "li" and element.attributes.get("class") in ("claim", "audit")
-    return is_claim or element.tag in ("table", "img", "pre")
+    is_check = element.tag == "li" and element.attributes.get("class") in ("check", "audit")
+    return is_check or element.tag in ("table", "img", "pre")
 
 
 def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wanted_and_on_what_it_rests(
     report: Report,
 ) -> None:
-    first, second = (" ".join(item.text.split()) for item in with_class(report.page, "li", "claim"))
+    first, second = (" ".join(item.text.split()) for item in with_class(report.page, "li", "check"))
     (audit,) = (" ".join(item.text.split()) for item in with_class(report.page, "li", "audit"))
     assert first.startswith("✓ holds")
     for words in (
@@ -177,9 +184,9 @@ def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wante
     assert audit.startswith("✓ holds")
     assert "1 pigs" in audit
     assert "Audit" in report.page.text
-    assert "2 of 3 claims hold." in report.page.text
+    assert "2 of 3 checks hold." in report.page.text
     (heading,) = report.page.all("article")[0].all("h3")
-    assert "✗ does not hold" in heading.text  # one claim that does not is enough
+    assert "✗ does not hold" in heading.text  # one check that does not is enough
 
 
 # The tables' headings, and the column of the summary that each stands for; beside the mid, then
@@ -353,15 +360,15 @@ def _page_of_one(folder: Path, sessions: Sessions) -> Element:
 
 
 def test_a_report_of_nothing_but_claims_has_no_tables_and_no_pictures(tmp_path: Path) -> None:
-    finding = Finding(
-        "alone", "?", [Claim("so", Estimate(1.0, 0.5, 1.5), "", "above 0", True, "data")], {}, {}
+    experiment = ExperimentResult(
+        "alone", "?", [Check("so", Estimate(1.0, 0.5, 1.5), "", "above 0", True, "data")], {}, {}
     )
-    finding.effect = False
-    files = write_report(tmp_path, "claims", [], [finding])
+    experiment.effect = False
+    files = write_report(tmp_path, "checks", [], [experiment])
     assert [path.name for path in files] == ["report.html"]
     page = read(files[0])
     assert (len(page.all("table")), len(page.all("img"))) == (0, 0)
-    assert "alone (twin)" in page.text
+    assert "alone (negative control)" in page.text
 
 
 def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.core.laboratory import assert_agrees
+from tests.core.kit import assert_agrees
 from validation import avellaneda_stoikov, cartea_jaimungal, exchange_data, reading_the_flow
 from validation.row import Row, deviation_row, markdown_table, mean_row
 

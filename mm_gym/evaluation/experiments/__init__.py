@@ -1,7 +1,7 @@
-"""The post-mortem's experiments, by name, one per file. Each ends in claims; each has a twin with
+"""The post-mortem's experiments, by name, one per file. Each ends in checks; each has a control with
 the effect removed.
 
-finding = EXPERIMENTS["informed"](Laboratory(name_agent))
+experiment = EXPERIMENTS["informed"](ExperimentRunner(name_agent))
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from mm_gym.evaluation.experiments import (
     naive_informed,
     noise,
 )
-from mm_gym.evaluation.experiments.runner import Claim, Finding, Laboratory
+from mm_gym.evaluation.experiments.runner import Check, ExperimentResult, ExperimentRunner
 
-EXPERIMENTS: dict[str, Callable[[Laboratory], Finding]] = {
+EXPERIMENTS: dict[str, Callable[[ExperimentRunner], ExperimentResult]] = {
     "noise": noise.run,
     "imbalanced": imbalanced.run,
     "naive_informed": naive_informed.run,
@@ -27,4 +27,4 @@ EXPERIMENTS: dict[str, Callable[[Laboratory], Finding]] = {
     "latency": latency.run,
 }
 
-__all__ = ["EXPERIMENTS", "Claim", "Finding", "Laboratory"]
+__all__ = ["EXPERIMENTS", "Check", "ExperimentResult", "ExperimentRunner"]

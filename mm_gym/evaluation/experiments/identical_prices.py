@@ -8,13 +8,13 @@ import hashlib
 import numpy as np
 
 from mm_gym.evaluation.experiments.runner import (
-    Claim,
-    Finding,
-    Laboratory,
+    Check,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     below,
     market,
-    rests_on,
+    sample,
 )
 from mm_gym.evaluation.rollout import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
@@ -23,56 +23,56 @@ QUESTION = "The same prices to the last bit: how different can the outcomes be?"
 AGENT = "inventory_skew"
 
 
-def run(laboratory: Laboratory) -> Finding:
-    fields = {} if laboratory.effect else {"signal_drift": 0.0}
+def run(runner: ExperimentRunner) -> ExperimentResult:
+    fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
         "noise": (AGENT, market("noise", **fields)),
         "imbalanced": (AGENT, market("imbalanced", **fields)),
         "naive_informed, p = 0.8": (AGENT, market("naive_informed", p_informed=0.8, **fields)),
         "informed, p = 0.8": (AGENT, market("informed", p_informed=0.8, **fields)),
     }
-    sessions = laboratory.run(plan)
+    sessions = runner.run(plan)
     digests = {label: price_digest(result) for label, result in sessions.items()}
     quiet, *_, toxic = sessions.values()
-    claims = [
+    checks = [
         above(
             f"The maker earns in {label}",
             mean(result.final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(result),
+            sample(result),
         )
         for label, result in list(sessions.items())[:-1]
     ]
-    claims += [
+    checks += [
         below(
             "It loses in informed, p = 0.8",
             mean(toxic.final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(toxic),
+            sample(toxic),
         ),
         below(
             "On the same path it earns less there than in noise",
             difference(toxic.final_pnl, quiet.final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(quiet, toxic),
+            sample(quiet, toxic),
         ),
     ]
     notes = [
         f"SHA-256 of the efficient price's paths in {label}: {digest}"
         for label, digest in digests.items()
     ]
-    return Finding(
+    return ExperimentResult(
         "identical_prices",
         QUESTION,
-        claims,
+        checks,
         sessions,
         dict.fromkeys(plan, AGENT),
-        audit=[_same(digests, rests_on(*sessions.values()))],
+        audit=[_same(digests, sample(*sessions.values()))],
         notes=notes,
-        effect=laboratory.effect,
+        effect=runner.effect,
     )
 
 
@@ -82,9 +82,9 @@ def price_digest(sessions: Sessions) -> str:
     return hashlib.sha256(np.ascontiguousarray(sessions.value_path).tobytes()).hexdigest()[:16]
 
 
-def _same(digests: dict[str, str], data: str) -> Claim:
+def _same(digests: dict[str, str], data: str) -> Check:
     different = float(len(set(digests.values())))
-    return Claim(
+    return Check(
         "The price paths are the same array",
         Estimate(different, different, different),
         "digests",

@@ -4,13 +4,13 @@ Twin: no imbalance.
 """
 
 from mm_gym.evaluation.experiments.runner import (
-    Finding,
-    Laboratory,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     adverse_move,
     below,
     market,
-    rests_on,
+    sample,
     within,
 )
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
@@ -21,9 +21,9 @@ AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"
 
 
-def run(laboratory: Laboratory) -> Finding:
+def run(runner: ExperimentRunner) -> ExperimentResult:
     noise, imbalanced = market("noise"), market("imbalanced")
-    if not laboratory.effect:
+    if not runner.effect:
         imbalanced = market("imbalanced", imbalance=0.0)
     plan = {
         "noise": (AGENT, noise),
@@ -31,11 +31,11 @@ def run(laboratory: Laboratory) -> Finding:
         "noise, adaptive": (ADAPTIVE, noise),
         "imbalanced, adaptive": (ADAPTIVE, imbalanced),
     }
-    sessions = laboratory.run(plan)
+    sessions = runner.run(plan)
     calm, pressed = sessions["noise"], sessions["imbalanced"]
-    data = rests_on(calm, pressed)
+    data = sample(calm, pressed)
     effective = float(against_mid(pressed).effective_half_spread.mean())
-    claims = [
+    checks = [
         above("The maker still earns", mean(pressed.final_pnl), 0.0, "ticks x lots", data),
         above(
             "Inventory drifts further than under noise",
@@ -59,7 +59,7 @@ def run(laboratory: Laboratory) -> Finding:
             ),
             0.05,
             "ticks",
-            rests_on(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
+            sample(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
         ),
         within(
             "No adverse move beyond that of noise (20 s, against the efficient price; a tenth of the half-spread)",
@@ -72,4 +72,4 @@ def run(laboratory: Laboratory) -> Finding:
         ),
     ]
     agents = {label: agent for label, (agent, _) in plan.items()}
-    return Finding("imbalanced", QUESTION, claims, sessions, agents, effect=laboratory.effect)
+    return ExperimentResult("imbalanced", QUESTION, checks, sessions, agents, effect=runner.effect)

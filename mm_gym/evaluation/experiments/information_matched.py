@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from mm_gym.evaluation.experiments.runner import (
-    Claim,
-    Finding,
-    Laboratory,
+    Check,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     adverse_move,
     below,
     market,
-    rests_on,
+    sample,
     within,
 )
 from mm_gym.evaluation.metrics import difference_over_fills
@@ -33,18 +33,18 @@ P_INFORMED = 0.6
 _LAGS = (1, 5, 20, 50)  # [decisions]
 
 
-def run(laboratory: Laboratory) -> Finding:
+def run(runner: ExperimentRunner) -> ExperimentResult:
     fields = {"p_informed": P_INFORMED, "informed_price_limit": False}
-    if not laboratory.effect:
+    if not runner.effect:
         fields["signal_drift"] = 0.0
     plan = {
         "informed": (AGENT, market("informed", **fields)),
         "decoy": (AGENT, market("informed", informed_kind="decoy", **fields)),
     }
-    sessions = laboratory.run(plan)
+    sessions = runner.run(plan)
     informed, decoy = sessions["informed"], sessions["decoy"]
-    data = rests_on(informed, decoy)
-    claims = [
+    data = sample(informed, decoy)
+    checks = [
         below(
             "The informed flow costs the maker, the same flow without information does not: difference of PnL",
             difference(informed.final_pnl, decoy.final_pnl),
@@ -67,29 +67,29 @@ def run(laboratory: Laboratory) -> Finding:
             data,
         ),
     ]
-    return Finding(
+    return ExperimentResult(
         "information_matched",
         QUESTION,
-        claims,
+        checks,
         sessions,
         dict.fromkeys(plan, AGENT),
         audit=_audit(informed, decoy, data),
-        effect=laboratory.effect,
+        effect=runner.effect,
     )
 
 
-def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Claim]:
+def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Check]:
     """Volume, imbalance and sign autocorrelation of the two flows, as differences that have to be
     negligible."""
     volume = of_sums(
         [informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0
     )
     imbalance = difference(_imbalance(informed), _imbalance(decoy))
-    claims = [
+    checks = [
         within("Same volume (relative difference)", volume, 0.05, "", data),
         within("Same imbalance, net over gross per minute (difference)", imbalance, 0.05, "", data),
     ]
-    claims += [
+    checks += [
         within(
             f"Same sign autocorrelation at lag {lag} s (difference)",
             _sign_difference(informed, decoy, lag),
@@ -99,7 +99,7 @@ def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Claim]:
         )
         for lag in _LAGS
     ]
-    return claims
+    return checks
 
 
 def _imbalance(sessions: Sessions) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -4,14 +4,14 @@ Twin: the signal predicts nothing (`signal_drift=0`).
 """
 
 from mm_gym.evaluation.experiments.runner import (
-    Claim,
-    Finding,
-    Laboratory,
+    Check,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     adverse_move,
     below,
     market,
-    rests_on,
+    sample,
 )
 from mm_gym.evaluation.metrics import (
     FillMeasures,
@@ -28,64 +28,64 @@ SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _HORIZON = 50.0
 
 
-def run(laboratory: Laboratory) -> Finding:
-    fields = {} if laboratory.effect else {"signal_drift": 0.0}
+def run(runner: ExperimentRunner) -> ExperimentResult:
+    fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
         f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields))
         for share in SHARES
     }
-    sessions = laboratory.run(plan)
+    sessions = runner.run(plan)
     sweep = list(sessions.values())
     column = sweep[0].horizons.index(_HORIZON)
     toxic = sweep[-1]
     markout = mean_over_fills(against_mid(toxic).markout[:, column], toxic.fill_session, len(toxic))
-    claims = [
+    checks = [
         above(
             "Without informed takers the maker earns",
             mean(sweep[0].final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(sweep[0]),
+            sample(sweep[0]),
         ),
         below(
-            "With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", rests_on(toxic)
+            "With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", sample(toxic)
         ),
-        below("Its 50 s markout is negative then", markout, 0.0, "ticks", rests_on(toxic)),
+        below("Its 50 s markout is negative then", markout, 0.0, "ticks", sample(toxic)),
         *_steps(sweep, column),
         _acceleration(sweep, column),
     ]
     notes = [_about_total_pnl(sweep)]
-    return Finding(
+    return ExperimentResult(
         "informed",
         QUESTION,
-        claims,
+        checks,
         sessions,
         dict.fromkeys(plan, AGENT),
         notes=notes,
-        effect=laboratory.effect,
+        effect=runner.effect,
     )
 
 
-def _steps(sweep: list[Sessions], column: int) -> list[Claim]:
+def _steps(sweep: list[Sessions], column: int) -> list[Check]:
     """From each share to the next: PnL falls, the adverse move and the adverse fill ratio grow."""
-    claims = []
+    checks = []
     for low, high, before, after in zip(SHARES, SHARES[1:], sweep, sweep[1:], strict=False):
-        step, data = f"from p = {low:g} to {high:g}", rests_on(before, after)
+        step, data = f"from p = {low:g} to {high:g}", sample(before, after)
         pnl = difference(after.final_pnl, before.final_pnl)
-        claims.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
+        checks.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
         moves = difference_over_fills(after, adverse_move(after), before, adverse_move(before))
-        claims.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
+        checks.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
         less, more = (
             against_value(sessions).adverse_fill[:, column] for sessions in (before, after)
         )
         ratios = difference_over_fills(after, more, before, less)
-        claims.append(
+        checks.append(
             above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", data)
         )
-    return claims
+    return checks
 
 
-def _acceleration(sweep: list[Sessions], column: int) -> Claim:
+def _acceleration(sweep: list[Sessions], column: int) -> Check:
     """The fall of the markout per fill over the upper two steps against that over the lower two."""
     chosen = [sweep[0], sweep[2], sweep[-3], sweep[-1]]
     measured: list[FillMeasures] = [against_value(sessions) for sessions in chosen]
@@ -100,7 +100,7 @@ def _acceleration(sweep: list[Sessions], column: int) -> Claim:
         bend,
         0.0,
         "ticks",
-        rests_on(*chosen),
+        sample(*chosen),
     )
 
 

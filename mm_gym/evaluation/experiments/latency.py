@@ -3,7 +3,13 @@
 Twin: the price does not move, so that no quote is ever stale.
 """
 
-from mm_gym.evaluation.experiments.runner import Finding, Laboratory, below, market, rests_on
+from mm_gym.evaluation.experiments.runner import (
+    ExperimentResult,
+    ExperimentRunner,
+    below,
+    market,
+    sample,
+)
 from mm_gym.evaluation.statistics import difference, mean
 
 QUESTION = "What does latency cost, with and without traders who pick off stale quotes?"
@@ -12,8 +18,8 @@ LATENCIES = (0.0, 0.25, 0.5, 1.0, 2.0)  # [s]
 P_INFORMED = 0.8
 
 
-def run(laboratory: Laboratory) -> Finding:
-    fields = {} if laboratory.effect else {"signal_drift": 0.0, "volatility": 0.0}
+def run(runner: ExperimentRunner) -> ExperimentResult:
+    fields = {} if runner.effect else {"signal_drift": 0.0, "volatility": 0.0}
     plan = {
         f"{'sniping' if sniping else 'no sniping'}, latency {latency:g} s": (
             AGENT,
@@ -24,34 +30,34 @@ def run(laboratory: Laboratory) -> Finding:
     }
     informed = f"informed, p = {P_INFORMED:g}, latency 0 s"
     plan[informed] = (AGENT, market("informed", p_informed=P_INFORMED, **fields))
-    sessions = laboratory.run(plan)
-    claims = []
+    sessions = runner.run(plan)
+    checks = []
     for sniping in ("no sniping", "sniping"):
         fast, *_, slow = (sessions[f"{sniping}, latency {latency:g} s"] for latency in LATENCIES)
         loss = difference(slow.final_pnl, fast.final_pnl)
         sentence = (
             f"Speed helps, with {sniping}: PnL at {LATENCIES[-1]:g} s of latency less that at none"
         )
-        claims.append(below(sentence, loss, 0.0, "ticks x lots", rests_on(slow, fast)))
+        checks.append(below(sentence, loss, 0.0, "ticks x lots", sample(slow, fast)))
     slow, sniped = (
         sessions[f"{kind}, latency {LATENCIES[-1]:g} s"] for kind in ("no sniping", "sniping")
     )
-    claims += [
+    checks += [
         below(
             f"Sniping costs the slow: PnL at {LATENCIES[-1]:g} s with sniping less that without",
             difference(sniped.final_pnl, slow.final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(slow, sniped),
+            sample(slow, sniped),
         ),
         below(
             f"At p = {P_INFORMED:g} even zero latency loses",
             mean(sessions[informed].final_pnl),
             0.0,
             "ticks x lots",
-            rests_on(sessions[informed]),
+            sample(sessions[informed]),
         ),
     ]
-    return Finding(
-        "latency", QUESTION, claims, sessions, dict.fromkeys(plan, AGENT), effect=laboratory.effect
+    return ExperimentResult(
+        "latency", QUESTION, checks, sessions, dict.fromkeys(plan, AGENT), effect=runner.effect
     )

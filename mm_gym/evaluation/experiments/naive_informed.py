@@ -4,11 +4,11 @@ Twin: the label is true.
 """
 
 from mm_gym.evaluation.experiments.runner import (
-    Finding,
-    Laboratory,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     market,
-    rests_on,
+    sample,
     within,
 )
 from mm_gym.evaluation.metrics import direction_correlation
@@ -22,16 +22,16 @@ _TOLERANCE = (
 )
 
 
-def run(laboratory: Laboratory) -> Finding:
+def run(runner: ExperimentRunner) -> ExperimentResult:
     config = market("naive_informed", p_informed=P_INFORMED)
-    if not laboratory.effect:
+    if not runner.effect:
         config = market("informed", p_informed=P_INFORMED)
     label = f"{config.regime}, p = {P_INFORMED:g}"
-    sessions = laboratory.run({label: (AGENT, config)})
+    sessions = runner.run({label: (AGENT, config)})
     result = sessions[label]
-    data = rests_on(result)
-    claims = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data)]
-    claims += [
+    data = sample(result)
+    checks = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data)]
+    checks += [
         within(
             f"Fill direction says nothing about the efficient price {horizon:g} s later",
             direction_correlation(result, index),
@@ -41,6 +41,6 @@ def run(laboratory: Laboratory) -> Finding:
         )
         for index, horizon in enumerate(result.horizons)
     ]
-    return Finding(
-        "naive_informed", QUESTION, claims, sessions, {label: AGENT}, effect=laboratory.effect
+    return ExperimentResult(
+        "naive_informed", QUESTION, checks, sessions, {label: AGENT}, effect=runner.effect
     )

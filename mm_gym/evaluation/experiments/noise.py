@@ -6,13 +6,13 @@ Twin: the flow is informed, so that what the maker holds is what it should not.
 import numpy as np
 
 from mm_gym.evaluation.experiments.runner import (
-    Claim,
-    Finding,
-    Laboratory,
+    Check,
+    ExperimentResult,
+    ExperimentRunner,
     above,
     below,
     market,
-    rests_on,
+    sample,
     within,
 )
 from mm_gym.evaluation.metrics import inventory_half_life, unrealised_pnl
@@ -24,14 +24,14 @@ AGENT = "inventory_skew"
 _QUARTERS = 4
 
 
-def run(laboratory: Laboratory) -> Finding:
-    config = market("noise") if laboratory.effect else market("informed", p_informed=0.8)
+def run(runner: ExperimentRunner) -> ExperimentResult:
+    config = market("noise") if runner.effect else market("informed", p_informed=0.8)
     label = config.regime
-    sessions = laboratory.run({label: (AGENT, config)})
+    sessions = runner.run({label: (AGENT, config)})
     result = sessions[label]
-    data = rests_on(result)
+    data = sample(result)
     shortest = 0.05 * config.session_length
-    claims = [
+    checks = [
         above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data),
         *_climb(result, data),
         within(
@@ -57,10 +57,12 @@ def run(laboratory: Laboratory) -> Finding:
             data,
         ),
     ]
-    return Finding("noise", QUESTION, claims, sessions, {label: AGENT}, effect=laboratory.effect)
+    return ExperimentResult(
+        "noise", QUESTION, checks, sessions, {label: AGENT}, effect=runner.effect
+    )
 
 
-def _climb(result: Sessions, data: str) -> list[Claim]:
+def _climb(result: Sessions, data: str) -> list[Check]:
     """The PnL gained in each quarter of the session."""
     edges = np.linspace(0, result.pnl_path.shape[1] - 1, _QUARTERS + 1).astype(int)
     gains = np.diff(result.pnl_path[:, edges], axis=1)
@@ -76,7 +78,7 @@ def _climb(result: Sessions, data: str) -> list[Claim]:
     ]
 
 
-def _spread_dominates(result: Sessions, data: str) -> Claim:
+def _spread_dominates(result: Sessions, data: str) -> Check:
     share = of_sums(
         [result.inventory_pnl, result.spread_pnl], lambda inventory, spread: inventory / spread
     )

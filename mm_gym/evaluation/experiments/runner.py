@@ -1,7 +1,7 @@
-"""What every experiment needs: a laboratory that runs agents in markets, and claims that are judged
+"""What every experiment needs: a runner that runs agents in markets, and checks that are judged
 by intervals.
 
-A claim holds when its whole 95 percent interval lies where it should. "No difference" is claimed as
+A check holds when its whole 95 percent interval lies where it should. "No difference" is claimed as
 equivalence: the interval has to lie inside a stated tolerance, so too little data cannot make it
 hold.
 """
@@ -25,7 +25,7 @@ AgentNamer = Callable[[str], AgentFactory]
 
 
 @dataclass(frozen=True)
-class Claim:
+class Check:
     """One sentence, the figure it rests on, and whether it holds."""
 
     sentence: str
@@ -34,55 +34,55 @@ class Claim:
     wanted: str
     """Where the interval has to lie."""
     holds: bool
-    rests_on: str
+    sample: str
     """How much data: sessions and fills."""
 
 
 @dataclass
-class Finding:
+class ExperimentResult:
     """What an experiment found."""
 
     name: str
     question: str
-    claims: list[Claim]
+    checks: list[Check]
     sessions: dict[str, Sessions]
     """By label, for tables and pictures."""
     agents: dict[str, str]
     """The agent of each label."""
-    audit: list[Claim] = field(default_factory=list)
-    """Claims about the set-up that have to hold before the results mean anything."""
+    audit: list[Check] = field(default_factory=list)
+    """Checks about the set-up that have to hold before the results mean anything."""
     notes: list[str] = field(default_factory=list)
     effect: bool = True
-    """False for the twin, in which what causes the effect was taken out."""
+    """False for the control, in which what causes the effect was taken out."""
 
-    def plain_claims(self) -> list[dict[str, Any]]:
-        """The claims as JSON holds them; a figure that is missing is null."""
+    def plain_checks(self) -> list[dict[str, Any]]:
+        """The checks as JSON holds them; a figure that is missing is null."""
         return [
             {
                 "experiment": self.name,
-                "twin": not self.effect,
-                "audit": claim in self.audit,
-                "claim": claim.sentence,
-                "holds": claim.holds,
+                "negative_control": not self.effect,
+                "audit": check in self.audit,
+                "check": check.sentence,
+                "holds": check.holds,
                 **{
                     key: value if math.isfinite(value) else None
-                    for key, value in zip(("value", "low", "high"), claim.estimate, strict=True)
+                    for key, value in zip(("value", "low", "high"), check.estimate, strict=True)
                 },
-                "unit": claim.unit,
-                "wanted": claim.wanted,
-                "rests_on": claim.rests_on,
+                "unit": check.unit,
+                "wanted": check.wanted,
+                "sample": check.sample,
             }
-            for claim in self.audit + self.claims
+            for check in self.audit + self.checks
         ]
 
     @property
     def holds(self) -> bool:
-        """Whether every claim holds, and the set-up is what it should be."""
-        return all(claim.holds for claim in self.audit + self.claims)
+        """Whether every check holds, and the set-up is what it should be."""
+        return all(check.holds for check in self.audit + self.checks)
 
 
 @dataclass
-class Laboratory:
+class ExperimentRunner:
     """Runs agents in markets on common random numbers, each pair once however many experiments ask
     for it.
 
@@ -90,7 +90,7 @@ class Laboratory:
         name_agent: makes agents from names.
         episodes, seed, jobs: of `run_cells`.
         on_batch: called with the number of sessions done, to show progress.
-        effect: False runs each experiment's twin.
+        effect: False runs each experiment's control.
     """
 
     name_agent: AgentNamer
@@ -116,7 +116,7 @@ def market(regime: str, **fields: Any) -> MarketConfig:
     return configure(regime, **fields)
 
 
-def rests_on(*sessions: Sessions) -> str:
+def sample(*sessions: Sessions) -> str:
     """How much data stands behind a figure."""
     fills = sum(len(result.fills) for result in sessions)
     return f"{len(sessions[0])} sessions, {fills:,} fills"
@@ -128,17 +128,17 @@ def adverse_move(sessions: Sessions, horizon: float = 50.0) -> npt.NDArray[np.fl
     return against_value(sessions).adverse_move[:, sessions.horizons.index(horizon)]
 
 
-def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Claim:
+def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
     """Holds if the interval lies above the bound."""
-    return Claim(sentence, estimate, unit, f"above {bound:g}", bool(estimate.low > bound), data)
+    return Check(sentence, estimate, unit, f"above {bound:g}", bool(estimate.low > bound), data)
 
 
-def below(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Claim:
+def below(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
     """Holds if the interval lies below the bound."""
-    return Claim(sentence, estimate, unit, f"below {bound:g}", bool(estimate.high < bound), data)
+    return Check(sentence, estimate, unit, f"below {bound:g}", bool(estimate.high < bound), data)
 
 
-def within(sentence: str, estimate: Estimate, tolerance: float, unit: str, data: str) -> Claim:
+def within(sentence: str, estimate: Estimate, tolerance: float, unit: str, data: str) -> Check:
     """Holds if the interval lies within the tolerance on either side of zero."""
     inside = bool(-tolerance < estimate.low and estimate.high < tolerance)
-    return Claim(sentence, estimate, unit, f"within {tolerance:.3g} of 0", inside, data)
+    return Check(sentence, estimate, unit, f"within {tolerance:.3g} of 0", inside, data)
