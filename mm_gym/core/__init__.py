@@ -1,5 +1,6 @@
-"""The compiled core: plain functions on one record. NumPy, Numba, math and itself, nothing else.
+"""The compiled core: plain functions on one NumPy record per market.
 
-`layout` says what a market is, `market` how it moves; the other files hold one part of the story
-each. The faces check and convert; these functions trust their arguments.
+`layout` defines the record of a market. `market` moves it from decision to decision. Each other
+file holds one part of the model. The core imports NumPy, Numba, the standard library and itself.
+Its functions trust their arguments: the environments check and convert them.
 """

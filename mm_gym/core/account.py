@@ -1,11 +1,10 @@
-"""The agent's account: cash, inventory, and the split of its PnL, kept so that the split is an
-identity.
+"""The agent's account: cash, inventory and the parts of its PnL, in ticks x lots.
 
     wealth = cash + inventory x mid = spread captured + inventory PnL - fees
 
-Spread captured is the distance of each fill from the mid just before it; inventory PnL is what
-later moves of the mid did to the position. The mid is the public one, without the agent's own
-orders.
+This is an identity. Spread captured sums the distance of each fill from the mid just before it.
+Inventory PnL sums the effect of later moves of the mid on the position. The mid is the public mid,
+which leaves out the agent's own orders.
 """
 
 import math
@@ -16,7 +15,7 @@ from mm_gym.core.layout import BID
 
 @kernel
 def open_account(account, mid):
-    """Start flat, with nothing, at this mid."""
+    """Open an empty account, marked at `mid` [ticks]."""
     account.cash = 0.0
     account.inventory = 0
     account.mark = mid
@@ -34,14 +33,17 @@ def open_account(account, mid):
 
 @kernel
 def mark_to(account, mid):
-    """Settle inventory PnL up to now. To be called before the inventory changes."""
+    """Settle inventory PnL up to now. Call this before the inventory changes."""
     account.inventory_pnl += account.inventory * (mid - account.mark)
     account.mark = mid
 
 
 @kernel
 def settle_fill(account, side, price, size, fee):
-    """The agent's order on `side` traded; the account is marked to the mid just before the fill."""
+    """Book a fill of the agent's order on `side`.
+
+    The account must already be marked to the mid just before the fill.
+    """
     direction = 1 if side == BID else -1
     account.cash -= direction * price * size + fee * size
     account.inventory += direction * size
@@ -53,14 +55,17 @@ def settle_fill(account, side, price, size, fee):
 
 @kernel
 def marked_wealth(account):
-    """Cash plus the inventory at the last mark."""
+    """Return cash plus the inventory valued at the last mark [ticks x lots]."""
     return account.cash + account.inventory * account.mark
 
 
 @kernel
 def close_position(account, cost, impact):
-    """Settle the position at the close: `cost` a lot and `impact` a squared lot are paid; returns
-    the payment."""
+    """Settle the position at the close and return the payment [ticks x lots].
+
+    With inventory q, the payment is cost |q| + impact q^2. `cost` is in ticks, `impact` in ticks
+    per lot.
+    """
     lots = math.fabs(account.inventory)
     account.close_out = cost * lots + impact * lots * lots
     return account.close_out

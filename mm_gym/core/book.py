@@ -1,15 +1,14 @@
-"""The order book: price-time priority over one record.
+"""The order book: price-time priority on one record. Prices are whole ticks, sizes are lots.
 
-Each side is a list of price levels sorted so that the best is last; each level is a queue of
-orders, oldest first. Levels hold their price, so no price can alias another however far the market
-wanders, and an empty side is a list of length zero. Near the touch, where nearly all events are,
-insertion moves a handful of levels.
+Each side is an array of price levels, sorted so that the best level is last. Each level is a queue
+of orders, oldest first. A level stores its price, so the range of prices is unlimited. An empty
+side has zero levels. Most events are near the touch, where an insertion moves only a few levels.
 
     levels[BID]:  ... 97  98  99 | 101  102  103 ...  :levels[ASK]
                               ^best  ^best
 
-Prices are stored as keys, `price` for bids and `-price` for asks: larger is better on both sides,
-and one rule serves both.
+A price is stored as a key: `price` for bids and `-price` for asks. A larger key is a better price
+on both sides, so the same code serves both.
 """
 
 import numpy as np
@@ -17,11 +16,10 @@ import numpy as np
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import NO_ORDER
 
-_NEAR = (
-    8  # levels looked through one by one before bisecting: most events are this close to the touch
-)
+# Levels searched one by one before bisection. Most events are this close to the touch.
+_NEAR = 8
 
-# `audit` codes, in the order in which they are looked for.
+# Codes that `audit` returns.
 SOUND = 0
 LEVELS_OUT_OF_ORDER = 1
 BOOK_CROSSED = 2
@@ -34,7 +32,7 @@ BROKEN_POOL = 7
 
 @kernel
 def clear(book):
-    """An empty book; every slot free."""
+    """Empty the book and free every slot."""
     book.n_levels[0] = 0
     book.n_levels[1] = 0
     book.n_live = 0
@@ -46,14 +44,13 @@ def clear(book):
 
 @kernel
 def price_key(side, price):
-    """Price to key, and key to price: the map is its own inverse."""
+    """Convert a price to a key, or a key to a price. The conversion is its own inverse."""
     return price - 2 * side * price
 
 
 @kernel
 def find_level(book, side, key):
-    """Index of the first level whose key is at least `key`; the number of levels if there is
-    none."""
+    """Return the index of the first level with at least this key, or the number of levels."""
     levels = book.levels
     high = book.n_levels[side]
     low = max(0, high - _NEAR)
@@ -81,10 +78,10 @@ def _copy_level(levels, side, source, target):
 
 @kernel
 def add(book, side, price, size, owner):
-    """Rest an order at the back of its queue; its slot, or NO_ORDER if the pool or the levels are
-    full.
+    """Add an order at the back of its queue and return its slot.
 
-    The caller has made sure that the price does not cross the other side.
+    The price must not cross the other side. Returns NO_ORDER if there is no room for another order
+    or another level.
     """
     n_live = book.n_live
     if n_live == book.orders.shape[0]:
@@ -126,7 +123,7 @@ def add(book, side, price, size, owner):
 
 @kernel
 def _withdraw(book, slot, size):
-    """Take lots out of a resting order, and the order out of the book when none are left."""
+    """Remove lots from a resting order. Remove the order when no lots are left."""
     order = book.orders[slot]
     side = order.side
     index = find_level(book, side, order.key)
@@ -149,7 +146,8 @@ def _withdraw(book, slot, size):
         for target in range(index, n_levels):
             _copy_level(book.levels, side, target + 1, target)
         book.n_levels[side] = n_levels
-    # The last live slot takes the freed one's place, and the freed one is the next to be used.
+    # `live` lists the used slots before the free ones. The last used slot moves to the place of the
+    # freed slot, and the next order will use the freed slot.
     last = book.n_live - 1
     moved = book.live[last]
     book.live[order.place] = moved
@@ -160,24 +158,26 @@ def _withdraw(book, slot, size):
 
 @kernel
 def cancel(book, slot):
-    """Take an order out of the book."""
+    """Remove an order from the book."""
     _withdraw(book, slot, book.orders[slot].lots)
 
 
 @kernel
 def reduce(book, slot, size):
-    """Take lots out of an order; it keeps its place in the queue. All of its lots, or more, cancel
-    it."""
+    """Remove lots from an order, which keeps its place in the queue.
+
+    Removing all of its lots, or more, cancels the order.
+    """
     _withdraw(book, slot, min(size, book.orders[slot].lots))
 
 
 @kernel
 def match(book, side, limit_price, size):
-    """Trade up to `size` lots against the other side, best price first and oldest order first.
+    """Trade up to `size` lots against the other side and return the lots left over.
 
-    Buys (`side` is BID) at no more than the limit, sells at no less. Fills are left in
-    `book.fills`; returns the lots that found no counterpart. A match fills each resting order at
-    most once, so they always fit.
+    The best price trades first, and the oldest order at that price. An order on the BID side buys
+    at `limit_price` or less, an order on the ASK side sells at `limit_price` or more. The fills are
+    written to `book.fills`, which has room for one fill of every resting order.
     """
     other = 1 - side
     worst_key = price_key(other, limit_price)
@@ -202,7 +202,7 @@ def match(book, side, limit_price, size):
 
 @kernel
 def lots_ahead(book, slot):
-    """Lots that stand before this order in its queue."""
+    """Return the lots before this order in its queue."""
     ahead = np.int64(0)
     older = book.orders[slot].older
     while older != NO_ORDER:
@@ -213,7 +213,7 @@ def lots_ahead(book, slot):
 
 @kernel
 def audit(book):
-    """Check every invariant of the book; SOUND, or the code of the first that is broken."""
+    """Check the invariants of the book. Return SOUND or the code of the first violation found."""
     seen = 0
     for side in range(2):
         for index in range(book.n_levels[side]):

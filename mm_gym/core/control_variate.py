@@ -1,26 +1,24 @@
-"""The control variate: the part of a decision's reward whose sum over a session has mean zero for
-every policy.
+"""The control variate: a sum over a session with mean zero for every policy, in ticks x lots.
 
-Let F = V + edge s be what the asset is worth to one who sees the signal: a martingale. The parts
-are
+With `variance_reduction`, each reward is reduced by the control variate of its decision. The
+control variate uses hidden state: the efficient price V and the signal s. Agents never observe it.
 
-1. inventory times the move of F (left out with zero-intelligence makers: there the book makes V,
-   and V is no martingale);
-2. the change of inventory times (mid - F), which is zero at either end of a session:
-   potential-based shaping (Ng, Harada and Russell 1999). What is left counts fills against F, so
-   that a fill from one who knew better costs at once what it will cost, with a fraction of the
-   noise;
-3. likewise the change of `inventory_price` inventory^2: a charge for what holding the inventory is
-    going to cost;
-4. what fills brought in these terms, less what was expected of them just before. Takers arrive as a
-   Poisson stream. While the book stands still, the agent's quotes are filled at a rate that follows
-   from the hidden state: the book, V, the signal and the flow. What the fills of an interval bring,
-   less the integral of that rate times what a fill would bring, has mean zero (the compensated
-   point process of Bremaud 1981, Point processes and queues, chapter II).
+Let F = V + edge s, the value of the asset to a trader who sees the signal. F is a martingale. The
+control variate has four parts:
 
-Agents never see any of it. It is computed only with `variance_reduction`. Snipers are no Poisson
-    stream: their fills
-are left out of the fourth part.
+1. Inventory times the change of F. It is left out with zero-intelligence makers, because V is the
+   mid there and no martingale.
+2. The change of inventory x (mid - F). This is potential-based shaping (Ng, Harada and Russell
+   1999); the potential is zero at both ends of a session. The remaining reward values fills at F:
+   a fill by an informed taker costs its expected loss at once, with a fraction of the noise.
+3. The change of `inventory_price` x inventory^2, which is potential-based shaping too. It charges
+   the expected cost of holding inventory when the inventory is taken.
+4. The value of the fills in these terms, minus its expectation just before them. Takers are a
+   Poisson process. While the book does not change, the fill rate of the agent's quotes follows
+   from the hidden state: the book, V, the signal and the flow. The value of all fills minus the
+   integral of (fill rate x value of one fill) has mean zero: it is a compensated point process
+   (Bremaud 1981, Point processes and queues, chapter II). Fills by snipers are left out, because
+   snipers are not a Poisson process.
 """
 
 import math
@@ -34,7 +32,7 @@ from mm_gym.core.takers import acting_signal, justified_price
 
 @kernel
 def start_control_variate(market):
-    """Start the sums anew, at a decision."""
+    """Reset the sums at a decision and store the state that the next change is measured from."""
     terms = market.control_variate
     terms.edge = 0.0
     terms.lots_squared = 0.0
@@ -46,45 +44,47 @@ def start_control_variate(market):
 
 @kernel
 def control_variate_since(market, terminated):
-    """[ticks x lots] The control variate since the last decision; what is held counts for nothing
-    at the close."""
+    """Return the control variate since the last decision [ticks x lots].
+
+    At the close (`terminated`) the potentials of parts 2 and 3 are zero.
+    """
     if not market.parameters.variance_reduction:
         return 0.0
     terms = market.control_variate
     foreseen = justified_price(market, market.signal)
     mispricing = 0.0 if terminated else _mispricing(market, foreseen)
-    surprise = 0.0
+    value_change = 0.0
     if market.parameters.makers != Makers.ZERO_INTELLIGENCE:
-        surprise = foreseen - terms.foreseen_price
-    of_prices = terms.inventory * surprise + mispricing - terms.mispricing
-    return of_prices + (terms.edge - market.parameters.inventory_price * terms.lots_squared)
+        value_change = foreseen - terms.foreseen_price
+    from_prices = terms.inventory * value_change + mispricing - terms.mispricing
+    return from_prices + (terms.edge - market.parameters.inventory_price * terms.lots_squared)
 
 
 @kernel
 def _mispricing(market, foreseen):
-    """[ticks x lots] What marking to the mid counts more than marking to F would, and the price of
-    the inventory."""
+    """Return the potential of parts 2 and 3: q (mid - F) + inventory_price q^2 [ticks x lots]."""
     inventory = float(market.account.inventory)
     return inventory * (market.mid - foreseen) + market.parameters.inventory_price * inventory**2
 
 
 @hot_kernel
 def expect_fills(market, seconds):
-    """Take away what the agent's quotes could expect of so many seconds, in which the book stands
-    as it is."""
+    """Subtract the expected fills of the agent's quotes over `seconds` of an unchanged book."""
     parameters = market.parameters
-    longest = parameters.taker_size_miss
+    size_miss = parameters.taker_size_miss
     if market.flow.informed_kind == InformedKind.NAIVE:
-        longest = max(longest, parameters.naive_size_miss)
+        size_miss = max(size_miss, parameters.naive_size_miss)
     for side in range(2):
         slot = market.quotes.slot[side]
-        # Where all take one lot, one behind others has nothing to expect: most moments are such.
-        if slot != NO_ORDER and (longest > 0.0 or not _stands_behind(market.book, side, slot)):
+        # If every taker takes one lot, an order behind others is not filled. This case is frequent,
+        # and the check is cheap.
+        if slot != NO_ORDER and (size_miss > 0.0 or not _stands_behind(market.book, side, slot)):
             _expect(market, side, slot, seconds)
 
 
 @kernel
 def _expect(market, side, slot, seconds):
+    """Subtract the expected fills of one quote."""
     lots = seconds * _fill_rate(market, side, slot, seconds)
     if lots > 0.0:
         price = float(price_key(side, market.book.orders[slot].key))
@@ -101,7 +101,7 @@ def _expect(market, side, slot, seconds):
 
 @kernel
 def count_fills(market):
-    """Add what the latest event's fills brought."""
+    """Add the agent's fills of the latest event, except those by snipers."""
     for index in range(market.n_new_fills):
         fill = market.new_fills[index]
         if fill.taker != TakerKind.SNIPER:
@@ -119,19 +119,18 @@ def count_fills(market):
 
 @kernel
 def _count(market, side, lots, price, inventory, value, signal):
-    """Count `lots` traded on the agent's `side`: their edge against V + edge s, and the square of
-    the inventory."""
+    """Add `lots` traded on the agent's `side`: their value at F and the change of inventory^2."""
     direction = 1.0 if side == BID else -1.0
     foreseen = value + market.parameters.edge_per_signal * signal
     market.control_variate.edge += lots * direction * (foreseen - price)
-    # As if the first lot set the price of all: any fixed price per lot has mean zero.
+    # Every lot is charged as if it were the first. The mean stays zero with any charge per lot that
+    # is fixed before the fill.
     market.control_variate.lots_squared += lots * (2.0 * direction * inventory + 1.0)
 
 
 @kernel
 def _fill_rate(market, side, slot, seconds):
-    """[lots / s] At which takers trade with the agent's order, on the average over the next
-    seconds."""
+    """Return the mean rate at which takers fill the agent's order over `seconds` [lots / s]."""
     parameters = market.parameters
     flow = market.flow
     order = market.book.orders[slot]
@@ -139,54 +138,55 @@ def _fill_rate(market, side, slot, seconds):
     ahead = _lots_before(market.book, side, slot)
     price = float(price_key(side, order.key))
     buyers = side == ASK
-    likely = _expected_lots(parameters.taker_size_miss, ahead, order.lots)
-    shown = _expected_lots(parameters.naive_size_miss, ahead, order.lots) if naive else likely
-    if likely <= 0.0 and shown <= 0.0:
+    taker_lots = _expected_lots(parameters.taker_size_miss, ahead, order.lots)
+    naive_lots = (
+        _expected_lots(parameters.naive_size_miss, ahead, order.lots) if naive else taker_lots
+    )
+    if taker_lots <= 0.0 and naive_lots <= 0.0:
         return 0.0
-    # Those who know nothing: an exponential tolerance beyond the mid, and the side that the
-    # imbalance favours.
+    # Uninformed takers accept an exponential distance beyond the mid. The imbalance favours a side.
     mid = current_mid(market)
-    beyond = price - mid if buyers else mid - price
-    accepts = 1.0
-    if beyond > 0.0:
-        accepts = (
-            math.exp(-beyond / parameters.taker_tolerance)
+    distance = price - mid if buyers else mid - price
+    acceptance = 1.0
+    if distance > 0.0:
+        acceptance = (
+            math.exp(-distance / parameters.taker_tolerance)
             if parameters.taker_tolerance > 0.0
             else 0.0
         )
-    tilt = flow.imbalance * flow.bias
-    if tilt != 0.0:
-        tilt *= _mean_persistence(
+    bias = flow.imbalance * flow.bias
+    if bias != 0.0:
+        bias *= _mean_persistence(
             2.0 * parameters.imbalance_flip_rate, market.time - flow.last_arrival, seconds
         )
-    share = 0.5 * (1.0 + tilt) if buyers else 0.5 * (1.0 - tilt)
-    lots = (1.0 - flow.p_informed) * likely
+    side_share = 0.5 * (1.0 + bias) if buyers else 0.5 * (1.0 - bias)
+    mean_lots = (1.0 - flow.p_informed) * taker_lots
     if naive:
-        lots += flow.p_informed * shown
-    rate = share * accepts * lots
-    # Those who act on a signal, their own or a false one.
+        mean_lots += flow.p_informed * naive_lots
+    rate = side_share * acceptance * mean_lots
+    # Informed takers act on the signal or on the decoy.
     if not naive and flow.p_informed > 0.0:
         signal = acting_signal(market)
-        towards = signal if buyers else -signal
+        signal_in_favour = signal if buyers else -signal
         limit = justified_price(market, signal)
-        worth_it = limit >= price if buyers else limit <= price
-        if towards > parameters.signal_threshold and (
-            worth_it or not parameters.informed_price_limit
+        within_limit = limit >= price if buyers else limit <= price
+        if signal_in_favour > parameters.signal_threshold and (
+            within_limit or not parameters.informed_price_limit
         ):
-            rate += flow.p_informed * likely
+            rate += flow.p_informed * taker_lots
     return parameters.taker_rate * rate
 
 
 @hot_kernel
 def _stands_behind(book, side, slot):
-    """Whether any lot trades before this order."""
+    """Return whether any other order on this side trades before this one."""
     order = book.orders[slot]
     return order.older != NO_ORDER or book.levels[side, book.n_levels[side] - 1].key > order.key
 
 
 @kernel
 def _lots_before(book, side, slot):
-    """Lots that trade before this order: at better prices, and older ones at its own."""
+    """Return the lots that trade before this order, at better prices and at its own."""
     key = book.orders[slot].key
     lots = 0
     index = book.n_levels[side] - 1
@@ -198,10 +198,9 @@ def _lots_before(book, side, slot):
 
 @kernel
 def _expected_lots(miss, ahead, lots):
-    """Of an order of so many lots with others ahead, those that a taker of geometric size is
-    expected to trade.
+    """Return how many of an order's `lots` a taker of geometric size trades on average.
 
-    A size exceeds k lots with chance miss^k.
+    `ahead` lots trade before the order. The taker's size exceeds k lots with probability miss^k.
     """
     reached = miss**ahead
     return reached if lots == 1 else reached * (1.0 - miss**lots) / (1.0 - miss)
@@ -209,8 +208,10 @@ def _expected_lots(miss, ahead, lots):
 
 @kernel
 def _mean_persistence(rate, since, seconds):
-    """Mean of exp(-rate t) for t from `since` to `since + seconds`: the share of a bias that has
-    not flipped."""
+    """Return the mean of exp(-rate t) over t from `since` to `since + seconds`.
+
+    A bias b has mean b exp(-rate t) after a time t, where `rate` is twice its flip rate.
+    """
     spread = rate * seconds
     if spread < 1e-12:
         return math.exp(-rate * since)

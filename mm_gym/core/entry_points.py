@@ -1,7 +1,8 @@
-"""What Python calls: the compiled and cached entry points, for many markets and for a book alone.
+"""The compiled and cached functions that Python calls: for many markets and for a single book.
 
-Arrays in, arrays out, no checks: the faces have checked. A market or book is passed as an array of
-records, also where there is one, since Numba takes an array many times faster than a record.
+They trust their arguments, which the environments have checked. A single market or book is passed
+as an array of one record, because Numba accepts an array many times faster than a record. Units
+are those of `layout`.
 """
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
@@ -15,9 +16,9 @@ from mm_gym.core.recorder import keep_fills, keep_path
 def _market_entry_points(fingerprint):
     @entry_point
     def reset_many(markets, chosen, seed_words, observations, outcomes, path_rows):
-        """Reset the markets whose numbers stand in `chosen`; `seed_words` has a row for each of
-        those."""
-        fingerprint  # noqa: B018  (named, so that it is in the closure and thereby in the cache's key)
+        """Reset the markets with the numbers in `chosen`. `seed_words` has one row for each."""
+        # Naming it puts it into the closure, and so into the key of Numba's cache (see `kernel`).
+        fingerprint  # noqa: B018
         for index in range(chosen.shape[0]):
             i = chosen[index]
             reset_one(markets[i], seed_words[index])
@@ -27,7 +28,7 @@ def _market_entry_points(fingerprint):
 
     @entry_point
     def step_many(markets, actions, observations, outcomes, fill_rows, path_rows):
-        """Step every market once."""
+        """Step every market by one decision."""
         fingerprint  # noqa: B018
         for i in range(markets.shape[0]):
             prefetch_market(markets, i + 1)
@@ -36,10 +37,10 @@ def _market_entry_points(fingerprint):
 
     @entry_point
     def audit_events(markets, n_events, fill_rows):
-        """Let events happen to the first market, with a full check of its book after each.
+        """Process events of the first market and check all invariants of its book after each.
 
-        Returns the number of events before the first fault, and the fault's code (`book.SOUND` for
-        none).
+        Returns the number of events before the first fault and the fault's code, which is
+        `book.SOUND` without a fault.
         """
         fingerprint  # noqa: B018
         market = markets[0]
@@ -57,7 +58,7 @@ def _market_entry_points(fingerprint):
 
 @kernel
 def _hand_out(market, i, observations, outcomes):
-    """Copy what the market left in its record to row i."""
+    """Copy the observation and the outcome from the record to row `i` of the arrays."""
     for column in range(observations.shape[1]):
         observations[i, column] = market.observation[column]
     for column in range(outcomes.shape[1]):
@@ -73,31 +74,31 @@ def _book_entry_points(fingerprint):
 
     @entry_point
     def book_add(books, side, price, size):
-        """`book.add` of a public order."""
+        """Call `book.add` with a public order."""
         fingerprint  # noqa: B018
         return add(books[0], side, price, size, PUBLIC)
 
     @entry_point
     def book_match(books, side, limit_price, size):
-        """`book.match`."""
+        """Call `book.match`."""
         fingerprint  # noqa: B018
         return match(books[0], side, limit_price, size)
 
     @entry_point
     def book_reduce(books, slot, size):
-        """`book.reduce`."""
+        """Call `book.reduce`."""
         fingerprint  # noqa: B018
         reduce(books[0], slot, size)
 
     @entry_point
     def book_cancel(books, slot):
-        """`book.cancel`."""
+        """Call `book.cancel`."""
         fingerprint  # noqa: B018
         cancel(books[0], slot)
 
     @entry_point
     def book_audit(books):
-        """`book.audit`."""
+        """Call `book.audit`."""
         fingerprint  # noqa: B018
         return audit(books[0])
 

@@ -1,9 +1,9 @@
-"""What a market is: one NumPy record, and the names of everything in it.
+"""The layout of a market: one NumPy record and the names of its fields.
 
-The whole state of one market (book, queues, clocks, account, features, random words) is one element
-of a structured array. Copying it is a checkpoint; equal records have equal futures. Prices are
-whole ticks in the book and float ticks elsewhere, times are seconds, sizes lots, money ticks x
-lots.
+The whole state of one market is one element of a structured array: book, quotes, clocks, account,
+features and random words. A copy of it is a checkpoint, and equal records have equal futures.
+Prices are whole ticks in the book and float ticks elsewhere. Times are in seconds, sizes in lots,
+money in ticks x lots.
 """
 
 from enum import IntEnum
@@ -13,7 +13,7 @@ import numpy as np
 
 from mm_gym.core.random import WORDS_PER_STREAM
 
-# Sides. A taker who buys is on the bid side and trades with the asks.
+# Sides of the book. A taker that buys is on the bid side and trades with the asks.
 BID = 0
 ASK = 1
 
@@ -23,18 +23,21 @@ AGENT = 1
 
 NO_ORDER = -1
 
-# Room in one market's book. Background makers leave the last places to the agent (see `makers`).
+# Room in one market's book: price levels a side, and orders on both sides. Background makers leave
+# the last places free for the agent (see `makers`).
 MARKET_LEVELS = 128
 MARKET_ORDERS = 256
 
-# Distances from the opposite best, in ticks, at which zero-intelligence makers may place orders.
+# [ticks] Largest distance from the opposite best price at which zero-intelligence makers place
+# orders.
 MAKER_DISTANCES = 64
 
-# Quotes under way to the exchange when latency exceeds the decision interval.
+# Largest number of quote updates under way to the exchange. It exceeds one when the latency is
+# longer than the decision interval.
 QUOTES_IN_FLIGHT = 64
 
-# Half-lives of recent flow and of recent moves of the mid, and of the volatility: seconds, or as
-# many decisions where decisions are more than a second apart.
+# Half-lives of the features: signed flow and moves of the mid, and the volatility. They are in
+# seconds, or in decisions if the decision interval is longer than one second.
 FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)
 VOLATILITY_HALF_LIFE = 60.0
 
@@ -48,7 +51,7 @@ class Makers(IntEnum):
 
 
 class TakerKind(IntEnum):
-    """Who took. The agent never sees it."""
+    """The kind of a taker. The agent never observes it."""
 
     NOISE = 0
     NAIVE_INFORMED = 1
@@ -58,7 +61,7 @@ class TakerKind(IntEnum):
 
 
 class InformedKind(IntEnum):
-    """What those takers are who are called informed."""
+    """What informed takers act on: the signal, nothing (naive), or the decoy."""
 
     SIGNAL = 0
     NAIVE = 1
@@ -66,7 +69,7 @@ class InformedKind(IntEnum):
 
 
 class RewardKind(IntEnum):
-    """What the agent is paid for."""
+    """The kinds of reward; see `MarketConfig.reward`."""
 
     PNL = 0
     INVENTORY_PENALTY = 1
@@ -99,7 +102,7 @@ class Obs(IntEnum):
 
 OBSERVATION_NAMES = tuple(column.name.lower() for column in Obs)
 OBSERVATION_CLIP = 10.0
-OBSERVATION_FAR = 25.0  # beyond what an inventory of 1e10 lots shows
+OBSERVATION_FAR = 25.0  # an inventory of 1e10 lots gives 23.03 in its column
 
 # Lowest and highest value of each column, in the order of `Obs`.
 _WIDE, _SIGNED, _COUNT, _SHARE, _SIZE, _BALANCE = (
@@ -117,7 +120,7 @@ OBSERVATION_BOUNDS = (
 
 
 class Outcome(IntEnum):
-    """Columns of what a step reports beside the observation."""
+    """Columns of what a step returns beside the observation."""
 
     REWARD = 0
     TERMINATED = 1
@@ -137,22 +140,19 @@ class Outcome(IntEnum):
 
 
 def _record(fields: list[Any]) -> np.dtype[Any]:
-    # np.record, so that the same attribute access works compiled and with NUMBA_DISABLE_JIT=1; no
-    # field may have a name that np.record has a meaning for, such as `size`.
+    # With np.record, the same attribute access works compiled and with NUMBA_DISABLE_JIT=1. A field
+    # must not have the name of an attribute of np.record, such as `size`.
     return np.dtype((np.record, fields))
 
 
 def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
-    """The record of a book with room for `levels` prices a side and `orders` resting orders."""
+    """Return the dtype of a book with room for `levels` prices a side and `orders` orders."""
     level = _record(
         [
-            (
-                "key",
-                "i8",
-            ),  # price for bids, minus price for asks: the best has the largest key on both sides
+            ("key", "i8"),  # [ticks] price for bids, -price for asks: a larger key is better
             ("lots", "i8"),
-            ("head", "i4"),  # the oldest order
-            ("tail", "i4"),  # the youngest order
+            ("head", "i4"),  # slot of the oldest order
+            ("tail", "i4"),  # slot of the youngest order
         ]
     )
     order = _record(
@@ -163,7 +163,7 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("younger", "i4"),
             ("side", "i4"),
             ("owner", "i4"),
-            ("place", "i8"),  # where in `live` this order stands
+            ("place", "i8"),  # index of this order's slot in `live`
         ]
     )
     fill = _record([("price", "i8"), ("lots", "i8"), ("slot", "i4"), ("owner", "i4")])
@@ -175,18 +175,19 @@ def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("n_events", "i8"),  # additions, reductions, cancellations and fills since the start
             ("levels", level, (2, levels)),  # ascending key: the best level is the last one
             ("orders", order, (orders,)),
-            ("live", "i4", (orders,)),  # slots in use, in no order, then slots that are free
+            ("live", "i4", (orders,)),  # used slots in any order, then free slots
             ("fills", fill, (orders,)),  # of the latest match
         ]
     )
 
 
-# Random streams of a market: value, takers, makers and decoy.
+# Random streams of a market: efficient price, takers, makers and decoy.
 STREAMS = 4
 
 BOOK = book_dtype(MARKET_LEVELS, MARKET_ORDERS)
 
-# The numbers that steer one market: its configuration, in the form in which the kernels use it.
+# The configuration of one market in the form that the kernels use. Most fields are those of
+# `MarketConfig`, which documents them; `mm_gym.parameters` computes the others.
 PARAMETERS = _record(
     [
         ("decision_interval", "f8"),
@@ -209,35 +210,26 @@ PARAMETERS = _record(
         ("taker_tolerance", "f8"),
         ("taker_size_log_miss", "f8"),
         ("naive_size_log_miss", "f8"),
-        ("taker_size_miss", "f8"),  # chance of one lot more, of an order that has come so far
+        # A geometric size exceeds k lots with probability miss^k.
+        ("taker_size_miss", "f8"),
         ("naive_size_miss", "f8"),
         ("signal_threshold", "f8"),
         ("informed_price_limit", "i8"),
         ("mixed", "i8"),
         ("makers", "i8"),
         ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
-        (
-            "inventory_price",
-            "f8",
-        ),  # [ticks / lot] of a squared lot of inventory, in the control variate
-        ("maker_rate", "f8"),  # of limit orders on each side
-        (
-            "maker_cancel_rate",
-            "f8",
-        ),  # of each order; for zero intelligence the largest at any distance
-        (
-            "limit_order_share",
-            "f8",
-            (MAKER_DISTANCES,),
-        ),  # at this distance from the opposite best or nearer
-        ("cancel_share", "f8", (MAKER_DISTANCES,)),  # of maker_cancel_rate, at this distance
+        ("inventory_price", "f8"),  # [ticks / lot] per squared inventory, in the control variate
+        ("maker_rate", "f8"),  # [1/s] of limit orders on each side
+        # [1/s] For zero intelligence, the largest rate at any distance.
+        ("maker_cancel_rate", "f8"),
+        # Both by distance from the opposite best price: the cumulative share of limit orders, and
+        # the cancellation rate divided by `maker_cancel_rate`.
+        ("limit_order_share", "f8", (MAKER_DISTANCES,)),
+        ("cancel_share", "f8", (MAKER_DISTANCES,)),
         ("maker_depth", "f8"),
         ("maker_size_log_miss", "f8"),
-        (
-            "maker_gap",
-            "f8",
-            (MARKET_ORDERS + 1,),
-        ),  # [s] mean time between maker events by number of resting orders
+        # [s] Mean time between maker events, by number of resting orders.
+        ("maker_gap", "f8", (MARKET_ORDERS + 1,)),
         ("sniping", "i8"),
         ("quote_size", "i8"),
         ("max_inventory", "i8"),
@@ -264,14 +256,14 @@ PARAMETERS = _record(
     ]
 )
 
-# Who trades in this episode; `mixed` draws it anew at each reset.
+# The order flow of this session. The regime `mixed` draws it at each reset.
 FLOW = _record(
     [
         ("p_informed", "f8"),
         ("imbalance", "f8"),
         ("informed_kind", "i8"),
-        ("bias", "f8"),  # +1 or -1: the side that an imbalance favours at present
-        ("last_arrival", "f8"),
+        ("bias", "f8"),  # +1 or -1: the imbalance favours buyers or sellers
+        ("last_arrival", "f8"),  # [s] time of the latest taker
     ]
 )
 
@@ -280,11 +272,11 @@ QUOTES = _record(
         ("slot", "i8", (2,)),  # the agent's order on each side, or NO_ORDER
         ("placed_at", "f8", (2,)),
         ("lots_ahead_at_arrival", "i8", (2,)),
-        ("entered_lots", "i8"),  # of all orders so far
-        ("time_at_touch", "f8", (2,)),  # [s] with no better price in the book; kept while recording
+        ("entered_lots", "i8"),  # sum over all orders of the agent so far
+        ("time_at_touch", "f8", (2,)),  # [s] at the best price; counted only while recording
         ("n_in_flight", "i8"),
         ("arrival", "f8", (QUOTES_IN_FLIGHT,)),
-        ("price", "f8", (QUOTES_IN_FLIGHT, 2)),  # as asked for: not yet rounded to whole ticks
+        ("price", "f8", (QUOTES_IN_FLIGHT, 2)),  # [ticks] not yet rounded to whole ticks
     ]
 )
 
@@ -302,7 +294,7 @@ ACCOUNT = _record(
         ("wealth", "f8"),  # at the last decision
         ("inventory_pnl_at_decision", "f8"),
         ("n_fills_at_decision", "i8"),
-        ("objective", "f8"),  # sum of the rewards' parts so far, unscaled
+        ("objective", "f8"),  # sum of all parts of the reward so far, unscaled
     ]
 )
 
@@ -315,27 +307,27 @@ FEATURES = _record(
         ("activity", "f8"),
         ("variance", "f8"),
         ("last_mid", "f8"),
-        ("spread", "f8"),  # the public one, at the latest observation
-        # What the latest observation shows: a column is computed only when its value has changed.
+        ("spread", "f8"),  # [ticks] public spread at the latest observation
+        # The values in the latest observation. A column is computed only when its value changes.
         ("shown_inventory", "i8"),
         ("shown_offset", "f8", (2,)),
     ]
 )
 
-# Terms of the control variate since the last decision (`core.control_variate`).
+# Terms of the control variate since the last decision; see `control_variate`.
 CONTROL_VARIATE = _record(
     [
-        # What the agent's fills brought, less what could be expected of them.
-        ("edge", "f8"),  # [ticks x lots] against V + edge s
-        ("lots_squared", "f8"),  # [lots^2] by which the square of the inventory grew
-        # At the last decision.
+        # Sums over the agent's fills, minus their expectations.
+        ("edge", "f8"),  # [ticks x lots] value of the fills at F = V + edge s
+        ("lots_squared", "f8"),  # [lots^2] change of the squared inventory
+        # The state at the last decision.
         ("inventory", "f8"),
-        ("foreseen_price", "f8"),  # V + edge s
-        ("mispricing", "f8"),  # [ticks x lots] of the inventory as it is marked
+        ("foreseen_price", "f8"),  # [ticks] F
+        ("mispricing", "f8"),  # [ticks x lots] potential of the shaping
     ]
 )
 
-# What a recorder keeps of each of the agent's fills, for evaluation only.
+# What a recorder stores of each of the agent's fills, for evaluation only.
 FILL_ROW = _record(
     [
         ("time", "f8"),
@@ -347,7 +339,7 @@ FILL_ROW = _record(
         ("signal", "f8"),
         ("taker", "i8"),  # a TakerKind
         ("lots_ahead_at_arrival", "i8"),
-        ("waited", "f8"),  # seconds since the order joined its queue
+        ("waited", "f8"),  # [s] since the order joined its queue
         ("inventory", "i8"),  # after the fill
     ]
 )
@@ -361,13 +353,13 @@ MARKET = _record(
         ("next_value", "f8"),
         ("next_taker", "f8"),
         ("next_maker", "f8"),
-        ("n_priced", "i8"),  # resting orders that the time of the next maker event reckons with
+        ("n_priced", "i8"),  # number of resting orders on which `next_maker` is based
         ("efficient_price", "f8"),
         ("signal", "f8"),
-        ("decoy", "f8"),  # a signal of the same law that predicts nothing
+        ("decoy", "f8"),  # a process with the law of the signal that predicts nothing
         ("mid", "f8"),
-        ("n_new_fills", "i8"),  # the agent's, in the latest event
-        ("new_fills", FILL_ROW, (2,)),  # it has one order a side, and an event may take both
+        ("n_new_fills", "i8"),  # fills of the agent in the latest event
+        ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
         ("n_fill_rows", "i8"),
         ("n_path_rows", "i8"),
         ("value_words", "u8", (WORDS_PER_STREAM,)),
@@ -386,5 +378,5 @@ MARKET = _record(
     ]
 )
 
-# One row at each change of the public mid, of the efficient price or of the inventory.
+# What a recorder stores at each change of the public mid, the efficient price or the inventory.
 PATH_ROW = _record([("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")])

@@ -1,17 +1,17 @@
-"""Background liquidity: other makers, whose orders rest until taken or cancelled.
+"""Background makers: limit orders that rest until they are taken or cancelled.
 
-`ANCHORED` makers place post-only limit orders at rate `maker_rate` a side, at exponential depth
-behind the efficient price V, and cancel each at rate `maker_cancel_rate`. They read public news at
-once: an order that V has crossed is pulled. `NONE` is the dealer market, in which only the agent
-quotes.
+`ANCHORED` makers place post-only limit orders at rate `maker_rate` on each side, at an exponential
+depth behind the efficient price V. They cancel each order at rate `maker_cancel_rate`, and at once
+when V crosses it. `NONE` is the dealer market, in which only the agent quotes.
 
-`ZERO_INTELLIGENCE` makers know no V (Cont, Stoikov and Talreja 2010, section 3): orders come and go
-at rates that hang on their distance from the opposite best quote alone. The agent's own quotes do
-not count as best, so that it cannot lead them by the nose; but nobody crosses them.
+`ZERO_INTELLIGENCE` makers do not observe V (Cont, Stoikov and Talreja 2010, section 3). Their
+arrival and cancellation rates depend only on the distance from the opposite best price. The agent's
+quotes do not count as the best price, so the agent cannot steer these makers. New orders still do
+not cross the agent's quotes.
 
-The time to the next event is exponential, so when the total rate changes (an order is taken by
-somebody else) what is left of it is stretched by the ratio of the rates: exact, and without a fresh
-draw.
+The time to the next event is exponential. When the total rate changes, the remaining time is scaled
+by the ratio of the old rate to the new one. This is exact and needs no new draw. Prices are in
+ticks, rates in 1/s.
 """
 
 import math
@@ -22,7 +22,7 @@ from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, PUBLIC, Makers
 from mm_gym.core.quotes import best_key, current_mid, public_level
 from mm_gym.core.random import exponential, geometric_size, uniform
 
-# Places in the pool and in each side's levels that background orders leave free for the agent's two
+# Orders in the book and levels on each side that background orders leave free for the agent's two
 # quotes.
 _RESERVED_ORDERS = 2
 _RESERVED_LEVELS = 1
@@ -30,7 +30,7 @@ _RESERVED_LEVELS = 1
 
 @kernel
 def start_makers(market):
-    """Set the clock of the first event."""
+    """Draw the time of the first event."""
     market.next_maker = math.inf
     market.n_priced = market.book.n_live
     _draw_next(market)
@@ -38,13 +38,16 @@ def start_makers(market):
 
 @kernel
 def _total_rate(parameters, n_live):
-    """[1/s] Of all maker events. The agent's orders are counted too; a cancellation that falls on
-    one does nothing."""
+    """Return the rate of all maker events [1/s].
+
+    `n_live` includes the agent's orders. A cancellation that hits one of those does nothing.
+    """
     return 2.0 * parameters.maker_rate + n_live * parameters.maker_cancel_rate
 
 
 @hot_kernel
 def _draw_next(market):
+    """Draw the time of the next event from the number of resting orders."""
     market.n_priced = market.book.n_live
     if (
         market.parameters.makers != Makers.NONE
@@ -58,8 +61,7 @@ def _draw_next(market):
 
 @hot_kernel
 def reschedule_makers(market):
-    """Stretch or shrink the time to the next event by what orders that came or went do to the total
-    rate."""
+    """Scale the time to the next event after the number of resting orders has changed."""
     n_live = market.book.n_live
     if n_live == market.n_priced:
         return
@@ -73,14 +75,14 @@ def reschedule_makers(market):
 
 @hot_kernel
 def maker_event(market):
-    """One order is placed, or one is cancelled; then the next event's time is drawn."""
+    """Place or cancel one order, then draw the time of the next event."""
     parameters = market.parameters
     draw = uniform(market.maker_words) * _total_rate(parameters, market.n_priced)
     if draw < 2.0 * parameters.maker_rate:
         _place_order(market, BID if draw < parameters.maker_rate else ASK)
     else:
         chosen = (draw - 2.0 * parameters.maker_rate) / parameters.maker_cancel_rate
-        # Rounding may lead one past the last.
+        # Rounding may give an index one past the last order.
         place = min(int(chosen), market.book.n_live - 1)
         slot = market.book.live[place]
         if market.book.orders[slot].owner == PUBLIC and (
@@ -93,8 +95,7 @@ def maker_event(market):
 
 @hot_kernel
 def _place_order(market, side):
-    """A new order, pulled back so that it does not cross, refused when the book has no more
-    room."""
+    """Place an order, pulled back so that it does not cross. Drop it if the book is full."""
     book = market.book
     if market.parameters.makers == Makers.ANCHORED:
         key = _key_behind_value(market, side)
@@ -111,13 +112,15 @@ def _place_order(market, side):
 
 @hot_kernel
 def _key_behind_value(market, side):
+    """Return the key of an anchored order, at an exponential depth behind V."""
     depth = exponential(market.maker_words) * market.parameters.maker_depth
-    # A key is rounded down on both sides: bids to the tick below, asks to the tick above.
+    # A key is rounded down on both sides: a bid to the tick below, an ask to the tick above.
     return int(math.floor(price_key(side, market.efficient_price) - depth))
 
 
 @kernel
 def _key_from_opposite_best(market, side):
+    """Return the key of a zero-intelligence order: a random distance from the opposite best."""
     draw = uniform(market.maker_words)
     distance = 1
     while draw >= market.parameters.limit_order_share[distance - 1]:
@@ -127,7 +130,7 @@ def _key_from_opposite_best(market, side):
 
 @kernel
 def _cancel_share(market, slot):
-    """Of the largest rate at which orders are cancelled, what holds at this one's distance."""
+    """Return the cancellation rate at this order's distance as a share of the largest rate."""
     order = market.book.orders[slot]
     distance = _opposite_best(market, order.side) - order.key
     return market.parameters.cancel_share[
@@ -137,8 +140,10 @@ def _cancel_share(market, slot):
 
 @kernel
 def _opposite_best(market, side):
-    """The best public price of the other side, as a key of this one; if there is none, what the mid
-    has it to be."""
+    """Return the best public price of the other side as a key of this side.
+
+    If the other side is empty, the first tick beyond the mid takes its place.
+    """
     level = public_level(market, 1 - side)
     if level >= 0:
         return -market.book.levels[1 - side, level].key
@@ -147,7 +152,7 @@ def _opposite_best(market, side):
 
 @kernel
 def pull_crossed(market):
-    """Cancel every background order that V has crossed. The agent's stale quotes stay."""
+    """Cancel every background order that V has crossed. The agent's quotes stay."""
     book = market.book
     for side in range(2):
         value_key = market.efficient_price if side == BID else -market.efficient_price

@@ -1,7 +1,8 @@
-"""How one market moves: one event at a time, one decision at a time.
+"""The dynamics of one market: the events, and the steps from decision to decision.
 
-A decision is: send quotes, let events happen until the next decision, mark the account, pay,
-observe. A rule is written here once, for one market; `entry_points` loops over many.
+A step sends the quotes, processes all events until the next decision, marks the account, computes
+the reward and observes. The code is for one market; `entry_points` loops over many. Units are those
+of `layout`.
 """
 
 import math
@@ -36,6 +37,7 @@ from mm_gym.core.value import advance_decoy, advance_value, start_value
 
 @kernel
 def _value_event(market):
+    """Move the efficient price by one interval. Background makers and snipers react at once."""
     advance_value(market)
     if market.flow.informed_kind == InformedKind.DECOY:
         advance_decoy(market)
@@ -48,7 +50,7 @@ def _value_event(market):
 
 @hot_kernel
 def next_event_time(market):
-    """When the next event is due, whatever it is."""
+    """Return the time of the next event of any kind."""
     return min(
         min(market.next_value, market.next_taker),
         min(market.next_maker, next_arrival(market.quotes)),
@@ -57,7 +59,7 @@ def next_event_time(market):
 
 @hot_kernel
 def let_happen(market, time):
-    """Move the clock to `time` and let the event that is due then happen."""
+    """Move the clock to `time` and process the event that is due at that time."""
     market.time = time
     market.n_new_fills = 0
     if time == market.next_maker:
@@ -77,7 +79,7 @@ def let_happen(market, time):
 
 @kernel
 def run_until(market, end):
-    """Let everything happen that happens up to and including time `end`."""
+    """Process all events up to and including time `end`."""
     while True:
         time = next_event_time(market)
         if market.parameters.variance_reduction:
@@ -90,7 +92,7 @@ def run_until(market, end):
 
 @kernel
 def run_until_recording(market, end, fill_rows, path_rows):
-    """The same, with a recorder that looks on and changes nothing."""
+    """Process all events up to `end` as `run_until` does, and record fills and the path."""
     keep_path(market, path_rows)
     while True:
         time = next_event_time(market)
@@ -107,16 +109,18 @@ def run_until_recording(market, end, fill_rows, path_rows):
 
 @kernel
 def _do_without_value(market):
-    """The book alone makes the price: nothing drifts or is foreseen, and the efficient price is
-    what the book says."""
+    """Switch the price process off. With zero intelligence, the efficient price is the mid."""
     market.signal = 0.0
     market.next_value = math.inf
 
 
 @kernel
 def reset_one(market, seed_words):
-    """Start a session: seed the four streams, let the book fill without the agent, open the
-    account, observe."""
+    """Start a session: seed the streams, fill the book in a warm-up, open the account, observe.
+
+    `seed_words` holds `SEED_WORDS` words for each of the four streams. The agent does not quote
+    during the warm-up.
+    """
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
@@ -151,11 +155,11 @@ def reset_one(market, seed_words):
 
 @kernel
 def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
-    """One decision: quote, live through the interval, mark, pay, observe.
+    """Step by one decision: send quotes, process events, mark, compute the reward, observe.
 
-    Actions are in [-1, 1]; `scales` turns them into offsets. The observation and the outcome are
-    left in the record. `number` is the market's row in the recorder's arrays, which record nothing
-    when they have no room.
+    Actions are clipped to [-1, 1] and converted to offsets by `scales`. The observation and the
+    outcome are written to the record. `number` is the market's row in the recorder's arrays.
+    Arrays without columns record nothing.
     """
     parameters = market.parameters
     account = market.account
@@ -194,6 +198,7 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
 
 @kernel
 def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
+    """Add the parts of the reward to the objective and write the outcome to the record."""
     account = market.account
     outcome = market.outcome
     scale = market.parameters.reward_scale

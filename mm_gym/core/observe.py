@@ -1,9 +1,9 @@
-"""What the agent sees: its position, its quotes, the public book and the tape. Never V, s, or who
-is informed.
+"""The observation: the agent's position, its quotes, the public book and recent trades.
 
-Columns are named by `layout.Obs`, scaled by fixed numbers that follow from the configuration and
-clipped to `layout.OBSERVATION_BOUNDS`, so that a policy needs no running normaliser. Features are
-updated at decisions.
+The efficient price V, the signal s and the kinds of takers are never observed. `layout.Obs` names
+the columns. Each column is scaled by a constant from the configuration and clipped to
+`layout.OBSERVATION_BOUNDS`, so a policy needs no running normalisation. Features are updated at
+decisions.
 """
 
 import math
@@ -24,8 +24,7 @@ from mm_gym.core.scales import action_kernel, inventory_kernel
 
 @kernel
 def start_features(market):
-    """As if nothing had traded and the mid had always been here; volatility starts at its
-    configured value."""
+    """Start the features: no trades, a constant mid and the configured volatility."""
     features = market.features
     features.step_flow = 0.0
     features.step_volume = 0.0
@@ -41,7 +40,7 @@ def start_features(market):
 
 @kernel
 def update_features(market):
-    """Fold the tape of one decision interval into the running features."""
+    """Update the features with the trades and the mid of one decision interval."""
     parameters = market.parameters
     features = market.features
     mid = public_mid(market)
@@ -67,7 +66,7 @@ def _clip(value, low, high):
 
 @kernel
 def observe(market):
-    """Write the observation into the record."""
+    """Write the observation to the record."""
     row = market.observation
     parameters = market.parameters
     features = market.features

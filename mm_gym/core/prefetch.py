@@ -1,8 +1,8 @@
-"""Have the next market's record on its way from memory while this one is stepped.
+"""Prefetch the next market's record into the cache while the current market is stepped.
 
-A batch of markets is larger than the cache: 512 of them are 15 MB. A decision reads fifty lines of
-a record in an order that the processor cannot foresee, and would wait for each. A prefetch waits
-for nothing, and changes nothing.
+A batch of markets is larger than the cache: 512 markets take 15 MB. A step reads fifty cache lines
+of a record in an order that the processor cannot predict, and would wait for each. A prefetch does
+not wait and does not change any result.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ from numba.extending import intrinsic
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import BOOK, MARKET, PARAMETERS, QUOTES
 
-_LINE = 64  # [bytes] of a cache
-_USUAL_ORDERS, _USUAL_LEVELS = 24, 6  # in a book
+_LINE = 64  # [bytes] size of a cache line
+_USUAL_ORDERS, _USUAL_LEVELS = 24, 6  # orders in a typical book, and levels on each side
 
 
 def _hot_lines() -> Any:
-    """Offsets [bytes] in a record of the lines that nearly every decision reads."""
+    """Return the offsets [bytes] of the cache lines of a record that nearly every step reads."""
 
     def at(name: str, record: np.dtype[Any] = MARKET, start: int = 0) -> int:
         return start + int(record.fields[name][1])  # type: ignore[index]
@@ -51,7 +51,7 @@ _LINES = _hot_lines()
 
 @intrinsic
 def _prefetch(typing_context, records, index, offset):
-    """LLVM's prefetch of one line, for reading, into the second level of the cache."""
+    """Emit LLVM's prefetch of one cache line, for reading, into the level-two cache."""
 
     def generate(context, builder, signature, arguments):
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -73,13 +73,13 @@ def _prefetch(typing_context, records, index, offset):
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def prefetch_market(markets, i):
-        """Nothing: there is no machine code."""
+        """Do nothing: without the compiler there is no prefetch."""
 
 else:
 
     @kernel
     def prefetch_market(markets, i):
-        """Ask for what a decision of market i will read, if there is such a market."""
+        """Prefetch what a step of market `i` will read, if there is such a market."""
         if i < markets.shape[0]:
             for line in range(_LINES.shape[0]):
                 _prefetch(markets, i, _LINES[line])  # type: ignore[call-arg]

@@ -1,7 +1,8 @@
-"""The agent's two quotes: ordinary orders in the book, with their queue places and their latency.
+"""The agent's two quotes, with queue positions and latency, and the public touch and mid.
 
-Also the public touch and mid, which leave the agent's own orders out: a maker that could move the
-mid with its quotes could paint its own PnL.
+The quotes are ordinary orders in the book. The public touch and mid leave them out, so that the
+agent cannot change its PnL by moving the mid with its own quotes. Prices are in ticks, times in
+seconds, sizes in lots.
 """
 
 import math
@@ -10,16 +11,15 @@ from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
-# A quote this close to a whole tick is on it. Actions are float32: without this, an offset of 1.5
-# that comes as 1.50000012 would be rounded outwards by a whole tick.
+# A price this close to a whole tick is on that tick. Actions are float32: an offset of 1.5 can
+# arrive as 1.50000012, which would otherwise be rounded outwards by a whole tick.
 _ON_TICK = 1e-4  # [ticks]
-_NOWHERE = -(2**62)  # the key of an empty side: worse than any price
+_NOWHERE = -(2**62)  # key of an empty side, worse than any price
 
 
 @kernel
 def best_key(book, side):
-    """The key of the best level, the agent's orders included; worse than any price when the side is
-    empty."""
+    """Return the key of the best level, including the agent's orders; `_NOWHERE` if it is empty."""
     n_levels = book.n_levels[side]
     if n_levels == 0:
         return _NOWHERE
@@ -28,7 +28,7 @@ def best_key(book, side):
 
 @kernel
 def public_level(market, side):
-    """Index of the best level that does not hold the agent's order alone; -1 if there is none."""
+    """Return the index of the best level with a public order, or -1 if there is none."""
     book = market.book
     index = book.n_levels[side] - 1
     own = market.quotes.slot[side]
@@ -41,11 +41,10 @@ def public_level(market, side):
 
 @kernel
 def current_mid(market):
-    """The midpoint of the public touch, without the agent's orders; changes nothing, so a recorder
-    may ask at any time.
+    """Return the midpoint of the public touch [ticks]. Does not change the record.
 
-    When a side is empty the last settled mid stands, moved no further than the touch that remains
-    demands. In the dealer market, where nobody else quotes, the mid is the efficient price.
+    If one side is empty, the stored mid stays, moved only as far as the remaining touch requires.
+    In the dealer market, where only the agent quotes, the mid is the efficient price.
     """
     if market.parameters.makers == Makers.NONE:
         return market.efficient_price
@@ -63,16 +62,16 @@ def current_mid(market):
 
 @kernel
 def public_mid(market):
-    """The current mid, settled: what stands should a side empty later."""
+    """Compute the current mid, store it in the record and return it [ticks]."""
     market.mid = current_mid(market)
     return market.mid
 
 
 @kernel
 def spread_between(market, bid, ask):
-    """Public best ask minus best bid, given the `public_level` of each side.
+    """Return the public spread [ticks], given the `public_level` of each side.
 
-    Zero in the dealer market, twice `max_offset` when a side is empty.
+    It is zero in the dealer market and twice `max_offset` if a side is empty.
     """
     if market.parameters.makers == Makers.NONE:
         return 0.0
@@ -83,7 +82,7 @@ def spread_between(market, bid, ask):
 
 @kernel
 def clear_quotes(quotes):
-    """No orders in the book, none under way."""
+    """Start without quotes in the book or under way."""
     for side in range(2):
         quotes.slot[side] = NO_ORDER
         quotes.placed_at[side] = 0.0
@@ -95,11 +94,10 @@ def clear_quotes(quotes):
 
 @kernel
 def send_quotes(market, bid_offset, ask_offset):
-    """Send quotes at these offsets from the public mid [ticks]; they arrive after the latency."""
+    """Send quotes at these offsets from the public mid [ticks]. They arrive after the latency."""
     quotes = market.quotes
-    bid = (
-        market.mid - bid_offset
-    )  # settled at the end of the last decision, and nothing has happened since
+    # `market.mid` is current: no event has happened since it was stored at the last decision.
+    bid = market.mid - bid_offset
     ask = market.mid + ask_offset
     if market.parameters.latency == 0.0:
         _place(market, bid, ask)
@@ -113,7 +111,7 @@ def send_quotes(market, bid_offset, ask_offset):
 
 @kernel
 def next_arrival(quotes):
-    """When the oldest quotes under way arrive; infinity if none are."""
+    """Return when the oldest quotes under way arrive [s], infinity if there are none."""
     if quotes.n_in_flight == 0:
         return math.inf
     return quotes.arrival[0]
@@ -121,7 +119,7 @@ def next_arrival(quotes):
 
 @kernel
 def receive_quotes(market):
-    """The oldest quotes under way arrive at the exchange."""
+    """Let the oldest quotes under way arrive at the exchange."""
     quotes = market.quotes
     bid = quotes.price[0, BID]
     ask = quotes.price[0, ASK]
@@ -135,22 +133,21 @@ def receive_quotes(market):
 
 @kernel
 def _place(market, wanted_bid, wanted_ask):
-    """Replace the agent's orders: post-only, none beyond `max_inventory`, at whole ticks away from
-    the mid.
+    """Replace the agent's orders by post-only orders, with prices rounded away from the mid.
 
-    An order stays where it rests if that is near enough to where the new one would go
-    (`_withdraw_unless_near`).
+    Sizes are cut so that no fill can take the inventory beyond `max_inventory`. An order that rests
+    near the wanted price stays (`_withdraw_unless_near`).
     """
     book = market.book
     inventory = market.account.inventory
     rounded_bid = int(math.floor(wanted_bid + _ON_TICK))
     rounded_ask = int(math.ceil(wanted_ask - _ON_TICK))
     bid, ask = rounded_bid, rounded_ask
-    if bid >= ask:  # both at the mid: each steps back
+    if bid >= ask:  # both at the mid: each moves back by one tick
         bid -= 1
         ask += 1
-    # Pulled back from the public book only: the agent's own other order is about to move as well,
-    # and its new price is on the right side of this one.
+    # Only the public book limits the prices here. The agent's old order on the other side is about
+    # to be replaced, and its new price does not cross this one.
     public_ask = public_level(market, ASK)
     if public_ask >= 0:
         bid = min(bid, -book.levels[ASK, public_ask].key - 1)
@@ -159,7 +156,8 @@ def _place(market, wanted_bid, wanted_ask):
         ask = max(ask, book.levels[BID, public_bid].key + 1)
     bid_size = min(market.parameters.quote_size, market.parameters.max_inventory - inventory)
     ask_size = min(market.parameters.quote_size, market.parameters.max_inventory + inventory)
-    # Both old orders leave before either new one enters, so the two can never meet.
+    # Both old orders are cancelled before a new one is added, so that no new order crosses an old
+    # one.
     bid_stays = _withdraw_unless_near(market, BID, wanted_bid + (bid - rounded_bid), bid_size)
     ask_stays = _withdraw_unless_near(market, ASK, wanted_ask + (ask - rounded_ask), ask_size)
     # A new order must not cross the agent's own order that stays.
@@ -175,12 +173,12 @@ def _place(market, wanted_bid, wanted_ask):
 
 @kernel
 def _withdraw_unless_near(market, side, wanted, size):
-    """Cancel the order on this side unless it may stay where it rests; True if it stays.
+    """Cancel the order on this side unless it is near the wanted price. Return whether it stays.
 
     Rounding moves a quote outwards from `wanted` [ticks] by half a tick on average. An order stays
-    if it rests within half a tick plus `requote_threshold` of that price. With a threshold of zero
-    it stays only at the price of the new order. A partly filled order keeps what is left of it:
-    topping it up would cost its place.
+    if it rests within half a tick plus `requote_threshold` of that average price. With a threshold
+    of zero it stays only at the price of the new order. A partly filled order that stays keeps its
+    remaining size, because an increase would cost its place in the queue.
     """
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
@@ -197,6 +195,7 @@ def _withdraw_unless_near(market, side, wanted, size):
 
 @kernel
 def _enter(market, side, price, size):
+    """Add an order of the agent to the book and store its place in the queue."""
     slot = add(market.book, side, price, size, AGENT)
     market.quotes.slot[side] = slot
     if slot != NO_ORDER:
@@ -207,8 +206,7 @@ def _enter(market, side, price, size):
 
 @kernel
 def spend_time_at_touch(market, seconds):
-    """Count time that passed with the book as it is, for each side on which nobody quotes better
-    than the agent."""
+    """Add `seconds` to the time at the touch, on each side where no price beats the agent's."""
     for side in range(2):
         slot = market.quotes.slot[side]
         if slot != NO_ORDER and market.book.orders[slot].key == best_key(market.book, side):
@@ -217,7 +215,7 @@ def spend_time_at_touch(market, seconds):
 
 @kernel
 def quote_offset(market, side):
-    """Distance of the resting quote from the public mid [ticks]; `max_offset` when none rests."""
+    """Return the quote's distance from the public mid [ticks], `max_offset` without a quote."""
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
         return market.parameters.max_offset
@@ -227,21 +225,21 @@ def quote_offset(market, side):
 
 @kernel
 def quote_queue_ahead(market, side):
-    """Lots with priority over the agent's at its own price; zero when no quote rests."""
+    """Return the lots before the agent's quote in its queue, zero without a quote."""
     slot = market.quotes.slot[side]
     return lots_ahead(market.book, slot) if slot != NO_ORDER else 0
 
 
 @kernel
 def quote_lots(market, side):
-    """Lots of the resting quote that are still unfilled."""
+    """Return the unfilled lots of the agent's quote, zero without a quote."""
     slot = market.quotes.slot[side]
     return market.book.orders[slot].lots if slot != NO_ORDER else 0
 
 
 @kernel
 def touch_lots(market, side, index):
-    """Lots of the public at the public touch, given the `public_level` of the side."""
+    """Return the public lots at the public touch, given the `public_level` of the side."""
     if index < 0:
         return 0
     level = market.book.levels[side, index]

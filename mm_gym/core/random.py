@@ -1,8 +1,7 @@
-"""Random numbers as words inside the record: SFC64, the small fast chaotic generator of Chris
-Doty-Humphrey.
+"""Random numbers from a state inside the record: the generator SFC64 of Chris Doty-Humphrey.
 
-The words are those of `numpy.random.SFC64`, step for step, so NumPy seeds them and NumPy judges
-them. A stream is an array of four uint64 words (three of state, one counter).
+A stream is an array of four uint64 words: three of state and a counter. Its output equals that of
+`numpy.random.SFC64` word for word. NumPy therefore provides the seeds and the reference for tests.
 """
 
 import math
@@ -19,7 +18,7 @@ _UNIT = 1.0 / 9007199254740992.0  # 2**-53, the spacing of a double in [1/2, 1)
 
 @kernel
 def next_word(words):
-    """The next 64 random bits; advances the stream."""
+    """Return the next 64 random bits and advance the stream."""
     word = words[0] + words[1] + words[3]
     words[3] += np.uint64(1)
     words[0] = words[1] ^ (words[1] >> np.uint64(11))
@@ -30,7 +29,7 @@ def next_word(words):
 
 @kernel
 def seed_stream(words, seed_words):
-    """Start a stream from three seed words, as `numpy.random.SFC64` does from its SeedSequence."""
+    """Seed a stream with three words, as `numpy.random.SFC64` does from its SeedSequence."""
     words[0] = seed_words[0]
     words[1] = seed_words[1]
     words[2] = seed_words[2]
@@ -41,26 +40,26 @@ def seed_stream(words, seed_words):
 
 @kernel
 def uniform(words):
-    """Uniform on [0, 1): `Generator.random`."""
+    """Draw from the uniform distribution on [0, 1), as `Generator.random` does. Uses one word."""
     return np.float64(next_word(words) >> np.uint64(11)) * _UNIT
 
 
 @kernel
 def exponential(words):
-    """Exponential with mean one: `Generator.standard_exponential(method="inv")`. One draw, always.
+    """Draw from the exponential distribution with mean one. Uses one word.
 
-    One minus the uniform is exact in a double, so the plain logarithm, twice as fast as log1p,
-    loses nothing.
+    The result is that of `Generator.standard_exponential(method="inv")`. One minus the uniform is
+    exact in a double, so `log` loses no precision and is twice as fast as `log1p`.
     """
     return -math.log(1.0 - uniform(words))
 
 
 @kernel
 def normal_pair(words):
-    """Two independent standard normals (Box and Muller, 1958). Two draws, always.
+    """Draw two independent standard normals (Box and Muller 1958). Uses two words.
 
-    A rejection method would be faster and would draw a varying number of words; with a fixed
-    number, a stream stays aligned whatever is done with its values.
+    A rejection method would be faster, but it uses a varying number of words. With a fixed number,
+    streams of different regimes stay aligned.
     """
     radius = math.sqrt(2.0 * exponential(words))
     angle = 2.0 * math.pi * uniform(words)
@@ -69,10 +68,9 @@ def normal_pair(words):
 
 @kernel
 def geometric_size(words, log_miss):
-    """A size of at least one lot, geometric with mean m, given `log_miss = log(1 - 1/m)`. One draw,
-    always.
+    """Draw a geometric size of at least one lot with mean m. Uses one word.
 
-    A mean of one lot has `log_miss = -inf`, and the size is one.
+    `log_miss` is log(1 - 1/m). For a mean of one lot it is -inf, and the size is always one.
     """
     if log_miss == -math.inf:
         next_word(words)

@@ -1,9 +1,8 @@
-"""What a recorder keeps of a session: the agent's fills, with the truth about them, and the path of
-mid, V, inventory.
+"""The recorder of a session: the agent's fills and the path of mid, efficient price and inventory.
 
-Recorders' arrays are handed to the few functions here and to nothing that runs at every event:
-Numba counts references to an array at each call it is passed through, which took a tenth of the
-time of a step.
+Each fill is stored with hidden state: the efficient price, the signal and the kind of taker. Only
+the functions here take the recorder's arrays. Numba counts references to an array at each call that
+passes it on; in functions that run at every event this would take a tenth of the time of a step.
 """
 
 from mm_gym.core.kernel import kernel
@@ -12,8 +11,7 @@ from mm_gym.core.quotes import current_mid
 
 @kernel
 def keep_fills(market, fill_rows):
-    """Keep the agent's fills of the latest event; rows past the recorder's room are counted, not
-    kept."""
+    """Store the agent's fills of the latest event. Count the fills for which there is no room."""
     for index in range(market.n_new_fills):
         if market.n_fill_rows < fill_rows.shape[0]:
             fill_rows[market.n_fill_rows] = market.new_fills[index]
@@ -22,7 +20,7 @@ def keep_fills(market, fill_rows):
 
 @kernel
 def keep_path(market, path_rows):
-    """Append a row if the mid, V or the inventory is not what the last row says."""
+    """Append a row if the mid, the efficient price or the inventory has changed."""
     index = market.n_path_rows
     mid = current_mid(market)
     if 0 < index <= path_rows.shape[0]:

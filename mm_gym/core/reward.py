@@ -1,8 +1,8 @@
-"""What a step pays: named parts in ticks x lots, whose sum times `reward_scale` is the reward.
+"""The parts of the reward, in ticks x lots. The reward is `reward_scale` times their sum.
 
-wealth      change of marked wealth (for `CARA`, of its utility)
-risk        minus the running price of holding inventory
-close_out   minus what settling the position costs, at the close only
+wealth      change of marked wealth; for `CARA`, change of its utility
+risk        minus the running penalty on inventory
+close_out   minus the cost of settling the position, at the close only
 """
 
 import math
@@ -10,20 +10,20 @@ import math
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import RewardKind
 
-# Ruin beyond this many units of risk tolerance is all the same. Learners compute with 32-bit
-# numbers, and square rewards: e^30 leaves room for that.
+# The utility is constant for losses beyond this many units of risk tolerance. Learners square
+# rewards in 32-bit floats: exp(30) squared does not overflow there.
 _LARGEST_EXPONENT = 30.0
 
 
 @kernel
 def utility(wealth, risk_aversion):
-    """Constant absolute risk aversion, scaled so that small wealth counts one for one."""
+    """Return the utility of constant absolute risk aversion, with slope one at zero wealth."""
     return -math.expm1(min(-risk_aversion * wealth, _LARGEST_EXPONENT)) / risk_aversion
 
 
 @kernel
 def wealth_part(parameters, before, after):
-    """What the change of marked wealth is worth."""
+    """Return the wealth part for a change of marked wealth from `before` to `after`."""
     if parameters.reward == RewardKind.CARA:
         return utility(after, parameters.risk_aversion) - utility(before, parameters.risk_aversion)
     return after - before
@@ -31,8 +31,10 @@ def wealth_part(parameters, before, after):
 
 @kernel
 def risk_part(parameters, inventory, inventory_gain):
-    """The running penalty: on squared inventory, or on gains from holding it (Spooner et al. 2018,
-    eq. 5)."""
+    """Return the risk part: a penalty on squared inventory, or on gains from holding inventory.
+
+    `DAMPENED` takes a share of the gains away (Spooner et al. 2018, equation 5).
+    """
     if parameters.reward == RewardKind.INVENTORY_PENALTY:
         return -parameters.inventory_penalty * inventory * inventory * parameters.decision_interval
     if parameters.reward == RewardKind.DAMPENED:
@@ -42,7 +44,7 @@ def risk_part(parameters, inventory, inventory_gain):
 
 @kernel
 def close_out_part(parameters, wealth, payment):
-    """What paying for the close takes away."""
+    """Return the close-out part for a `payment` at the close."""
     if parameters.reward == RewardKind.CARA:
         return utility(wealth - payment, parameters.risk_aversion) - utility(
             wealth, parameters.risk_aversion

@@ -1,13 +1,13 @@
-"""The scales of what the agent says and sees: quote offsets as actions, inventory as a column, and
-both back.
+"""The scales of actions and of the inventory column, in both directions.
 
-offset = max_offset ((1 + action) / 2)^3        column = asinh(inventory / 2)
+    offset = max_offset ((1 + action) / 2)^3        column = asinh(inventory / 2)
 
-The cube makes an action of 0 an eighth of `max_offset`, which is close to the touch, and gives half
-of the range to offsets of up to there: that is where a tick matters most. The inverse hyperbolic
-sine shows each of the first lots, and grows like a logarithm beyond them.
+An action of 0 is an offset of `max_offset` / 8, which is close to the touch. Half of the range of
+actions covers offsets up to there, where a tick matters most. The inverse hyperbolic sine is nearly
+linear for the first lots and grows like a logarithm beyond them.
 
-The formulas are plain Python, so that they take numbers in kernels and arrays in the faces.
+The formulas are plain Python functions. Kernels call compiled versions with numbers, and the
+environments call the plain versions with arrays.
 """
 
 import numpy as np
@@ -18,23 +18,23 @@ INVENTORY_UNIT = 2.0  # [lots]
 
 
 def offset_of_action(action, max_offset):
-    """[ticks] The offset that an action in [-1, 1] asks for."""
+    """Convert an action in [-1, 1] to an offset from the public mid [ticks]."""
     share = 0.5 * (1.0 + action)
     return max_offset * share * share * share
 
 
 def action_of_offset(offset, max_offset):
-    """The action that asks for an offset [ticks]; below -1 for a quote beyond the mid."""
+    """Convert an offset [ticks] to an action. A quote beyond the mid gives an action below -1."""
     return 2.0 * np.cbrt(offset / max_offset) - 1.0
 
 
 def column_of_inventory(inventory):
-    """The observation's column for an inventory [lots]."""
+    """Convert an inventory [lots] to its value in the observation."""
     return np.arcsinh(inventory / INVENTORY_UNIT)
 
 
 def inventory_of_column(column):
-    """[lots] The inventory that a column shows, not yet rounded."""
+    """Convert a value in the observation to an inventory [lots], not rounded."""
     return INVENTORY_UNIT * np.sinh(column)
 
 

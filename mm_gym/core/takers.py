@@ -1,10 +1,9 @@
-"""Those who take liquidity: noise traders, informed ones, and ones who are only called informed.
+"""Takers: noise, informed, naive informed and decoy-informed traders, and snipers.
 
-Takers arrive as a Poisson stream with a random stream of their own and a fixed number of draws for
-each arrival, so the same seed brings the same arrivals in every regime and whatever the agent does.
-All are immediate-or-cancel limit orders.
-
-What the agent's fills do to its account is settled here too, since only takers trade.
+Takers arrive as a Poisson process. They have a random stream of their own and a fixed number of
+draws for each arrival. The same seed therefore gives the same arrivals in every regime, whatever
+the agent does. All takers send immediate-or-cancel limit orders. The agent's fills are booked here,
+because only takers trade. Prices are in ticks, times in seconds, sizes in lots.
 """
 
 import math
@@ -16,13 +15,13 @@ from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, InformedKind, TakerKin
 from mm_gym.core.quotes import public_mid
 from mm_gym.core.random import exponential, geometric_size, uniform
 
-_ANY_PRICE = 2**61  # [ticks] the limit of an order that has none
-_ALL_LOTS = 2**61
+_ANY_PRICE = 2**61  # [ticks] limit of a market order
+_ALL_LOTS = 2**61  # size of an order that takes all lots up to its limit
 
 
 @kernel
 def start_takers(market):
-    """Draw this episode's flow, the first side of the imbalance and the first arrival."""
+    """Draw the order flow of the session, the initial bias and the first arrival."""
     parameters = market.parameters
     flow = market.flow
     words = market.taker_words
@@ -35,8 +34,8 @@ def start_takers(market):
     flow.imbalance = parameters.imbalance
     flow.informed_kind = parameters.informed_kind
     if parameters.mixed:
-        # One of: noise, imbalanced, naive informed, informed. The configured figures are the upper
-        # ends.
+        # Kind 0 is noise, 1 imbalanced, 2 naive informed and 3 informed. The configured values are
+        # upper bounds of the drawn ones.
         flow.p_informed = parameters.p_informed * informed_share if kind >= 2 else 0.0
         flow.imbalance = parameters.imbalance * imbalance_share if kind == 1 else 0.0
         flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
@@ -45,6 +44,7 @@ def start_takers(market):
 
 @kernel
 def _schedule_taker(market):
+    """Draw the time of the next arrival."""
     gap = exponential(market.taker_words)
     if market.parameters.taker_rate > 0.0:
         market.next_taker = market.time + gap / market.parameters.taker_rate
@@ -54,7 +54,7 @@ def _schedule_taker(market):
 
 @kernel
 def taker_event(market):
-    """One taker arrives, trades what its limit allows, and leaves."""
+    """Let one taker arrive and trade up to its limit."""
     parameters = market.parameters
     flow = market.flow
     words = market.taker_words
@@ -67,7 +67,7 @@ def taker_event(market):
     size = geometric_size(
         words, parameters.naive_size_log_miss if naive else parameters.taker_size_log_miss
     )
-    # The bias is a telegraph process; between two arrivals it has flipped with this probability.
+    # The bias is a telegraph process. Between two arrivals it changes sign with this probability.
     since_last = market.time - flow.last_arrival
     flow.last_arrival = market.time
     if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * parameters.imbalance_flip_rate * since_last):
@@ -86,21 +86,21 @@ def taker_event(market):
 
 @kernel
 def acting_signal(market):
-    """What the informed act on: the signal, or the decoy of those who are deceived."""
+    """Return what informed takers act on: the signal, or the decoy for decoy-informed takers."""
     return market.decoy if market.flow.informed_kind == InformedKind.DECOY else market.signal
 
 
 @kernel
 def justified_price(market, signal):
-    """What the asset is worth to one who believes in this signal."""
+    """Return the value of the asset to a trader who acts on `signal`: V + edge s [ticks]."""
     return market.efficient_price + market.parameters.edge_per_signal * signal
 
 
 @kernel
 def _informed_order(market, size):
-    """Trade with the signal if it is strong enough, at no worse a price than the signal justifies.
+    """Trade in the direction of the signal if it exceeds the threshold, with limit V + edge s.
 
-    Those who are deceived act on the decoy in just the same way.
+    Decoy-informed takers act on the decoy in the same way.
     """
     parameters = market.parameters
     signal = acting_signal(market)
@@ -120,7 +120,7 @@ def _informed_order(market, size):
 
 @kernel
 def snipe(market):
-    """Take the agent's quotes that V has crossed (the switch `sniping`)."""
+    """Take the quotes of the agent that V has crossed (`MarketConfig.sniping`)."""
     for side in range(2):
         slot = market.quotes.slot[1 - side]
         if slot != NO_ORDER:
@@ -133,7 +133,7 @@ def snipe(market):
 
 @kernel
 def take(market, side, limit, size, kind):
-    """An immediate-or-cancel order: match it, settle the agent's part, and remember the flow."""
+    """Match an immediate-or-cancel order, book the agent's fills and add to the signed flow."""
     mid = public_mid(market)
     if side == BID:
         limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
@@ -159,7 +159,7 @@ def take(market, side, limit, size, kind):
 
 @kernel
 def _note_fill(market, fill, agent_side, mid, kind):
-    """Note the truth about one of the agent's fills, for a recorder to keep."""
+    """Describe one of the agent's fills, with hidden state, in `market.new_fills`."""
     row = market.new_fills[market.n_new_fills]
     market.n_new_fills += 1
     row.time = market.time

@@ -1,12 +1,12 @@
-"""The efficient price V and the latent signal s, on a lattice of time, by exact transitions.
+"""The price process: the efficient price V [ticks] and the latent signal s, on a time grid.
 
     ds = -kappa s dt + sqrt(2 kappa) dB        stationary, unit variance
     dV = beta s dt + sigma dW
 
-Over one lattice interval (s, V) is jointly normal, so two normals per interval move both without
-any error of discretisation; `mm_gym.config` works out the coefficients. The path uses its own
-random stream and a fixed number of draws per interval: the same seed gives the same path in every
-regime, whatever anybody trades.
+Over one interval of the grid, (s, V) is jointly normal. Two normals per interval move both by their
+exact transition, without a discretisation error; `mm_gym.parameters` computes its parameters. The
+process has its own random stream and a fixed number of draws per interval. The same seed therefore
+gives the same path in every regime, whatever anyone trades.
 """
 
 from mm_gym.core.kernel import kernel
@@ -15,7 +15,7 @@ from mm_gym.core.random import normal_pair
 
 @kernel
 def start_value(market):
-    """Put V at the configured price and draw s from its stationary law."""
+    """Set V to the configured price and draw s from its stationary distribution."""
     market.efficient_price = market.parameters.initial_price
     market.signal, _ = normal_pair(market.value_words)
     market.decoy, _ = normal_pair(market.decoy_words)
@@ -23,7 +23,7 @@ def start_value(market):
 
 @kernel
 def advance_value(market):
-    """Move V and s by one lattice interval."""
+    """Move V and s by one interval of the time grid."""
     parameters = market.parameters
     signal_shock, own_shock = normal_pair(market.value_words)
     market.efficient_price += (
@@ -36,8 +36,7 @@ def advance_value(market):
 
 @kernel
 def advance_decoy(market):
-    """Move the decoy by one lattice interval: the signal's law, from a stream that V knows nothing
-    of."""
+    """Move the decoy by one interval: the process of the signal, with random numbers of its own."""
     parameters = market.parameters
     shock, _ = normal_pair(market.decoy_words)
     market.decoy = parameters.signal_decay * market.decoy + parameters.signal_noise * shock

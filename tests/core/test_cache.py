@@ -139,7 +139,9 @@ def test_an_entry_point_that_does_not_close_over_the_fingerprint_is_refused() ->
         return 1
 
     with pytest.raises(
-        TypeError, match=r"'.*without' does not close over the core's fingerprint.*define it inside"
+        TypeError,
+        match=r"'.*without' has no fingerprint in its closure: expected .* got one that closes over "
+        r"\[\] \(write it inside a function that takes `fingerprint`",
     ):
         kernel.entry_point(without)
 
@@ -149,7 +151,7 @@ def test_an_entry_point_that_does_not_close_over_the_fingerprint_is_refused() ->
         other  # noqa: B018
         return 1
 
-    with pytest.raises(TypeError, match="does not close over the core's fingerprint"):
+    with pytest.raises(TypeError, match=r"got one that closes over \['other'\]"):
         kernel.entry_point(with_something_else)
 
 
