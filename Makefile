@@ -48,8 +48,9 @@ format: $(STAMP)  ## let the formatter and the linter mend what they can
 bench: $(STAMP)  ## throughput, side by side
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
-docs: $(STAMP)  ## run the code that the README shows
-	$(BIN)/python -m pytest tests/test_readme.py $(ARGS)
+docs: $(STAMP)  ## build the documentation site into docs/_build/html, and run the code it shows
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m pytest tests/docs tests/test_readme.py $(ARGS)
 
 venv: $(STAMP)  ## the virtual environment with what is pinned, and nothing more
 
