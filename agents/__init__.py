@@ -4,9 +4,8 @@ agent = make_agent("inventory_skew", config, half_spread=2.0)
 agent = make_agent("trained/mixed", config)
 actions, state = agent.predict(observations)
 
-`rules/` holds the rule-based makers, `learned/` what a trained policy is made of, `training/` and
-`tuning/` what makes them good, `trained/` the makers that come with the code, `tools/` the other
-commands.
+`rules/` holds rule-based makers, `learned/` the parts of a trained policy, `trained/` the makers
+that come with the code. `training/` and `tuning/` improve makers. `tools/` holds further commands.
 """
 
 from .base import AgentError, QuotingAgent

@@ -1,5 +1,4 @@
-"""What a market maker is here: something that turns observations into quotes, through one verb,
-`predict`."""
+"""The interface of a market maker: `predict` turns observations into quotes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,44 +16,49 @@ Ticks = npt.NDArray[np.float64]
 
 
 class AgentError(ValueError):
-    """An agent that cannot be made or asked: the message says what came, what was wanted and what
-    to write instead."""
+    """An agent that cannot be made or cannot quote. The message says what was expected."""
 
 
 class Range(NamedTuple):
-    """Where `agents.tuning` looks for a parameter's best value."""
+    """The values among which `agents.tuning` looks for the best one of a parameter."""
 
     low: float
     high: float
     log: bool = False
-    """Whether ratios count and not differences: for what ranges over orders of magnitude."""
+    """Whether to search on a logarithmic scale. Use it for ranges over orders of magnitude."""
 
 
 class QuotingAgent(ABC):
-    """A rule that quotes. It is told the market's configuration, as a maker knows its own limits
-    and clock.
+    """A rule that quotes. It knows the configuration of the market.
 
-    Agents speak stable-baselines3's `predict`, batched, so that its tools work on all of them.
+    Its `predict` has the signature of stable-baselines3 and is batched, so that the tools of
+    stable-baselines3 work on it.
     """
 
     name: ClassVar[str]
     privileged: ClassVar[bool] = False
-    """Whether it is shown more than observations."""
+    """Whether the rule is shown hidden state of the market in addition to observations."""
     search_space: ClassVar[Mapping[str, Range]] = {}
-    """Of the parameters that `agents.tuning` may choose; a rule that names none is not tuned."""
+    """Ranges of the parameters that `agents.tuning` may choose. A rule without any is not tuned."""
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
 
     @classmethod
     def suits(cls, config: MarketConfig) -> bool:
-        """Whether the rule has anything to say about this market."""
+        """Whether the rule can quote in this market."""
         return True
 
     @abstractmethod
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
-        """Bid and ask offset from the public mid [ticks], shape (n,) each, for observations of
-        shape (n, columns)."""
+        """Bid and ask offset from the public mid.
+
+        Args:
+            observations: shape (n, columns).
+
+        Returns:
+            Bid and ask offset [ticks], shape (n,) each.
+        """
 
     def predict(
         self,
@@ -63,25 +67,33 @@ class QuotingAgent(ABC):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """Actions of shape (n, 2) in [-1, 1], or (2,) for one observation, and the state, which
-        rules do not have."""
+        """Actions for a batch of observations.
+
+        Args:
+            observation: shape (n, columns), or (columns,) for a single market.
+            state: handed back unchanged, because a rule has no state.
+            episode_start: not used.
+            deterministic: not used.
+
+        Returns:
+            Actions in [-1, 1], shape (n, 2) or (2,), and the state.
+        """
         observations = np.atleast_2d(observation)
         actions = to_actions(self.config, *self.offsets(observations))
         return (actions[0] if np.ndim(observation) == 1 else actions), state
 
     def inventory(self, observations: Observations) -> Ticks:
-        """[lots] The inventory that the observations say."""
+        """[lots] The inventory in the observations, shape (n,)."""
         return columns.inventory(observations)
 
     def time_left(self, observations: Observations) -> Ticks:
-        """[s] The time to the close that the observations say."""
+        """[s] The time to the close in the observations, shape (n,)."""
         return columns.time_left(observations, self.config)
 
 
 def to_actions(
     config: MarketConfig, bid_offset: Ticks, ask_offset: Ticks
 ) -> npt.NDArray[np.float32]:
-    """Offsets in ticks as the environment's actions: those beyond [0, max_offset] go to the nearer
-    end."""
+    """Convert offsets [ticks] to actions. Offsets beyond [0, max_offset] are clipped."""
     offsets = np.stack(np.broadcast_arrays(bid_offset, ask_offset), axis=-1)
     return from_ticks(offsets, config.max_offset)

@@ -1,4 +1,4 @@
-"""Agents by name: rules, tuned rules, run folders and the makers that come with the code.
+"""Agents by name: rules, tuned rules, run folders, and the makers that come with the code.
 
 agent = make_agent("inventory_skew", config, half_spread=2.0)
 agent = make_agent("inventory_skew:tuned", config)
@@ -22,9 +22,9 @@ from .base import AgentError
 from .rules import RULES
 
 TRAINED = Path(__file__).parent / "trained"
-"""Folders of trained makers that come with the code."""
+"""The folder of the trained makers that come with the code."""
 BEST_RULE = "best_rule"
-"""`best_rule:tuned` is the tuned rule that did best in the market where it was tuned."""
+"""`best_rule:tuned` is the rule with the highest objective in tuning."""
 _TUNED = ":tuned"
 
 
@@ -41,13 +41,12 @@ class Agent(Protocol):
 
 
 def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
-    """Split `name:parameter=value:parameter=value` into the name and its parameters, which are
-    numbers.
+    """Split `name:parameter=value:parameter=value` into the name and its numeric parameters.
 
-    The word `tuned` in a parameter's place stays with the name: `name:tuned`.
+    The suffix `:tuned` stays with the name.
 
     Raises:
-        AgentError: for a parameter without a number.
+        AgentError: if a parameter has no number.
     """
     name, *pairs = text.strip().split(":")
     parameters: dict[str, Any] = {}
@@ -60,17 +59,17 @@ def parse_agent(text: str) -> tuple[str, dict[str, Any]]:
             parameters[key.strip()] = int(value) if value.strip().isdigit() else float(value)
         except ValueError:
             raise AgentError(
-                f"{pair!r} in {text!r} is no parameter; write for example fixed_spread:half_spread=2.0"
+                f"agent {text!r} cannot be read: expected parameter=number after each colon, "
+                f"got {pair!r} (write for example fixed_spread:half_spread=2.0)"
             ) from None
     return name, parameters
 
 
 def name_agent(text: str) -> functools.partial[Agent]:
-    """What makes the agent of this name: `make_agent` with the parameters that stand in the name,
-    to be given a market.
+    """`make_agent` with the parameters that are written in the name. It is called with a market.
 
     Raises:
-        AgentError: for a parameter without a number.
+        AgentError: if a parameter has no number.
     """
     name, parameters = parse_agent(text)
     return functools.partial(make_agent, name, **parameters)
@@ -80,15 +79,15 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
     """A market maker for markets of this configuration.
 
     Args:
-        name: of a rule in `RULES`, the path of a run folder that `train.py` wrote, or
-            `trained/NAME` for one that comes with the code. A rule's name that ends in `:tuned`, or
-            `best_rule:tuned`, takes the parameters that `agents.tuning` found for such markets.
+        name: a rule in `RULES`, the path of a run folder of `train.py`, or `trained/NAME` for a
+            maker that comes with the code. `RULE:tuned` and `best_rule:tuned` use the parameters
+            that `agents.tuning` found for such markets.
         config: of the markets it will quote in.
-        **parameters: of the rule; they go before those that were found.
+        **parameters: of the rule. They override tuned parameters.
 
     Raises:
-        AgentError: for an unknown name, parameter, a run folder that cannot be read, or a rule that
-            was not tuned.
+        AgentError: if the name or a parameter is unknown, the run folder cannot be read, or the
+            rule was not tuned.
     """
     rule = name.removesuffix(_TUNED)
     if rule != name and rule in (*RULES, BEST_RULE):
@@ -104,7 +103,10 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
         ]
         for key in parameters:
             if key not in known:
-                raise AgentError(f"{name} has no parameter {key!r}; {nearest(key, known)}")
+                raise AgentError(
+                    f"{name} has no parameter {key!r}: expected "
+                    f"{' or '.join(known) or 'no parameter'}, got {key!r} ({nearest(key, known)})"
+                )
         return RULES[name](config, **parameters)
     folder = trained_folder(name)
     if name and folder.is_dir():
@@ -112,13 +114,13 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
 
         return cast(Agent, load(folder, config))
     raise AgentError(
-        f"agent {name!r} is no rule and no run folder; {nearest(name, [*RULES, *_trained()])}"
+        f"agent {name!r} is unknown: expected a rule, a run folder or trained/NAME, got {name!r} "
+        f"({nearest(name, [*RULES, *_trained()])})"
     )
 
 
 def trained_folder(name: str) -> Path:
-    """The folder of a trained maker: one that comes with the code if it is called `trained/NAME`,
-    else of that path."""
+    """The folder of a trained maker: that of the code for `trained/NAME`, else the path itself."""
     return _trained().get(name, Path(name))
 
 

@@ -1,4 +1,4 @@
-"""Rule-based market makers, one per file. `RULES` has each by its name."""
+"""Rule-based market makers, one per file, and the parts they share. `RULES` has them by name."""
 
 from mm_gym import MarketConfig
 
@@ -33,6 +33,5 @@ RULES: dict[str, type[QuotingAgent]] = {
 
 
 def rules_for(config: MarketConfig) -> list[str]:
-    """Names of the rules that a learned maker can be held against: fit for this market, and shown
-    no more than it."""
+    """Names of the rules to compare a learned maker with: suited to the market, not privileged."""
     return [name for name, rule in RULES.items() if rule.suits(config) and not rule.privileged]

@@ -1,4 +1,4 @@
-"""A half-spread that widens when recent flow is one-sided, and a skew against the inventory."""
+"""A half-spread that widens with one-sided recent flow, and a skew against the inventory."""
 
 import numpy as np
 
@@ -9,12 +9,17 @@ from ..base import Observations, QuotingAgent, Range, Ticks
 
 
 class AdaptiveSpreadAgent(QuotingAgent):
-    """Widens by `widening` [ticks] for each standard deviation of slow signed flow, whichever its
-    sign.
+    """Widens the half-spread by `widening` [ticks] per standard deviation of slow signed flow.
 
-    half-spread = half_spread + widening |flow|; bid offset = half-spread + skew q, ask offset =
-    half-spread - skew q. The flow is the observation's slowest, in standard deviations of noise
+    half-spread = half_spread + widening |flow|, bid offset = half-spread + skew q, ask offset =
+    half-spread - skew q. The flow is the slowest one observed, in standard deviations of noise
     flow.
+
+    Args:
+        config: of the market.
+        half_spread: [ticks] without signed flow.
+        skew: [ticks / lot]
+        widening: [ticks] per standard deviation of the flow.
     """
 
     name = "adaptive_spread"

@@ -1,5 +1,7 @@
-"""Avellaneda and Stoikov (2008), High-frequency trading in a limit order book: the closed-form
-quotes as a rule."""
+"""Closed-form quotes of Avellaneda and Stoikov (2008).
+
+High-frequency trading in a limit order book, Quantitative Finance 8(3).
+"""
 
 from mm_gym import MarketConfig
 from mm_gym.theory.avellaneda_stoikov import quote_depths
@@ -9,15 +11,15 @@ from .fill_intensity import fill_decay_of, long_run_volatility
 
 
 class AvellanedaStoikovAgent(QuotingAgent):
-    """Quotes around the reservation price of an exponential-utility maker, to the session's end.
+    """Quotes around the reservation price of a maker with exponential utility.
+
+    The horizon is the end of the session.
 
     Args:
         config: of the market.
         risk_aversion: gamma [1 / (ticks x lots)].
-        volatility: sigma [ticks / sqrt(s)]; by default the long-run volatility of the configured
-            price, which the signal's drift adds to.
-        fill_decay: k [1/tick]; by default what the takers' tolerance implies in the dealer market,
-            and a measured figure where other makers quote too.
+        volatility: sigma [ticks / sqrt(s)]. Default: `long_run_volatility` of the market.
+        fill_decay: k [1/tick]. Default: `fill_decay_of` the market.
     """
 
     name = "avellaneda_stoikov"

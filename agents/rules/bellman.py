@@ -1,5 +1,7 @@
-"""The exact optimum of the dealer market: the Bellman equation of `mm_gym.theory.dealer_bellman`,
-solved, as a rule."""
+"""The exact optimum of the dealer market, from the Bellman equation.
+
+`mm_gym.theory.dealer_bellman` states and solves the equation.
+"""
 
 import functools
 import math
@@ -12,23 +14,21 @@ from mm_gym.theory.dealer_bellman import DealerProblem, solve
 from ..base import AgentError, Ticks
 from .tabulated import TabulatedAgent, most_lots
 
-_HALF_A_TICK = (
-    0.5  # by which the environment's rounding to whole ticks moves a quote outwards, on average
-)
+# The environment rounds quotes to whole ticks. On average that moves a quote outwards by this much.
+_HALF_A_TICK = 0.5
 
 
 class BellmanAgent(TabulatedAgent):
-    """Quotes what maximises the expected objective when nobody else quotes and nobody who takes
-    knows anything.
+    """Maximises the expected objective where no other maker quotes and all takers are uninformed.
 
-    Depths are chosen free, not on whole ticks, since in the dealer market the mid lies anywhere
-    between two; half a tick is taken off for the environment's rounding.
+    Depths are real numbers, because the mid of the dealer market lies between two ticks. Half a
+    tick is subtracted to allow for the rounding of quotes.
 
     Args:
         config: of the market.
 
     Raises:
-        AgentError: if the market is not of that kind.
+        AgentError: if the market is no such dealer market.
     """
 
     name = "bellman"
@@ -36,17 +36,19 @@ class BellmanAgent(TabulatedAgent):
     def __init__(self, config: MarketConfig) -> None:
         if not self.suits(config):
             raise AgentError(
-                f"bellman was asked to quote with makers={config.makers!r}, p_informed={config.p_informed:g}, "
-                f"quote_size={config.quote_size}, latency={config.latency:g}, taker_rate={config.taker_rate:g}, "
-                f"taker_tolerance={config.taker_tolerance:g}; the dealer market was wanted, with uninformed takers of "
-                "a finite tolerance, quotes of one lot and no latency: write --regimes dealer or configure('dealer')"
+                "bellman cannot quote in this market: expected a dealer market with uninformed "
+                "takers of finite tolerance, quotes of one lot and no latency, got "
+                f"makers={config.makers!r}, p_informed={config.p_informed:g}, "
+                f"quote_size={config.quote_size}, latency={config.latency:g}, "
+                f"taker_rate={config.taker_rate:g}, taker_tolerance={config.taker_tolerance:g} "
+                "(write --regimes dealer or configure('dealer'))"
             )
         bid, ask = _tables(dealer_problem(config, most_lots(config)))
         super().__init__(config, bid, ask)
 
     @classmethod
     def suits(cls, config: MarketConfig) -> bool:
-        """Whether the market is the one that the equation describes."""
+        """Whether the equation describes this market."""
         return (
             config.makers == "none"
             and config.p_informed == 0.0
@@ -58,7 +60,7 @@ class BellmanAgent(TabulatedAgent):
 
 
 def dealer_problem(config: MarketConfig, max_inventory: int) -> DealerProblem:
-    """The market's session as the Bellman equation has it, in ticks, seconds and lots."""
+    """The Bellman problem of one session of the market, in ticks, seconds and lots."""
     return DealerProblem(
         buy_rate=0.5 * config.taker_rate,
         sell_rate=0.5 * config.taker_rate,
@@ -73,11 +75,11 @@ def dealer_problem(config: MarketConfig, max_inventory: int) -> DealerProblem:
     )
 
 
-@functools.lru_cache(maxsize=8)  # an evaluation makes an agent anew for each batch of sessions
+@functools.lru_cache(maxsize=8)  # an evaluation makes a new agent for each batch of sessions
 def _tables(problem: DealerProblem) -> tuple[Ticks, Ticks]:
     solution = solve(problem)
-    # Row n of the solution is n decisions after the start, row n of a table n before the end, where
-    # none is left.
+    # The solution counts decisions from the start, a table counts those left. With none left there
+    # are no quotes.
     none = np.full((1, len(solution.inventories)), np.inf)
     bid, ask = (
         np.concatenate([none, depths[::-1] - _HALF_A_TICK])

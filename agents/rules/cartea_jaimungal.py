@@ -1,5 +1,7 @@
-"""Cartea, Jaimungal and Penalva (2015), Algorithmic and High-Frequency Trading, section 10.2: the
-quotes as a rule."""
+"""Optimal quotes of Cartea, Jaimungal and Penalva (2015), section 10.2.
+
+Algorithmic and High-Frequency Trading, Cambridge University Press.
+"""
 
 from mm_gym import MarketConfig
 from mm_gym.theory.cartea_jaimungal import optimal_depths
@@ -10,16 +12,17 @@ from .tabulated import TabulatedAgent, tabulate
 
 
 class CarteaJaimungalAgent(TabulatedAgent):
-    """Quotes as is best for wealth less a running price of squared inventory, to the session's end.
+    """Maximises expected wealth minus a running penalty on squared inventory.
 
-    The price of settling the squared inventory at the close is the configured `close_out_impact`.
+    The horizon is the end of the session. The terminal penalty on squared inventory is the
+    configured `close_out_impact`.
 
     Args:
         config: of the market.
-        running_penalty: phi [ticks / (lot s)]; by default the configured `inventory_penalty`.
-        fill_decay: kappa [1/tick]; by default `fill_decay_of` the market.
-        buy_rate, sell_rate: lambda+ and lambda- [1/s], takers who buy and who sell; by default half
-        of all each. Uneven ones quote against an imbalance.
+        running_penalty: phi [ticks / (lot s)]. Default: the configured `inventory_penalty`.
+        fill_decay: kappa [1/tick]. Default: `fill_decay_of` the market.
+        buy_rate: lambda+ [1/s], takers who buy. Default: half of all takers.
+        sell_rate: lambda- [1/s], takers who sell. Default: half of all takers.
     """
 
     name = "cartea_jaimungal"

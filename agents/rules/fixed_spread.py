@@ -1,4 +1,4 @@
-"""The same half-spread on both sides, always."""
+"""A constant half-spread on both sides."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..base import Observations, QuotingAgent, Range, Ticks
 
 
 class FixedSpreadAgent(QuotingAgent):
-    """Quotes `half_spread` [ticks] on either side of the public mid, whatever it holds."""
+    """Quotes `half_spread` [ticks] on either side of the public mid, for any inventory."""
 
     name = "fixed_spread"
     search_space = {"half_spread": Range(0.25, 15.0, log=True)}

@@ -1,9 +1,9 @@
-"""Glosten and Milgrom (1985), Bid, ask and transaction prices: quotes at what the asset is worth to
-who trades.
+"""Quotes at the conditional value of the asset, after Glosten and Milgrom (1985).
 
-Their maker sets the ask to E[V | a buyer comes] and the bid to E[V | a seller comes]. Here V is
-what the price will come to, V + edge s, and the expectation is over the exact posterior of the
-signal s and of V (`signal_filter`).
+Bid, ask and transaction prices in a specialist market with heterogeneously informed traders. The
+maker sets the ask to E[value | a buyer comes] and the bid to E[value | a seller comes]. Here the
+value is V + edge s, the expected price at the close. The expectation is over the exact posterior of
+the signal s and the efficient price V (`signal_filter`).
 """
 
 from typing import Any
@@ -19,15 +19,15 @@ from .signal_filter import Belief, Quotes, SignalFilter
 
 
 class ValueQuotingAgent(QuotingAgent):
-    """Quotes a half-spread around what the asset is worth, and a skew against the inventory.
+    """Quotes a half-spread around the value of the asset, with a skew against the inventory.
 
-    bid offset = half_spread + skew q - worth to a seller, ask offset = half_spread - skew q + worth
-    to a buyer, with both worths [ticks] from the public mid.
+    bid offset = half_spread + skew q - (value given a seller), ask offset = half_spread - skew q +
+    (value given a buyer). Both values are [ticks] relative to the public mid.
 
     Args:
         config: of the market.
-        half_spread: [ticks]; by default 1 / `fill_decay_of` the market, the margin that is best
-            without regard to risk.
+        half_spread: [ticks]. Default: 1 / `fill_decay_of` the market, the best margin without risk
+            aversion.
         skew: [ticks / lot]
     """
 
@@ -37,7 +37,7 @@ class ValueQuotingAgent(QuotingAgent):
         self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2
     ) -> None:
         super().__init__(config)
-        # Takers who pay any price would be asked the most that can be said.
+        # Takers of infinite tolerance pay any price. The margin is then `max_offset`.
         margin = 1.0 / max(fill_decay_of(config), 1.0 / config.max_offset)
         self.half_spread = margin if half_spread is None else half_spread
         self.skew = skew
@@ -45,23 +45,22 @@ class ValueQuotingAgent(QuotingAgent):
     def quotes_around(
         self, observations: Observations, to_seller: Ticks, to_buyer: Ticks
     ) -> tuple[Ticks, Ticks]:
-        """Bid and ask offset [ticks] for these worths, shape (n,) each."""
+        """Bid and ask offset [ticks], given the value for a seller and for a buyer, shape (n,)."""
         shift = self.skew * self.inventory(observations)
         return self.half_spread + shift - to_seller, self.half_spread - shift + to_buyer
 
     def edge_left(self, observations: Observations) -> Ticks:
-        """[ticks] Expected move until the close per unit of the signal, shape (n,)."""
+        """[ticks] Expected move of V until the close per unit of the signal, shape (n,)."""
         left = -np.expm1(-self.config.signal_decay_rate * self.time_left(observations))
         return np.asarray(self.config.edge_per_signal * left)
 
 
 class GlostenMilgromAgent(ValueQuotingAgent):
-    """Infers the signal from the tape and the mid, and quotes around what the asset is worth to who
-    trades next.
+    """Infers the signal from trades and the mid, and quotes around the conditional value.
 
-    What it knows is the market's configuration; what it sees are the observations. The belief is
-    the `state` that `predict` hands back: it has to be handed in again, or every decision is a
-    session's first. Its parameters are those of `ValueQuotingAgent`.
+    It knows the configuration of the market and sees only observations. Its belief is the `state`
+    that `predict` returns. Pass that state to the next call, otherwise every decision is treated as
+    the first of a session. The parameters are those of `ValueQuotingAgent`.
     """
 
     name = "glosten_milgrom"
@@ -79,7 +78,17 @@ class GlostenMilgromAgent(ValueQuotingAgent):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """Actions of shape (n, 2) in [-1, 1], or (2,) for one observation, and the `Belief`."""
+        """Actions for a batch of observations.
+
+        Args:
+            observation: shape (n, columns), or (columns,) for a single market.
+            state: the `Belief` of the previous call. None where all sessions start.
+            episode_start: whether a session starts, shape (n,). None where none does.
+            deterministic: not used.
+
+        Returns:
+            Actions in [-1, 1], shape (n, 2) or (2,), and the `Belief`.
+        """
         observations = np.atleast_2d(observation)
         belief = self.filter.start(observations)
         if state is not None:
@@ -96,11 +105,11 @@ class GlostenMilgromAgent(ValueQuotingAgent):
         return self.quotes(self.filter.start(observations))
 
     def expected_worth(self, belief: Belief) -> Ticks:
-        """[ticks] What the asset is believed to be worth, from the public mid, shape (n,)."""
+        """[ticks] Posterior mean of the value relative to the public mid, shape (n,)."""
         return np.asarray((belief.weight * self._worth(belief)).sum(axis=(1, 2)))
 
     def quotes(self, belief: Belief) -> tuple[Ticks, Ticks]:
-        """Bid and ask offset from the public mid [ticks] that go with a belief, shape (n,) each."""
+        """Bid and ask offset from the public mid [ticks], given a belief, shape (n,) each."""
         worth = self._worth(belief)
         to_buyer, to_seller = (
             (belief.weight * takers * worth).sum(axis=(1, 2))
@@ -110,14 +119,14 @@ class GlostenMilgromAgent(ValueQuotingAgent):
         return self.quotes_around(belief.seen, to_seller, to_buyer)
 
     def _worth(self, belief: Belief) -> npt.NDArray[np.float64]:
-        """[ticks] The same given flow and signal, shape (n, flows, signals)."""
+        """[ticks] The value given flow and signal, shape (n, flows, signals)."""
         return np.asarray(
             belief.gap + self.edge_left(belief.seen)[:, None, None] * self.filter.signals
         )
 
 
 def _choose(starts: npt.NDArray[np.bool_], fresh: Belief, old: Belief) -> Belief:
-    """Row by row the fresh belief where a session starts."""
+    """The fresh belief where a session starts, the old one elsewhere."""
     if not starts.any():
         return old
 

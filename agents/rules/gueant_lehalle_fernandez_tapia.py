@@ -1,5 +1,4 @@
-"""Gueant, Lehalle and Fernandez-Tapia (2013), Dealing with the inventory risk: the exact quotes as
-a rule."""
+"""Exact quotes of Gueant, Lehalle and Fernandez-Tapia (2013), Dealing with the inventory risk."""
 
 from mm_gym import MarketConfig
 from mm_gym.theory.gueant_lehalle_fernandez_tapia import optimal_depths
@@ -10,16 +9,16 @@ from .tabulated import TabulatedAgent, tabulate
 
 
 class GueantLehalleFernandezTapiaAgent(TabulatedAgent):
-    """Quotes as is best for exponential utility with a bound on inventory (theorem 1), to the
-    session's end.
+    """Maximises exponential utility with a bound on inventory (theorem 1).
+
+    The horizon is the end of the session.
 
     Args:
         config: of the market.
         risk_aversion: gamma [1 / (ticks x lots)].
-        volatility: sigma [ticks / sqrt(s)]; by default that of the configured price over long
-            times.
-        fill_decay: k [1/tick]; by default `fill_decay_of` the market.
-        arrival_rate: A [1/s], takers of one side; by default half of all.
+        volatility: sigma [ticks / sqrt(s)]. Default: `long_run_volatility` of the market.
+        fill_decay: k [1/tick]. Default: `fill_decay_of` the market.
+        arrival_rate: A [1/s], takers of one side. Default: half of all takers.
     """
 
     name = "gueant_lehalle_fernandez_tapia"

@@ -1,4 +1,4 @@
-"""A half-spread, and a skew against the inventory: the rule most desks would start from."""
+"""A half-spread and a skew against the inventory: the usual first rule of a trading desk."""
 
 from mm_gym import MarketConfig
 
@@ -6,7 +6,7 @@ from ..base import Observations, QuotingAgent, Range, Ticks
 
 
 class InventorySkewAgent(QuotingAgent):
-    """Shifts both quotes against its inventory: `skew` [ticks] down for each lot it is long.
+    """Shifts both quotes down by `skew` [ticks] for each lot of inventory.
 
     bid offset = half_spread + skew q, ask offset = half_spread - skew q.
     """

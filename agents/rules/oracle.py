@@ -1,5 +1,7 @@
-"""Shown what nobody in its place could see, the signal and the efficient price: what knowing
-everything would earn."""
+"""A privileged rule that is shown the signal and the efficient price.
+
+Its objective is that of full information.
+"""
 
 from typing import Any, ClassVar, Never
 
@@ -11,11 +13,10 @@ from .glosten_milgrom import ValueQuotingAgent
 
 
 class OracleAgent(ValueQuotingAgent):
-    """Cheats: quotes as `glosten_milgrom` does, but around what the asset truly is worth, V + edge
-    s.
+    """Privileged: quotes as `glosten_milgrom` does, but is shown the signal.
 
-    Only an evaluation shows it that (`mm_gym.evaluation.rollout`), and tables say so beside its
-    name. Its parameters are those of `ValueQuotingAgent`.
+    It quotes around the true value V + edge s. Only `mm_gym.evaluation.rollout` shows it the signal
+    and V. Tables mark it as privileged. The parameters are those of `ValueQuotingAgent`.
     """
 
     name = "oracle"
@@ -24,22 +25,30 @@ class OracleAgent(ValueQuotingAgent):
     def predict_knowing(
         self, observations: Observations, signal: Ticks, gap: Ticks
     ) -> npt.NDArray[np.float32]:
-        """Actions of shape (n, 2), given signals s and V - mid [ticks] of shape (n,) beside the
-        observations."""
+        """Actions of shape (n, 2), given hidden state.
+
+        Args:
+            observations: shape (n, columns).
+            signal: s, shape (n,).
+            gap: V - mid [ticks], shape (n,).
+        """
         return to_actions(self.config, *self.quotes_knowing(observations, signal, gap))
 
     def quotes_knowing(
         self, observations: Observations, signal: Ticks, gap: Ticks
     ) -> tuple[Ticks, Ticks]:
-        """Bid and ask offset from the public mid [ticks] for the same, shape (n,) each; negative
-        beyond the mid."""
+        """Bid and ask offset from the public mid [ticks] for the arguments of `predict_knowing`.
+
+        Shape (n,) each. A negative offset lies beyond the mid.
+        """
         worth = gap + self.edge_left(observations) * signal
         return self.quotes_around(observations, worth, worth)
 
     def offsets(self, observations: Observations) -> Never:
         raise AgentError(
-            "the oracle was asked to quote from an observation, which does not show the signal; write evaluate.py "
-            "--agents oracle or run_sessions, which show it, or glosten_milgrom, which infers it"
+            "the oracle cannot quote from observations: expected an evaluation, which shows it the "
+            "signal, got an observation (write evaluate.py --agents oracle, or use "
+            "glosten_milgrom, which infers the signal)"
         )
 
     def predict(
@@ -49,5 +58,5 @@ class OracleAgent(ValueQuotingAgent):
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> Never:
-        """Raise AgentError: an observation does not show what this agent quotes by."""
+        """Raise AgentError, because an observation does not contain the signal."""
         self.offsets(observation)

@@ -1,4 +1,4 @@
-"""Quotes drawn anew at each decision: the floor that any rule should beat."""
+"""Random quotes at each decision: the lower bound for any rule."""
 
 import zlib
 
@@ -14,7 +14,7 @@ class RandomAgent(QuotingAgent):
 
     Args:
         config: of the market.
-        seed: of its own generator, apart from the market's streams.
+        seed: of its own generator, which is independent of the market's random streams.
     """
 
     name = "random"
@@ -23,15 +23,16 @@ class RandomAgent(QuotingAgent):
         super().__init__(config)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(
-                f"seed={seed!r} came, a whole number was wanted; write for example random:seed=1"
+                f"seed={seed!r} is out of range: expected a whole number, at least 0, got {seed!r} "
+                "(write for example random:seed=1)"
             )
         self._seed = seed
         self._generator: np.random.Generator | None = None
 
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
         if self._generator is None:
-            # What it first sees is part of the seed: agents in different sessions draw different
-            # quotes.
+            # The first observations are part of the seed, so that agents in different sessions draw
+            # different quotes.
             first_sight = zlib.crc32(np.ascontiguousarray(observations).tobytes())
             self._generator = np.random.default_rng([self._seed, first_sight])
         drawn = self._generator.uniform(0.0, self.config.max_offset, size=(2, len(observations)))

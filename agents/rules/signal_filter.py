@@ -1,22 +1,26 @@
-"""The exact Bayesian posterior of the latent signal, from what a maker may observe, for many
-markets at once.
+"""The Bayesian posterior of the latent signal, given a maker's observations, for many markets.
 
-The hidden state is the signal s, on a grid; who trades (a `Flow` each: a share of informed takers
-and a side bias); and V - mid, for each of the two a Gaussian whose moments are matched at each
-transition (the interacting multiple model of Blom and Bar-Shalom, 1988). One decision is
+The hidden state has three parts:
 
-1. the tape: takers who bought and sold in the interval, a thinned Poisson stream whose rates depend
-on s, 2. the transition of (s, V) over the interval, 3. the mid: V itself in the dealer market,
-where that Gaussian has no width and the filter is exact but for the grid; in a book it follows V
-late and with an error (`MidResponse`).
+* the signal s, on the grid of Rouwenhorst's chain (`mm_gym.theory.rouwenhorst`);
+* the kind of order flow, a `Flow`: a share of informed takers and a side bias;
+* V - mid, a Gaussian for each signal and flow. Its moments are matched at each transition, as in
+  the interacting multiple model of Blom and Bar-Shalom (1988).
 
-The signal's grid is Rouwenhorst's chain (`mm_gym.theory.rouwenhorst`). V and s are taken to move
-once a decision, at its end: as the market has it where `value_interval` is `decision_interval`, and
-with the right law from decision to decision in any case.
+Each decision updates the posterior in three steps:
+
+1. Trades: takers who bought and sold in the interval are a thinned Poisson stream. Its rates depend
+   on s.
+2. Transition: s and V move over the interval.
+3. Mid: in a book it follows V with a lag and an error (`mid_response`). In the dealer market it
+   equals V, the Gaussian has no width, and the filter is exact up to the grid.
+
+V and s are assumed to move once per decision, at its end. That is the market's own rule if
+`value_interval` equals `decision_interval`. Otherwise the law from decision to decision is still
+exact.
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any, NamedTuple
 
@@ -26,23 +30,18 @@ from scipy.special import gammainc, ndtr
 
 from mm_gym import MarketConfig
 from mm_gym import observations as columns
-from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs, Outcome
-from mm_gym.markets import Markets
+from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs
 from mm_gym.parameters import to_parameters
 from mm_gym.theory import rouwenhorst
 
+from .mid_response import LEAST_VARIANCE, mid_response
+
 Array = npt.NDArray[np.float64]
 
-_SHARES = 3  # values of an unknown p_informed, the middles of as many equal parts of its range
-_MEASURED, _MEASURED_MARKETS = (
-    250,
-    64,
-)  # decisions and markets in which the mid's answer to V is measured
-_QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.96, 0.99)  # of the spread, by which it is parted
-_LEAST_RATE = 1e-9  # [takers a decision] so that no tape is impossible
-_LEAST_TOLERANCE = 1e-9  # [ticks] so that takers who accept no distance are no division by zero
-_LEAST_VARIANCE = 1e-12  # [ticks^2] so that a price that stands still is no division by zero
-_ON_TICK = 1e-4  # [ticks] as the environment has it
+_SHARES = 3  # values of an unknown p_informed: the midpoints of as many equal parts of its range
+_LEAST_RATE = 1e-9  # [takers a decision] keeps every number of trades possible
+_LEAST_TOLERANCE = 1e-9  # [ticks] avoids a division by zero where takers accept no distance
+_ON_TICK = 1e-4  # [ticks] the tolerance of the environment's rounding to whole ticks
 
 
 class Flow(NamedTuple):
@@ -51,13 +50,16 @@ class Flow(NamedTuple):
     informed: float
     """Share of takers who act on the signal."""
     tilt: float
-    """Share of the others' buyers less that of their sellers."""
+    """Share of buyers minus share of sellers among the other takers."""
     prior: float
+    """Probability at the start of a session."""
 
 
 class Quotes(NamedTuple):
-    """The maker's own two orders in an interval: prices [ticks] (bid -inf and ask inf if none) and
-    lots, (n,) each."""
+    """The maker's own two orders in an interval, shape (n,) each.
+
+    Prices are in ticks. Without an order the bid is -inf and the ask inf.
+    """
 
     bid: Array
     ask: Array
@@ -66,8 +68,7 @@ class Quotes(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """What a maker of n markets believes, and what it has to remember to learn from the next
-    observation.
+    """The posterior in n markets, with what the next update needs.
 
     `weight`, `gap` and `gap_variance` have shape (n, flows, signals).
     """
@@ -77,35 +78,35 @@ class Belief(NamedTuple):
     gap: Array
     """[ticks] Mean of V - mid given signal and flow."""
     gap_variance: Array
+    """[ticks^2] Variance of the same."""
     mid: Array
-    """[ticks] Shape (n,), right to a whole number of ticks: what counts is where the tick grid
-    lies."""
+    """[ticks] The public mid up to a constant whole number of ticks, shape (n,). Only its position
+    relative to the tick grid matters."""
     seen: npt.NDArray[np.float32]
     """The latest observation, shape (n, columns)."""
     quotes: Quotes
+    """The maker's orders after it."""
 
 
 class Takers(NamedTuple):
-    """Expected takers in an interval who find somebody to trade with, by side; shape (n, flows,
-    signals) each."""
+    """Expected number of takers who trade in an interval, shape (n, flows, signals) each."""
 
     buyers: Array
     sellers: Array
 
 
 class SignalFilter:
-    """Prior, update and what takers are expected to do.
+    """The prior, the update, and the expected number of takers.
 
-    Known are the configuration's parameters. In `mixed` the episode's flow is unknown: `Flow`s for
-    noise, an imbalance to either side of half the configured one, and three shares of informed
-    takers. Takers of several lots are counted as lots / `taker_size` takers. Snipers are not
-    reckoned with.
+    The filter knows the configuration. In `mixed` it does not know the flow of the episode: the
+    candidates are noise, half the configured imbalance to either side, and three shares of informed
+    takers. A taker of several lots counts as lots / `taker_size` takers. Snipers are ignored.
     """
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
-        # With the lattice of V put on the decisions, these are the coefficients of the transition
-        # between two.
+        # With one step of V per decision, these are the parameters of the transition over a
+        # decision.
         self._parameters: Any = to_parameters(
             dataclasses.replace(config, value_interval=config.decision_interval)
         )
@@ -114,8 +115,8 @@ class SignalFilter:
             float(self._parameters["signal_decay"])
         )
         cell = self.signals[1] - self.signals[0]
-        # Where the grid's cells lie against the threshold, and how far edge and move vary within
-        # one.
+        # The share of each grid cell beyond the threshold, and the variance of edge and move within
+        # a cell.
         self._buys = np.clip((self.signals - config.signal_threshold) / cell + 0.5, 0.0, 1.0)
         self._sells = self._buys[::-1]
         within = cell**2 / 12.0
@@ -127,14 +128,14 @@ class SignalFilter:
         )
         moves = per_signal * self.signals[:, None] + per_shock * self.signals
         self._to_move, self._to_move_squared = self._to * moves, self._to * moves**2
-        own_variance = float(self._parameters["value_own_noise"]) ** 2 + _LEAST_VARIANCE
+        own_variance = float(self._parameters["value_own_noise"]) ** 2 + LEAST_VARIANCE
         self._move_variance = own_variance + (per_signal**2 + per_shock**2) * within
-        self._mid = _mid_response(config)
+        self._mid = mid_response(config)
         self.flows, self._flow_to = _flows(config)
         informed, tilt, prior = (
             np.array(column)[:, None] for column in zip(*self.flows, strict=True)
         )
-        self._acting = np.flatnonzero(informed)  # flows in which somebody acts on the signal
+        self._acting = np.flatnonzero(informed)  # flows with informed takers
         self._informed = config.taker_rate * config.decision_interval * informed
         self._noise_buys = (
             config.taker_rate * config.decision_interval * (1.0 - informed) * 0.5 * (1.0 + tilt)
@@ -145,11 +146,13 @@ class SignalFilter:
         self._prior = prior * stationary
 
     def start(self, observations: npt.NDArray[np.float32]) -> Belief:
-        """What is believed at a session's first observations, shape (n, columns): the stationary
-        law."""
+        """The prior at the first observations of a session, shape (n, columns).
+
+        The signal has its stationary distribution.
+        """
         n = len(observations)
         weight = np.broadcast_to(self._prior, (n, *self._prior.shape)).copy()
-        # Within the spread V may be anywhere.
+        # V is uniform within the spread.
         variance = np.broadcast_to(
             (self._spread(observations) ** 2 / 12.0)[:, None, None], weight.shape
         ).copy()
@@ -158,19 +161,23 @@ class SignalFilter:
         return Belief(weight, np.zeros_like(weight), variance, mid, observations.copy(), nothing)
 
     def update(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Belief:
-        """What is believed one decision later, with the quotes that were live meanwhile in
-        `belief.quotes`."""
+        """The posterior one decision later.
+
+        Args:
+            belief: of the previous decision. Its `quotes` were live in the interval.
+            observations: at the end of the interval, shape (n, columns).
+        """
         weight, gap, variance = belief.weight, belief.gap, belief.gap_variance
         if len(self._acting):
-            weight = weight * self._tape_likelihood(belief, observations)
+            weight = weight * self._trade_likelihood(belief, observations)
         moments = np.stack([weight, weight * gap, weight * (variance + gap**2)])
         if len(self.flows) > 1:
             moments = self._flow_to.T @ moments
         weight, first, second = moments @ self._to
         moved = moments[0] @ self._to_move
         second += 2.0 * moments[1] @ self._to_move + moments[0] @ self._to_move_squared
-        # V less the old mid is what it was before plus what V moved; the mid answers to each of the
-        # two in its own way.
+        # V minus the old mid is the old gap plus the move of V. The mid responds to each of the two
+        # with its own coefficient.
         was, moved = first / weight, moved / weight
         uncertain = np.maximum(second / weight - (was + moved) ** 2, 0.0)
         to_gap, to_move, noise = (part[:, None, None] for part in self._response(observations).T)
@@ -183,12 +190,12 @@ class SignalFilter:
         log_likelihood = -0.5 * (surprise**2 / total + np.log(total))
         weight *= np.exp(log_likelihood - log_likelihood.max(axis=(1, 2), keepdims=True))
         weight /= weight.sum(axis=(1, 2), keepdims=True)
-        weight = np.maximum(weight, 1e-200)  # moments are divided by it
+        weight = np.maximum(weight, 1e-200)  # a divisor of the moments
         mid = self._settle(belief.mid + move[:, 0, 0], observations)
         return Belief(weight, gap, variance, mid, observations.copy(), belief.quotes)
 
     def takers(self, belief: Belief, quotes: Quotes) -> Takers:
-        """Expected number of takers in a decision interval with these quotes in the book."""
+        """Expected number of takers in a decision interval, given the maker's quotes."""
         touch = np.inf if self._dealer else 0.5 * self._spread(belief.seen)
         ask = np.minimum(quotes.ask - belief.mid, touch)[:, None, None]
         bid = np.minimum(belief.mid - quotes.bid, touch)[:, None, None]
@@ -204,7 +211,7 @@ class SignalFilter:
         value = belief.gap[:, acting] + self._edge
         if self.config.informed_price_limit:
             deviation = np.sqrt(
-                belief.gap_variance[:, acting] + self._edge_variance + _LEAST_VARIANCE
+                belief.gap_variance[:, acting] + self._edge_variance + LEAST_VARIANCE
             )
             accept_ask, accept_bid = (
                 ndtr((value - ask) / deviation),
@@ -219,8 +226,16 @@ class SignalFilter:
     def send(
         self, belief: Belief, bid_offset: Array, ask_offset: Array, inventory: Array
     ) -> Belief:
-        """The belief with the prices to which the environment will round these offsets from the mid
-        [ticks]."""
+        """The belief with the orders that result from these offsets, shape (n,) each.
+
+        The environment rounds prices to whole ticks. Orders that rest near enough stay.
+
+        Args:
+            belief: before the decision.
+            bid_offset: [ticks] from the public mid.
+            ask_offset: [ticks] from the public mid.
+            inventory: [lots]
+        """
         config, seen = self.config, belief.seen
         wanted_bid = belief.mid - np.clip(bid_offset, 0.0, config.max_offset) + _ON_TICK
         wanted_ask = belief.mid + np.clip(ask_offset, 0.0, config.max_offset) - _ON_TICK
@@ -234,9 +249,8 @@ class SignalFilter:
                 np.maximum(ask, belief.mid - half + 1.0),
             )
         resting_bid, resting_ask, left_bid, left_ask = self._resting(belief.mid, seen)
-        if (
-            config.requote_threshold > 0.0
-        ):  # as `core.quotes` has it; without a threshold only the same price stays
+        # The same rule as in `mm_gym.core.quotes`. Without a threshold only an equal price stays.
+        if config.requote_threshold > 0.0:
             bid_stays = self._near(wanted_bid - np.floor(wanted_bid) + bid - resting_bid)
             ask_stays = self._near(resting_ask - ask + np.ceil(wanted_ask) - wanted_ask)
             bid, ask = (
@@ -251,7 +265,7 @@ class SignalFilter:
                     np.where(bid_stays, np.maximum(ask, resting_bid + 1.0), ask),
                 ),
             )
-        # What was partly filled stays with what is left of it.
+        # A partly filled order that stays keeps its remaining size.
         bid_lots = np.where(
             bid == resting_bid,
             left_bid,
@@ -264,14 +278,14 @@ class SignalFilter:
         )
         bid, ask = np.where(bid_lots > 0.0, bid, -np.inf), np.where(ask_lots > 0.0, ask, np.inf)
         quotes = Quotes(bid, ask, bid_lots, ask_lots)
-        if config.latency >= config.decision_interval:  # the old ones live on throughout
+        if config.latency >= config.decision_interval:  # the old orders stay in the whole interval
             quotes = Quotes(resting_bid, resting_ask, left_bid, left_ask)
         return belief._replace(quotes=quotes)
 
-    def tape(
+    def traded(
         self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]
     ) -> tuple[Array, Array]:
-        """[lots] Bought and sold by takers between two observations, shape (n,) each."""
+        """Volume that takers bought and sold between two observations [lots], shape (n,) each."""
         middle = float(self._parameters["feature_decay"][1])
         activity = [
             row[:, Obs.ACTIVITY].astype(np.float64) / self._parameters["activity_scale"]
@@ -284,15 +298,14 @@ class SignalFilter:
             for row in (before, after)
         ]
         nets = traces[1][0] - self._parameters["feature_decay"] * traces[0][0]
-        # Where all three are off their scale, all that traded was on their side.
-        off = np.sign(after[:, Obs.FLOW_SLOW]) * volume
-        net = np.clip(
-            np.rint(_first_shown(nets, traces[0][1] & traces[1][1], off)), -volume, volume
-        )
+        # Where all three flow columns are clipped, the whole volume is taken to be one-sided.
+        one_sided = np.sign(after[:, Obs.FLOW_SLOW]) * volume
+        unclipped = traces[0][1] & traces[1][1]
+        net = np.clip(np.rint(_slowest_unclipped(nets, unclipped, one_sided)), -volume, volume)
         return 0.5 * (volume + net), 0.5 * (volume - net)
 
-    def _tape_likelihood(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Array:
-        bought, sold = self.tape(belief.seen, observations)
+    def _trade_likelihood(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Array:
+        bought, sold = self.traded(belief.seen, observations)
         expected, quotes = self.takers(belief, belief.quotes), belief.quotes
         log_likelihood = np.zeros_like(belief.weight)
         for rate, lots, most in zip(
@@ -300,9 +313,9 @@ class SignalFilter:
         ):
             n_takers = (lots / self.config.taker_size)[:, None, None]
             log_likelihood += n_takers * np.log(rate) - rate
-            if (
-                self._dealer
-            ):  # what the maker did not offer cannot be bought: the tape then says "at least"
+            # In the dealer market takers can only trade what the maker offered. Where all of it was
+            # traded, the number of takers is known to be at least that, but not exactly.
+            if self._dealer:
                 all_taken = lots >= most
                 log_likelihood[all_taken] -= (
                     n_takers[all_taken] * np.log(rate[all_taken]) - rate[all_taken]
@@ -314,20 +327,21 @@ class SignalFilter:
         return likelihood
 
     def _move(self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> Array:
-        """[ticks] How far the mid moved: x' = decay (x + move) for x the mid's distance from its
-        running mean."""
-        (old, shown_old), (new, shown_new) = (
+        """[ticks] The move of the mid between two observations, shape (n,).
+
+        The distance x of the mid from its running mean follows x' = decay (x + move).
+        """
+        (old, unclipped_old), (new, unclipped_new) = (
             self._traces(row, Obs.MID_MOVE_FAST, self._parameters["move_scale"])
             for row in (before, after)
         )
         moves = new / self._parameters["feature_decay"] - old
-        return _first_shown(moves, shown_old & shown_new, moves[:, 0])
+        return _slowest_unclipped(moves, unclipped_old & unclipped_new, moves[:, 0])
 
     def _traces(
         self, observations: npt.NDArray[np.float32], first: int, scale: Array
     ) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Three running features in their own units, shape (n, 3), and whether each was within the
-        scale."""
+        """Running features in their own units, and whether each is unclipped, shape (n, 3) each."""
         columns = observations[:, first : first + len(FEATURE_HALF_LIVES)].astype(np.float64)
         return columns / scale, np.abs(columns) < OBSERVATION_CLIP
 
@@ -335,13 +349,12 @@ class SignalFilter:
         return columns.spread(observations, self.config)
 
     def _response(self, observations: npt.NDArray[np.float32]) -> Array:
-        """How the mid answers at these spreads, rows of `MidResponse.answers`."""
-        return self._mid.answers[
-            np.searchsorted(self._mid.spreads, np.rint(self._spread(observations)))
-        ]
+        """The rows of `MidResponse.coefficients` for these spreads."""
+        rows = np.searchsorted(self._mid.spreads, np.rint(self._spread(observations)))
+        return self._mid.coefficients[rows]
 
     def _near(self, further: Array) -> npt.NDArray[np.bool_]:
-        """Whether an order stays that rests so many ticks further out than where it is wanted."""
+        """Whether an order stays that rests this many ticks further out than the wanted price."""
         threshold = self.config.requote_threshold
         return (-threshold <= further) & (further < 1.0 + threshold)
 
@@ -353,14 +366,15 @@ class SignalFilter:
         return Quotes(bid, ask, sizes[:, 0], sizes[:, 1])
 
     def _settle(self, mid: Array, observations: npt.NDArray[np.float32]) -> Array:
-        """The mid, put right by what stands on whole ticks: the maker's own resting orders, or the
-        public touch."""
+        """The mid, corrected with prices that are whole ticks.
+
+        In a book these are the best prices, in the dealer market the maker's own resting orders.
+        """
         if not self._dealer:
             spread = np.rint(self._spread(observations))
             between = 0.5 * (spread % 2.0)
-            two_sided = spread < np.floor(
-                2.0 * self.config.max_offset
-            )  # which is what an empty side is shown as
+            # A book with an empty side is observed with a spread of 2 max_offset.
+            two_sided = spread < np.floor(2.0 * self.config.max_offset)
             return np.where(two_sided, np.rint(mid - between) + between, mid)
         offsets, sizes = (
             columns.quote_offsets(observations, self.config),
@@ -373,60 +387,21 @@ class SignalFilter:
         return mid
 
 
-class MidResponse(NamedTuple):
-    """How the mid of a book moves over a decision: to_gap (V - mid before) + to_move (the move of
-    V) + noise."""
-
-    spreads: Array
-    """[ticks] The spreads afterwards at which one row ends and the next begins, shape (rows -
-    1,)."""
-    answers: Array
-    """to_gap, to_move and the variance of the noise [ticks^2], shape (rows, 3)."""
-
-
-@functools.lru_cache(maxsize=32)
-def _mid_response(config: MarketConfig) -> MidResponse:
-    """Measured, by least squares, in sessions of the configured market that the maker keeps out of.
-
-    Background orders stand until V crosses them, so the mid follows V late, and the later the wider
-    the spread is. In the dealer market the mid is V.
-    """
-    if config.makers == "none":
-        return MidResponse(np.empty(0), np.array([[1.0, 1.0, 0.0]]))
-    markets = Markets(dataclasses.replace(config, session_steps=_MEASURED), _MEASURED_MARKETS)
-    observations, outcomes = markets.empty_results()
-    generators = [np.random.default_rng([_MEASURED, market]) for market in range(len(markets))]
-    markets.reset(np.arange(len(markets)), generators, observations, outcomes)
-    out_of_the_way = np.ones((len(markets), 2), np.float32)
-    seen = [outcomes, *(markets.step(out_of_the_way)[1] for _ in range(_MEASURED))]
-    value, mid, spread = (
-        np.array([row[:, column] for row in seen])
-        for column in (Outcome.EFFICIENT_PRICE, Outcome.MID, Outcome.SPREAD)
-    )
-    causes = np.stack([(value - mid)[:-1].ravel(), np.diff(value, axis=0).ravel()], axis=1)
-    moves, spreads = np.diff(mid, axis=0).ravel(), spread[1:].ravel()
-    ends = np.unique(np.quantile(spreads, _QUANTILES))
-    ends = ends[ends < spreads.max()]  # no row is empty
-    rows = np.searchsorted(ends, spreads)
-    answers = []
-    for row in range(len(ends) + 1):
-        here = rows == row
-        answer = np.linalg.lstsq(causes[here], moves[here])[0]
-        noise = ((moves[here] - causes[here] @ answer) ** 2).mean()
-        answers.append([*answer, noise + _LEAST_VARIANCE])
-    return MidResponse(ends, np.array(answers))
-
-
-def _first_shown(values: Array, shown: npt.NDArray[np.bool_], otherwise: Array) -> Array:
-    """Of three columns the slowest one that was within its scale; shape (n,)."""
+def _slowest_unclipped(values: Array, unclipped: npt.NDArray[np.bool_], otherwise: Array) -> Array:
+    """The slowest of three columns that was not clipped, shape (n,)."""
     chosen = otherwise
     for column in range(values.shape[1]):
-        chosen = np.where(shown[:, column], values[:, column], chosen)
+        chosen = np.where(unclipped[:, column], values[:, column], chosen)
     return chosen
 
 
 def accepts(distance: Array, tolerance: float) -> Array:
-    """The chance that an uninformed taker trades this far from the mid; both in ticks."""
+    """The probability that an uninformed taker trades at this distance from the mid.
+
+    Args:
+        distance: [ticks]
+        tolerance: [ticks] mean of the exponential tolerance.
+    """
     if math.isinf(tolerance):
         return np.isfinite(distance).astype(np.float64)
     chance: Array = np.exp(-np.maximum(distance, 0.0) / max(tolerance, _LEAST_TOLERANCE))
@@ -434,14 +409,13 @@ def accepts(distance: Array, tolerance: float) -> Array:
 
 
 def _flows(config: MarketConfig) -> tuple[list[Flow], Array]:
-    """The kinds of flow there may be, and the probabilities with which one becomes another over a
-    decision."""
+    """The possible kinds of flow, and their transition probabilities over a decision."""
     informed = config.p_informed if config.informed_kind == "signal" else 0.0
     flips = -0.5 * math.expm1(-2.0 * config.imbalance_flip_rate * config.decision_interval)
     telegraph = np.array([[1.0 - flips, flips], [flips, 1.0 - flips]])
     if config.mixed:
-        # A quarter of episodes each: noise, imbalanced, naive (whose flow says as little as noise),
-        # informed.
+        # A quarter of episodes each: noise, imbalanced, naive informed, informed. Naive informed
+        # flow is as uninformative as noise, so the two share one entry.
         shares = informed * (np.arange(_SHARES) + 0.5) / _SHARES
         tilts = [
             Flow(0.0, tilt, 0.125) for tilt in (0.5 * config.imbalance, -0.5 * config.imbalance)

@@ -1,5 +1,4 @@
-"""Rules whose depths are worked out once, for every decision of a session and every inventory, and
-then looked up."""
+"""Rules that look up their depths in a table by decision and inventory."""
 
 import functools
 from collections.abc import Callable
@@ -12,12 +11,18 @@ from mm_gym import MarketConfig
 
 from ..base import Observations, QuotingAgent, Ticks
 
-_MOST_LOTS = 100  # a larger inventory is quoted for like this one
+_MOST_LOTS = 100  # larger inventories use the quotes of this one
 
 
 class TabulatedAgent(QuotingAgent):
-    """Looks up its depths [ticks], in tables of shape (session_steps + 1, inventories): row n has n
-    decisions left."""
+    """Looks up its depths in tables.
+
+    Args:
+        config: of the market.
+        bid: [ticks] Depths, shape (session_steps + 1, inventories). Row n holds those with n
+            decisions left.
+        ask: [ticks] Likewise.
+    """
 
     def __init__(self, config: MarketConfig, bid: Ticks, ask: Ticks) -> None:
         super().__init__(config)
@@ -34,21 +39,26 @@ class TabulatedAgent(QuotingAgent):
 
 
 def most_lots(config: MarketConfig) -> int:
-    """The largest inventory that a table has a column for."""
+    """The largest inventory [lots] that has a column in the table."""
     return min(config.max_inventory, _MOST_LOTS)
 
 
 def tabulate(
     formula: Callable[..., Any], config: MarketConfig, **parameters: float
 ) -> tuple[Ticks, Ticks]:
-    """Tables of bid and ask depths by one of `mm_gym.theory`'s `optimal_depths`, given its
-    parameters."""
+    """Tables of bid and ask depths [ticks].
+
+    Args:
+        formula: an `optimal_depths` of `mm_gym.theory`.
+        config: of the market.
+        **parameters: of the formula.
+    """
     return _tabulate(
         formula, most_lots(config), config.session_steps, config.decision_interval, **parameters
     )
 
 
-@functools.lru_cache(maxsize=16)  # an evaluation makes an agent anew for each batch of sessions
+@functools.lru_cache(maxsize=16)  # an evaluation makes a new agent for each batch of sessions
 def _tabulate(
     formula: Callable[..., Any],
     max_inventory: int,

@@ -1,8 +1,8 @@
-"""The parameters that tuning found for each rule and market: `tuned.json`, which `python -m
-agents.tuning` writes.
+"""Tuned parameters of each rule in each market: reading and writing `tuned.json`.
 
-They were found on sessions that no evaluation sees (`agents.tuning.search.tuning_seed`), so that
-choosing a rule by what is written here takes nothing from the sessions on which it is judged.
+`python -m agents.tuning` writes the file. Its sessions are never those of an evaluation
+(`agents.tuning.search.tuning_seed`), so that a rule chosen here is not chosen on the sessions on
+which it is evaluated.
 """
 
 import dataclasses
@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mm_gym import MarketConfig
 
@@ -23,35 +22,38 @@ TUNED_FILE = Path(__file__).with_name("tuned.json")
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best parameters found for a rule in one market, and what they were found by.
+    """The best parameters found for a rule in one market, and how they were found.
 
-    Means over sessions in ticks x lots, with 95 percent intervals.
+    Figures are means over sessions in ticks x lots, with 95 percent intervals.
     """
 
     agent: str
     regime: str
     p_informed: float
     parameters: dict[str, float]
-    """None if nothing that was found did better than the rule's defaults."""
+    """Empty if the defaults of the rule were best."""
     objective: float
     objective_low: float
     objective_high: float
     gain: float
-    """Of the objective over that of the rule's defaults, on the same sessions."""
+    """Objective minus that of the rule's defaults, on the same sessions."""
     gain_low: float
     gain_high: float
     effort: dict[str, int]
-    """Fields of `agents.tuning.search.Effort`."""
+    """The fields of `agents.tuning.search.Effort`."""
     command: str
     versions: dict[str, str]
-    """Of Python and the packages."""
+    """Versions of Python and the packages."""
 
 
 def read_tuned(path: Path | None = None) -> list[Tuned]:
-    """All that is written in the file, `TUNED_FILE` by default; nothing if there is none.
+    """All entries of the file. The list is empty if there is no file.
+
+    Args:
+        path: of the file. Default: `TUNED_FILE`.
 
     Raises:
-        AgentError: if it is damaged.
+        AgentError: if the file cannot be read.
     """
     path = TUNED_FILE if path is None else path
     try:
@@ -60,16 +62,17 @@ def read_tuned(path: Path | None = None) -> list[Tuned]:
         return []
     except (ValueError, TypeError, OSError) as error:
         raise AgentError(
-            f"{path} is damaged or of another version of mm_gym ({error}); delete it and write it anew with "
-            "python -m agents.tuning"
+            f"{path} is damaged or of another version of mm_gym: expected what "
+            f"python -m agents.tuning writes, got {type(error).__name__} ({error}) "
+            "(delete the file and write it again with python -m agents.tuning)"
         ) from error
 
 
 def write_tuned(found: Sequence[Tuned], path: Path) -> None:
-    """Put these into the file, in the place of what was found before for the same rule and market.
+    """Write these into the file. They replace entries of the same rule and market.
 
     Raises:
-        AgentError: if the file that is there is damaged, or none can be written.
+        AgentError: if an existing file cannot be read, or the file cannot be written.
     """
     entries = {_key(entry): entry for entry in (*read_tuned(path), *found)}
     lines = [
@@ -81,17 +84,16 @@ def write_tuned(found: Sequence[Tuned], path: Path) -> None:
         os.replace(partial, path)
     except OSError as error:
         raise AgentError(
-            f"{path} cannot be written ({error.strerror}); write --out with a file in a folder where you may write"
+            f"{path} cannot be written: expected a file in a folder where you may write, got "
+            f"{error.strerror} (write --out with another file)"
         ) from error
 
 
 def tuned_rule(rule: str, config: MarketConfig) -> Tuned:
-    """What was found for a rule in the markets nearest to these: of the same regime, at the nearest
-    `p_informed`.
+    """The entry of a rule in the same regime, at the nearest `p_informed`.
 
-    Of two shares equally near it is the smaller one. Whatever else the configuration says is not
-        looked at: rules are
-    tuned with every other field at its regime's default.
+    Of two equally near shares it is the smaller one. Other fields of the configuration are ignored,
+    because rules are tuned with all of them at the defaults of the regime.
 
     Raises:
         AgentError: if the rule was not tuned in this regime.
@@ -100,31 +102,34 @@ def tuned_rule(rule: str, config: MarketConfig) -> Tuned:
 
 
 def best_rule(config: MarketConfig, but: Collection[str] = ()) -> Tuned:
-    """The rule with the best objective, as tuned, in the markets nearest to these; see
-    `tuned_rule`. None that cheats.
+    """The entry with the highest objective in the nearest market, as `tuned_rule` defines it.
+
+    Privileged rules are left out.
 
     Args:
         config: of the markets.
-        but: rules to leave out.
+        but: further rules to leave out.
 
     Raises:
         AgentError: if no rule was tuned in this regime.
     """
-    honest = [
+    eligible = [
         entry for entry in read_tuned() if not (RULES[entry.agent].privileged or entry.agent in but)
     ]
-    return max(_nearest(config, honest, "a rule"), key=lambda entry: entry.objective)
+    return max(_nearest(config, eligible), key=lambda entry: entry.objective)
 
 
-def _nearest(config: MarketConfig, entries: Sequence[Tuned], wanted: str) -> list[Tuned]:
-    """Those of the entries that are of this regime, at the one share nearest to the market's."""
+def _nearest(
+    config: MarketConfig, entries: Sequence[Tuned], rule: str | None = None
+) -> list[Tuned]:
+    """The entries of this regime at the share nearest to the market's. `rule` is for the error."""
     shares = {entry.p_informed for entry in entries if entry.regime == config.regime}
     if not shares:
-        arguments: dict[str, Any] = {} if wanted == "a rule" else {"agents": wanted}
-        arguments["regimes"] = config.regime
+        agents = "" if rule is None else f" --agents {rule}"
         raise AgentError(
-            f"{wanted} tuned in regime {config.regime!r} was wanted, but {TUNED_FILE.name} has none; write "
-            f"python -m agents.tuning {' '.join(f'--{name} {value}' for name, value in arguments.items())}"
+            f"{rule or 'no rule'} was {'not ' if rule else ''}tuned in regime {config.regime!r}: "
+            f"expected an entry in {TUNED_FILE.name}, got none (write python -m agents.tuning"
+            f"{agents} --regimes {config.regime})"
         )
     share = min(shares, key=lambda share: (round(abs(share - config.p_informed), 9), share))
     return [

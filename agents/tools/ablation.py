@@ -4,7 +4,6 @@ it says nothing.
 python -m agents.tools.ablation runs/NAME
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from mm_gym.core.layout import Obs
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import Estimate, difference
 
+from ..command_line import run_command
 from ..learned.history_features import HistoryAgent
 from ..learned.run_folder import read_run
 from ..registry import Agent, make_agent
@@ -168,7 +168,7 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.tools.ablation"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.ablation: {error}")
+    run_command(
+        "agents.tools.ablation",
+        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.ablation")),
+    )

@@ -28,6 +28,7 @@ from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import Estimate, mean, of_sums
 
+from ..command_line import run_command
 from ..learned.run_folder import read_run
 from ..registry import Agent, make_agent, name_agent
 from ..rules import RULES
@@ -328,7 +329,7 @@ def _row(*cells: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.tools.comparison"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.comparison: {error}")
+    run_command(
+        "agents.tools.comparison",
+        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.comparison")),
+    )

@@ -12,7 +12,6 @@ these depths once and the best ones from then on, J = V_0(0) - E[sum over decisi
 Q_n(q_n, depths_n)], for any policy. No term is negative.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +30,7 @@ from mm_gym.markets import Markets
 from mm_gym.theory.dealer_bellman import BellmanSolution, DealerProblem, best_constant_policy, solve
 
 from ..base import AgentError
+from ..command_line import run_command
 from ..learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from ..registry import Agent, name_agent
 from ..rules.bellman import dealer_problem as session_problem
@@ -197,7 +197,7 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.dealer_skill: {error}")
+    run_command(
+        "agents.tools.dealer_skill",
+        lambda: tyro.cli(main, prog="python -m agents.tools.dealer_skill"),
+    )

@@ -15,7 +15,6 @@ business (`requote_threshold`, among the market's fields in the metadata).
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from torch import nn
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
 
 from ..base import AgentError
+from ..command_line import run_command
 from ..learned.history_features import (
     BELIEFS_CLIP,
     FLOWS,
@@ -370,7 +370,7 @@ def _median_seconds(decide: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.tools.export"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.export: {error}")
+    run_command(
+        "agents.tools.export",
+        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.export")),
+    )

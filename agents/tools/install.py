@@ -7,7 +7,6 @@ it earns, and `policy.pth`; nothing from which a training could go on.
 
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 
 import tyro
@@ -16,6 +15,7 @@ import yaml
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 
+from ..command_line import run_command
 from ..learned.run_folder import POLICY_FILE, Run, load_policy, policy_content, read_run
 from ..registry import TRAINED, make_agent
 from ..training.trainer import check_output, replace_file, write_run
@@ -158,7 +158,6 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.install: {error}")
+    run_command(
+        "agents.tools.install", lambda: tyro.cli(main, prog="python -m agents.tools.install")
+    )

@@ -42,6 +42,7 @@ from mm_gym.reporting.artefacts import package_versions
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_policy, solve
 
+from ..command_line import run_command
 from ..registry import name_agent
 from ..rules.bellman import dealer_problem
 from ..tuning.search import Effort, tune
@@ -300,7 +301,7 @@ def _table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.tools.reference_scores"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tools.reference_scores: {error}")
+    run_command(
+        "agents.tools.reference_scores",
+        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.reference_scores")),
+    )

@@ -9,7 +9,6 @@ beside it, and the network learns to tell the truth from what was seen. While it
 quote is not new.
 """
 
-import sys
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
@@ -30,6 +29,7 @@ from mm_gym.actions import from_ticks, to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..base import AgentError
+from ..command_line import run_command
 from ..learned.history_features import empty_means, update_means
 from ..learned.signal_network import BELIEF_NAMES, NETWORK_FILE, SignalNetwork
 from ..registry import make_agent
@@ -301,7 +301,7 @@ def _explained(truth: npt.NDArray[np.float32], believed: npt.NDArray[np.float32]
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.training.fit_signal_network"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.training.fit_signal_network: {error}")
+    run_command(
+        "agents.training.fit_signal_network",
+        lambda: main(tyro.cli(Arguments, prog="python -m agents.training.fit_signal_network")),
+    )

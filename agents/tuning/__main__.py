@@ -5,7 +5,6 @@ python -m agents.tuning
 python -m agents.tuning --agents inventory_skew,adaptive_spread --regimes informed --p-informed 0.5
 """
 
-import sys
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from mm_gym import MarketConfig, configure
 
+from ..command_line import run_command
 from ..rules.tuned import TUNED_FILE, Tuned, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
@@ -122,7 +122,4 @@ def _shares(text: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m agents.tuning"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.tuning: {error}")
+    run_command("agents.tuning", lambda: main(tyro.cli(Arguments, prog="python -m agents.tuning")))

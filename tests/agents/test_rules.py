@@ -1,5 +1,4 @@
-"""The rules, against their formulas worked out from the market's own account and clock, not from
-the observation."""
+"""The rules quote their formulas, computed from the market's own account and clock."""
 
 import math
 import pickle
@@ -30,8 +29,7 @@ N_MARKETS = 16
 def moments_of_a_session(
     agent: Any, config: MarketConfig
 ) -> list[tuple[npt.NDArray[np.float32], Any, Any]]:
-    """Observations and, beside them, the inventories [lots] and the time left [s] of 16 markets
-    quoted by the agent."""
+    """Observations, inventories [lots] and time left [s] of 16 markets quoted by the agent."""
     env: Any = gymnasium.make_vec(
         "MarketMaking-v0", num_envs=N_MARKETS, **config.to_dict()
     ).unwrapped
@@ -53,9 +51,10 @@ def check_offsets(
     formula: Callable[[int, float], tuple[float, float]],
     n_inside: int,
 ) -> None:
-    """The agent's actions are the formula's offsets on the scale of actions, cut at its ends.
+    """The agent's actions are the formula's offsets on the scale of actions, clipped at its ends.
 
-    At least `n_inside` offsets are not cut: 32-bit actions then have them to 1e-5 of `max_offset`.
+    At least `n_inside` offsets are not clipped. They agree to 1e-5 of `max_offset`, the precision
+    of 32-bit actions.
     """
     inside = 0
     for observations, inventories, time_left in moments_of_a_session(agent, config):
@@ -70,7 +69,7 @@ def check_offsets(
     assert inside >= n_inside
 
 
-def test_fixed_spread_quotes_its_half_spread_on_both_sides_whatever_it_holds() -> None:
+def test_fixed_spread_quotes_its_half_spread_on_both_sides_for_any_inventory() -> None:
     config = configure("noise", **SESSION)
     check_offsets(
         make_agent("fixed_spread", config, half_spread=0.75),
@@ -83,14 +82,16 @@ def test_fixed_spread_quotes_its_half_spread_on_both_sides_whatever_it_holds() -
 def test_inventory_skew_shifts_both_quotes_against_the_inventory() -> None:
     config = configure("informed", **SESSION)
     agent = make_agent("inventory_skew", config, half_spread=1.25, skew=0.5)
-    # Long three lots: bid at 1.25 + 1.5 below the mid, ask at 1.25 - 1.5 above it, which is cut to
-    # the mid.
+    # Long three lots: the bid is 1.25 + 1.5 below the mid. The ask is 1.25 - 1.5 above it, which is
+    # clipped to the mid.
     check_offsets(agent, config, lambda q, t: (1.25 + 0.5 * q, 1.25 - 0.5 * q), 1500)
 
 
 def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
-    """The flow is what takers bought minus what they sold, halved every 50 s, in units of its own
-    spread in noise: sqrt(taker_rate * 50 s / ln 2 / 2) arrivals."""
+    """The flow is bought minus sold volume with a half-life of 50 s.
+
+    Its unit is its standard deviation in noise, sqrt(taker_rate * 50 s / ln 2 / 2) arrivals.
+    """
     config = configure("imbalanced", imbalance=0.9, taker_size=2.0, max_offset=10.0, **SESSION)
     agent = make_agent("adaptive_spread", config, half_spread=1.0, skew=0.25, widening=0.5)
     env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict()).unwrapped
@@ -112,9 +113,8 @@ def test_adaptive_spread_widens_with_one_sided_flow_and_skews() -> None:
     assert widest > 1.5
 
 
-def test_avellaneda_stoikov_quotes_the_papers_formula_and_the_theorys() -> None:
-    """In the dealer market sigma is the configured volatility and k one over the takers'
-    tolerance."""
+def test_avellaneda_stoikov_quotes_the_formula_of_the_paper_and_of_the_theory_module() -> None:
+    """In the dealer market sigma is the configured volatility and k is 1 / `taker_tolerance`."""
     gamma, sigma, k = 0.01, 0.5, 0.5
     config = configure("dealer", volatility=sigma, taker_tolerance=1.0 / k, **SESSION)
     agent = make_agent("avellaneda_stoikov", config, risk_aversion=gamma)
@@ -134,11 +134,10 @@ def test_avellaneda_stoikov_quotes_the_papers_formula_and_the_theorys() -> None:
     check_offsets(agent, config, depths, 1800)
 
 
-def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_times() -> None:
-    """Variance per second of 2,560 moves over 1,000 s: s.e. 2.8 percent, and 1.6 percent short of
-    that over for ever.
+def test_avellaneda_stoikov_uses_the_long_run_volatility_of_the_price() -> None:
+    """The variance per second of 2,560 moves over 1,000 s has a standard error of 2.8 percent.
 
-    Without the signal's part it would be about half.
+    It is 1.6 percent below the limit of long times. Without the signal it would be about half.
     """
     config = configure("dealer", signal_drift=0.085, decision_interval=1000.0, session_steps=10)
     sessions = run_sessions(lambda config: make_agent("fixed_spread", config), config, 256, 0)
@@ -174,7 +173,7 @@ def test_avellaneda_stoikov_takes_for_volatility_what_the_price_does_over_long_t
         ),
     ],
 )
-def test_tabulated_rules_quote_the_theorys_depths_of_the_moment(
+def test_tabulated_rules_quote_the_depths_of_the_theory_module_at_each_time(
     name: str, formula: Callable[..., Any], given: dict[str, float], parameters: dict[str, float]
 ) -> None:
     fields = {
@@ -192,8 +191,8 @@ def test_tabulated_rules_quote_the_theorys_depths_of_the_moment(
     check_offsets(make_agent(name, config, **given), config, depths, 1600)
 
 
-# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, with 100 ticks to the unit of
-# price; the mid stands still, which takes luck away and leaves every mean as it is.
+# lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, with 100 ticks per unit of
+# price. The mid is constant, which reduces the variance and changes no mean.
 DEALER = configure(
     "dealer",
     taker_rate=20.0,
@@ -210,11 +209,11 @@ DEALER = configure(
 
 
 def test_bellman_earns_the_exact_value_and_more_than_every_other_rule() -> None:
-    """1,024 sessions give the mean with an s.e. of about 7 ticks of 628.
+    """1,024 sessions give the mean of 628 ticks with a standard error of about 7.
 
-    Against each other rule but one the paired difference is above zero by three s.e. The continuous
-    formula of Cartea and Jaimungal is within a tick of the optimum here, which no simulation tells
-    apart: it is held to its own exact value.
+    The paired difference to each other rule but one is above zero by three standard errors. The
+    continuous formula of Cartea and Jaimungal is within a tick of the optimum, too near to
+    distinguish by simulation. It is compared with its own exact value.
     """
     earned = {
         name: run_sessions(partial(make_agent, name), DEALER, 1024, 0).objective / 100.0
@@ -253,16 +252,15 @@ def test_bellman_refuses_a_market_that_its_equation_does_not_describe(
     config = configure(**fields)
     assert "bellman" not in rules_for(config)
     with pytest.raises(
-        AgentError, match=r"the dealer market was wanted.*write --regimes dealer or configure"
+        AgentError, match=r"expected a dealer market .*\(write --regimes dealer or configure"
     ):
         make_agent("bellman", config)
 
 
-def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who_trades() -> None:
-    """Worth to a buyer is the mean of V + edge s over signals, each counted as often as buyers come
-    if it is that.
+def test_glosten_milgrom_quotes_its_margin_around_the_value_given_a_buyer_or_a_seller() -> None:
+    """The value given a buyer is the mean of V + edge s, with signals weighted by their buyer rate.
 
-    Buyers are reckoned with at the quotes that rest when it decides, those it sent before.
+    The rates are those at the resting quotes, which the agent sent one decision earlier.
     """
     config = configure("informed", p_informed=0.6, session_steps=50)
     agent: Any = make_agent("glosten_milgrom", config, half_spread=1.25, skew=0.125)
@@ -300,9 +298,8 @@ def test_glosten_milgrom_quotes_its_margin_around_what_the_asset_is_worth_to_who
     assert np.ptp(worths) > 1.0
 
 
-def test_what_is_known_of_the_signal_is_worth_money_and_no_more_is_known_than_the_signal() -> None:
-    """Objectives of 64 sessions, paired: knowing beats inferring, and inferring beats not looking,
-    by three s.e."""
+def test_the_oracle_earns_more_than_the_filter_and_the_filter_more_than_any_other_rule() -> None:
+    """Paired differences of the objective over 64 sessions are three standard errors above zero."""
     config = configure("informed", p_informed=0.4, session_steps=300)
     earned = {
         name: run_sessions(partial(make_agent, name), config, 64, 0).objective
@@ -314,7 +311,7 @@ def test_what_is_known_of_the_signal_is_worth_money_and_no_more_is_known_than_th
         assert gap.mean() > 3.0 * gap.std() / math.sqrt(len(gap))
 
 
-def test_only_who_says_that_it_cheats_is_shown_the_truth() -> None:
+def test_only_privileged_agents_are_shown_the_signal() -> None:
     config = configure("informed", session_steps=5)
     shown: list[tuple[Any, ...]] = []
 
@@ -323,20 +320,20 @@ def test_only_who_says_that_it_cheats_is_shown_the_truth() -> None:
             shown.append(arguments)
             return self.predict(arguments[0])[0]
 
-    class Cheat(Spy):
+    class Privileged(Spy):
         privileged = True
 
-    honest, cheating = run_sessions(Spy, config, 3), run_sessions(Cheat, config, 3)
+    plain, privileged = run_sessions(Spy, config, 3), run_sessions(Privileged, config, 3)
     assert len(shown) == config.session_steps
-    np.testing.assert_array_equal(honest.objective, cheating.objective)
+    np.testing.assert_array_equal(plain.objective, privileged.objective)
     for observations, signal, gap in shown:
         assert observations.shape == (3, len(mm_gym.OBSERVATION_NAMES))
         assert signal.shape == gap.shape == (3,)
     gaps = np.array([gap for _, _, gap in shown])
-    np.testing.assert_allclose(gaps.T, (honest.value_path - honest.mid_path)[:, :-1], atol=1e-9)
+    np.testing.assert_allclose(gaps.T, (plain.value_path - plain.mid_path)[:, :-1], atol=1e-9)
 
 
-def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(
+def test_the_oracle_quotes_around_the_true_value_and_refuses_observations_alone(
     observations: npt.NDArray[np.float32],
 ) -> None:
     config = configure("informed", **SESSION)
@@ -346,8 +343,8 @@ def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(
         math.asinh(2 / 2),
         20.0 / config.session_length,
     )
-    # Half of the edge is left in a half-life: worth 0.25 + 0.5 edge; long two lots, both quotes
-    # move down by 1.
+    # Half of the edge remains after a half-life, so the value is 0.25 + 0.5 edge. Two lots of
+    # inventory move both quotes down by 1.
     action = oracle.predict_knowing(start, np.array([1.0]), np.array([0.25]))[0]
     worth = 0.25 + 0.5 * config.edge_per_signal
     wanted = np.array([3.0 + 1.0 - worth, 3.0 - 1.0 + worth])
@@ -355,13 +352,13 @@ def test_the_oracle_quotes_around_the_truth_and_says_that_it_needs_it(
     assert "oracle" in RULES
     assert "oracle" not in rules_for(config)
     with pytest.raises(
-        AgentError, match=r"which does not show the signal; write evaluate\.py --agents oracle"
+        AgentError, match=r"the oracle cannot quote from observations: .*write evaluate\.py"
     ):
         oracle.predict(observations)
 
 
 def test_random_quotes_are_uniform_over_all_offsets_and_repeat_with_the_seed() -> None:
-    """The mean of 20,000 uniform numbers has an s.e. of 1 / sqrt(12 * 20000) of their range."""
+    """The mean of 20,000 uniform numbers has a standard error of 1 / sqrt(12 * 20000)."""
     config = configure("noise")
     observations = np.zeros((10_000, len(mm_gym.OBSERVATION_NAMES)), np.float32)
     actions = make_agent("random", config, seed=1).predict(observations)[0]
@@ -379,7 +376,7 @@ def test_random_quotes_are_uniform_over_all_offsets_and_repeat_with_the_seed() -
 
 @pytest.fixture(scope="module")
 def observations() -> npt.NDArray[np.float32]:
-    """From the middle of sessions in which there were fills."""
+    """Observations in the middle of sessions with fills."""
     config = configure("noise", **SESSION)
     return moments_of_a_session(make_agent("fixed_spread", config, half_spread=0.5), config)[40][0]
 
@@ -401,12 +398,12 @@ def test_predict_takes_one_observation_or_many_and_stays_in_the_action_space(
     assert one in space
     one_of_one, _ = make_agent(name, config).predict(observations[5:6])
     np.testing.assert_array_equal(one_of_one, one[None])
-    if name != "random":  # which draws for as many as there are
+    if name != "random":  # its draws depend on the number of observations
         np.testing.assert_array_equal(many[5], one)
 
 
 @pytest.mark.parametrize("name", rules_for(configure("noise")))
-def test_an_agent_pickles_and_goes_on_as_it_would_have(
+def test_a_pickled_agent_continues_like_the_original(
     name: str, observations: npt.NDArray[np.float32]
 ) -> None:
     agent = make_agent(name, configure("noise", **SESSION))
@@ -417,7 +414,7 @@ def test_an_agent_pickles_and_goes_on_as_it_would_have(
 
 @pytest.mark.parametrize("name", rules_for(configure("noise")))
 def test_stable_baselines3_evaluates_every_rule(name: str) -> None:
-    """Its `evaluate_policy` finds the rewards that a loop of our own finds."""
+    """Its `evaluate_policy` returns the same rewards as a plain loop."""
 
     def fresh() -> Any:
         env = Monitor(gymnasium.make("MarketMaking-v0", regime="mixed", session_steps=30))
@@ -445,7 +442,7 @@ def test_stable_baselines3_evaluates_every_rule(name: str) -> None:
 # ------------------------------------------------------------------------------------------- errors
 
 
-def test_a_name_with_parameters_is_taken_apart() -> None:
+def test_a_name_with_parameters_is_parsed() -> None:
     assert parse_agent("inventory_skew") == ("inventory_skew", {})
     assert parse_agent(" fixed_spread:half_spread=2 ") == ("fixed_spread", {"half_spread": 2.0})
     assert parse_agent("inventory_skew:half_spread=1.5: skew =1e-1") == (
@@ -459,7 +456,8 @@ def test_a_name_with_parameters_is_taken_apart() -> None:
 )
 def test_a_parameter_that_is_no_number_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(
-        AgentError, match=r"is no parameter; write for example fixed_spread:half_spread=2\.0"
+        AgentError,
+        match=r"expected parameter=number .* \(write for example fixed_spread:half_spread=2\.0\)",
     ):
         parse_agent(text)
 
@@ -474,12 +472,13 @@ def test_a_parameter_that_is_no_number_is_refused_with_an_example(text: str) -> 
 )
 def test_an_unknown_agent_is_refused_and_the_nearest_named(name: str, meant: str) -> None:
     with pytest.raises(
-        AgentError, match=f"agent '{name}' is no rule and no run folder; did you mean '{meant}'"
+        AgentError,
+        match=rf"agent '{name}' is unknown: expected .*, got '{name}' \(did you mean '{meant}'",
     ):
         make_agent(name, configure("noise"))
 
 
-def test_an_agent_like_none_is_refused_and_all_are_named() -> None:
+def test_a_name_near_to_no_agent_is_refused_and_all_agents_are_named() -> None:
     with pytest.raises(AgentError) as raised:
         make_agent("runs/nowhere", configure("noise"))
     assert all(name in str(raised.value) for name in RULES)
@@ -487,10 +486,11 @@ def test_an_agent_like_none_is_refused_and_all_are_named() -> None:
 
 def test_an_unknown_parameter_is_refused_and_the_nearest_named() -> None:
     with pytest.raises(
-        AgentError, match="inventory_skew has no parameter 'scew'; did you mean 'skew'"
+        AgentError,
+        match=r"inventory_skew has no parameter 'scew': expected .* \(did you mean 'skew'",
     ):
         make_agent("inventory_skew", configure("noise"), scew=0.1)
     with pytest.raises(
-        AgentError, match="fixed_spread has no parameter 'skew'; known are half_spread"
+        AgentError, match="fixed_spread has no parameter 'skew': expected half_spread, got 'skew'"
     ):
         make_agent("fixed_spread", configure("noise"), skew=0.1)

@@ -1,5 +1,4 @@
-"""The posterior of the signal, against particles that are shown the market's own record, and
-against the truth."""
+"""The posterior of the signal agrees with a particle filter and with the true signal."""
 
 import math
 from typing import Any
@@ -25,8 +24,7 @@ def posterior_moments(belief: Any, signals: npt.NDArray[np.float64]) -> tuple[An
 
 
 def live_quotes(markets: Markets, market: int, n_before: int) -> tuple[list[float], list[bool]]:
-    """Prices of the bid and the ask that were live in the interval just past, and whether each was
-    taken."""
+    """Prices of the bid and ask of the last interval, and whether each was filled."""
     record = markets.records[market]
     fills = markets.fill_rows[market, n_before : record["n_fill_rows"]]
     prices, taken = [], []
@@ -41,8 +39,10 @@ def live_quotes(markets: Markets, market: int, n_before: int) -> tuple[list[floa
 
 
 class Particles:
-    """A bootstrap filter by the model's own words: no grid, no traces, and s' drawn given the move
-    of V."""
+    """A bootstrap particle filter, written from the model: no grid, and s' drawn given V's move.
+
+    It reads the market's record, not the observations.
+    """
 
     def __init__(self, config: MarketConfig, seed: int) -> None:
         self.config = config
@@ -76,9 +76,9 @@ class Particles:
 
 
 def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> None:
-    """Its means of 20,000 particles have an s.e. of about 0.01, its standard deviations less.
+    """Means over 20,000 particles have a standard error of about 0.01, deviations a smaller one.
 
-    Without the tape the means would be a standard deviation of 0.4 apart.
+    Without the trades the means would differ by 0.4 on average.
     """
     config = configure(
         "dealer", signal_drift=0.15, p_informed=0.7, taker_rate=2.0, session_steps=80
@@ -119,13 +119,11 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
 @pytest.mark.parametrize(
     "fields", [{"regime": "dealer", "signal_drift": 0.09}, {"regime": "informed"}]
 )
-def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) -> None:
-    """E[(s - E s)^2] is the mean posterior variance, and s regressed on its posterior mean has
-    slope one.
+def test_the_posterior_is_calibrated(fields: dict[str, Any]) -> None:
+    """E[(s - E s)^2] is the mean posterior variance, and s regressed on E s has slope one.
 
-    96 sessions of 250 s give the first with an s.e. of 2 to 3 percent, taken over sessions, and the
-    second with one of 3 to 4. In a book, where V is known only to lie within the spread, 4 percent
-    more are allowed.
+    Over 96 sessions of 250 s the standard errors are 2 to 3 percent and 3 to 4 percent. In a book
+    the filter approximates V within the spread, so 4 percent more are allowed.
     """
     config = configure(**fields, p_informed=0.5, session_steps=300)
     agent, n = GlostenMilgromAgent(config), 96
@@ -147,16 +145,15 @@ def test_what_the_posterior_says_of_its_own_error_is_so(fields: dict[str, Any]) 
     assert excess.std() / math.sqrt(n) < 0.035
     assert abs(excess.mean()) < allowed + 3.0 * excess.std() / math.sqrt(n)
 
-    beyond = ((signal - mean) * mean).mean(axis=0) / (mean**2).mean()  # slope less one
+    beyond = ((signal - mean) * mean).mean(axis=0) / (mean**2).mean()  # slope minus one
     assert beyond.std() / math.sqrt(n) < 0.045
     assert abs(beyond.mean()) < allowed + 3.0 * beyond.std() / math.sqrt(n)
     assert (mean**2).mean() > 0.3  # of the signal's variance of one
 
 
 @pytest.mark.parametrize("regime", ["imbalanced", "dealer"])
-def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
-    """Bought and sold lots and the mid's move of every interval, also where some features are off
-    their scale."""
+def test_trades_and_moves_are_recovered_from_observations(regime: str) -> None:
+    """Bought and sold lots and the move of the mid, also where features are clipped."""
     config = configure(
         regime,
         imbalance=1.0,
@@ -174,7 +171,7 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
         np.arange(n), [seeding.np_random(seed)[0] for seed in range(n)], observations, outcomes
     )
     state: Any = None
-    off_scale = n_two_sided = 0
+    n_clipped = n_two_sided = 0
     for _ in range(config.session_steps):
         actions, state = agent.predict(observations, state)
         two_sided = observations[:, Obs.SPREAD] < 8.0
@@ -184,25 +181,25 @@ def test_tape_and_moves_are_read_off_the_observations(regime: str) -> None:
         features = markets.records["features"].copy()
         before, mids = observations, markets.records["mid"].copy()
         observations, _ = markets.step(actions)
-        decay = markets.records["rules"]["feature_decay"]
+        decay = markets.records["parameters"]["feature_decay"]
         net = (markets.records["features"]["flow"] - decay * features["flow"])[:, 1]
         volume = markets.records["features"]["activity"] - decay[:, 1] * features["activity"]
-        shown = (
+        unclipped = (
             np.abs(observations[:, [Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW]]).min(axis=1)
             < 5.0
         )
-        bought, sold = agent.filter.tape(before, observations)
-        np.testing.assert_allclose(bought[shown], 0.5 * (volume + net)[shown], atol=1e-6)
-        np.testing.assert_allclose(sold[shown], 0.5 * (volume - net)[shown], atol=1e-6)
+        bought, sold = agent.filter.traded(before, observations)
+        np.testing.assert_allclose(bought[unclipped], 0.5 * (volume + net)[unclipped], atol=1e-6)
+        np.testing.assert_allclose(sold[unclipped], 0.5 * (volume - net)[unclipped], atol=1e-6)
         np.testing.assert_allclose(
             agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4
         )
-        off_scale += int((np.abs(observations[:, Obs.FLOW_SLOW]) == OBSERVATION_CLIP).sum())
+        n_clipped += int((np.abs(observations[:, Obs.FLOW_SLOW]) == OBSERVATION_CLIP).sum())
     assert n_two_sided > 800
-    assert off_scale > 20 or regime == "dealer"
+    assert n_clipped > 20 or regime == "dealer"
 
 
-def test_the_belief_of_each_market_is_its_own_and_starts_afresh_with_a_session() -> None:
+def test_markets_have_separate_beliefs_which_restart_with_each_session() -> None:
     config = configure("informed", p_informed=0.6, session_steps=30)
     agent = GlostenMilgromAgent(config)
     markets = Markets(config, 3)
