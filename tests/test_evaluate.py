@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-import evaluate
 from agents import make_agent
-from evaluate import Arguments
+from agents.commands import evaluate
+from agents.commands.evaluate import Arguments
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
@@ -267,7 +267,7 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
         ),
         ({"episodes": 0}, "episodes=0.*write"),
         ({"seed": -1}, "seed=-1.*write"),
-        ({"sweep": "latency", "values": "0,fast"}, "values.*'?fast'?.*write"),
+        ({"sweep": "latency", "values": "0,fast"}, "--values cannot be read.*got '0,fast'"),
         ({"sweep": "regime", "values": "1"}, "regime.*write"),
         ({"agents": "fixed_spread,"}, "agent ''"),
         ({"agents": "fixed_spread:half_spread=nan"}, "nan.*write"),

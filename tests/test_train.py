@@ -1,4 +1,4 @@
-"""The script train.py, from its arguments to its table."""
+"""The command `train`, from its arguments to the comparison at its end."""
 
 import dataclasses
 import functools
@@ -16,8 +16,8 @@ import torch
 import yaml
 
 import agents.training.trainer
-import train
 from agents import AgentError, make_agent, rules_for
+from agents.commands import train
 from agents.learned.hyperparameters import ALGORITHM_PART, HyperparameterError, read_hyperparameters
 from agents.learned.run_folder import RUN_FILE, Run, load, read_run
 from agents.training.trainer import TrainingError
@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 
-def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
+def test_an_interrupted_training_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compared: list[tuple[Path, MarketConfig]] = []
@@ -65,7 +65,7 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert f"python train.py --resume {out}" in capsys.readouterr().out
     assert compared == []
 
-    # As said, and with all arguments of the first call once more.
+    # With --resume alone, and with all arguments of the first call.
     assert train.main(train.Arguments(resume=out, threads=1)) == out
     assert str(out) in capsys.readouterr().out
     config = configure("informed", p_informed=0.4, latency=0.5, reward="dampened")
@@ -82,7 +82,7 @@ def test_the_script_trains_stops_at_an_interrupt_and_goes_on_when_told(
     assert load(elsewhere, config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
-def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_judge_it(
+def test_an_interrupt_after_the_budget_prints_how_to_evaluate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -105,7 +105,7 @@ def test_an_interrupt_after_the_budget_says_that_there_is_a_maker_and_how_to_jud
     assert load(out, read_run(out).config).predict(np.zeros((1, 18), np.float32))[0].shape == (1, 2)
 
 
-def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
+def test_the_comparison_shows_the_trained_maker_beside_every_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train, "COMPARED_SESSIONS", 8)
@@ -114,22 +114,22 @@ def test_the_table_at_the_end_shows_the_learned_maker_beside_every_rule(
     capsys.readouterr()
     train.compare(folder, CONFIG)
     printed = capsys.readouterr().out
-    assert all(rule[:20] in printed for rule in rules_for(CONFIG))  # longer names are folded
+    assert all(rule[:20] in printed for rule in rules_for(CONFIG))  # the table breaks longer names
     objectives = {
         name: run_sessions(
             functools.partial(make_agent, name), CONFIG, episodes=8, seed=0
         ).objective
         for name in (*rules_for(CONFIG), str(folder))
     }
-    learned = objectives.pop(str(folder))
-    assert f"{learned.mean():.1f}" in printed
+    trained = objectives.pop(str(folder))
+    assert f"{trained.mean():.1f}" in printed
     best = max(objectives, key=lambda name: objectives[name].mean())
     gap = re.search(rf"the best rule, {best}: (\S+) ", " ".join(printed.split()))
     assert gap is not None
-    assert float(gap[1]) == pytest.approx((learned - objectives[best]).mean(), rel=0.01)
+    assert float(gap[1]) == pytest.approx((trained - objectives[best]).mean(), rel=0.01)
 
 
-def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
+def test_without_arguments_it_trains_on_mixed_in_a_new_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Path, Run]] = []
@@ -155,7 +155,7 @@ def test_without_arguments_it_trains_on_mixed_in_a_fresh_folder(
         assert run.has_history
 
 
-def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
+def test_threads_go_to_torch_and_jobs_to_markets_and_evaluations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     had: dict[str, tuple[int, ...]] = {}
@@ -171,17 +171,20 @@ def test_torch_has_the_threads_that_were_asked_for_markets_and_judging_the_jobs(
     monkeypatch.setattr(train, "compare", compare)
     before = torch.get_num_threads()
     try:
-        # Of torch and the processes; then of the markets.
-        for threads, jobs, of_markets in ((1, 1, 1), (2, 1, 1), (1, 3, 3), (2, 2, 1)):
+        # Threads of torch, jobs, and the threads that step the markets.
+        for threads, jobs, market_threads in ((1, 1, 1), (2, 1, 1), (1, 3, 3), (2, 2, 1)):
             train.main(
                 train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs)
             )
-            assert had == {"training": (threads, jobs, of_markets), "comparison": (threads, jobs)}
+            assert had == {
+                "training": (threads, jobs, market_threads),
+                "comparison": (threads, jobs),
+            }
     finally:
         torch.set_num_threads(before)
 
 
-def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception], str]]:
+def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception], str]]:
     (tmp_path / "file").touch()
     full = tmp_path / "full"
     full.mkdir()
@@ -221,9 +224,13 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
         "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),
-        "threads": (asked(threads=0), TrainingError, "threads=0"),
-        "jobs": (asked(jobs=0), TrainingError, "jobs=0"),
-        "checkpoints": (asked(checkpoint_every=0), TrainingError, "checkpoint_every=0"),
+        "threads": (asked(threads=0), TrainingError, "threads=0 is out of range"),
+        "jobs": (asked(jobs=0), TrainingError, "jobs=0 is out of range"),
+        "checkpoints": (
+            asked(checkpoint_every=0),
+            TrainingError,
+            "checkpoint_every=0 is out of range",
+        ),
         "out is taken": (asked(out=full), TrainingError, f"--resume {full}"),
         "out is a file": (asked(out=tmp_path / "file"), TrainingError, "cannot be written"),
         "out cannot be made": (
@@ -241,19 +248,23 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "resume another regime": (
             asked(resume=old, regime="noise"),
             TrainingError,
-            "regime=noise came",
+            "regime=noise does not fit the run",
         ),
         "resume another market": (
             asked(resume=old, set=("latency=1",)),
             TrainingError,
-            "latency=1 came",
+            "latency=1 does not fit the run",
         ),
         "resume with other hyperparameters": (
             asked(resume=old, hyperparameters="ppo"),
             TrainingError,
-            "hyperparameters=ppo came",
+            "hyperparameters=ppo do not fit the run",
         ),
-        "resume another seed": (asked(resume=old, seed=0), TrainingError, "seed=0 came"),
+        "resume another seed": (
+            asked(resume=old, seed=0),
+            TrainingError,
+            "seed=0 does not fit the run",
+        ),
         "resume a shipped maker": (
             asked(resume=agents.TRAINED / "mixed", timesteps=2000, out=agents.TRAINED / "mixed"),
             TrainingError,
@@ -262,7 +273,7 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
         "resume what is done": (
             asked(resume=old),
             TrainingError,
-            "1000 decisions of a budget of 1000",
+            "expected a budget above 1000 decisions, got 1000",
         ),
         "resume without weights": (
             asked(resume=old, timesteps=2000),
@@ -272,18 +283,18 @@ def refused(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Exception],
     }
 
 
-def test_bad_input_is_answered_with_a_sentence_before_anything_is_written(tmp_path: Path) -> None:
-    for name, (arguments, kind, sentence) in refused(tmp_path).items():
+def test_a_bad_argument_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    for name, (arguments, kind, message) in bad_arguments(tmp_path).items():
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(kind) as caught:
             train.main(dataclasses.replace(arguments, out=arguments.out or tmp_path / "new"))
-        assert sentence in str(caught.value), name
+        assert message in str(caught.value), name
         assert not list((tmp_path / "new").glob("*")), name
         (tmp_path / "new").rmdir() if (tmp_path / "new").exists() else None
         assert sorted(tmp_path.rglob("*")) == before, name
 
 
-def test_on_the_command_line_a_refusal_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+def test_on_the_command_line_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "train.py", "--regime", "nose", "--out", str(tmp_path / "new")],
         cwd=ROOT,
@@ -295,10 +306,10 @@ def test_on_the_command_line_a_refusal_is_one_line_and_no_traceback(tmp_path: Pa
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_going_on_with_a_shipped_maker_needs_a_folder_to_write_to(
+def test_a_shipped_maker_is_neither_overwritten_nor_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And has none to go on from: shipped makers come without a checkpoint."""
+    """Shipped makers have no checkpoint to resume from."""
     monkeypatch.setattr(agents.training.trainer, "TRAINED", tmp_path / "trained")
     shipped = an_untrained_folder(tmp_path / "trained" / "tiny", a_run(1))
     before = {path: path.read_bytes() for path in shipped.iterdir()}

@@ -18,8 +18,8 @@ import tyro
 import yaml
 
 import agents
-import evaluate
 from agents import AgentError, make_agent
+from agents.commands import evaluate
 from agents.learned.hyperparameters import (
     ACTIVATIONS,
     ALGORITHM_PART,

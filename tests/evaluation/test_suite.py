@@ -463,17 +463,17 @@ def test_the_command_judges_writes_and_compares(
         ({"suite": True, "agents": "inventory_scew"}, "did you mean 'inventory_skew'"),
         (
             {"suite": True, "seed": 1},
-            "--seed means nothing beside --suite: expected none, got --seed 1",
+            "--seed has no effect with --suite: expected none, got 1",
         ),
-        ({"suite": True, "p_informed": 0.5}, "--p-informed means nothing beside --suite"),
+        ({"suite": True, "p_informed": 0.5}, "--p-informed has no effect with --suite"),
         ({"suite": True, "episodes": 0}, "episodes is out of range"),
         (
             {"suite": True, "compare": "a.csv", "episodes": 3},
-            "--episodes means nothing beside --compare",
+            "--episodes has no effect with --compare",
         ),
         ({"suite": True, "compare": "nowhere.csv"}, "nowhere.csv cannot be read"),
-        ({"tasks": "noise"}, "--tasks came alone: expected --suite beside it, got none"),
-        ({"compare": "a.csv"}, "--compare came alone: expected --suite beside it, got none"),
+        ({"tasks": "noise"}, "--tasks is an option of the suite: expected --suite with it"),
+        ({"compare": "a.csv"}, "--compare is an option of the suite: expected --suite with it"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(

@@ -1,0 +1,251 @@
+"""Evaluate market makers: agents x regimes on paired seeds, experiments, and the suite."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from mm_gym import TASKS, __version__
+from mm_gym.evaluation import plans, suite
+from mm_gym.evaluation.experiments import ExperimentRunner
+from mm_gym.evaluation.policy_map import map_policy
+from mm_gym.evaluation.rollout import PRIVILEGED_MARK
+from mm_gym.reporting import artefacts, suite_files, suite_tables
+from mm_gym.reporting.report import write_report
+from mm_gym.reporting.text_tables import checks_table, markdown, text_table
+
+from ..invocation import command_line
+from ..registry import name_agent
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Evaluate market makers on paired seeds, with 95 % intervals: agents x regimes, an experiment,
+    or the benchmark suite."""
+
+    agents: str = (
+        "random,fixed_spread,inventory_skew,avellaneda_stoikov,glosten_milgrom,trained/mixed"
+    )
+    """Comma-separated agents: rules, shipped makers trained/NAME, run folders.
+    RULE:parameter=value sets a parameter. RULE:tuned takes the tuned parameters.
+    best_rule:tuned is the tuned rule with the best objective in that market."""
+    regimes: str = "noise,imbalanced,naive_informed,informed"
+    """Comma-separated order-flow regimes."""
+    p_informed: float | None = None
+    """Share of informed takers, in the regimes that have them. Default: the regime's own."""
+    sweep: str | None = None
+    """Numeric field of the market to vary over --values, such as p_informed or latency."""
+    values: str = "0,0.2,0.4,0.6,0.8,1"
+    """Comma-separated values of the field that --sweep names."""
+    reference: str | None = None
+    """One of the agents. Adds the paired difference of each other agent from it."""
+    experiment: str | None = None
+    """Name of an experiment, or all. Runs it instead of agents x regimes."""
+    negative_control: bool = False
+    """Run the experiment's negative control, in which the cause of the effect is removed.
+    Its checks should fail."""
+    suite: bool = False
+    """Evaluate on the benchmark suite (docs/benchmark.md).
+    In --agents, LABEL=A+B+C names the training seeds of one learner.
+    In a path, {task} is the task's name and * a wildcard: ppo=runs/ppo-{task}-seed*."""
+    tasks: str | None = None
+    """Comma-separated tasks of the suite. Default: all."""
+    compare: str | None = None
+    """Comma-separated suite.csv files, with --suite.
+    Prints one table of all of them and runs nothing."""
+    episodes: int | None = None
+    """Sessions (episodes) for each agent in each market. Default: 256, or 512 with --suite.
+    The suite runs more of them where a session has fewer than 1,000 decisions."""
+    seed: int = 0
+    """Seed of the evaluation. All agents run on the same sessions. The suite has its own."""
+    jobs: int = 1
+    """Number of processes."""
+    out: Path | None = None
+    """Folder to write. Default: a new folder in results/."""
+    overwrite: bool = False
+    """Replace earlier results in that folder."""
+
+
+def main(arguments: Arguments) -> Path | None:
+    """Run the evaluation, print its tables, and return the folder of the results.
+
+    Returns:
+        The folder, or None if nothing was run (`--compare`).
+
+    Raises:
+        ValueError: if an agent, a market or another argument cannot be used.
+        OSError: if the folder cannot be written.
+    """
+    console = Console()
+    if arguments.suite or arguments.tasks is not None or arguments.compare is not None:
+        return _suite(arguments, console)
+    out = arguments.out or artefacts.fresh_folder(
+        Path("results"), arguments.experiment or "evaluation"
+    )
+    # The folder comes first, so that a place without write access is an error at once.
+    with artefacts.results_folder(out, arguments.overwrite) as folder:
+        with _progress(console) as progress:
+            results = _run(arguments, progress)
+        _write(folder, out.name, results, arguments)
+    for experiment in results.experiments:
+        console.print(checks_table(experiment))
+    if not results.experiments:
+        console.print(text_table(results.rows))
+        console.print(
+            "PnL, objective: ticks x lots per session. |q|: mean absolute inventory [lots].\n"
+            "Markout (against the mid) and adverse move (of V): 50 s after a fill [ticks]."
+        )
+    console.print(f"Results: {out} (open {out / 'report.html'})", soft_wrap=True)
+    return out
+
+
+def _progress(console: Console) -> Progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+def _suite(arguments: Arguments, console: Console) -> Path | None:
+    """Evaluate on the benchmark suite, or print the results of earlier runs in one table."""
+    _check_suite(arguments)
+    if arguments.compare is not None:
+        results = suite_files.compare([Path(name) for name in _names(arguments.compare)], TASKS)
+        evaluated = {row.task for row in results.rows}
+        tasks = suite.choose_tasks([name for name in TASKS if name in evaluated], TASKS)
+        console.print(suite_tables.text_table(results, tasks))
+        return None
+    tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
+    out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
+    with artefacts.results_folder(out, arguments.overwrite) as folder:
+        with _progress(console) as progress:
+            bar = progress.add_task("sessions", total=None)
+            results = suite.run_suite(
+                name_agent,
+                suite.parse_contenders(arguments.agents),
+                tasks,
+                version=__version__,
+                command=command_line(),
+                episodes=suite.EPISODES if arguments.episodes is None else arguments.episodes,
+                jobs=arguments.jobs,
+                on_batch=lambda done, total: progress.update(bar, advance=done, total=total),
+            )
+        about = {"arguments": _plain(arguments), "versions": artefacts.package_versions()}
+        suite_files.write_suite(folder, results, tasks, about)
+    console.print(suite_tables.text_table(results, tasks))
+    console.print(f"Results: {out} (send in {out / suite_files.RESULTS_FILE})", soft_wrap=True)
+    return out
+
+
+def _check_suite(arguments: Arguments) -> None:
+    """Refuse options that --suite or --compare would ignore."""
+    if not arguments.suite:
+        option = "--tasks" if arguments.tasks is not None else "--compare"
+        raise ValueError(
+            f"{option} is an option of the suite: expected --suite with it, got none "
+            "(write --suite too)"
+        )
+    ignored = [
+        "regimes",
+        "p_informed",
+        "sweep",
+        "values",
+        "reference",
+        "experiment",
+        "negative_control",
+        "seed",
+    ]
+    with_option = "--suite"
+    if arguments.compare is not None:
+        ignored += ["agents", "tasks", "episodes", "jobs", "out", "overwrite"]
+        with_option = "--compare"
+    for name in ignored:
+        value = getattr(arguments, name)
+        if value != getattr(Arguments, name):
+            option = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{option} has no effect with {with_option}: expected none, got {value} "
+                "(leave it out)"
+            )
+
+
+def _plain(arguments: Arguments) -> dict[str, object]:
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(arguments).items()
+    }
+
+
+def _write(folder: Path, title: str, results: plans.Results, arguments: Arguments) -> None:
+    """Write the tables, the pictures and the report into the folder."""
+    about = {
+        "arguments": _plain(arguments),
+        "versions": artefacts.package_versions(),
+        "checks": [
+            check for experiment in results.experiments for check in experiment.plain_checks()
+        ],
+        "configurations": {
+            entry.label: entry.sessions.config.to_dict() for entry in results.entries
+        },
+    }
+    # The quotes of a privileged agent are no function of the observation: it has no policy map.
+    observing = [
+        entry for entry in reversed(results.entries) if not entry.agent.endswith(PRIVILEGED_MARK)
+    ]
+    first_markets = {entry.agent: entry.sessions.config for entry in observing}
+    policies = {
+        name: map_policy(name_agent(name)(config), config) for name, config in first_markets.items()
+    }
+    command = command_line()
+    artefacts.write_summary(folder, results.rows, about)
+    (folder / "summary.md").write_text(markdown(results.rows, results.experiments, command))
+    write_report(
+        folder, title, results.entries, results.experiments, results.rows, policies, command, about
+    )
+
+
+def _run(arguments: Arguments, progress: Progress) -> plans.Results:
+    """Run the sessions of an experiment or of agents x regimes."""
+    bar = progress.add_task("sessions", total=None)
+    if arguments.experiment is not None:
+        runner = ExperimentRunner(
+            name_agent,
+            _episodes(arguments),
+            arguments.seed,
+            arguments.jobs,
+            on_batch=lambda done: progress.advance(bar, done),
+            effect=not arguments.negative_control,
+        )
+        return plans.run_experiments([arguments.experiment], runner)
+    regimes = arguments.regimes
+    if regimes == Arguments.regimes and arguments.sweep == "p_informed":
+        regimes = "informed"  # only there does the share change the information
+    return plans.run_grid(
+        name_agent,
+        _names(arguments.agents),
+        plans.plan_markets(
+            _names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)
+        ),
+        arguments.reference,
+        _episodes(arguments),
+        arguments.seed,
+        arguments.jobs,
+        on_batch=lambda done, total: progress.update(bar, advance=done, total=total),
+    )
+
+
+def _episodes(arguments: Arguments) -> int:
+    return 256 if arguments.episodes is None else arguments.episodes
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _values(arguments: Arguments) -> list[float]:
+    try:
+        return [float(value) for value in _names(arguments.values)]
+    except ValueError:
+        raise ValueError(
+            "--values cannot be read: expected comma-separated numbers such as 0,0.5,1, "
+            f"got {arguments.values!r}"
+        ) from None

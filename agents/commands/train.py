@@ -1,0 +1,251 @@
+"""Train a market maker by PPO and compare it with the rule-based makers."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import torch
+from joblib import parallel_config
+from rich.console import Console
+
+from mm_gym import MarketConfig, configure
+from mm_gym.evaluation import plans
+from mm_gym.evaluation.statistics import difference
+from mm_gym.reporting.artefacts import fresh_folder
+from mm_gym.reporting.text_tables import text_table
+
+from ..invocation import INSTALLED, command_line, command_name
+from ..learned.hyperparameters import (
+    ALGORITHM_PART,
+    hyperparameters_name,
+    parse_fields,
+    read_hyperparameters,
+)
+from ..learned.run_folder import RUN_FILE, Run, read_run
+from ..registry import name_agent
+from ..rules import rules_for
+from ..training.trainer import TrainingError, check_not_shipped, check_output, train
+
+COMPARED_SESSIONS = 256
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a market maker by PPO. Save checkpoints and TensorBoard logs. Print a comparison with
+    the rule-based makers at the end."""
+
+    regime: str | None = None
+    """Order-flow regime to train on. Default: that of the hyperparameters, else mixed."""
+    p_informed: float | None = None
+    """Share of informed takers, from 0 to 1. Default: the regime's own."""
+    set: tuple[str, ...] = ()
+    """Other fields of the market, as name=value."""
+    algorithm: str | None = None
+    """ppo, or recurrent_ppo for a policy with an LSTM. Default: ppo."""
+    hyperparameters: str | None = None
+    """Name of a file in agents/training/hyperparameters, or a path.
+    Default: the file for the algorithm and the regime, else the algorithm's."""
+    timesteps: int | None = None
+    """Training budget: decisions of all markets together, rounded up to whole updates.
+    Default: that of the hyperparameters."""
+    seed: int | None = None
+    """Seed of all random numbers. Default: 0."""
+    n_envs: int | None = None
+    """Number of parallel markets. Default: that of the hyperparameters."""
+    out: Path | None = None
+    """Run folder to write. Default: a new folder in runs/."""
+    resume: Path | None = None
+    """Run folder to continue. The result goes to --out, or to the same folder.
+    Market, hyperparameters and seed stay as they are. The budget may grow.
+    Resume only your own runs: the checkpoint is a pickle, and a pickle can run any program."""
+    checkpoint_every: int = 100_000
+    """Decisions between two checkpoints. An interruption loses at most this many."""
+    evaluate_every: int = 2_000_000
+    """Decisions between two evaluations on held-out sessions, for the learning curve."""
+    jobs: int = 1
+    """Processes that run evaluations, and threads that step the markets.
+    With --threads above 1, one thread steps the markets."""
+    threads: int = 1
+    """Threads of torch. Two are faster only if two cores are idle."""
+    engine: Literal["sb3", "rllib"] | None = None
+    """Learning library: stable-baselines3 (sb3), or Ray RLlib for many processes or a cluster.
+    Default: sb3."""
+    env_runners: int | None = None
+    """Processes that step the markets, with --engine rllib. Default: 1."""
+    address: str | None = None
+    """Ray cluster to join, with --engine rllib, such as auto or 10.0.0.1:6379.
+    Default: a local cluster for this run."""
+
+
+def main(arguments: Arguments) -> Path:
+    """Train, print the comparison, and return the run folder.
+
+    Raises:
+        ValueError: if an argument, a file or a field of the market cannot be used.
+        OSError: if the run folder cannot be written.
+    """
+    for name in ("checkpoint_every", "evaluate_every", "jobs", "threads"):
+        value = getattr(arguments, name)
+        if value < 1:
+            raise TrainingError(
+                f"{name}={value} is out of range: expected a whole number, at least 1, got {value}"
+            )
+    torch.set_num_threads(arguments.threads)
+    if arguments.resume is None:
+        run = _new_run(arguments)
+    else:
+        run = _resumed_run(arguments, arguments.resume)
+    learn = _engine(arguments, run)
+    out = arguments.out or arguments.resume
+    if out is None:
+        out = fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
+    check_output(out, arguments.resume)
+    print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions. Run folder: {out}")
+    with parallel_config(n_jobs=arguments.jobs):
+        try:
+            run = learn(out, run, arguments.resume, arguments.checkpoint_every)
+            if run.steps_done < run.timesteps:
+                _stop(out)
+            compare(out, run.config)
+        except KeyboardInterrupt:  # before PPO or after it, or for the second time
+            _stop(out)
+    print(f"Run folder: {out}. Learning curves: tensorboard --logdir {shlex.quote(str(out))}")
+    return out
+
+
+def compare(folder: Path, config: MarketConfig) -> None:
+    """Print the trained maker beside the rule-based ones, on held-out sessions of its market.
+
+    Args:
+        folder: the run folder.
+        config: the market to compare in.
+    """
+    agents = [*rules_for(config), str(folder)]
+    results = plans.run_grid(name_agent, agents, [(config, {})], episodes=COMPARED_SESSIONS)
+    console = Console()
+    console.print(text_table(results.rows))
+    rule = max((row for row in results.rows[:-1]), key=lambda row: row["objective"])
+    sessions = {entry.agent: entry.sessions for entry in results.entries}
+    gap = difference(sessions[str(folder)].objective, sessions[rule["agent"]].objective)
+    console.print(
+        f"Objective of the trained maker minus that of the best rule, {rule['agent']}: {gap}\n"
+        f"(ticks x lots per session, {COMPARED_SESSIONS} paired sessions, 95 % interval)"
+    )
+
+
+def _stop(out: Path) -> NoReturn:
+    """Print how to continue, and exit with the code of an interrupted program."""
+    if (out / RUN_FILE).exists():
+        run, name = read_run(out), shlex.quote(str(out))
+        if run.steps_done < run.timesteps:
+            print(
+                f"Stopped after {run.steps_done:,} decisions. "
+                f"To resume: {command_name('train')} --resume {name}"
+            )
+        else:
+            print(
+                f"Stopped after all {run.steps_done:,} decisions, before the comparison. "
+                f"To evaluate: {command_name('evaluate')} --agents {name} "
+                f"--regimes {run.config.regime}"
+            )
+    else:
+        print(
+            "Stopped before the first checkpoint. Nothing was saved. "
+            f"To start again: {command_line()}"
+        )
+    sys.exit(130)
+
+
+def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
+    """The function that trains this run."""
+    if run.engine == "sb3":
+        for name in ("env_runners", "address"):
+            if getattr(arguments, name) is not None:
+                raise TrainingError(
+                    f"--{name.replace('_', '-')} is an option of the engine rllib: "
+                    "expected --engine rllib, got --engine sb3 (write --engine rllib too)"
+                )
+        return partial(
+            train,
+            evaluate_every=arguments.evaluate_every,
+            # Idle threads of torch wait in a busy loop and take cores from other threads.
+            market_threads=arguments.jobs if arguments.threads == 1 else 1,
+        )
+    if run.algorithm != "ppo":
+        raise TrainingError(
+            f"the engine rllib has no algorithm {run.algorithm}: "
+            f"expected ppo, got {run.algorithm} (write --engine sb3)"
+        )
+    try:
+        from ..training import rllib
+    except ImportError as error:
+        install = "pip install 'mm-gym[train,ray]'" if INSTALLED else "make venv-ray"
+        raise TrainingError(
+            f"the engine rllib needs Ray: expected an environment with Ray, got {error} "
+            f"(write {install})"
+        ) from error
+    env_runners = 1 if arguments.env_runners is None else arguments.env_runners
+    return partial(rllib.train, env_runners=env_runners, address=arguments.address)
+
+
+def _new_run(arguments: Arguments) -> Run:
+    algorithm = arguments.algorithm or "ppo"
+    hyperparameters = read_hyperparameters(
+        arguments.hyperparameters or hyperparameters_name(algorithm, arguments.regime or "mixed")
+    )
+    learning = hyperparameters[ALGORITHM_PART]
+    fields = {"regime": "mixed", **learning.get("env_kwargs", {}), **_market(arguments)}
+    timesteps = arguments.timesteps
+    return Run(
+        config=configure(**fields),
+        seed=0 if arguments.seed is None else arguments.seed,
+        n_envs=learning["n_envs"] if arguments.n_envs is None else arguments.n_envs,
+        timesteps=int(learning["n_timesteps"]) if timesteps is None else timesteps,
+        algorithm=algorithm,
+        engine=arguments.engine or "sb3",
+        hyperparameters=hyperparameters,
+        command=command_line(),
+    )
+
+
+def _market(arguments: Arguments) -> dict[str, object]:
+    """The fields of the market that the arguments name."""
+    named = {"regime": arguments.regime, "p_informed": arguments.p_informed}
+    given = {name: value for name, value in named.items() if value is not None}
+    return given | parse_fields(arguments.set)
+
+
+def _resumed_run(arguments: Arguments, folder: Path) -> Run:
+    """The run to continue, with the new budget. Arguments that contradict it are errors."""
+    check_not_shipped(arguments.out or folder)
+    run = read_run(folder)
+    fixed = ("seed", "n_envs", "algorithm", "engine")
+    current = run.config.to_dict() | {name: getattr(run, name) for name in fixed}
+    given = _market(arguments) | {name: getattr(arguments, name) for name in fixed}
+    for name, value in given.items():
+        if value is not None and value != current.get(name):
+            raise TrainingError(
+                f"{name}={value} does not fit the run in {folder}: "
+                f"expected {current.get(name)}, got {value} (leave it out)"
+            )
+    if (
+        arguments.hyperparameters is not None
+        and read_hyperparameters(arguments.hyperparameters) != run.hyperparameters
+    ):
+        raise TrainingError(
+            f"hyperparameters={arguments.hyperparameters} do not fit the run in {folder}: "
+            f"expected those of the run, got others (leave --hyperparameters out)"
+        )
+    if arguments.timesteps is not None:
+        run = dataclasses.replace(run, timesteps=arguments.timesteps)
+    if run.steps_done >= run.timesteps:
+        raise TrainingError(
+            f"the run in {folder} is complete: expected a budget above {run.steps_done} "
+            f"decisions, got {run.timesteps} (write --timesteps with a larger number)"
+        )
+    return run
