@@ -1,15 +1,17 @@
-"""Market making with Gymnasium: a limit order book in which the information content of order flow
-is a dial.
+"""Market making in a simulated limit order book, as a Gymnasium environment.
 
-import gymnasium, mm_gym
-env = gymnasium.make("MarketMaking-v0", regime="informed", p_informed=0.3)
+The information content of order flow is a parameter:
+
+    import gymnasium, mm_gym
+    env = gymnasium.make("MarketMaking-v0", regime="informed", p_informed=0.3)
 """
 
 import gymnasium
 
-from mm_gym.config import ConfigurationError, MarketConfig, configure
+from mm_gym.config import MarketConfig, configure
 from mm_gym.core.layout import OBSERVATION_NAMES
 from mm_gym.env import MarketMakingEnv
+from mm_gym.errors import ConfigurationError
 from mm_gym.order_book import LimitOrderBook, OrderBookError
 from mm_gym.regimes import REGIMES
 from mm_gym.tasks import TASKS, Task

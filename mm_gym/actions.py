@@ -1,8 +1,8 @@
-"""Action formats and their conversion to quote offsets, and offsets in ticks as actions and back.
+"""Action formats and their conversion to quote offsets.
 
-The core takes two numbers in [-1, 1] per market, for the bid and the ask offset from the public
-mid, on the scale of `mm_gym.core.scales`: -1 is the mid, 0 an eighth of `max_offset`, 1 is
-`max_offset`. The observation has the agent's own quotes on the same scale.
+The core takes two numbers in [-1, 1] per market: the offsets of bid and ask from the public mid, on
+the scale of `mm_gym.core.scales`. There, -1 is the mid, 0 is an eighth of `max_offset`, and 1 is
+`max_offset`. The observation shows the agent's own quotes on the same scale.
 """
 
 import math
@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from mm_gym.config import ConfigurationError
 from mm_gym.core.scales import action_of_offset, offset_of_action
+from mm_gym.errors import ConfigurationError
 
 ActionFormat = Literal["offsets", "spread_skew", "discrete"]
 
 DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
-"""Offsets a discrete action can choose for each side, as shares of `max_offset`. The first is what
-0 means in the continuous formats, so that action 0 quotes close to the touch."""
+"""Offsets that a discrete action can choose for each side, as shares of `max_offset`.
+
+The first one is the offset of action 0 in the continuous formats, so that the discrete action 0
+quotes close to the touch, too."""
 
 _CHOICES = len(DISCRETE_OFFSETS)
-# Row a holds the bid and ask offset of discrete action a, in the core's [-1, 1].
+# Row a holds the bid and ask offset of discrete action a, on the core's scale [-1, 1].
 _DISCRETE_TABLE = action_of_offset(
     np.array([[bid, ask] for bid in DISCRETE_OFFSETS for ask in DISCRETE_OFFSETS]), 1.0
 )
@@ -30,40 +32,49 @@ _DISCRETE_TABLE = _DISCRETE_TABLE.astype(np.float32)
 
 
 def check_action_format(action_format: str) -> ActionFormat:
-    """The action_format, if there is such a one.
+    """The argument `action`, if it is the name of an action format.
 
     Raises:
-        ConfigurationError: if there is not.
+        ConfigurationError: for any other value.
     """
     if action_format not in get_args(ActionFormat):
         raise ConfigurationError(
-            f"action={action_format!r} is not offered; write one of {', '.join(map(repr, get_args(ActionFormat)))}"
+            f"action={action_format!r} is not offered: "
+            f"expected one of {', '.join(map(repr, get_args(ActionFormat)))}, got {action_format!r}"
         )
     return action_format  # type: ignore[return-value]
 
 
 def action_space(action_format: ActionFormat) -> spaces.Space[Any]:
-    """The space of one market's action."""
+    """The action space of one market."""
     if action_format == "discrete":
         return spaces.Discrete(_CHOICES * _CHOICES)
     return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
 def to_ticks(actions: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
-    """Offsets from the public mid [ticks] that actions of the format `offsets` ask for, of the same
-    shape.
+    """Convert actions of the format `offsets` to offsets from the public mid.
 
-    Numbers beyond [-1, 1] are clipped.
+    Args:
+        actions: of any shape; numbers beyond [-1, 1] are clipped.
+        max_offset: the configuration's `max_offset` [ticks].
+
+    Returns:
+        The offsets [ticks], of the same shape.
     """
     within = np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0)
     return np.asarray(offset_of_action(within, max_offset))
 
 
 def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float32]:
-    """The actions of the format `offsets` that ask for these offsets from the public mid [ticks],
-    of the same shape.
+    """Convert offsets from the public mid to actions of the format `offsets`.
 
-    Offsets beyond [0, max_offset] are clipped.
+    Args:
+        offsets: of any shape [ticks]; those beyond [0, max_offset] are clipped.
+        max_offset: the configuration's `max_offset` [ticks].
+
+    Returns:
+        The actions, of the same shape.
     """
     within = np.clip(np.asarray(offsets, dtype=np.float64), 0.0, max_offset)
     return np.asarray(action_of_offset(within, max_offset), np.float32)
@@ -72,9 +83,16 @@ def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.floa
 def to_offsets(
     action_format: ActionFormat, actions: Any, n_markets: int
 ) -> npt.NDArray[np.float32]:
-    """Actions of `n_markets` markets in the format `offsets`, shape (n_markets, 2).
+    """Convert actions of any format to the format `offsets`.
 
-    Numbers beyond [-1, 1] are clipped, by the core or here.
+    Args:
+        action_format: the format of `actions`.
+        actions: shape (n_markets, 2), or (n_markets,) for the format `discrete`. Numbers beyond
+            [-1, 1] mean -1 or 1; the core clips those of the format `offsets`.
+        n_markets: number of markets.
+
+    Returns:
+        Offsets of bid and ask on the core's scale, shape (n_markets, 2).
 
     Raises:
         ValueError: for a wrong shape, a number that is not finite, or a discrete action that does
@@ -85,19 +103,19 @@ def to_offsets(
     offsets = _array(actions, np.float32)
     if offsets.shape != (n_markets, 2):
         raise ValueError(
-            f"actions of shape {offsets.shape} came, (number of markets, 2) = ({n_markets}, 2) was wanted; "
-            "write for each market the bid and the ask offset, scaled to [-1, 1]"
+            f"actions have a wrong shape: expected ({n_markets}, 2), a bid and an ask offset for "
+            f"each market, got {offsets.shape}"
         )
     # The product is finite only if every number is. It takes half as long as np.isfinite.
     if not math.isfinite(np.vdot(offsets, offsets)) and not np.isfinite(offsets).all():
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
         raise ValueError(
-            f"the action of market {market} is {offsets[market].tolist()}, finite numbers in [-1, 1] were wanted; "
-            "write those (has the policy diverged?)"
+            f"the action of market {market} is not finite: expected two numbers from -1 to 1, "
+            f"got {offsets[market].tolist()} (check whether the policy has diverged)"
         )
     if action_format == "spread_skew":
-        # In shares of max_offset: half-spread from 0 to 1, skew from -1 to 1; a positive skew moves
-        # both quotes up.
+        # Both are shares of max_offset: the half-spread from 0 to 1, the skew from -1 to 1. A
+        # positive skew moves both quotes up.
         half_spread = offset_of_action(np.clip(offsets[:, 0].astype(np.float64), -1.0, 1.0), 1.0)
         skew = np.clip(offsets[:, 1].astype(np.float64), -1.0, 1.0) ** 3
         both = np.stack([half_spread - skew, half_spread + skew], axis=1)
@@ -109,23 +127,29 @@ def _from_discrete(actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
     choices = _array(actions)
     if choices.shape != (n_markets,) or choices.dtype.kind not in "iu":
         raise ValueError(
-            f"discrete actions of shape {choices.shape} and type {choices.dtype} came, {n_markets} whole numbers "
-            f"were wanted; write one from 0 to {_CHOICES * _CHOICES - 1} for each market"
+            f"discrete actions are wrong: expected {n_markets} whole numbers from 0 to "
+            f"{_CHOICES * _CHOICES - 1}, one for each market, "
+            f"got shape {choices.shape} and type {choices.dtype}"
         )
-    if ((choices < 0) | (choices >= _CHOICES * _CHOICES)).any():
+    unknown = (choices < 0) | (choices >= _CHOICES * _CHOICES)
+    if unknown.any():
         raise ValueError(
-            f"discrete action {choices[(choices < 0) | (choices >= _CHOICES * _CHOICES)][0]} does not exist; "
-            f"write one from 0 to {_CHOICES * _CHOICES - 1}"
+            f"discrete action is out of range: expected a whole number from 0 to "
+            f"{_CHOICES * _CHOICES - 1}, got {choices[unknown][0]}"
         )
     return np.ascontiguousarray(_DISCRETE_TABLE[choices])
 
 
 def _array(actions: Any, dtype: type[np.float32] | None = None) -> npt.NDArray[Any]:
-    """The actions as an array; what cannot be one is refused in a sentence."""
+    """The actions as an array.
+
+    Raises:
+        ValueError: if they cannot be converted.
+    """
     try:
         return np.asarray(actions, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"actions {actions!r} came, which are no array of numbers ({error}); an array was wanted; write one action "
-            "for each market"
+            f"actions are not an array of numbers: expected one action for each market, "
+            f"got {actions!r}"
         ) from error

@@ -24,108 +24,139 @@ from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
 _OPTIONS = ("config",)
-_KEPT = (
-    "_np_random",
-    "_np_random_seed",
-    "_needs_reset",
-    "config",
-)  # in a snapshot, beside the market
+# Attributes that a snapshot holds beside the market.
+_KEPT = ("_np_random", "_np_random_seed", "_needs_reset", "config")
 
 
 class MarketMakingEnv(gymnasium.Env[Any, Any]):
-    """A market maker quotes both sides of a limit order book with price-time priority.
+    """A market maker in a simulated limit order book with price-time priority.
 
-    ## Action space `Box(-1, 1, (2,), float32)`: bid and ask offset from the public mid. The offset
-    is `max_offset * ((1 + action) / 2)**3` ticks: -1 is the mid, 0 an eighth of `max_offset`, 1 is
-    `max_offset`. An action of 0 quotes close to the touch, so an untrained policy trades.
+    ## Description
+    The agent quotes a bid and an ask price in a limit order book. Takers arrive and trade against
+    the best prices, and background makers add and cancel orders around an efficient price. Some
+    takers may be informed: they see a signal that predicts the efficient price. The agent earns the
+    spread from uninformed takers and loses to informed ones. The share of informed takers is the
+    parameter `p_informed`.
 
-    `action="spread_skew"`: half-spread and skew. The half-spread is on the same scale; the skew is
-    `max_offset * action**3` ticks, and a positive one moves both quotes up.
+    A session is one episode. The agent makes `session_steps` decisions in it, one every
+    `decision_interval` seconds. Prices are in ticks, times in seconds, sizes in lots, and money in
+    ticks x lots. The public mid and the public spread leave out the agent's own orders.
 
-    `action="discrete"`: `Discrete(64)`. Action `8 * i + j` chooses bid offset i and ask offset j of
-    `mm_gym.actions.DISCRETE_OFFSETS`; action 0 is that of the continuous formats.
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: the offsets of bid and ask from the public mid. An action `a` means
+    `max_offset * ((1 + a) / 2)**3` ticks. So -1 is the mid, 0 is an eighth of `max_offset`, and 1
+    is `max_offset`. Action 0 quotes close to the touch, so an untrained policy trades.
 
-    Quotes are post-only and are rounded away from the mid to whole ticks. A resting quote keeps its
-    place in the queue if it is within half a tick plus `requote_threshold` of where the new one
-    would go.
+    The argument `action` offers two other formats:
 
-    ## Observation space `Box(float32)`: 18 columns, scaled by fixed numbers that follow from the
-    configuration, so that each varies by about one unit in ordinary trading, and clipped. Their
-    names are in `mm_gym.OBSERVATION_NAMES`. A longer decision interval than 1 s lengthens all
-    half-lives by the same factor.
+    - `spread_skew`: half-spread and skew. The half-spread is on the scale above. The skew is
+      `max_offset * a**3` ticks, and a positive skew moves both quotes up.
+    - `discrete`: `Discrete(64)`. Action `8 * i + j` chooses bid offset `i` and ask offset `j` of
+      `mm_gym.actions.DISCRETE_OFFSETS`. Action 0 is the same as action 0 of the other formats.
 
-    | column | meaning | low | high |
-    |---|---|---|---|
-    | inventory | asinh(inventory / 2 lots) | -25 | 25 |
-    | spread | public spread * 4 / max_offset | 0 | 25 |
-    | flow_fast | signed lots taken, half-life 2 s, in standard deviations of noise flow | -10 | 10 |
-    | flow_medium | the same, half-life 10 s | -10 | 10 |
-    | flow_slow | the same, half-life 50 s | -10 | 10 |
-    | mid_move_fast | mid minus its running mean, half-life 2 s, in units of a typical move | -10 | 10 |
-    | mid_move_medium | the same, half-life 10 s | -10 | 10 |
-    | mid_move_slow | the same, half-life 50 s | -10 | 10 |
-    | book_imbalance | (bid - ask) / (bid + ask) lots at the public touch | -1 | 1 |
-    | activity | lots taken, half-life 10 s, minus their mean, in standard deviations of noise flow | -25 | 25 |
-    | bid_offset | offset of the resting bid from the mid, on the scale of the action; 1 when none rests | -10 | 10 |
-    | ask_offset | the same for the ask | -10 | 10 |
-    | bid_queue_ahead | lots before the resting bid in its queue / (2 * maker_size) | 0 | 25 |
-    | ask_queue_ahead | the same for the ask | 0 | 25 |
-    | bid_size | 2 * unfilled lots of the resting bid / quote_size | 0 | 2 |
-    | ask_size | the same for the ask | 0 | 2 |
-    | volatility | 5 * (volatility of the mid, half-life 60 s / configured volatility - 1) | -25 | 25 |
-    | time_left | share of the session that is left | 0 | 1 |
+    Quotes are post-only orders. Their prices are rounded away from the mid to whole ticks. A
+    resting quote keeps its place in the queue if it is within half a tick plus `requote_threshold`
+    of the new price.
 
-    The columns `bid_offset` and `ask_offset`, given back as an action, keep both quotes where they
-    are. `mm_gym.observations` converts columns to lots, ticks and seconds.
+    ## Observation space
+    `Box(float32)` with 18 columns. Fixed scales follow from the configuration, so that each column
+    varies by about one unit in ordinary trading. Values beyond the range are clipped. The names are
+    also in `mm_gym.OBSERVATION_NAMES`.
 
-    ## Rewards `reward_scale` times the sum of three parts in ticks x lots: the change of marked
-    wealth, minus `inventory_penalty * inventory**2 * decision_interval`, minus the cost of the
-    close-out at the end. `reward_scale` is 0.1 by default, so that rewards are of order one a
-    decision. Inventory is marked to the public mid without the agent's own orders. Other choices of
-    `reward`: `pnl` (no penalty), `dampened` (Spooner et al. 2018) and `cara` (change of exponential
-    utility; losses beyond 30 units of risk tolerance count as 30).
+    | index | name | meaning | unit | range |
+    |---|---|---|---|---|
+    | 0 | inventory | lots held, negative if short | asinh(lots / 2) | -25 to 25 |
+    | 1 | spread | public spread | max_offset / 4 ticks | 0 to 25 |
+    | 2 | flow_fast | signed lots taken, half-life 2 s | s.d. | -10 to 10 |
+    | 3 | flow_medium | signed lots taken, half-life 10 s | s.d. | -10 to 10 |
+    | 4 | flow_slow | signed lots taken, half-life 50 s | s.d. | -10 to 10 |
+    | 5 | mid_move_fast | mid minus its average, half-life 2 s | typical move | -10 to 10 |
+    | 6 | mid_move_medium | mid minus its average, half-life 10 s | typical move | -10 to 10 |
+    | 7 | mid_move_slow | mid minus its average, half-life 50 s | typical move | -10 to 10 |
+    | 8 | book_imbalance | (bid - ask) / (bid + ask) lots at the public touch | share | -1 to 1 |
+    | 9 | activity | lots taken minus their mean, half-life 10 s | s.d. | -25 to 25 |
+    | 10 | bid_offset | offset of the resting bid; 1 without one | action | -10 to 10 |
+    | 11 | ask_offset | offset of the resting ask; 1 without one | action | -10 to 10 |
+    | 12 | bid_queue_ahead | lots ahead of the resting bid | 2 maker_size lots | 0 to 25 |
+    | 13 | ask_queue_ahead | lots ahead of the resting ask | 2 maker_size lots | 0 to 25 |
+    | 14 | bid_size | unfilled lots of the resting bid | quote_size / 2 lots | 0 to 2 |
+    | 15 | ask_size | unfilled lots of the resting ask | quote_size / 2 lots | 0 to 2 |
+    | 16 | volatility | excess volatility of the mid, half-life 60 s | volatility / 5 | -25 to 25 |
+    | 17 | time_left | part of the session that is left | share | 0 to 1 |
 
-    With `variance_reduction=True` the reward is reduced by a control variate that is computed from
-    hidden state. Its sum over a session has mean zero for every policy, so expected returns stay
-    the same and their variance falls. Use it for training only. Trajectories, observations and
-    `info` are the same with and without it.
+    The unit "s.d." is the standard deviation of the column in noise flow. The unit "typical move"
+    is the standard deviation of the column for a random walk with the configured `volatility`, and
+    at least one tick. If `decision_interval` is longer than 1 s, all half-lives are longer by the
+    same factor.
 
-    ## Info NumPy scalars. For the agent: `pnl`, `cash`, `inventory`, `mid`, `spread`, `fills` (in
-    the last step). About the reward, without variance reduction: `objective`, the unscaled total so
-    far [ticks x lots], and the parts of this step's reward, `reward_wealth`, `reward_risk` and
-    `reward_close_out`. For evaluation only, the hidden truth: `efficient_price` and `signal`.
+    The unit "action" is the scale of the continuous actions: the action `(bid_offset, ask_offset)`
+    keeps both resting quotes. `mm_gym.observations` converts columns to lots, ticks and seconds.
+
+    ## Rewards
+    The reward is `reward_scale` times the sum of three parts in ticks x lots:
+
+    1. the change of marked wealth;
+    2. minus `inventory_penalty * inventory**2 * decision_interval`;
+    3. minus the cost of closing out the position, at the close only.
+
+    Inventory is marked to the public mid. The default `reward_scale` is 0.1, so that rewards are of
+    order one per decision. The field `reward` chooses other rewards: `pnl` has no second part,
+    `dampened` takes away a share of inventory gains (Spooner et al. 2018), and `cara` is the change
+    of exponential utility. For `cara`, losses beyond 30 units of risk tolerance count as 30.
+
+    With `variance_reduction=True`, a control variate is subtracted from the reward. It is computed
+    from hidden state, and its sum over a session has mean zero for every policy. So expected
+    returns stay the same and their variance falls. Use it for training only. Trajectories,
+    observations and `info` are the same with and without it.
+
+    ## Info
+    All values are NumPy scalars.
+
+    | key | meaning |
+    |---|---|
+    | pnl, cash | wealth marked to the public mid, and cash [ticks x lots] |
+    | inventory | lots held, negative if short |
+    | mid, spread | public mid and spread [ticks] |
+    | fills | number of the agent's fills since the last decision |
+    | objective | sum of the reward's parts so far, unscaled [ticks x lots] |
+    | reward_wealth, reward_risk, reward_close_out | parts of this reward, scaled |
+    | efficient_price, signal | privileged, for evaluation only: V [ticks] and s |
+
+    `objective` and the parts of the reward are without variance reduction.
 
     ## Starting state
-    Flat, in a book that background makers have filled for `warm_up` seconds.
+    The agent has no position and no cash. Background makers have filled the book for `warm_up`
+    seconds.
 
-    ## Episode end `terminated` after `session_steps` decisions: the position is settled at the
-    close. Never `truncated`, except by a `TimeLimit` put on from outside.
+    ## Episode end
+    The episode is `terminated` after `session_steps` decisions, when the close settles the
+    position. It is never `truncated`, except by a `TimeLimit` wrapper.
 
     ## Arguments
     Args:
-        regime: name of the order flow, a key of `mm_gym.REGIMES`; `noise` by default.
-        task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`, in place of `regime`
+        regime: name of the order flow, a key of `mm_gym.REGIMES`. The default is `noise`.
+        task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`. It replaces `regime`
             and all `fields`.
         action: `offsets` (default), `spread_skew` or `discrete`.
-        record: number of fills that `recorded()` has room for in each session, and ten times as
-            many changes of mid, price or inventory; 0 records nothing.
-        variance_reduction: whether the control variate is taken from the reward; for training only.
-        unwinding_time: [s] how long inventory is held, as the control variate assumes
-            (potential-based shaping: any value leaves the objective unchanged). The default is 37
-            s, or 37 decision intervals where that is less. Needs `variance_reduction=True`.
-        render_mode: None; `ansi`, the order book as text; `rgb_array`, an image of book, price,
-            inventory and PnL; `human`, that image in a window. The last two need `pip install
-            "mm-gym[render]"`.
-        **fields: any field of `mm_gym.MarketConfig`, such as `requote_threshold` [ticks] and
-            `reward_scale`.
+        record: number of fills per session that `recorded()` has room for. It has room for ten
+            times as many changes of mid, efficient price or inventory. 0 records nothing.
+        variance_reduction: whether to subtract the control variate from the reward.
+        unwinding_time: [s] assumption of the control variate about how long inventory is held. It
+            is potential-based shaping, so any value keeps expected returns. The default is 37 s, or
+            37 decision intervals if that is less. It needs `variance_reduction=True`.
+        render_mode: None, `ansi` (the order book as text), `rgb_array` (a picture of book, price,
+            inventory and PnL) or `human` (the picture in a window). The last two need
+            `pip install "mm-gym[render]"`.
+        **fields: any field of `mm_gym.MarketConfig`, such as `latency`.
 
-    `reset(options={"config": {...}})` overrides fields for one episode; `unwrapped.config` is the
-    configuration in use. `max_offset` and `reward_scale`, the units of actions and rewards, cannot
-    be overridden.
+    `reset(options={"config": {...}})` overrides fields for one episode, except `max_offset` and
+    `reward_scale`, the units of actions and rewards. `unwrapped.config` is the configuration in
+    use.
 
     Raises:
-        UnknownKeywordError: for an unknown keyword, with the nearest known one; a `TypeError`.
-        ConfigurationError: for an unknown regime, or a value out of range.
+        UnknownKeywordError: for an unknown keyword. It is a `TypeError`, and its message names the
+            nearest field.
+        ConfigurationError: for an unknown regime or task, or a value out of range.
 
     ## Version history
     - v0: first version.
@@ -165,12 +196,15 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start a new session. Equal seeds start equal sessions; without one, the next in this
-        generator's sequence.
+        """Start a new session.
 
         Args:
-            seed: of this and, by the generator that it seeds, of later sessions.
+            seed: seed of the generator of this session and all later ones. Equal seeds give equal
+                sessions. None continues with the present generator.
             options: `{"config": {...}}` overrides fields of the configuration for this session.
+
+        Returns:
+            The observation, shape (columns,), and `info`.
 
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
@@ -188,16 +222,20 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     def step(
         self, action: Any
     ) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Quote, and live through one decision interval.
+        """Quote, and simulate one decision interval.
+
+        Args:
+            action: an element of the action space. Numbers beyond [-1, 1] are clipped.
+
+        Returns:
+            Observation, reward, terminated, truncated, and `info`.
 
         Raises:
-            ResetNeeded: if no session is under way.
+            ResetNeeded: before the first reset and after the end of a session.
             ValueError: if the action has a wrong shape or is not finite.
         """
         if self._needs_reset:
-            raise ResetNeeded(
-                "step() came, but no session is under way: none was started, or it has closed; call reset()"
-            )
+            raise ResetNeeded("no session is running: expected a call of reset() first, got step()")
         observations, outcomes = self._markets.step(
             to_offsets(self._action_format, np.asarray(action)[None], 1)
         )
@@ -214,39 +252,41 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         )
 
     def render(self) -> Frame | None:
-        """The present frame: text with `ansi`, an image with `rgb_array`, otherwise None.
+        """The present frame: text for `ansi`, an image for `rgb_array`, otherwise None.
 
-        In `human` mode `reset` and `step` draw by themselves.
+        In `human` mode, `reset` and `step` draw the frame themselves.
         """
         frames = self._renderer.render(self._markets.records)
         return None if frames is None else frames[0]
 
     def close(self) -> None:
-        """Close the window of `human` mode."""
+        """Close the window of `human` mode, if there is one."""
         self._renderer.close()
         super().close()
 
     def recorded(self) -> Recorded:
-        """What was recorded of the current session so far: its fills and its path, with the truth
-        about them.
+        """The fills and the path of the current session so far, with privileged information.
 
         Raises:
-            ValueError: if the environment was made without `record`, or its room was too small.
+            ValueError: if the environment was made without `record`, or with too small a number.
         """
         return self._markets.recorded(0)
 
     def snapshot(self) -> Snapshot:
-        """A checkpoint: the market and the generator that seeds later sessions."""
-        _ = (
-            self.np_random
-        )  # is made when first asked for; later sessions have to follow from the one that is kept
+        """A checkpoint: the market, and the generator that seeds later sessions."""
+        # Gymnasium makes the generator at the first access. The snapshot has to hold it.
+        _ = self.np_random
         return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a checkpoint of this environment or of one made with the same arguments.
+        """Go back to a checkpoint.
+
+        Args:
+            snapshot: from `snapshot()` of this environment or of one made with the same arguments.
 
         Raises:
-            TypeError, ValueError: if it is no such checkpoint.
+            TypeError: if it is not a snapshot.
+            ValueError: if it is a snapshot of another kind of environment.
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)

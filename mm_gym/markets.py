@@ -1,8 +1,7 @@
-"""Some markets of one configuration: the records, their seeding, and the calls into the compiled
-core.
+"""Markets of one configuration: their records, their seeds, and the calls into the compiled core.
 
-Both environments stand on this, the single one with one market and the batch with many, so what
-they do to a market is the same by construction. Nothing here knows about Gymnasium's episodes.
+The single and the vector environment use the same class, so both treat a market in the same way.
+This module knows nothing of Gymnasium.
 """
 
 import copy
@@ -17,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.config import ConfigurationError, MarketConfig
+from mm_gym.config import MarketConfig
 from mm_gym.core import entry_points
 from mm_gym.core.layout import FILL_ROW, MARKET, PATH_ROW, STREAMS, Obs, Outcome
 from mm_gym.core.random import SEED_WORDS
+from mm_gym.errors import ConfigurationError
 from mm_gym.parameters import to_parameters
 
 INFO_COLUMNS = {
@@ -37,27 +37,30 @@ INFO_COLUMNS = {
     "reward_risk": Outcome.REWARD_RISK,
     "reward_close_out": Outcome.REWARD_CLOSE_OUT,
 }
-"""What `info` holds, and the column of the core's report in which it stands."""
+"""Keys of `info`, and the columns of the core's outcome that hold their values."""
 WHOLE_INFO = ("inventory", "fills")
 """Keys of `info` whose values are whole numbers."""
 
-_N_OBSERVED, _N_OUTCOMES = (
-    len(Obs),
-    len(Outcome),
-)  # to ask an enumeration takes longer than to make the array
+# The length of an enumeration is slow to compute, and each step needs it.
+_N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
 _INFO_NAMES = tuple(INFO_COLUMNS)
-# They stand side by side in the report.
+# The columns are neighbours, in the order of the names.
 _INFO = slice(min(INFO_COLUMNS.values()), max(INFO_COLUMNS.values()) + 1)
 
 UNWINDING = 37.0
-"""How long inventory is held, as the control variate assumes by default: so many seconds, or so
-many decision intervals where that is less."""
+"""Default of `unwinding_time`: in seconds, or in decision intervals if that is less."""
 
 
 def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The `info` of one market, from the row that the core reported: NumPy scalars, since libraries
-    ask for a dtype."""
-    info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (checking lengths takes as long)
+    """The `info` of one market.
+
+    Args:
+        outcome: a row of the core's outcomes, with the columns of `layout.Outcome`.
+
+    Returns:
+        NumPy scalars, since some libraries read their `dtype`.
+    """
+    info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (a check of the lengths is slow)
     for name in WHOLE_INFO:
         info[name] = np.int64(int(info[name]))
     return info
@@ -65,37 +68,34 @@ def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A checkpoint of an environment: its markets' records, what was recorded, and what the face
-    remembers."""
+    """A checkpoint of an environment."""
 
     records: npt.NDArray[Any]
+    """The records of its markets."""
     parameters: bytes
+    """The parameters of its configuration."""
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    """The recorded fills and path of each market."""
     face: dict[str, Any]
+    """Attributes of the environment itself, by name."""
 
 
 PATH_ROWS_PER_FILL = 10
-"""Room for changes of mid, price or inventory that an environment keeps for each fill it keeps room
-for."""
+"""Number of path rows that an environment has room for, per fill that it has room for."""
 
 
 class Recorded(NamedTuple):
-    """The truth about one session, for evaluation only; never shown to an agent."""
+    """The fills and the path of one session. They hold privileged information, for evaluation."""
 
     fills: npt.NDArray[Any]
-    """A row of `layout.FILL_ROW` for each of the agent's fills: time, side (0 its bid, 1 its ask),
-    price, size, mid and efficient price just before, the signal, the taker's kind
-    (`layout.TakerKind`), the lots ahead when the order joined its queue, the seconds it waited, and
-    the inventory after."""
+    """One row of `layout.FILL_ROW` for each fill of the agent."""
     path: npt.NDArray[Any]
-    """A row of `layout.PATH_ROW` at each change of the public mid, the efficient price or the
-    inventory."""
+    """One row of `layout.PATH_ROW` for each change of public mid, efficient price or inventory."""
 
 
 @functools.cache
 def _helpers(n: int) -> ThreadPoolExecutor:
-    """Threads beside the calling one, shared by all markets; the core does not hold Python's
-    lock."""
+    """`n` threads, shared by all environments. They run in parallel: the core releases the GIL."""
     return ThreadPoolExecutor(n)
 
 
@@ -107,16 +107,18 @@ class Markets:
     """`n` markets of one configuration.
 
     Args:
-        config: of every market.
-        n: how many.
-        fill_rows, path_rows: room for that many rows of `layout.FILL_ROW` and `layout.PATH_ROW` a
-        market and session; 0 records nothing. threads: that step them, each its share: what happens
-        is the same with any number. variance_reduction: whether rewards are reduced by the control
-        variate (`core.control_variate`). unwinding_time: [s] how long inventory is held, as the
-        control variate assumes; by default 37 s, or 37 decision intervals where that is less.
+        config: configuration of all markets.
+        n: number of markets.
+        fill_rows: number of rows of `layout.FILL_ROW` per market and session; 0 records nothing.
+        path_rows: number of rows of `layout.PATH_ROW` per market and session; 0 records nothing.
+        threads: number of threads that step the markets. Results do not depend on it.
+        variance_reduction: whether to subtract the control variate (`core.control_variate`) from
+            rewards.
+        unwinding_time: [s] assumption of the control variate about how long inventory is held. The
+            default is 37 s, or 37 decision intervals if that is less.
 
     Raises:
-        ConfigurationError: for an argument of a wrong kind or out of range.
+        ConfigurationError: for an argument of a wrong type or out of range.
     """
 
     def __init__(
@@ -135,7 +137,8 @@ class Markets:
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
         self._parameters = self._parameters_of(config)
         self.records["parameters"] = self._parameters
-        self._overridden = np.zeros(n, dtype=np.bool_)  # whose parameters are those of one episode
+        # Markets whose parameters are overridden for one session.
+        self._overridden = np.zeros(n, dtype=np.bool_)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(check_count("threads", threads, "threads"), n)
@@ -146,8 +149,13 @@ class Markets:
         return len(self.records)
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Arrays for the observations and outcomes of one step; fresh ones, since callers keep what
-        they are given."""
+        """New arrays for the observations and the outcomes of one step.
+
+        They are not reused, since callers may keep them.
+
+        Returns:
+            Arrays of shapes (n, columns of `Obs`) and (n, columns of `Outcome`).
+        """
         n = len(self.records)
         return np.empty((n, _N_OBSERVED), np.float32), np.empty((n, _N_OUTCOMES), np.float64)
 
@@ -159,11 +167,14 @@ class Markets:
         outcomes: npt.NDArray[np.float64],
         config: MarketConfig | None = None,
     ) -> None:
-        """Start a session in the chosen markets, seeding the streams of market i from
-        `generators[i]`.
+        """Start a session in the chosen markets.
 
         Args:
-            config: of this one session; by default that of all markets.
+            chosen: indices of the markets.
+            generators: one per market. Generator i seeds the random streams of market i.
+            observations: receives the first observations, in the rows of the chosen markets.
+            outcomes: receives the first outcomes, in the rows of the chosen markets.
+            config: configuration of this one session; by default that of all markets.
         """
         if config is not None:
             self.records["parameters"][chosen] = self._parameters_of(config)
@@ -179,8 +190,14 @@ class Markets:
     def step(
         self, offsets: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """One decision in every market; offsets of shape (n, 2) in [-1, 1]. Observations and
-        outcomes, a row each."""
+        """Simulate one decision interval in every market.
+
+        Args:
+            offsets: offsets of bid and ask on the core's scale, shape (n, 2).
+
+        Returns:
+            Observations and outcomes, one row per market.
+        """
         observations, outcomes = self.empty_results()
         rows = (self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
         if len(self._shares) == 1:
@@ -203,32 +220,38 @@ class Markets:
         return parameters
 
     def recorded(self, market: int) -> Recorded:
-        """What was recorded of a market's current session, as copies.
+        """Copies of the recorded fills and path of a market's current session.
+
+        Args:
+            market: index of the market.
 
         Raises:
-            ValueError: if nothing is recorded, or the recorder was full before the session ended.
+            ValueError: if nothing is recorded, or the session had more rows than there is room for.
         """
         if self.path_rows.shape[1] == 0:
             raise ValueError(
-                "nothing is recorded; make the environment with record=1000, the number of fills to keep room for"
+                "nothing is recorded: expected an environment with room for fills, got record=0 "
+                "(write record=1000)"
             )
-        n_fills, n_path = (
-            int(self.records["n_fill_rows"][market]),
-            int(self.records["n_path_rows"][market]),
-        )
+        n_fills = int(self.records["n_fill_rows"][market])
+        n_path = int(self.records["n_path_rows"][market])
         if n_fills > self.fill_rows.shape[1] or n_path > self.path_rows.shape[1]:
+            needed = max(n_fills, -(-n_path // PATH_ROWS_PER_FILL))
             raise ValueError(
-                f"the session has {n_fills} fills and {n_path} changes, the recorder has room for "
-                f"{self.fill_rows.shape[1]} and {self.path_rows.shape[1]}; make the environment with "
-                f"record={max(n_fills, -(-n_path // PATH_ROWS_PER_FILL))} or more"
+                f"the recorder is full: expected at most {self.fill_rows.shape[1]} fills and "
+                f"{self.path_rows.shape[1]} path rows, got {n_fills} and {n_path} "
+                f"(write record={needed} or more)"
             )
         return Recorded(
             self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy()
         )
 
     def snapshot(self, face: dict[str, Any]) -> Snapshot:
-        """Copies of the records and of what was recorded, and a deep copy of what the face wants to
-        keep."""
+        """A checkpoint.
+
+        Args:
+            face: attributes of the environment to keep with the markets. They are deep-copied.
+        """
         recorded = (
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
@@ -238,16 +261,23 @@ class Markets:
         )
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
-        """Put the records back as they were; returns a copy of what the face kept, which has to be
-        of these names.
+        """Go back to a checkpoint. A refused snapshot changes nothing.
+
+        Args:
+            snapshot: what `snapshot` returned.
+            kept: names of the attributes that the environment keeps with the markets.
+
+        Returns:
+            A copy of these attributes.
 
         Raises:
-            TypeError: if it is no snapshot.
-            ValueError: if it is one of other markets or of another face. Nothing is changed then.
+            TypeError: if it is not a snapshot.
+            ValueError: if it is a snapshot of other markets or of another kind of environment.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(
-                f"a {type(snapshot).__name__} came, a snapshot was wanted; write what snapshot() returned"
+                "the argument is not a snapshot: expected what snapshot() returned, "
+                f"got {type(snapshot).__name__}"
             )
         if (
             snapshot.records.shape != self.records.shape
@@ -257,12 +287,13 @@ class Markets:
             or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
         ):
             raise ValueError(
-                f"the snapshot holds {len(snapshot.records)} market(s) of its own configuration, this environment has "
-                f"{len(self.records)} of another or the same; restore it into an environment made with the same "
-                "arguments"
+                "the snapshot does not fit: expected one of an environment with the same arguments "
+                f"and {len(self.records)} market(s), "
+                f"got {len(snapshot.records)} market(s) of another environment"
             )
         self.records[...] = snapshot.records
-        self._overridden[:] = True  # not known: the next session's parameters are set anew
+        # The snapshot does not say which markets are overridden. True sets the parameters again.
+        self._overridden[:] = True
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.face)
@@ -271,10 +302,10 @@ class Markets:
 def _check_variance_reduction(
     variance_reduction: Any, unwinding_time: Any
 ) -> tuple[bool, float | None]:
-    """Both, if they are a switch and a time.
+    """The two arguments, converted to their types.
 
     Raises:
-        ConfigurationError: if they are not.
+        ConfigurationError: if one is wrong, or `unwinding_time` has no effect.
     """
     if not isinstance(variance_reduction, (bool, np.bool_)):
         raise ConfigurationError(
@@ -288,36 +319,45 @@ def _check_variance_reduction(
         or not 0.0 <= unwinding_time <= 1e9
     ):
         raise ConfigurationError(
-            f"unwinding_time is out of range: expected a number of seconds from 0 to 1e+09, got {unwinding_time!r}"
+            "unwinding_time is out of range: "
+            f"expected a number of seconds from 0 to 1e+09, got {unwinding_time!r}"
         )
     if not variance_reduction:
         raise ConfigurationError(
-            f"unwinding_time={unwinding_time:g} has no effect: expected variance_reduction=True beside it, got False"
+            f"unwinding_time={unwinding_time:g} has no effect: "
+            "expected variance_reduction=True beside it, got False"
         )
     return True, float(unwinding_time)
 
 
 def check_count(name: str, number: Any, of: str) -> int:
-    """The argument `name`, a number of what one at least is needed of.
+    """A positive whole number.
+
+    Args:
+        name: name of the argument.
+        number: its value.
+        of: the things that it counts, in the plural.
 
     Raises:
-        ConfigurationError: if it is not.
+        ConfigurationError: if it is anything else.
     """
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
         raise ConfigurationError(
-            f"{name}={number!r} came, a number of {of} was wanted; write 1 or more"
+            f"{name}={number!r} is out of range: "
+            f"expected a whole number of {of}, at least 1, got {number!r}"
         )
     return int(number)
 
 
 def check_record(record: Any) -> int:
-    """The room for recorded fills, if it is a number of them.
+    """The argument `record`: a number of fills, at least 0.
 
     Raises:
-        ConfigurationError: if it is not.
+        ConfigurationError: if it is anything else.
     """
     if isinstance(record, bool) or not isinstance(record, (int, np.integer)) or record < 0:
         raise ConfigurationError(
-            f"record={record!r} came, room for a number of fills was wanted; write for example record=1000, or 0"
+            f"record={record!r} is out of range: "
+            f"expected a whole number of fills, at least 0, got {record!r}"
         )
     return int(record)

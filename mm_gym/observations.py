@@ -1,5 +1,7 @@
-"""The observation's space, and what its columns say in ticks, lots and seconds. Columns are named
-by `layout.Obs`."""
+"""The observation space, and conversions of its columns to ticks, lots and seconds.
+
+`layout.Obs` names the columns. Functions take observations of shape (..., columns).
+"""
 
 from typing import Any
 
@@ -17,26 +19,25 @@ _SIZES = [Obs.BID_SIZE, Obs.ASK_SIZE]
 
 
 def observation_space() -> spaces.Box:
-    """The space of one market's observation; columns as in `OBSERVATION_NAMES`."""
+    """The observation space of one market, with the columns of `mm_gym.OBSERVATION_NAMES`."""
     low, high = np.array(OBSERVATION_BOUNDS, dtype=np.float32).T
     return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
 
 
 def inventory(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """[lots] The inventory, of shape (...) for observations of shape (..., columns): exact up to
-    100,000 lots."""
+    """[lots] The inventory, shape (...). It is exact up to 100,000 lots."""
     return np.asarray(
         np.rint(inventory_of_column(observations[..., Obs.INVENTORY].astype(np.float64)))
     )
 
 
 def inventory_column(lots: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The column that shows these inventories [lots], of the same shape."""
+    """The column `inventory` for inventories [lots] of any shape."""
     return np.asarray(column_of_inventory(np.asarray(lots, dtype=np.float64)))
 
 
 def time_left(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[s] The time to the close, shape (...)."""
+    """[s] The time until the close, shape (...)."""
     return np.asarray(observations[..., Obs.TIME_LEFT].astype(np.float64) * config.session_length)
 
 
@@ -49,10 +50,10 @@ def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[
 
 
 def quote_offsets(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[ticks] How far the agent's resting bid and ask are from the mid, shape (..., 2);
-    `max_offset` where none rests.
+    """[ticks] Distances of the agent's resting bid and ask from the public mid, shape (..., 2).
 
-    Negative where the mid has moved beyond the quote.
+    A distance is `max_offset` where no quote rests, and negative where the mid has moved beyond the
+    quote.
     """
     return np.asarray(
         offset_of_action(observations[..., _QUOTES].astype(np.float64), config.max_offset)
@@ -60,6 +61,5 @@ def quote_offsets(observations: npt.NDArray[Any], config: MarketConfig) -> npt.N
 
 
 def quote_lots(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:
-    """[lots] What of the agent's resting bid and ask is unfilled, shape (..., 2); 0 where none
-    rests."""
+    """[lots] Unfilled sizes of the agent's resting bid and ask, shape (..., 2); 0 without one."""
     return np.rint(0.5 * observations[..., _SIZES].astype(np.float64) * config.quote_size)

@@ -1,8 +1,8 @@
-"""A limit order book for people: the core's own compiled book over a larger record.
+"""The limit order book on its own, for orders from a user or an exchange.
 
-It calls the functions that the environments' markets call, so what exchange data prove of one they
-prove of the other. Here ids and prices may be any integers an exchange sends, input is checked, and
-the record grows.
+It runs the same compiled functions as the environments, on a larger record, so a test with exchange
+data tests both. This class checks its input, accepts any integer ids and prices, and grows its
+record.
 """
 
 from collections.abc import Hashable
@@ -20,21 +20,19 @@ _SIDES = {"bid": BID, "ask": ASK}
 _LEVELS, _ORDERS = 1024, 16_384
 _GROWTH = 8
 _LARGEST_PRICE = 2**60
-_LARGEST_SIZE = 2**40  # millions of these at one price add up without overflow
+_LARGEST_SIZE = 2**40  # millions of such orders at one price do not overflow their sum
 
 
 class OrderBookError(ValueError):
-    """An order that cannot be: the message says what came, what was wanted and what to write
-    instead."""
+    """An order or a question that the book refuses. The book is then unchanged."""
 
 
 class LimitOrderBook:
-    """A book with price-time priority. Prices are whole numbers of any unit, sizes whole numbers of
-    lots.
+    """A limit order book with price-time priority.
 
-    `side` is `"bid"` (buying) or `"ask"` (selling), for market orders too. A fill is
-    `(resting_order_id, price, size)`; fills come in the order in which they happen. An order that
-    is refused changes nothing.
+    Prices are whole numbers in any unit, and sizes are whole numbers of lots. `side` is `"bid"` to
+    buy or `"ask"` to sell, for market orders too. A fill is `(resting_order_id, price, size)`, and
+    fills are listed in the order in which they happen. A refused order changes nothing.
 
     >>> book = LimitOrderBook()
     >>> book.submit("ask", 101, 5, order_id=1)
@@ -62,14 +60,20 @@ class LimitOrderBook:
     def submit(
         self, side: Side, price: int, size: int, order_id: int | None = None
     ) -> tuple[int, list[Fill]]:
-        """A limit order: trades what it can at its price or better, and rests with what is left.
+        """Enter a limit order. It trades at its price or better, and the remainder rests.
+
+        Args:
+            side: `"bid"` or `"ask"`.
+            price: limit price.
+            size: number of lots.
+            order_id: id of the order; by default the next free one.
 
         Returns:
-            The order's id (the next free one if none is given) and its fills.
+            The id of the order, and its fills.
 
         Raises:
-            OrderBookError: for an unknown side, a price or size that is not a whole number or out
-                of range, or an id that rests already.
+            OrderBookError: for an unknown side, a price, size or id that is not a whole number or
+                is out of range, or the id of a resting order.
         """
         number = _side(side)
         price = _whole("price", price, -_LARGEST_PRICE, _LARGEST_PRICE)
@@ -87,8 +91,14 @@ class LimitOrderBook:
         return order_id, fills
 
     def market(self, side: Side, size: int) -> list[Fill]:
-        """A market order: trades at any price until it is filled or the other side is empty;
-        nothing rests.
+        """Enter a market order. It trades at any price, and the remainder is cancelled.
+
+        Args:
+            side: `"bid"` or `"ask"`.
+            size: number of lots.
+
+        Returns:
+            The fills.
 
         Raises:
             OrderBookError: for an unknown side or a size that is not a positive whole number.
@@ -101,10 +111,14 @@ class LimitOrderBook:
         return self._collect()
 
     def reduce(self, order_id: int, size: int) -> None:
-        """Take lots out of a resting order, which keeps its place; taking all of them removes it.
+        """Reduce a resting order. It keeps its place in the queue.
+
+        Args:
+            order_id: id of the order.
+            size: number of lots to remove. All lots remove the order.
 
         Raises:
-            OrderBookError: if no such order rests, or it has fewer lots.
+            OrderBookError: if no such order rests, or if it has fewer lots.
         """
         slot = self._slot(order_id)
         resting = int(self._books[0]["orders"][slot]["lots"])
@@ -112,8 +126,8 @@ class LimitOrderBook:
             return self.cancel(order_id)
         if size > resting:
             raise OrderBookError(
-                f"order {order_id} has {resting} lots left, {size} cannot be taken out; write cancel({order_id}) to "
-                "remove it"
+                f"order {order_id} is smaller than that: expected at most {resting} lots, "
+                f"got {size} (write cancel({order_id}) to remove it)"
             )
         entry_points.book_reduce(self._books, slot, size)
 
@@ -129,18 +143,22 @@ class LimitOrderBook:
 
     @property
     def best_bid(self) -> int | None:
-        """Highest price anybody is bidding; None when nobody is."""
+        """The highest bid price, or None without bids."""
         best = self.levels("bid", 1)
         return best[0][0] if best else None
 
     @property
     def best_ask(self) -> int | None:
-        """Lowest price anybody is asking; None when nobody is."""
+        """The lowest ask price, or None without asks."""
         best = self.levels("ask", 1)
         return best[0][0] if best else None
 
     def levels(self, side: Side, n: int | None = None) -> list[tuple[int, int]]:
-        """The `n` best levels (all of them without `n`) as (price, total size), best first.
+        """The best levels as (price, total size), best first.
+
+        Args:
+            side: `"bid"` or `"ask"`.
+            n: number of levels; all of them by default.
 
         Raises:
             OrderBookError: for an unknown side or a negative `n`.
@@ -156,7 +174,11 @@ class LimitOrderBook:
         ]
 
     def queue(self, side: Side, price: int) -> list[tuple[int, int]]:
-        """The orders at a price as (order_id, size), oldest first; empty when nobody quotes it.
+        """The orders at a price as (order_id, size), oldest first.
+
+        Args:
+            side: `"bid"` or `"ask"`.
+            price: any price; the queue is empty if no order rests there.
 
         Raises:
             OrderBookError: for an unknown side or a price that is not a whole number.
@@ -178,8 +200,7 @@ class LimitOrderBook:
         return queue
 
     def audit(self) -> bool:
-        """Whether every invariant of the record holds: what a test of the book asks after each
-        operation."""
+        """Whether every invariant of the record holds, for tests."""
         return bool(entry_points.book_audit(self._books) == 0)
 
     def _allocate(self, levels: int, orders: int) -> None:
@@ -188,7 +209,7 @@ class LimitOrderBook:
         entry_points.book_clear(self._books)
 
     def _grow(self) -> None:
-        """Move into a larger record, every queue in its order."""
+        """Move all orders into a larger record. Every queue keeps its order."""
         resting = [
             (side, price, size, order_id)
             for side in get_args(Side)
@@ -204,7 +225,7 @@ class LimitOrderBook:
             self._ids[slot] = order_id
 
     def _collect(self) -> list[Fill]:
-        """The latest match's fills; orders that it exhausted are forgotten."""
+        """The fills of the latest match. Filled orders are removed from the tables of ids."""
         book = self._books[0]
         fills = []
         for price, size, slot, _owner in book["fills"][: int(book["n_fills"])].tolist():
@@ -225,11 +246,13 @@ class LimitOrderBook:
             return order_id
         if isinstance(order_id, bool) or not isinstance(order_id, (int, np.integer)):
             raise OrderBookError(
-                f"order_id={order_id!r} came, a whole number was wanted; leave it out to be given one"
+                f"order_id={order_id!r} is not a whole number: "
+                f"expected a whole number or None, got {order_id!r}"
             )
         if order_id in self._slots:
             raise OrderBookError(
-                f"order_id={order_id} rests in the book already; write another, or cancel that one"
+                f"order_id={order_id} rests in the book already: "
+                f"expected an unused id, got {order_id}"
             )
         return int(order_id)
 
@@ -237,25 +260,24 @@ class LimitOrderBook:
         slot = self._slots.get(order_id) if isinstance(order_id, Hashable) else None
         if slot is None:
             raise OrderBookError(
-                f"no order {order_id!r} rests in the book (it was filled, cancelled or never entered); "
-                "ask `order_id in book` first"
+                f"order {order_id!r} does not rest in the book: "
+                f"expected the id of a resting order, got {order_id!r}"
             )
         return slot
 
 
 def _side(side: str) -> int:
     if not isinstance(side, str) or side not in _SIDES:
-        raise OrderBookError(f"side={side!r} came; write 'bid' to buy or 'ask' to sell")
+        raise OrderBookError(
+            f"side={side!r} is not offered: expected 'bid' to buy or 'ask' to sell, got {side!r}"
+        )
     return _SIDES[side]
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
+    expected = f"expected a whole number from {low} to {high}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise OrderBookError(
-            f"{name}={value!r} came, a whole number was wanted; round it first, to ticks or lots"
-        )
+        raise OrderBookError(f"{name}={value!r} is not a whole number: {expected}, got {value!r}")
     if not low <= value <= high:
-        raise OrderBookError(
-            f"{name}={value} is out of range; write a whole number from {low} to {high}"
-        )
+        raise OrderBookError(f"{name}={value} is out of range: {expected}, got {value}")
     return int(value)

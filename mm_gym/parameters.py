@@ -1,7 +1,8 @@
-"""A configuration as the numbers that steer the core: one record of `layout.PARAMETERS`.
+"""The parameters of the compiled core, computed from a configuration.
 
-What can be reckoned once is reckoned here, and not at every event: transitions of the price and its
-signal over one interval, mean times between events, scales of the observation's columns.
+They form one record of `layout.PARAMETERS`. Whatever is constant in a session is computed here, so
+that no event computes it again: the transition of price and signal over one step of the time grid,
+mean times between events, and the scales of the observation's columns.
 """
 
 import math
@@ -9,7 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from mm_gym.config import MarketConfig, by_distance
+from mm_gym.config import MarketConfig
+from mm_gym.config_checks import by_distance
 from mm_gym.core.layout import (
     MAKER_DISTANCES,
     MARKET_ORDERS,
@@ -19,13 +21,13 @@ from mm_gym.core.layout import (
     RewardKind,
 )
 
-_SPREAD_UNITS = 4.0  # to max_offset: one is twice the offset that an action of 0 asks for
-_QUEUE_UNIT = 2.0  # mean background orders
-_VOLATILITY_UNITS = 5.0  # to the configured volatility
+_SPREAD_UNITS = 4.0  # units of the spread column in a spread of max_offset
+_QUEUE_UNIT = 2.0  # mean background orders in one unit of the queue columns
+_VOLATILITY_UNITS = 5.0  # units of the volatility column in the configured volatility
 
 
 def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
-    """The configuration as an array of shape () of `layout.PARAMETERS`."""
+    """The parameters of a configuration, as an array of shape () and type `layout.PARAMETERS`."""
     parameters = np.zeros((), dtype=PARAMETERS)
     for name, value in config.to_dict().items():
         if name in cast(tuple[str, ...], PARAMETERS.names) and not isinstance(value, str):
@@ -57,17 +59,30 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
 
 
 def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
-    """Exact joint transition of (s, V) over `dt` for ds = -kappa s dt + sqrt(2 kappa) dB, dV = beta
-    s dt + sigma dW.
+    """Coefficients of the exact joint transition of the signal s and the efficient price V.
 
-    With a = exp(-kappa dt) and I the integral of s: E[I] = s (1 - a)/kappa, Cov(I, s') = (1 - a)^2
-    / kappa, Var I = (2 kappa dt - 3 + 4 a - a^2) / kappa^2.
+    The processes are ds = -kappa s dt + sqrt(2 kappa) dB and dV = beta s dt + sigma dW. With
+    a = exp(-kappa dt) and the integral I of s over dt:
+
+        E[I] = s (1 - a) / kappa
+        Cov(I, s') = (1 - a)^2 / kappa
+        Var(I) = (2 kappa dt - 3 + 4 a - a^2) / kappa^2
+
+    Args:
+        kappa: decay rate of the signal [1/s].
+        beta: drift of V per unit of the signal [ticks / s].
+        sigma: volatility of V [ticks / sqrt(s)].
+        dt: length of the step [s].
+
+    Returns:
+        The fields `signal_decay`, `signal_noise`, `value_per_signal`, `value_signal_noise` and
+        `value_own_noise` of `layout.PARAMETERS`.
     """
     x = kappa * dt
     decay = math.exp(-x)
     lost = -math.expm1(-x)
     signal_noise = math.sqrt(-math.expm1(-2.0 * x))
-    # For small x the closed form of Var I cancels to noise; its series starts at (2/3) x^3.
+    # For small x the terms of Var(I) cancel and rounding errors remain, so its series is used.
     variance = (
         2.0 * x**3 / 3.0 - x**4 / 2.0 if x < 1e-3 else 2.0 * x - 3.0 + 4.0 * decay - decay * decay
     ) / kappa**2
@@ -83,33 +98,38 @@ def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> di
 
 
 def _log_miss(mean_size: float) -> float:
+    """Log of the probability that a geometric size of this mean goes on to one lot more."""
     return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
 
 
 def _tabulate_distances(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
-    """Total rates, and by distance their shares: cumulative for arrivals, of the largest rate for
-    cancellations."""
+    """Set the rates of zero intelligence: totals, and shares by distance.
+
+    Shares of arrivals are cumulative. Shares of cancellations are relative to the largest rate.
+    """
     arrivals = np.zeros(MAKER_DISTANCES)
     arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
     cancels = by_distance(config.cancel_rates)
     parameters["maker_rate"] = arrivals.sum()
     parameters["maker_cancel_rate"] = cancels.max()
     parameters["limit_order_share"] = np.cumsum(arrivals) / arrivals.sum()
-    # The last share that is reached has to be one, whatever rounding says: draws are below one.
+    # Uniform draws are below 1, so the last cumulative share has to be exactly 1.
     parameters["limit_order_share"][len(config.limit_order_rates) - 1 :] = 1.0
     parameters["cancel_share"] = cancels / cancels.max()
 
 
 def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
-    """Fixed scales that bring each column to about one: its standard deviation in noise flow, where
-    it is known."""
+    """Set the scales of the observation's columns, so that each column varies by about one unit.
+
+    The scale is one over the standard deviation in noise flow, where that is known.
+    """
     lots = config.taker_size
     for index, half_life in enumerate(config.feature_half_lives):
-        memory = half_life / math.log(2.0)
+        time_constant = half_life / math.log(2.0)
         parameters["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
-        arrivals = max(1.0, config.taker_rate * memory / 2.0)
+        arrivals = max(1.0, config.taker_rate * time_constant / 2.0)
         parameters["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
-        typical_move = config.volatility * math.sqrt(memory / 2.0)
+        typical_move = config.volatility * math.sqrt(time_constant / 2.0)
         parameters["move_scale"][index] = 1.0 / max(1.0, typical_move)
     parameters["activity_mean"] = (
         lots * config.taker_rate * config.feature_half_lives[1] / math.log(2.0)

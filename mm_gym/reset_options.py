@@ -1,26 +1,32 @@
-"""What `reset(options=...)` may say: fields of the configuration, for one episode."""
+"""The options of `reset(options=...)`: fields of the configuration for one episode."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mm_gym.config import FIELD_NAMES, ConfigurationError, MarketConfig, configure, nearest
+from mm_gym.config import FIELD_NAMES, MarketConfig, configure
+from mm_gym.errors import ConfigurationError, nearest
 
 UNITS = ("max_offset", "reward_scale")
-"""Fields that stay for the life of an environment: the units of its actions and of its rewards."""
+"""The units of actions and rewards. An environment keeps them for all of its episodes."""
 
 
 def check_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> Mapping[str, Any]:
-    """The options, empty for None.
+    """The options of `reset`, or an empty mapping for None.
+
+    Args:
+        options: the argument of `reset`.
+        known: the keys that this environment offers.
 
     Raises:
-        ConfigurationError: for a key that is none of the known ones.
+        ConfigurationError: for an unknown key.
     """
     if options is None:
         return {}
     for key in options:
         if key not in known:
             raise ConfigurationError(
-                f"reset option {key!r} is unknown: expected {' or '.join(map(repr, known))}"
+                f"reset option {key!r} is unknown: "
+                f"expected {' or '.join(map(repr, known))}, got {key!r}"
             )
     return options
 
@@ -28,44 +34,46 @@ def check_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> Ma
 def episode_config(
     options: Mapping[str, Any], config: MarketConfig, named: Mapping[str, Any]
 ) -> MarketConfig | None:
-    """The configuration that `options["config"]` asks for, for one episode; None if it asks for
-    none.
+    """The configuration of one episode, or None if the options do not change it.
 
     Args:
-        options: as `check_options` gives them.
-        config: of the environment.
-        named: the regime and the fields with which the environment was made, or its task. Where the
-            options name another regime, that regime's figures are the defaults, and these fields
-            and the options override them.
+        options: the options of `reset`, as `check_options` returns them.
+        config: the environment's own configuration.
+        named: the arguments of the environment: `regime` and fields, or `task`. If the options name
+            a regime, its values are the defaults; the environment's fields override them, and the
+            options override those.
 
     Raises:
-        ConfigurationError: if the environment has a task, for an unknown field (naming the
-            nearest), one of `UNITS`, or a value out of range.
+        ConfigurationError: if the environment has a task, or for an unknown field, a changed field
+            of `UNITS`, or a value out of range.
     """
     overrides = options.get("config")
     if overrides is None:
         return None
     if "task" in named:
         raise ConfigurationError(
-            f"task {named['task']!r} is frozen: expected no reset option 'config', got {overrides!r}"
+            f"task {named['task']!r} is frozen: "
+            f"expected no reset option 'config', got {overrides!r}"
         )
     if not isinstance(overrides, Mapping):
         raise ConfigurationError(
-            f"reset option 'config' is wrong: expected a dictionary such as {{'p_informed': 0.4}}, got {overrides!r}"
+            f"reset option 'config' is wrong: "
+            f"expected a dictionary such as {{'p_informed': 0.4}}, got {overrides!r}"
         )
     for name in overrides:
         if name not in FIELD_NAMES:
             raise ConfigurationError(
-                f"reset option config[{name!r}] is unknown: expected a field of MarketConfig; "
-                f"{nearest(str(name), FIELD_NAMES)}"
+                f"reset option config[{name!r}] is unknown: "
+                f"expected a field of MarketConfig, got {name!r}; {nearest(str(name), FIELD_NAMES)}"
             )
         if name in UNITS and overrides[name] != getattr(config, name):
             raise ConfigurationError(
-                f"reset option config[{name!r}] cannot change from episode to episode: expected "
-                f"{getattr(config, name)!r}, got {overrides[name]!r}; make another environment"
+                f"reset option config[{name!r}] cannot change from episode to episode: "
+                f"expected {getattr(config, name)!r}, got {overrides[name]!r} "
+                "(make another environment)"
             )
     if "regime" not in overrides:
         return MarketConfig(**(config.to_dict() | dict(overrides)))
-    # The units are those of the environment, whatever the other regime has.
+    # The environment keeps its units, whatever the values of the other regime.
     units = {name: getattr(config, name) for name in UNITS}
     return configure(**(dict(named) | units | dict(overrides)))

@@ -1,9 +1,7 @@
-"""The batch as stable-baselines3's `VecEnv`: `MarketMakingVecEnv`, which its algorithms take as
-they are.
+"""Many markets as a `VecEnv` of stable-baselines3.
 
-Stable-baselines3 wants a list of info dictionaries each step. Filling all of them would cost more
-than the markets themselves, so only a market whose session has ended says anything; the others hand
-over empty ones.
+Stable-baselines3 expects a list of info dictionaries at each step. To fill all of them takes longer
+than to step the markets, so only markets whose session ended fill their info dictionary.
 """
 
 import time
@@ -18,8 +16,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_action_format, to_offsets
-from mm_gym.config import ConfigurationError, MarketConfig
+from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
+from mm_gym.errors import ConfigurationError
 from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
 from mm_gym.reset_options import check_options, episode_config
@@ -35,31 +34,37 @@ SESSION_FIGURES = (
     "fills",
     "mean_abs_inventory",
 )
-"""What `info["episode"]` tells of an ended session beside Monitor's r, l and t; money in ticks x
-lots, fills counted, inventory in lots at decisions. pnl = spread_pnl + inventory_pnl - fees -
-close_out."""
+"""Keys of `info["episode"]` of an ended session, beside `r`, `l` and `t` of `Monitor`.
 
+Money is in ticks x lots. `fills` is a count, and `mean_abs_inventory` is in lots, a mean over
+decisions. The identity pnl = spread_pnl + inventory_pnl - fees - close_out holds."""
 
 _OPTIONS = ("config",)
 
 
 class MarketMakingVecEnv(VecEnv):
-    """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
+    """`num_envs` independent markets of one configuration; `MarketMakingEnv` describes each.
 
-    Equal, bit for bit, to stable-baselines3's `DummyVecEnv` over `Monitor`ed single environments:
-    observations, rewards, ends, and at an end the info with `terminal_observation` and `episode`
-    (and `SESSION_FIGURES` in the latter). Infos of markets whose session goes on are empty.
+    It equals a `DummyVecEnv` over single environments in `Monitor` wrappers bit for bit:
+    observations, rewards, ends, and the infos of ended sessions. `info["episode"]` has the
+    additional keys `SESSION_FIGURES`. The infos of running sessions are empty.
 
     Args:
         num_envs: number of markets.
-        regime, task, action, variance_reduction, unwinding_time, **fields: as of `MarketMakingEnv`.
-        staggered: have `reset` leave the markets at evenly spread times of their sessions, after
-            quotes at `max_offset`. Otherwise all sessions end together, and no batch of experience
-            holds more than one part of the session.
-        threads: that step the markets, as of `Markets`.
+        regime: as in `MarketMakingEnv`.
+        task: as in `MarketMakingEnv`.
+        action: as in `MarketMakingEnv`.
+        variance_reduction: as in `MarketMakingEnv`.
+        unwinding_time: as in `MarketMakingEnv`.
+        staggered: whether `reset` leaves the markets at evenly spread times of their sessions, with
+            quotes at `max_offset` until then. Otherwise all sessions end together, and a batch of
+            experience covers only one part of the session.
+        threads: number of threads that step the markets. Results do not depend on it.
+        **fields: any field of `mm_gym.MarketConfig`.
 
     Raises:
-        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+        UnknownKeywordError: for an unknown keyword.
+        ConfigurationError: for an unknown regime or task, or a value out of range.
     """
 
     def __init__(
@@ -89,29 +94,33 @@ class MarketMakingVecEnv(VecEnv):
         )
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
-        self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the decisions of the session
+        self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the session's decisions
         self._started_at = time.time()
         super().__init__(num_envs, observation_space(), action_space(self._action_format))
 
     def reset(self) -> npt.NDArray[np.float32]:
-        """Start a session in every market, with the seeds of the last `seed()`, or else the next of
-        its generator.
+        """Start a session in every market.
 
-        `set_options({"config": {...}})` before it overrides fields of the configuration for this
+        The seeds are those of the last `seed()`. Without one, the generators continue. A call of
+        `set_options({"config": {...}})` before overrides fields of the configuration for this
         session.
+
+        Returns:
+            Observations, shape (num_envs, columns).
 
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
         """
         wanted = self._options
-        self._reset_options()  # used up, also where they are refused
+        self._reset_options()  # options hold for one reset, even if they are wrong
         configs = [
             episode_config(check_options(options, _OPTIONS), self.config, self._named)
             for options in wanted
         ]
         if self.staggered and any(config is not None for config in configs):
             raise ConfigurationError(
-                "reset option 'config' has no effect on staggered markets: expected staggered=False, got True"
+                "reset option 'config' has no effect on staggered markets: "
+                "expected staggered=False, got True"
             )
         if not self._generators:
             self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
@@ -132,14 +141,17 @@ class MarketMakingVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Take the actions, of shape (num_envs, 2); `step_wait` acts on them.
+        """Take the actions for `step_wait`.
+
+        Args:
+            actions: shape (num_envs, 2), or (num_envs,) for the format `discrete`.
 
         Raises:
             ResetNeeded: before the first reset.
             ValueError: if the actions have a wrong shape or are not finite.
         """
         if not self._generators:
-            raise ResetNeeded("step() came before the markets were started; call reset()")
+            raise ResetNeeded("no session is running: expected a call of reset() first, got step()")
         self._offsets = to_offsets(self._action_format, actions, self.num_envs)
 
     def step_wait(
@@ -150,12 +162,16 @@ class MarketMakingVecEnv(VecEnv):
         npt.NDArray[np.bool_],
         list[dict[str, Any]],
     ]:
-        """One decision in every market; one whose session ends starts the next at once."""
+        """Simulate one decision interval in every market. Ended sessions are followed by new ones.
+
+        Returns:
+            Observations, shape (num_envs, columns); rewards and ends, shape (num_envs,); and a list
+            of infos.
+        """
         observations, outcomes = self._advance(self._offsets)
         paid = outcomes[:, Outcome.REWARD].astype(np.float32)
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
-        # Fresh ones each step, since callers may keep or fill them; an empty dictionary costs next
-        # to nothing.
+        # The dictionaries are not reused, since callers may keep or fill them.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if ended.any():
             chosen = np.flatnonzero(ended)
@@ -165,19 +181,22 @@ class MarketMakingVecEnv(VecEnv):
         return observations, paid, ended, infos
 
     def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The signal and V - mid [ticks] of each market, shape (num_envs,) each. Hidden state:
-        never for a policy."""
+        """Privileged information for training targets: the signal, and V - mid [ticks].
+
+        Returns:
+            Two arrays of shape (num_envs,). A policy must not observe them.
+        """
         records = self._markets.records
         return records["signal"].copy(), records["efficient_price"] - records["mid"]
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no resources to release."""
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
-        """An attribute that all markets share, such as `config`, once for each market asked for.
+        """An attribute that all markets share, such as `config`, once for each chosen market.
 
         Raises:
-            AttributeError: if there is none of that name.
+            AttributeError: if there is no attribute with this name.
         """
         value = getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
@@ -185,10 +204,14 @@ class MarketMakingVecEnv(VecEnv):
     def set_attr(
         self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None
     ) -> Never:
-        """Refused: what the markets share was settled when they were made."""
+        """Raise an error: the attributes that the markets share cannot change.
+
+        Raises:
+            AttributeError: always.
+        """
         raise AttributeError(
-            f"set_attr({attr_name!r}, {value!r}) came, but the markets of a batch share one configuration, which does "
-            "not change; make another MarketMakingVecEnv"
+            "set_attr() is not offered: expected another MarketMakingVecEnv for other attributes, "
+            f"got set_attr({attr_name!r}, {value!r})"
         )
 
     def env_method(
@@ -198,17 +221,21 @@ class MarketMakingVecEnv(VecEnv):
         indices: int | Iterable[int] | None = None,
         **method_kwargs: Any,
     ) -> Never:
-        """Refused: a market of a batch is a record and has no methods."""
+        """Raise an error: a market of the batch is a record and has no methods.
+
+        Raises:
+            AttributeError: always.
+        """
         raise AttributeError(
-            f"env_method({method_name!r}) came, but the markets of a batch are records without methods; make "
-            "gymnasium.make('MarketMaking-v0') environments in a DummyVecEnv to call them one by one"
+            "env_method() is not offered: expected a DummyVecEnv of "
+            "gymnasium.make('MarketMaking-v0') for calls of methods, "
+            f"got env_method({method_name!r})"
         )
 
     def env_is_wrapped(
         self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
-        """True for `Monitor`, whose figures stand in the infos, so that nobody measures sessions
-        twice."""
+        """True for `Monitor`, since the infos hold its values; stable-baselines3 adds none then."""
         return [issubclass(Monitor, wrapper_class) for _ in self._get_indices(indices)]
 
     def _start(
@@ -235,8 +262,12 @@ class MarketMakingVecEnv(VecEnv):
     def _stagger(
         self, decisions: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Start every market anew and let so many decisions pass in it, all fewer than a session
-        has."""
+        """Restart the markets one after another, so that each is at its own time of the session.
+
+        Args:
+            decisions: number of decisions that each market is to be past its start, shape
+                (num_envs,), less than those of a session.
+        """
         far = np.ones((self.num_envs, 2), np.float32)
         for to_come in range(int(decisions.max()), -1, -1):
             observations, outcomes = self._advance(far)
@@ -253,9 +284,8 @@ class MarketMakingVecEnv(VecEnv):
         account = record["account"]
         decisions = int(record["steps"])
         info = info_of(outcome)
-        info["TimeLimit.truncated"] = (
-            False  # the close settles the position: nothing is left to bootstrap
-        )
+        # The close settles the position, so there is no value to bootstrap.
+        info["TimeLimit.truncated"] = False
         info["terminal_observation"] = observation.copy()
         info["episode"] = {
             "r": round(float(self._returns[market]), 6),

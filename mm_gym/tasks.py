@@ -1,7 +1,7 @@
 """The benchmark suite: named, versioned tasks, each a frozen market with two reference scores.
 
-`TASKS` maps a task's name to its `Task`. The reference scores are in `tasks.json`, which `python -m
-agents.tools.reference_scores` writes. A task that has not been scored yet has None in their place.
+`TASKS` maps a task's name to its `Task`. The command `python -m agents.tools.reference_scores`
+writes the reference scores to `tasks.json`. They are None for a task without scores.
 """
 
 import json
@@ -12,61 +12,66 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mm_gym.config import FIELD_NAMES, ConfigurationError, MarketConfig, configure, nearest
+from mm_gym.config import FIELD_NAMES, MarketConfig, configure
+from mm_gym.errors import ConfigurationError, nearest
 
 REFERENCES_FILE = Path(__file__).with_name("tasks.json")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What one agent earns in a task: one end of the scale of normalised scores."""
+    """The score of one agent in a task. It defines one end of the scale of normalised scores."""
 
     agent: str
-    """Its name, with its parameters, as `evaluate.py --agents` takes it."""
+    """Name of the agent with its parameters, as an argument of `evaluate.py --agents`."""
     score: float
     """[ticks x lots] Mean objective of a session."""
     standard_error: float
-    """[ticks x lots] Of the score; 0 where it was computed exactly."""
+    """[ticks x lots] Standard error of the score; 0 if the score is exact."""
     sessions: int
-    """Number of sessions, 0 where the score was computed exactly."""
+    """Number of simulated sessions; 0 if the score is exact."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task of the suite. Its configuration changes only together with its version."""
+    """One task of the suite. A change of its configuration needs a new version."""
 
     name: str
     version: int
     description: str
-    """One sentence: what the task asks of a maker."""
+    """One sentence that describes the task."""
     config: MarketConfig
     zero: Reference | None = None
-    """The score that means 0: the best tuned rule that ignores the flow."""
+    """The reference with the normalised score 0: the best tuned rule that ignores the flow."""
     one: Reference | None = None
-    """The score that means 1: the strongest reference that is told every parameter of the
-    market."""
+    """The reference with the normalised score 1: the strongest full-information maker, which knows
+    every parameter of the market."""
 
     @property
     def scored(self) -> bool:
-        """Whether both reference scores are known, so that objectives can be normalised."""
+        """Whether both reference scores exist, so that objectives can be normalised."""
         return self.zero is not None and self.one is not None
 
     def normalise(self, objective: float) -> float:
-        """The normalised score of a mean objective [ticks x lots]; NaN while the task has no
-        reference scores."""
+        """The normalised score of a mean objective [ticks x lots].
+
+        It is NaN if the task has no reference scores.
+        """
         if self.zero is None or self.one is None:
             return math.nan
         return (objective - self.zero.score) / (self.one.score - self.zero.score)
 
     def normalise_error(self, standard_error: float) -> float:
-        """The standard error of a normalised score. The reference scores define the scale and count
-        as exact."""
+        """The standard error of a normalised score, from that of the objective [ticks x lots].
+
+        The reference scores define the scale and count as exact.
+        """
         if self.zero is None or self.one is None:
             return math.nan
         return standard_error / (self.one.score - self.zero.score)
 
     def fields(self) -> dict[str, Any]:
-        """The fields in which the configuration differs from its regime's defaults."""
+        """The fields whose values differ from the defaults of the regime."""
         usual = configure(self.config.regime).to_dict()
         return {
             name: value for name, value in self.config.to_dict().items() if value != usual[name]
@@ -76,54 +81,59 @@ class Task:
 def market_config(
     regime: str | None, task: str | None, fields: Mapping[str, Any]
 ) -> tuple[MarketConfig, dict[str, Any]]:
-    """The configuration that a face's keywords ask for: that of a task, or of a regime with some
-    fields overridden.
-
-    And what was named, as `mm_gym.reset_options.episode_config` takes it: the task, or the regime
-    and the fields.
+    """The configuration that the keywords of an environment describe.
 
     Args:
-        regime: a key of `mm_gym.REGIMES`; None: not given, which means `noise` where there is no
-            task either.
+        regime: a key of `mm_gym.REGIMES`. None means `noise` if there is no task.
         task: a key of `TASKS`, or None.
-        fields: the face's keywords that are not its own: fields of `MarketConfig`.
+        fields: fields of `MarketConfig`, to override those of the regime.
+
+    Returns:
+        The configuration, and the arguments that define it, as
+        `mm_gym.reset_options.episode_config` takes them: `task`, or `regime` and the fields.
 
     Raises:
-        ConfigurationError: for an unknown task (naming the nearest), a regime or field beside a
-            task, and whatever `configure` refuses.
+        UnknownKeywordError: for a keyword that is not a field.
+        ConfigurationError: for an unknown task or regime, a value out of range, or a task together
+            with a regime or a field.
     """
     if task is None:
         named = {"regime": "noise" if regime is None else regime, **fields}
         return configure(**named), named
     for name in fields:
         if name not in FIELD_NAMES:
-            configure(**{name: fields[name]})  # raises, in its own words
+            configure(**{name: fields[name]})  # raises UnknownKeywordError
     found = find_task(task)
     beside = ([] if regime is None else ["regime"]) + list(fields)
     if beside:
         raise ConfigurationError(
-            f"task {task!r} is frozen: expected no regime and no market field beside it, got {', '.join(beside)}"
+            f"task {task!r} is frozen: "
+            f"expected no regime and no market field beside it, got {', '.join(beside)}"
         )
     return found.config, {"task": task}
 
 
 def find_task(name: Any, tasks: Mapping[str, Task] | None = None) -> Task:
-    """The task of this name.
+    """The task with this name.
+
+    Args:
+        name: the name of a task.
+        tasks: the tasks to search; `TASKS` by default.
 
     Raises:
-        ConfigurationError: if there is none, naming the nearest.
+        ConfigurationError: if no task has this name. The message names the nearest one.
     """
     tasks = TASKS if tasks is None else tasks
     if not isinstance(name, str) or name not in tasks:
         raise ConfigurationError(
-            f"task is unknown: expected a key of mm_gym.TASKS, got {name!r}; {nearest(str(name), tasks)}"
+            f"task is unknown: "
+            f"expected a key of mm_gym.TASKS, got {name!r}; {nearest(str(name), tasks)}"
         )
     return tasks[name]
 
 
 def plain_config(config: MarketConfig) -> dict[str, Any]:
-    """The configuration as strict JSON holds it: an infinite number is the string "inf", a tuple is
-    a list."""
+    """The configuration as values of strict JSON: infinity as the string "inf", tuples as lists."""
     return {
         name: "inf" if value == math.inf else list(value) if isinstance(value, tuple) else value
         for name, value in config.to_dict().items()
@@ -131,8 +141,14 @@ def plain_config(config: MarketConfig) -> dict[str, Any]:
 
 
 def read_references(path: Path = REFERENCES_FILE) -> dict[str, dict[str, Any]]:
-    """The reference scores by task: `version`, `config`, and `zero` and `one`, each a `Reference`
-    or None.
+    """Read the reference scores.
+
+    Args:
+        path: a file that `python -m agents.tools.reference_scores` has written.
+
+    Returns:
+        For each task a dictionary with `version`, `config`, `zero` and `one`. The last two are a
+        `Reference` or None.
 
     Raises:
         ConfigurationError: if the file is missing or damaged.
@@ -142,18 +158,21 @@ def read_references(path: Path = REFERENCES_FILE) -> dict[str, dict[str, Any]]:
         return {name: {**entry, **_checked(entry)} for name, entry in tasks.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path} cannot be read: expected what `python -m agents.tools.reference_scores` writes, got "
-            f"{type(error).__name__}: {error}"
+            f"{path} cannot be read: "
+            "expected a file from `python -m agents.tools.reference_scores`, "
+            f"got {type(error).__name__}: {error}"
         ) from error
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """The two reference scores of a task in the file."""
     zero, one = (_reference(entry[end]) for end in ("zero", "one"))
     if not isinstance(entry["version"], int):
-        raise ValueError(f"version is no number: expected an int, got {entry['version']!r}")
+        raise ValueError(f"version is wrong: expected a whole number, got {entry['version']!r}")
     if zero is not None and one is not None and not one.score > zero.score:
         raise ValueError(
-            f"the scale is empty: expected one above zero, got {one.score} and {zero.score}"
+            "the scale is empty: expected the score of `one` above that of `zero`, "
+            f"got {one.score} and {zero.score}"
         )
     return {"zero": zero, "one": one}
 
@@ -163,7 +182,7 @@ def _reference(plain: Any) -> Reference | None:
         return None
     found = Reference(**plain)
     if not isinstance(found.agent, str) or not found.agent.isprintable():
-        raise ValueError(f"agent is no name: expected printable text, got {found.agent!r}")
+        raise ValueError(f"agent is not a name: expected printable text, got {found.agent!r}")
     for name in ("score", "standard_error"):
         value = getattr(found, name)
         if (
@@ -182,17 +201,18 @@ def _reference(plain: Any) -> Reference | None:
         )
     if found.standard_error < 0.0:
         raise ValueError(
-            f"standard_error is out of range: expected at least 0, got {found.standard_error}"
+            "standard_error is out of range: "
+            f"expected a number, at least 0, got {found.standard_error}"
         )
     return found
 
 
-# The dealer markets are those of two papers, in ticks of a hundredth of the paper's unit of price.
+# The dealer markets are those of two papers. A tick is a hundredth of the paper's unit of price.
 _TICKS = 100.0
 
-# Avellaneda and Stoikov (2008), section 3.3: A = 140 a side, k = 1.5, sigma = 2, gamma = 0.1, T =
-# 1, dt = 0.005. The objective has gamma sigma^2 / 2 as running price of squared inventory: the
-# second-order certainty equivalent of the paper's exponential utility.
+# Avellaneda and Stoikov (2008), section 3.3: A = 140 a side, k = 1.5, sigma = 2, gamma = 0.1,
+# T = 1, dt = 0.005. The running cost of squared inventory in the objective is gamma sigma^2 / 2,
+# the second-order certainty equivalent of the paper's exponential utility.
 _AVELLANEDA_STOIKOV: dict[str, Any] = {
     "taker_rate": 280.0,
     "taker_tolerance": _TICKS / 1.5,
@@ -203,12 +223,12 @@ _AVELLANEDA_STOIKOV: dict[str, Any] = {
     "inventory_penalty": 0.5 * 0.1 * 2.0**2 * _TICKS,
     "max_inventory": 50,
     "max_offset": 400.0,
-    "reward_scale": 0.02,  # a fill is worth 70 ticks, and there is one in two or three decisions
+    "reward_scale": 0.02,  # a fill earns about 70 ticks, once in two or three decisions
 }
 
 # Cartea, Jaimungal and Penalva (2015), section 10.2: lambda = 10 a side, kappa = 1, phi = 0.5,
-# alpha = 0.001, T = 1. At the book's phi = 0.01 constant depths get 99.7 percent of the optimum,
-# which leaves nothing to learn.
+# alpha = 0.001, T = 1. The book has phi = 0.01. There, constant depths reach 99.7 percent of the
+# optimum, so the task would measure nothing.
 _CARTEA_JAIMUNGAL: dict[str, Any] = {
     "taker_rate": 20.0,
     "taker_tolerance": _TICKS,
@@ -233,13 +253,13 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
     (
         "imbalanced",
         1,
-        "One side is hit more often, for minutes on end, and nobody knows anything.",
+        "Takers favour one side for minutes at a time, and none of them is informed.",
         configure("imbalanced"),
     ),
     (
         "naive-informed",
         1,
-        "Some takers are called informed and trade larger, but know nothing.",
+        "Some takers are labelled informed and trade larger sizes, but have no information.",
         configure("naive_informed"),
     ),
     (
@@ -254,7 +274,7 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
     (
         "mixed",
         1,
-        "Each session draws its own flow, and the maker is not told which.",
+        "Each session draws its own flow, and the maker does not observe which one.",
         configure("mixed"),
     ),
     (
@@ -269,8 +289,8 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
         "As informed-40, but new quotes arrive after a second.",
         _informed(0.4, latency=1.0),
     ),
-    # A fifth of a tick is about what US exchanges pay and charge for a lot, and an eighth of a
-    # typical half-spread.
+    # US exchanges charge and pay about a fifth of a tick per lot. This is an eighth of a typical
+    # half-spread.
     ("fee", 1, "As informed-40, with a fee of 0.2 ticks a lot.", _informed(0.4, maker_fee=0.2)),
     (
         "rebate",
@@ -281,7 +301,7 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
     (
         "large-quotes",
         1,
-        "As noise, but each quote is five lots: a queue is long and inventory comes in blocks.",
+        "As noise, but each quote has five lots, so inventory changes in blocks.",
         configure("noise", quote_size=5),
     ),
     (
@@ -299,13 +319,15 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
     (
         "dealer-cartea-jaimungal",
         1,
-        "The dealer market of Cartea, Jaimungal and Penalva (2015), with phi = 0.5: the optimum is known.",
+        "The dealer market of Cartea, Jaimungal and Penalva (2015), with phi = 0.5: "
+        "the optimum is known.",
         configure("dealer", **_CARTEA_JAIMUNGAL),
     ),
     (
         "zero-intelligence",
         1,
-        "The order book of Cont, Stoikov and Talreja (2010), in which the book alone makes the price.",
+        "The order book of Cont, Stoikov and Talreja (2010), in which the book alone makes the "
+        "price.",
         configure("zero_intelligence"),
     ),
 )
@@ -315,8 +337,7 @@ def _with_references(
     markets: Iterable[tuple[str, int, str, MarketConfig]],
     references: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Task]:
-    """The tasks, with the scores that were written for the version in question; others have
-    none."""
+    """The tasks with their reference scores. A task without scores of its version has None."""
     tasks = {}
     for name, version, description, config in markets:
         found = references.get(name, {})
@@ -327,4 +348,4 @@ def _with_references(
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(_with_references(_MARKETS, read_references()))
-"""The benchmark suite: name -> task. Read-only."""
+"""The benchmark suite: a read-only mapping from names to tasks."""

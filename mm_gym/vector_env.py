@@ -1,4 +1,4 @@
-"""Many markets as one Gymnasium vector environment, stepped by one call into the compiled core."""
+"""Many markets as one Gymnasium vector environment. One call into the core steps all of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mm_gym.actions import action_space, check_action_format, to_offsets
-from mm_gym.config import ConfigurationError, MarketConfig
+from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
+from mm_gym.errors import ConfigurationError
 from mm_gym.markets import (
     INFO_COLUMNS,
     PATH_ROWS_PER_FILL,
@@ -30,26 +31,35 @@ from mm_gym.tasks import market_config
 
 _OPTIONS = ("config", "reset_mask")
 _Observations = npt.NDArray[np.float32]
-_KEPT = ("_generators", "_observations", "_ended")  # in a snapshot, beside the markets
+# Attributes that a snapshot holds beside the markets.
+_KEPT = ("_generators", "_observations", "_ended")
 
 
 class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
-    """`num_envs` markets of one configuration; what `MarketMakingEnv` says of one holds for each.
+    """`num_envs` independent markets of one configuration; `MarketMakingEnv` describes each.
 
-    Equal, bit for bit, to `SyncVectorEnv` over single environments: market i of `reset(seed=n)` is
-    the single environment's with seed n + i.
+    It equals `SyncVectorEnv` over single environments bit for bit. Market i after `reset(seed=n)`
+    is the single environment after `reset(seed=n + i)`.
 
     Args:
         num_envs: number of markets.
-        regime, task, action, record, variance_reduction, unwinding_time, render_mode, **fields: as
-        of `MarketMakingEnv`; the render mode `human` is not offered. autoreset_mode: what happens
-        after a session's end, a `gymnasium.vector.AutoresetMode` or its value: `NextStep`
-        (default), `SameStep` or `Disabled`. max_episode_steps: truncate sessions after so many
-        decisions, as `TimeLimit` does to a single environment. threads: that step the markets, each
-        its share; what happens is the same with any number.
+        regime: as in `MarketMakingEnv`.
+        task: as in `MarketMakingEnv`.
+        action: as in `MarketMakingEnv`.
+        record: as in `MarketMakingEnv`, for each market.
+        variance_reduction: as in `MarketMakingEnv`.
+        unwinding_time: as in `MarketMakingEnv`.
+        autoreset_mode: when a market starts its next session, as a `gymnasium.vector.AutoresetMode`
+            or its value: `NextStep` (default), `SameStep` or `Disabled`.
+        max_episode_steps: number of decisions after which a session is truncated, as by a
+            `TimeLimit` wrapper. None or -1 means no limit.
+        render_mode: None, `ansi` or `rgb_array`.
+        threads: number of threads that step the markets. Results do not depend on it.
+        **fields: any field of `mm_gym.MarketConfig`.
 
     Raises:
-        ConfigurationError: for an unknown regime or keyword, or a value out of range.
+        UnknownKeywordError: for an unknown keyword.
+        ConfigurationError: for an unknown regime or task, or a value out of range.
     """
 
     metadata: dict[str, Any] = {
@@ -105,16 +115,20 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[_Observations, dict[str, Any]]:
-        """Start new sessions: in every market, or in those of `options["reset_mask"]` (booleans,
-        one a market).
+        """Start new sessions in all markets, or in those of a mask.
 
         Args:
-            seed: of market 0, the next of market 1 and so on; or one per market; or None to go on.
-            options: `reset_mask`, and `config` as of `MarketMakingEnv`, for the one next session of
-                the markets that are reset.
+            seed: a number n, with which market i gets the seed n + i; or one seed per market; or
+                None to continue with the present generators.
+            options: `reset_mask` chooses the markets, as an array of booleans of shape (num_envs,).
+                `config` overrides fields of the configuration for one session of these markets.
+
+        Returns:
+            Observations, shape (num_envs, columns), and `info` as arrays of shape (num_envs,).
 
         Raises:
             ValueError: for a wrong number of seeds, a wrong mask, or an unknown option or field.
+            ResetNeeded: for a mask of some markets before the first reset.
         """
         options = dict(check_options(options, _OPTIONS))
         config = episode_config(options, self.config, self._named)
@@ -137,24 +151,31 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         npt.NDArray[np.bool_],
         dict[str, Any],
     ]:
-        """One decision in every market.
+        """Simulate one decision interval in every market.
+
+        Args:
+            actions: an element of the batched action space.
+
+        Returns:
+            Observations, shape (num_envs, columns); rewards, terminations and truncations, shape
+            (num_envs,); and `info` as arrays.
 
         Raises:
-            ResetNeeded: before the first reset, and with autoreset disabled when a session has
-                ended.
+            ResetNeeded: before the first reset, and for an ended session if autoreset is disabled.
             ValueError: if the actions have a wrong shape or are not finite.
         """
         if not self._generators:
-            raise ResetNeeded("step() came before the markets were started; call reset()")
+            raise ResetNeeded("no session is running: expected a call of reset() first, got step()")
         restarted = self._ended
         if self.autoreset_mode == AutoresetMode.DISABLED and restarted.any():
             raise ResetNeeded(
-                f"the sessions of markets {np.flatnonzero(restarted).tolist()} have ended; start new ones with "
-                'reset(options={"reset_mask": mask})'
+                "sessions have ended: expected a reset of their markets before step(), got ended "
+                f"markets {np.flatnonzero(restarted).tolist()} "
+                '(write reset(options={"reset_mask": mask}))'
             )
         if restarted.any() and np.shape(actions)[:1] == (self.num_envs,):
             actions = np.array(actions)
-            actions[restarted] = 0  # NEXT_STEP: the actions of these are ignored, whatever they are
+            actions[restarted] = 0  # NEXT_STEP ignores these actions, so they may be invalid
         observations, outcomes = self._markets.step(
             to_offsets(self._action_format, actions, self.num_envs)
         )
@@ -176,16 +197,17 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         return observations.copy(), rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Frame, ...] | None:
-        """A frame of each market: text with `ansi`, an image with `rgb_array`; None without a
-        render mode."""
+        """A frame for each market: text for `ansi`, an image for `rgb_array`, otherwise None."""
         return self._renderer.render(self._markets.records)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """`render` or a shared attribute such as `config`, one for each market, as
-        `SyncVectorEnv.call` gives it.
+        """The frames of `render`, or an attribute once per market, as in `SyncVectorEnv.call`.
+
+        Args:
+            name: `render`, or the name of an attribute such as `config`.
 
         Raises:
-            AttributeError: for another method, or if there is none of that name.
+            AttributeError: for another method or an unknown name.
         """
         value = getattr(self, name)
         if name == "render":
@@ -193,28 +215,34 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             return (None,) * self.num_envs if value is None else tuple(value)
         if callable(value):
             raise AttributeError(
-                f"call({name!r}) is not offered: expected 'render' or an attribute that markets share"
+                f"call({name!r}) is not offered: "
+                f"expected 'render' or an attribute of the markets, got {name!r}"
             )
         return (value,) * self.num_envs
 
     def recorded(self) -> list[Recorded]:
-        """What was recorded of each market's current session; with `SAME_STEP` an ended one is
-        already gone.
+        """The fills and paths of the current sessions, one `Recorded` per market.
+
+        With the autoreset mode `SAME_STEP`, an ended session is no longer the current one.
 
         Raises:
-            ValueError: if the environment was made without `record`, or its room was too small.
+            ValueError: if the environment was made without `record`, or with too small a number.
         """
         return [self._markets.recorded(market) for market in range(self.num_envs)]
 
     def snapshot(self) -> Snapshot:
-        """A checkpoint: the markets and the generators that seed later sessions."""
+        """A checkpoint: the markets, and the generators that seed later sessions."""
         return self._markets.snapshot({name: getattr(self, name) for name in _KEPT})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a checkpoint of this environment or of one made with the same arguments.
+        """Go back to a checkpoint.
+
+        Args:
+            snapshot: from `snapshot()` of this environment or of one made with the same arguments.
 
         Raises:
-            TypeError, ValueError: if it is no such checkpoint.
+            TypeError: if it is not a snapshot.
+            ValueError: if it is a snapshot of another kind of environment.
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
@@ -244,7 +272,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             seeds = list(seed)
             if len(seeds) != self.num_envs:
                 raise ValueError(
-                    f"{len(seeds)} seeds came for {self.num_envs} markets; write one for each, or just one"
+                    f"seed has a wrong length: expected one number, or {self.num_envs} numbers, "
+                    f"one for each market, got {len(seeds)}"
                 )
         generators = list(self._generators)
         if not generators:
@@ -264,14 +293,17 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             or mask.shape != (self.num_envs,)
         ):
             raise ValueError(
-                f"reset_mask={mask!r} came, a NumPy array of {self.num_envs} booleans was wanted; write for each "
-                "market whether it is to be reset"
+                f"reset_mask is wrong: expected a NumPy array of {self.num_envs} booleans, "
+                f"one for each market, got {mask!r}"
             )
         if not mask.any():
-            raise ValueError("reset_mask names no market; set at least one to True")
+            raise ValueError(
+                f"reset_mask chooses no market: expected at least one True, got {mask!r}"
+            )
         if not self._generators and not mask.all():
             raise ResetNeeded(
-                "reset_mask came before the markets were started; call reset() without it first"
+                "no session is running: expected a call of reset() without reset_mask first, "
+                f"got reset_mask={mask!r}"
             )
         return mask.copy()
 
@@ -281,23 +313,28 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
         if mode in (known, known.value, known.name):
             return known
     offered = ", ".join(repr(known.value) for known in AutoresetMode)
-    raise ConfigurationError(f"autoreset_mode={mode!r} is not offered; write one of {offered}")
+    raise ConfigurationError(
+        f"autoreset_mode={mode!r} is not offered: expected one of {offered}, got {mode!r}"
+    )
 
 
 def _max_episode_steps(limit: int | None) -> int | None:
-    """The limit; None for no limit, which is -1 in `gymnasium.make`'s words."""
+    """The limit, or None for no limit. `gymnasium.make` writes -1 for no limit."""
     if limit is None or (limit == -1 and not isinstance(limit, bool)):
         return None
     if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
         raise ConfigurationError(
-            f"max_episode_steps={limit!r} came, a number of decisions was wanted; write 1 or more, or None for no limit"
+            f"max_episode_steps={limit!r} is out of range: "
+            f"expected a whole number of decisions, at least 1, or None, got {limit!r}"
         )
     return int(limit)
 
 
 def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Gymnasium's vector form of `info`: an array per key and, under `_key`, which markets have
-    it."""
+    """`info` in Gymnasium's vector form.
+
+    Each key has an array of values, and `_key` has an array of booleans: which markets have one.
+    """
     columns = outcomes.T if mask.all() else np.where(mask, outcomes.T, 0.0)
     infos: dict[str, Any] = {}
     for name, column in INFO_COLUMNS.items():

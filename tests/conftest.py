@@ -1,4 +1,4 @@
-"""What several tests share: a market's book, read out of its record order by order."""
+"""Fixtures of several tests: the order queues of a market, read from its record."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
 
-os.environ["SDL_VIDEODRIVER"] = "dummy"  # windows of `render_mode="human"` open without a screen
+os.environ["SDL_VIDEODRIVER"] = "dummy"  # `render_mode="human"` works without a screen
 
 
 class Resting(NamedTuple):
@@ -23,8 +23,7 @@ Queues = dict[int, list[Resting]]
 
 
 def _read_queues(record: Any, side: str) -> Queues:
-    """Price -> orders, oldest first. Read from the pool of orders alone; the book's levels are not
-    looked at."""
+    """The orders at each price, oldest first, from the pool of orders and not from the levels."""
     number, sign = (BID, 1) if side == "bid" else (ASK, -1)
     book = record["book"]
     orders = book["orders"].tolist()
@@ -46,5 +45,5 @@ def _read_queues(record: Any, side: str) -> Queues:
 
 @pytest.fixture(scope="session")
 def read_queues() -> Callable[[Any, str], Queues]:
-    """A function of a market's record and a side, "bid" or "ask"."""
+    """A function of a market's record and a side (`"bid"` or `"ask"`) that returns its queues."""
     return _read_queues

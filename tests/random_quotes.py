@@ -1,5 +1,4 @@
-"""Quotes given in ticks, as the actions that ask for them, and sessions of one market under random
-quotes."""
+"""Actions from offsets in ticks, and sessions under random quotes."""
 
 from typing import Any
 
@@ -12,7 +11,7 @@ MAX_OFFSET = 15.0  # [ticks] of most regimes
 
 
 def quote(bid: float, ask: float, max_offset: float = MAX_OFFSET) -> npt.NDArray[np.float32]:
-    """The action that asks for these offsets from the mid [ticks]."""
+    """The action with these offsets from the public mid [ticks]."""
     return from_ticks([bid, ask], max_offset)
 
 
@@ -23,13 +22,12 @@ def quote_near(
     shape: tuple[int, ...] = (2,),
     max_offset: float = MAX_OFFSET,
 ) -> npt.NDArray[np.float32]:
-    """Random actions of this shape, whose offsets are uniform from `low` to `high` [ticks], so that
-    there are fills."""
+    """Random actions of this shape with uniform offsets from `low` to `high` [ticks]."""
     return from_ticks(generator.uniform(low, high, shape), max_offset)
 
 
 def play(env: Any, steps: int, seed: int | None = 0) -> list[dict[str, Any]]:
-    """The infos of a session, from reset on, under random actions near the mid."""
+    """The infos of a session from `reset` on, under random actions near the mid."""
     generator = np.random.default_rng(99)
     infos = [env.reset(seed=seed)[1]]
     for _ in range(steps):

@@ -1,8 +1,7 @@
-"""The oracle of the order book: price-time priority written so that it can be checked by reading.
+"""A second order book with price-time priority, simple enough to check by reading.
 
-Each side is a dictionary from price to the queue of orders there, oldest first; an order is
-`[order_id, size]`. Nothing here is fast and nothing is clever. The methods are those of
-`mm_gym.LimitOrderBook`.
+Each side is a dictionary from a price to the queue of its orders, oldest first. An order is
+`[order_id, size]`. The methods are those of `mm_gym.LimitOrderBook`.
 """
 
 from typing import Any, Literal
@@ -18,7 +17,7 @@ class ReferenceBook:
     """A book with price-time priority; a fill is `(resting_order_id, price, size)`.
 
     Raises:
-        ValueError: from each method, for an order that is refused; the book is then as it was.
+        ValueError: from each method, for a refused order. The book is then unchanged.
     """
 
     def __init__(self) -> None:
@@ -80,13 +79,12 @@ class ReferenceBook:
         return [(order_id, size) for order_id, size in self.queues[side].get(price, [])]
 
     def size_of(self, order_id: int) -> int:
-        """Lots that a resting order has left."""
+        """Number of lots of a resting order."""
         side, price = self.where[order_id]
         return dict(self.queue(side, price))[order_id]
 
     def _trade(self, side: Side, limit: int | None, size: int) -> tuple[list[Fill], int]:
-        """Best price first, oldest order first, until the size, the limit or the other side is used
-        up."""
+        """Trade with the best price and the oldest order first, up to the size and the limit."""
         fills = []
         while size > 0:
             price = self.best_ask if side == "bid" else self.best_bid
@@ -102,8 +100,7 @@ class ReferenceBook:
         return fills, size
 
     def _take_out(self, order_id: int, size: int) -> None:
-        """Lots leave an order; an order without lots leaves its queue; a queue without orders
-        leaves the book."""
+        """Remove lots from an order, then an empty order from its queue, then an empty queue."""
         side, price = self.where[order_id]
         queue = self.queues[side][price]
         order = next(order for order in queue if order[0] == order_id)
@@ -116,7 +113,7 @@ class ReferenceBook:
 
 
 def everything(book: LimitOrderBook | ReferenceBook) -> dict[str, Any]:
-    """All that can be asked of a book."""
+    """Everything that the methods of a book can return without a change of the book."""
     return {
         "best": (book.best_bid, book.best_ask),
         "orders": len(book),

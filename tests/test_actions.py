@@ -1,5 +1,4 @@
-"""The three action formats mean what they are documented to mean, and the market quotes
-accordingly."""
+"""The three action formats agree with their documentation and with the market's quotes."""
 
 import math
 from typing import Any
@@ -23,15 +22,14 @@ PAIRS = np.array([(first, second) for first in GRID for second in GRID], np.floa
 
 
 def scaled(shares: Any) -> np.ndarray:
-    """Shares of max_offset, from 0 to 1, on the core's scale from -1 to 1: share = ((1 + a) /
-    2)^3."""
+    """Convert shares of max_offset to the core's scale: share = ((1 + a) / 2)^3."""
     return 2.0 * np.power(np.asarray(shares), 1.0 / 3.0) - 1.0
 
 
-# ------------------------------------------------------------------------------------- translation
+# -------------------------------------------------------------------------------------- conversion
 
 
-def test_offsets_are_the_cores_own_action_format() -> None:
+def test_the_format_offsets_is_that_of_the_core() -> None:
     offsets = to_offsets("offsets", PAIRS, len(PAIRS))
     np.testing.assert_array_equal(offsets, PAIRS)
     assert offsets.dtype == np.float32
@@ -42,11 +40,11 @@ def test_offsets_are_the_cores_own_action_format() -> None:
     ("half_spread", "skew", "bid", "ask"),
     [
         (0.2, 0.0, 0.2, 0.2),
-        (0.2, 0.1, 0.1, 0.3),  # up: the bid comes nearer to the mid, the ask goes away from it
+        (0.2, 0.1, 0.1, 0.3),  # up: the bid is nearer to the mid, and the ask is further away
         (0.2, -0.1, 0.3, 0.1),
         (0.2, 0.2, 0.0, 0.4),
-        (0.2, 0.5, 0.0, 0.7),  # the bid stops at the mid
-        (0.2, 1.0, 0.0, 1.0),  # and the ask at max_offset
+        (0.2, 0.5, 0.0, 0.7),  # the bid is clipped at the mid
+        (0.2, 1.0, 0.0, 1.0),  # the ask is clipped at max_offset
         (0.0, 0.0, 0.0, 0.0),
         (1.0, 0.0, 1.0, 1.0),
         (1.0, -0.25, 1.0, 0.75),
@@ -55,8 +53,10 @@ def test_offsets_are_the_cores_own_action_format() -> None:
 def test_spread_skew_is_half_spread_minus_and_plus_skew(
     half_spread: float, skew: float, bid: float, ask: float
 ) -> None:
-    """All four as shares of max_offset; the action has the half-spread on the scale of offsets, and
-    the skew's cube root. Compared in shares, since the scale has no slope at the mid."""
+    """All four are shares of max_offset.
+
+    They are compared as shares, since the scale of actions has no slope at the mid.
+    """
     offsets = to_offsets("spread_skew", [[scaled(half_spread), np.cbrt(skew)]], 1)
     np.testing.assert_allclose(((1.0 + offsets.astype(float)) / 2.0) ** 3, [[bid, ask]], atol=1e-6)
 
@@ -76,7 +76,7 @@ def test_spread_skew_has_its_closed_form_everywhere() -> None:
     assert offsets.flags.c_contiguous
 
 
-def test_spread_skew_beyond_its_range_is_clipped_before_it_is_combined() -> None:
+def test_half_spread_and_skew_are_clipped_before_they_are_combined() -> None:
     wild = np.array([[3.0, 0.5], [-3.0, 0.5], [0.0, 7.0], [0.0, -7.0], [9.0, -9.0]], np.float32)
     np.testing.assert_array_equal(
         to_offsets("spread_skew", wild, len(wild)),
@@ -101,20 +101,20 @@ def test_discrete_actions_choose_from_the_documented_offsets_bid_first() -> None
     assert offsets.dtype == np.float32
     assert (min(DISCRETE_OFFSETS), max(DISCRETE_OFFSETS)) == (0.0, 1.0)
     assert len(set(DISCRETE_OFFSETS)) == n_choices
-    # Action 0 is that of the continuous formats: an eighth of max_offset on both sides. The rest
-    # ascends.
+    # Action 0 is an eighth of max_offset on both sides, as in the continuous formats. The other
+    # offsets ascend.
     assert DISCRETE_OFFSETS[0] == 0.125
     assert list(DISCRETE_OFFSETS[1:]) == sorted(DISCRETE_OFFSETS[1:])
 
 
 @pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
-def test_continuous_dialects_have_the_box_of_the_contract(action_format: Any) -> None:
+def test_continuous_formats_have_the_documented_box(action_format: Any) -> None:
     space = action_space(action_format)
     assert space == gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
 @pytest.mark.parametrize("action_format", ACTION_FORMATS)
-def test_a_translation_writes_nothing_into_what_it_is_given(action_format: Any) -> None:
+def test_a_conversion_does_not_change_its_input(action_format: Any) -> None:
     actions = (
         np.arange(4)
         if action_format == "discrete"
@@ -125,7 +125,7 @@ def test_a_translation_writes_nothing_into_what_it_is_given(action_format: Any) 
     np.testing.assert_array_equal(actions, before)
 
 
-def test_lists_integers_and_doubles_are_understood() -> None:
+def test_lists_integers_and_doubles_are_accepted() -> None:
     for actions in (
         [[0, 1], [-1, 0]],
         ((0.0, 1.0), (-1.0, 0.0)),
@@ -151,11 +151,11 @@ def run(action_format: str, actions: Any) -> list[tuple[bytes, float]]:
     return [(observation.tobytes(), reward) for observation, reward, *_ in results]
 
 
-def test_every_dialect_makes_the_market_that_its_offsets_make() -> None:
+def test_every_format_gives_the_same_market_as_its_offsets() -> None:
     generator = np.random.default_rng(2)
-    said: dict[Any, Any] = {
+    actions_of: dict[Any, Any] = {
         "spread_skew": np.stack(
-            # Half-spreads up to 3 ticks, skews up to 1.5 ticks either way.
+            # Half-spreads of up to 3 ticks, and skews of up to 1.5 ticks in both directions.
             [
                 from_ticks(generator.uniform(0.0, 3.0, 80), 15.0),
                 np.cbrt(generator.uniform(-0.1, 0.1, 80)),
@@ -165,11 +165,11 @@ def test_every_dialect_makes_the_market_that_its_offsets_make() -> None:
         ),
         "discrete": np.array([8 * bid + ask for bid, ask in generator.integers(0, 5, (80, 2))]),
     }
-    for action_format, actions in said.items():
+    for action_format, actions in actions_of.items():
         assert run(action_format, actions) == run("offsets", to_offsets(action_format, actions, 80))
 
 
-def test_offsets_beyond_the_box_are_the_box_s_ends() -> None:
+def test_offsets_beyond_the_box_are_clipped_to_it() -> None:
     generator = np.random.default_rng(3)
     wild = generator.uniform(-3.0, 1.5, (80, 2)).astype(np.float32)
     assert (np.abs(wild) > 1.0).mean() > 0.3
@@ -178,8 +178,7 @@ def test_offsets_beyond_the_box_are_the_box_s_ends() -> None:
 
 @pytest.mark.parametrize("max_offset", [4.0, 10.0, 32.0])
 def test_an_action_asks_for_its_cubic_share_of_max_offset(max_offset: float) -> None:
-    """In a market that stands still at 10,000, with offsets that fall on whole ticks; the curve is
-    written out here."""
+    """The price stays at 10,000, and the offsets are whole ticks."""
     env = gymnasium.make(
         "MarketMaking-v0",
         regime="dealer",
@@ -206,10 +205,10 @@ def test_an_action_asks_for_its_cubic_share_of_max_offset(max_offset: float) -> 
 
 
 @pytest.mark.parametrize("action_format", ["offset", "", None, 3])
-def test_an_unknown_dialect_is_refused_with_those_that_are_known(action_format: Any) -> None:
+def test_an_unknown_format_is_refused_with_the_known_ones(action_format: Any) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=rf"action={action_format!r} is not offered; write one of 'offsets', ",
+        match=rf"action={action_format!r} is not offered: expected one of 'offsets', .*, got ",
     ):
         check_action_format(action_format)
     for make in gymnasium.make, gymnasium.make_vec:
@@ -225,7 +224,7 @@ def test_numbers_that_are_not_finite_are_refused_and_the_market_is_named(
     actions = np.zeros((4, 2))
     actions[2, 1] = number
     with pytest.raises(
-        ValueError, match=r"action of market 2 is \[0.0, .*finite numbers in \[-1, 1\] were wanted"
+        ValueError, match=r"action of market 2 is not finite: expected two .*, got \[0.0, "
     ):
         to_offsets(action_format, actions, 4)
 
@@ -234,10 +233,10 @@ def test_numbers_that_are_not_finite_are_refused_and_the_market_is_named(
     "actions", [[0.0], [0.0, 1.0], [[0.0, 1.0]], [[0.0], [1.0]], np.zeros((2, 3)), None]
 )
 @pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
-def test_a_wrong_shape_is_refused_with_the_one_that_is_wanted(
-    action_format: Any, actions: Any
-) -> None:
-    with pytest.raises(ValueError, match=r"came.*\(2, 2\) was wanted; write"):
+def test_a_wrong_shape_is_refused_with_the_right_one(action_format: Any, actions: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"actions have a wrong shape: expected \(2, 2\), .*, got "
+    ):
         to_offsets(action_format, actions, 2)
 
 
@@ -245,10 +244,10 @@ def test_a_wrong_shape_is_refused_with_the_one_that_is_wanted(
     "actions", ["ab", ["a", "b"], [["a", "b"], ["c", "d"]], [[0.0, 1.0], [0.0]], {}]
 )
 @pytest.mark.parametrize("action_format", ACTION_FORMATS)
-def test_what_is_no_array_of_numbers_is_refused_in_a_sentence(
+def test_a_value_that_is_not_an_array_of_numbers_is_refused(
     action_format: Any, actions: Any
 ) -> None:
-    with pytest.raises(ValueError, match=r"came.*wanted; write"):
+    with pytest.raises(ValueError, match=r"actions are (not an array|wrong).*: expected .*, got "):
         to_offsets(action_format, actions, 2)
 
 
@@ -258,14 +257,14 @@ def test_what_is_no_array_of_numbers_is_refused_in_a_sentence(
 def test_discrete_actions_are_one_whole_number_a_market(actions: Any) -> None:
     with pytest.raises(
         ValueError,
-        match=r"came, 2 whole numbers were wanted; write one from 0 to 63 for each market",
+        match=r"discrete actions are wrong: expected 2 whole numbers from 0 to 63, one for each",
     ):
         to_offsets("discrete", actions, 2)
 
 
 @pytest.mark.parametrize("action", [-1, 64, 1000, -(2**40)])
-def test_a_discrete_action_that_does_not_exist_is_named(action: int) -> None:
+def test_a_discrete_action_out_of_range_is_refused(action: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"discrete action {action} does not exist; write one from 0 to 63"
+        ValueError, match=rf"discrete action is out of range: expected .* 0 to 63, got {action}"
     ):
         to_offsets("discrete", [0, action], 2)

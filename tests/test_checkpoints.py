@@ -1,4 +1,4 @@
-"""A checkpoint, a pickle and a copy all have the same future as what they were taken from."""
+"""A checkpoint, a pickle and a copy have the same future as the original environment."""
 
 import copy
 import pickle
@@ -14,11 +14,10 @@ from tests.random_quotes import quote_near
 
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
 N = 5
-# Every mechanism that has a memory: quotes under way, partial fills, a drawn flow, a bias that
-# flips.
+# Every mechanism with state: quotes in flight, partial fills, a drawn flow, and a bias that flips.
 FIELDS: dict[str, Any] = {
-    "regime": "mixed", "session_steps": 25, "latency": 1.5, "quote_size": 3, "taker_rate": 3.0, "taker_size": 2.0,
-    "imbalance_flip_rate": 0.1,
+    "regime": "mixed", "session_steps": 25, "latency": 1.5, "quote_size": 3, "taker_rate": 3.0,
+    "taker_size": 2.0, "imbalance_flip_rate": 0.1,
 }  # fmt: skip
 
 
@@ -41,7 +40,7 @@ def quotes(steps: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def play_single(env: Any, steps: int) -> list[Any]:
-    """What a run returns; sessions that end are followed by unseeded ones."""
+    """The results of a run. A reset without a seed follows each ended session."""
     seen: list[Any] = []
     for quote in quotes(steps, (2,)):
         try:
@@ -54,7 +53,7 @@ def play_single(env: Any, steps: int) -> list[Any]:
 
 
 def frozen(value: Any) -> Any:
-    """Nested results as something that compares bit for bit."""
+    """Nested results as values that compare bit for bit."""
     if isinstance(value, dict):
         return {key: frozen(item) for key, item in value.items()}
     if isinstance(value, tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
@@ -63,8 +62,10 @@ def frozen(value: Any) -> Any:
 
 
 def play_batch(env: Any, steps: int) -> list[Any]:
-    """What a run returns, with ended sessions and now and then some others reset where the
-    environment does not."""
+    """The results of a run with some resets of every other market.
+
+    With autoreset disabled, ended sessions are reset as well.
+    """
     seen: list[Any] = []
     for number, quote in enumerate(quotes(steps, (env.num_envs, 2))):
         if env.autoreset_mode == AutoresetMode.DISABLED and env._ended.any():
@@ -82,7 +83,7 @@ def play_batch(env: Any, steps: int) -> list[Any]:
 def test_a_restored_market_repeats_its_future_through_the_ends_of_sessions(
     steps_before: int,
 ) -> None:
-    """Also right after a reset, and right after an end."""
+    """The checkpoint is taken right after a reset, within a session, or right after an end."""
     env = single()
     env.reset(seed=0)
     play_single(env, steps_before)
@@ -96,19 +97,19 @@ def test_a_restored_market_repeats_its_future_through_the_ends_of_sessions(
     other = single()
     other.reset(seed=123)
     play_single(other, 3)
-    for taker_of_it in (other, single()):
-        taker_of_it.restore(checkpoint)
-        assert play_single(taker_of_it, 70) == future
+    for restored in (other, single()):
+        restored.restore(checkpoint)
+        assert play_single(restored, 70) == future
 
 
-def test_a_checkpoint_taken_before_the_first_reset_waits_for_one_too() -> None:
+def test_a_checkpoint_before_the_first_reset_needs_a_reset_too() -> None:
     env = single()
     checkpoint = env.snapshot()
     first = env.reset()[0]
     env.restore(checkpoint)
-    with pytest.raises(ResetNeeded, match=r"call reset\(\)"):
+    with pytest.raises(ResetNeeded, match=r"expected a call of reset\(\) first"):
         env.step(np.zeros(2, np.float32))
-    # The generator that will seed it is part of it.
+    # The checkpoint holds the generator that seeds the next session.
     np.testing.assert_array_equal(env.reset()[0], first)
 
 
@@ -123,8 +124,8 @@ def test_the_ladder_is_restored_with_the_market() -> None:
     assert env.render() == ladder
 
 
-def test_what_was_recorded_is_restored_with_the_market() -> None:
-    """Into itself after another session, and into an environment that has recorded nothing."""
+def test_recorded_rows_are_restored_with_the_market() -> None:
+    """The target is the environment after another session, or one that has recorded nothing."""
     env, other = single(record=1000, session_steps=60), single(record=1000, session_steps=60)
     env.reset(seed=0)
     play_single(env, 30)
@@ -134,10 +135,10 @@ def test_what_was_recorded_is_restored_with_the_market() -> None:
     assert len(env.recorded().fills) > 5
     env.reset(seed=1)
     play_single(env, 50)
-    for taker_of_it in (env, other):
-        taker_of_it.restore(checkpoint)
-        play_single(taker_of_it, 20)
-        assert [rows.tobytes() for rows in taker_of_it.recorded()] == expected
+    for restored in (env, other):
+        restored.restore(checkpoint)
+        play_single(restored, 20)
+        assert [rows.tobytes() for rows in restored.recorded()] == expected
 
 
 # -------------------------------------------------------------------------------------------- batch
@@ -161,8 +162,8 @@ def test_a_restored_batch_repeats_its_future_through_the_ends_of_sessions(
     assert play_batch(other, 50) == future
 
 
-def test_a_checkpoint_right_after_a_reset_remembers_its_observations() -> None:
-    """They are what a reset of some markets returns for the others."""
+def test_a_checkpoint_right_after_a_reset_holds_its_observations() -> None:
+    """A reset of some markets returns these observations for the other markets."""
     env = batch()
     first = env.reset(seed=0)[0]
     checkpoint = env.snapshot()
@@ -172,11 +173,11 @@ def test_a_checkpoint_right_after_a_reset_remembers_its_observations() -> None:
     np.testing.assert_array_equal(env.reset(options={"reset_mask": some})[0][~some], first[~some])
 
 
-# ---------------------------------------------------------------------------------- value semantics
+# --------------------------------------------------------------------------- checkpoints as values
 
 
 @pytest.mark.parametrize("make", [single, batch])
-def test_a_checkpoint_is_a_value_that_no_later_step_changes(make: Any) -> None:
+def test_later_steps_do_not_change_a_checkpoint(make: Any) -> None:
     env = make()
     env.reset(seed=0)
     play = play_single if make is single else play_batch
@@ -192,7 +193,7 @@ def test_a_checkpoint_is_a_value_that_no_later_step_changes(make: Any) -> None:
     assert play(env, 60) == future
 
 
-def test_taking_a_checkpoint_changes_no_future() -> None:
+def test_taking_a_checkpoint_does_not_change_the_future() -> None:
     futures = []
     for interrupted in (False, True):
         env = single()
@@ -214,17 +215,17 @@ COPIERS = {
 
 @pytest.mark.parametrize("copier", COPIERS)
 @pytest.mark.parametrize("steps_before", [0, 10, 25])
-def test_a_copied_environment_has_the_same_future_and_a_life_of_its_own(
+def test_a_copied_environment_has_the_same_future_and_is_independent(
     copier: str, steps_before: int
 ) -> None:
     env = gymnasium.make("MarketMaking-v0", **FIELDS)
     env.reset(seed=0)
     play_single(env, steps_before)
-    twin = COPIERS[copier](env)
-    future = play_single(twin, 60)
+    copied = COPIERS[copier](env)
+    future = play_single(copied, 60)
     assert play_single(env, 60) == future
-    assert twin.unwrapped.config == env.unwrapped.config
-    assert twin.spec == env.spec
+    assert copied.unwrapped.config == env.unwrapped.config
+    assert copied.spec == env.spec
 
 
 @pytest.mark.parametrize("copier", COPIERS)
@@ -232,23 +233,23 @@ def test_an_environment_copied_before_its_first_reset_starts_as_the_original_doe
     copier: str,
 ) -> None:
     env = gymnasium.make("MarketMaking-v0", render_mode="ansi", action="spread_skew", **FIELDS)
-    twin = COPIERS[copier](env)
-    np.testing.assert_array_equal(twin.reset(seed=3)[0], env.reset(seed=3)[0])
-    assert play_single(twin, 40) == play_single(env, 40)
-    assert twin.render() == env.render()
+    copied = COPIERS[copier](env)
+    np.testing.assert_array_equal(copied.reset(seed=3)[0], env.reset(seed=3)[0])
+    assert play_single(copied, 40) == play_single(env, 40)
+    assert copied.render() == env.render()
 
 
 @pytest.mark.parametrize("copier", COPIERS)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_copied_batch_has_the_same_future_and_a_life_of_its_own(
+def test_a_copied_batch_has_the_same_future_and_is_independent(
     copier: str, mode: AutoresetMode
 ) -> None:
     env = batch(mode)
     fresh = COPIERS[copier](env)
     assert frozen(fresh.reset(seed=0)) == frozen(env.reset(seed=0))
     play_batch(env, 23)
-    twin = COPIERS[copier](env)
-    future = play_batch(twin, 50)
+    copied = COPIERS[copier](env)
+    future = play_batch(copied, 50)
     assert play_batch(env, 50) == future
 
 
@@ -256,10 +257,10 @@ def test_a_copied_batch_has_the_same_future_and_a_life_of_its_own(
 
 
 @pytest.mark.parametrize("thing", [None, 3, b"snapshot", np.zeros(3), {"records": None}])
-def test_what_is_no_checkpoint_is_refused(thing: Any) -> None:
+def test_a_value_that_is_not_a_snapshot_is_refused(thing: Any) -> None:
     for env in single(), batch():
         with pytest.raises(
-            TypeError, match=r"came, a snapshot was wanted; write what snapshot\(\) returned"
+            TypeError, match=r"is not a snapshot: expected what snapshot\(\) returned, got \w+$"
         ):
             env.restore(thing)
 
@@ -276,18 +277,19 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_changes_nothing(
         other.reset(seed=0)
         before = pickle.dumps(env.snapshot())
         with pytest.raises(
-            ValueError, match=r"restore it into an environment made with the same arguments"
+            ValueError,
+            match=r"does not fit: expected one of an environment with the same arguments",
         ):
             env.restore(other.snapshot())
         assert pickle.dumps(env.snapshot()) == before
 
 
 def test_a_checkpoint_of_another_number_of_markets_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"4 market\(s\).*5"):
+    with pytest.raises(ValueError, match=r"5 market\(s\), got 4 market\(s\)"):
         batch().restore(batch(num_envs=4).snapshot())
 
 
-def test_a_single_market_and_a_batch_of_one_do_not_take_each_others_checkpoints() -> None:
+def test_a_single_market_and_a_batch_of_one_refuse_each_others_checkpoints() -> None:
     one, few = single(), batch(num_envs=1)
     one.reset(seed=0)
     few.reset(seed=1)

@@ -1,5 +1,4 @@
-"""A configuration that cannot be is refused in a sentence; one that can be is the same wherever it
-is held."""
+"""Checks of a configuration, its regimes, its round trips and its derived values."""
 
 import ast
 import dataclasses
@@ -21,7 +20,7 @@ from mm_gym.parameters import to_parameters
 
 FIELDS = {field.name: field for field in dataclasses.fields(MarketConfig)}
 
-# What no market can have. Beside these, every number is tried with things that are not numbers.
+# Values out of range. Every field is also tried with values that are not numbers.
 OUT_OF_RANGE: dict[str, list[float]] = {
     "decision_interval": [0.0, -1.0],
     "session_steps": [0, -1, 1.5],
@@ -64,19 +63,25 @@ CHOICES = {
 }
 RATES_BY_DISTANCE = ["limit_order_rates", "cancel_rates"]  # tests/core/test_zero_intelligence.py
 SWITCHES = ["informed_price_limit", "sniping"]
-# One not-a-number of each kind that people pass: text, nothing, a flag, a list, an array, a complex
-# number.
+# Text, None, booleans, a list, an array and a complex number.
 NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
 
-# Contract, DESIGN section 5: used by name elsewhere.
+# Public names: other programs use these fields.
 USED_BY_NAME = [
-    "p_informed", "imbalance", "latency", "decision_interval", "session_steps", "inventory_penalty", "max_inventory",
-    "taker_rate", "volatility", "signal_half_life", "signal_drift", "signal_threshold", "tick_size", "quote_size",
-    "max_offset",
+    "p_informed", "imbalance", "latency", "decision_interval", "session_steps", "inventory_penalty",
+    "max_inventory", "taker_rate", "volatility", "signal_half_life", "signal_drift",
+    "signal_threshold", "tick_size", "quote_size", "max_offset",
 ]  # fmt: skip
 
 
+# The range in a message, for example "a whole number from 1 to 1e+09".
+RANGE = re.compile(
+    r"a (?:whole )?number (?P<kind>from|above) (?P<low>\S+) (?:and up )?to (?P<high>[^ ,]+)"
+)
+
+
 def refusal(**fields: Any) -> str:
+    """The message of the error for these fields."""
     with pytest.raises(ConfigurationError) as raised:
         MarketConfig(**fields)
     return str(raised.value)
@@ -93,11 +98,10 @@ def test_the_tables_of_this_file_leave_no_field_out() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name in OUT_OF_RANGE for value in OUT_OF_RANGE[name]]
 )
-def test_a_number_out_of_range_is_refused_with_what_came_and_what_to_write(
-    name: str, value: float
-) -> None:
+def test_a_number_out_of_range_is_refused_with_the_range(name: str, value: float) -> None:
+    got = re.escape(repr(value))
     assert re.fullmatch(
-        rf"{name}={re.escape(repr(value))} is out of range; write a (whole )?number (from|above) \S+ to \S+",
+        rf"{name}={got} is out of range: expected {RANGE.pattern}, got {got}",
         refusal(**{name: value}),
     )
 
@@ -106,7 +110,7 @@ def test_a_number_out_of_range_is_refused_with_what_came_and_what_to_write(
 def test_nan_and_infinity_are_out_of_range(name: str) -> None:
     assert "out of range" in refusal(**{name: math.nan})
     assert "out of range" in refusal(**{name: -math.inf})
-    if name != "taker_tolerance":  # an infinite tolerance is a market order
+    if name != "taker_tolerance":  # an infinite tolerance means market orders
         assert "out of range" in refusal(**{name: math.inf})
 
 
@@ -115,24 +119,22 @@ def test_an_infinite_tolerance_is_a_market_order() -> None:
 
 
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
-def test_what_is_not_a_number_is_refused_and_what_is_suggested_is_taken(name: str) -> None:
+def test_a_value_that_is_not_a_number_is_refused_with_the_range(name: str) -> None:
     for value in NOT_NUMBERS:
-        message = refusal(**{name: value})
-        assert message.startswith(f"{name}={value!r} is not a ")
-        suggestion = re.search(rf"write one, such as {name}=(\S+)$", message)
-        assert suggestion is not None
-        MarketConfig(**{name: float(suggestion[1])})
+        got = re.escape(repr(value))
+        assert re.fullmatch(
+            rf"{name}={got} is not a (whole )?number: expected {RANGE.pattern}, got {got}",
+            refusal(**{name: value}),
+        )
 
 
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
-def test_the_ends_of_the_range_that_is_told_are_as_it_is_told(name: str) -> None:
-    told = re.search(
-        r"write a (?:whole )?number (from|above) (\S+) to (\S+)$", refusal(**{name: math.nan})
-    )
-    assert told is not None
-    for end in told[2], told[3]:
+def test_the_ends_of_the_range_in_the_message_are_the_true_ones(name: str) -> None:
+    stated = RANGE.search(refusal(**{name: math.nan}))
+    assert stated is not None
+    for end in stated["low"], stated["high"]:
         fields: dict[str, Any] = {name: float(end)}
-        # Company that some ends need, so that no two fields contradict each other.
+        # Other fields that some ends need, so that no two fields contradict each other.
         if name == "p_informed":
             fields["regime"] = "informed"
         if name == "imbalance":
@@ -141,7 +143,7 @@ def test_the_ends_of_the_range_that_is_told_are_as_it_is_told(name: str) -> None
             fields["decision_interval"] = 1e6
         if name in ("maker_rate", "maker_cancel_rate"):
             fields["makers"] = "none"
-        if told[1] == "above" and end == told[2]:
+        if stated["kind"] == "above" and end == stated["low"]:
             assert "out of range" in refusal(**fields)
         else:
             assert getattr(MarketConfig(**fields), name) == float(end)
@@ -155,8 +157,10 @@ def test_a_number_too_long_for_a_float_is_out_of_range() -> None:
 def test_a_choice_that_is_not_offered_is_refused_with_those_that_are(name: str) -> None:
     for value in ("sharpe", "", None, 1, ["pnl"]):
         message = refusal(**{name: value})
-        assert message.startswith(f"{name}={value!r} is not offered; write one of ")
-        assert re.findall(r"'(\w+)'", message.split("write")[1]) == CHOICES[name]
+        assert message.startswith(f"{name}={value!r} is not offered: expected one of ")
+        assert message.endswith(f", got {value!r}")
+        choices = message.split("expected one of ")[1].removesuffix(f", got {value!r}")
+        assert choices == ", ".join(map(repr, CHOICES[name]))
     rates = {"limit_order_rates": (0.01,), "cancel_rates": (0.01,), "signal_drift": 0.0}
     for value in CHOICES[name]:
         needed = rates if value == "zero_intelligence" else {}
@@ -166,7 +170,9 @@ def test_a_choice_that_is_not_offered_is_refused_with_those_that_are(name: str) 
 @pytest.mark.parametrize("name", SWITCHES)
 def test_a_switch_is_true_or_false(name: str) -> None:
     for value in (0, 1, "yes", None, 1.0):
-        assert refusal(**{name: value}) == f"{name}={value!r} is not a switch; write True or False"
+        assert refusal(**{name: value}) == (
+            f"{name}={value!r} is not a switch: expected True or False, got {value!r}"
+        )
     assert getattr(MarketConfig(**{name: np.True_}), name) is True
 
 
@@ -181,7 +187,7 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     assert type(MarketConfig(session_steps=7.0).session_steps) is int
 
 
-# ----------------------------------------------------------------------------- names and companions
+# ----------------------------------------------------------------------- names and contradictions
 
 
 @pytest.mark.parametrize(
@@ -196,15 +202,16 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     ],
 )
 def test_an_unknown_keyword_is_refused_and_the_nearest_is_named(typo: str, meant: str) -> None:
-    told = (
-        rf"^configure\(\) got an unexpected keyword argument '{typo}': .*did you mean '{meant}'\?$"
+    message = (
+        rf"^configure\(\) got an unexpected keyword argument '{typo}': "
+        rf"expected a field of MarketConfig, got '{typo}'; did you mean '{meant}'\?$"
     )
     for kind in TypeError, ConfigurationError:
-        with pytest.raises(kind, match=told):
+        with pytest.raises(kind, match=message):
             configure("informed", **{typo: 0.5})
 
 
-def test_a_keyword_near_to_nothing_is_refused_with_all_that_are_known() -> None:
+def test_a_keyword_unlike_any_field_is_refused_with_all_fields() -> None:
     with pytest.raises(
         ConfigurationError, match="got an unexpected keyword argument 'zzz': "
     ) as raised:
@@ -213,11 +220,10 @@ def test_a_keyword_near_to_nothing_is_refused_with_all_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("regime", ["nois", "Informed", "", "zzz", None, 3, ["noise"]])
-def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> None:
+def test_an_unknown_regime_is_refused_with_the_known_ones(regime: Any) -> None:
+    message = f"regime {regime!r} is unknown: expected a key of mm_gym.REGIMES, got {regime!r}; "
     for make in configure, MarketConfig:
-        with pytest.raises(
-            ConfigurationError, match=re.escape(f"regime {regime!r} is unknown")
-        ) as raised:
+        with pytest.raises(ConfigurationError, match=re.escape(message)) as raised:
             make(regime=regime)
         assert "did you mean" in str(raised.value) or all(
             name in str(raised.value) for name in REGIMES
@@ -230,33 +236,45 @@ def test_an_unknown_regime_is_refused_with_those_that_are_known(regime: Any) -> 
         (
             "noise",
             {"p_informed": 0.3},
-            r"p_informed=0.3 contradicts regime 'noise'.*write regime='informed'",
+            r"p_informed=0.3 contradicts regime 'noise', .*: "
+            r"expected 0, got 0.3 \(write regime='informed'\)$",
         ),
         (
             "imbalanced",
             {"p_informed": 0.3},
-            r"p_informed=0.3 contradicts regime 'imbalanced'.*write regime='informed'",
+            r"p_informed=0.3 contradicts regime 'imbalanced', .*: "
+            r"expected 0, got 0.3 \(write regime='informed'\)$",
         ),
         (
             "noise",
             {"imbalance": 0.4},
-            r"imbalance=0.4 contradicts regime 'noise'.*write regime='imbalanced'",
+            r"imbalance=0.4 contradicts regime 'noise', .*: "
+            r"expected 0, got 0.4 \(write regime='imbalanced'\)$",
+        ),
+        (
+            "mixed",
+            {"informed_kind": "decoy"},
+            r"informed_kind='decoy' contradicts regime 'mixed': expected 'signal', got 'decoy' ",
         ),
         (
             "noise",
             {"latency": 64.0},
-            r"latency=64 s would have more than 64 quotes.*write a latency of at most 63$",
+            r"latency=64 is too long for decision_interval=1: expected at most 63 .* 63 s, got 64",
         ),
-        ("noise", {"latency": 1.0, "decision_interval": 0.01}, r"latency=1 s .* at most 0.63$"),
+        (
+            "noise",
+            {"latency": 1.0, "decision_interval": 0.01},
+            r"latency=1 is too long for .*=0.01: expected .*, which are 0.63 s, got 1 s$",
+        ),
         (
             "noise",
             {"maker_rate": 30.0},
-            r"maker_rate=30 with maker_cancel_rate=0.3 .* 100 .* a ratio of arrivals to cancellations of at most 64$",
+            r"maker_rate=30 with maker_cancel_rate=0.3 .*: expected at most 64 .*, got 100$",
         ),
         (
             "noise",
             {"maker_cancel_rate": 0.01},
-            r"maker_rate=2.2 with maker_cancel_rate=0.01 .* a ratio of arrivals to cancellations of at most 64$",
+            r"maker_rate=2.2 with maker_cancel_rate=0.01 .*: expected at most 64 .*, got 220$",
         ),
     ],
 )
@@ -267,7 +285,7 @@ def test_fields_that_contradict_each_other_are_refused(
         configure(regime, **fields)
 
 
-def test_what_the_contradictions_say_to_write_is_taken() -> None:
+def test_values_that_the_messages_suggest_are_accepted() -> None:
     configure("noise", latency=63.0)
     configure("noise", latency=0.63, decision_interval=0.01)
     configure("noise", maker_rate=6.4, maker_cancel_rate=0.1)
@@ -278,12 +296,12 @@ def test_what_the_contradictions_say_to_write_is_taken() -> None:
 # ------------------------------------------------------------------------------------------ regimes
 
 
-def test_the_regimes_of_the_contract_are_there() -> None:
+def test_the_public_regimes_exist() -> None:
     assert {"noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed"} <= set(REGIMES)
 
 
 def test_the_price_process_is_the_same_in_all_regimes_that_are_compared() -> None:
-    """Only then does what differs come from who sees the signal."""
+    """Otherwise a difference of results would not be due to who sees the signal."""
     price = [
         "volatility",
         "signal_drift",
@@ -299,13 +317,13 @@ def test_the_price_process_is_the_same_in_all_regimes_that_are_compared() -> Non
     assert configure("noise").signal_drift > 0.0
 
 
-def test_keywords_override_a_regimes_figures_and_leave_those_figures_alone() -> None:
+def test_keywords_override_the_values_of_a_regime_and_do_not_change_them() -> None:
     assert configure("informed", p_informed=0.9).p_informed == 0.9
     assert configure("informed").p_informed == REGIMES["informed"]["p_informed"]
     assert configure("dealer", signal_drift=0.2).makers == "none"
 
 
-# ------------------------------------------------------------------------------- the thing itself
+# ---------------------------------------------------------------------------- the dataclass itself
 
 
 @pytest.mark.parametrize("regime", REGIMES)
@@ -350,7 +368,7 @@ def test_every_field_has_a_sentence_and_every_number_a_unit_or_a_range() -> None
     for name, sentence in sentences.items():
         assert sentence.endswith("."), name
         assert len(sentence.split()) >= 4, name
-        if name in OUT_OF_RANGE and name != "session_steps":  # a count of decisions
+        if name in OUT_OF_RANGE:
             assert re.match(r"\[.+\] ", sentence) or "in [0, 1]" in sentence, name
 
 
@@ -362,9 +380,9 @@ def test_derived_values_have_their_closed_forms() -> None:
         decision_interval=0.25, session_steps=40, signal_half_life=7.0, signal_drift=0.3
     )
     assert config.session_length == 10.0
-    # After one half-life, half of the signal is left.
+    # Half of the signal is left after one half-life.
     assert math.exp(-config.signal_decay_rate * 7.0) == pytest.approx(0.5)
-    # The move still to come is the integral of beta * exp(-kappa t).
+    # The remaining move is the integral of beta * exp(-kappa t).
     times = np.linspace(0.0, 400.0, 400_001)
     drift = 0.3 * 0.5 ** (times / 7.0)
     assert config.edge_per_signal == pytest.approx(np.trapezoid(drift, times), rel=1e-6)
@@ -373,18 +391,17 @@ def test_derived_values_have_their_closed_forms() -> None:
 
 @pytest.mark.parametrize("interval", [1e-5, 1e-3, 0.019, 0.021, 0.5, 10.0, 300.0])
 @pytest.mark.parametrize("drift", [0.0, 0.11, 2.0])
-def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(
+def test_a_step_of_the_time_grid_is_the_exact_transition_of_the_price_process(
     interval: float, drift: float
 ) -> None:
-    """Mean and covariance of (s, V) after one interval, against Van Loan's matrix exponential
-    (1978)."""
+    """Compare mean and covariance of (s, V) with Van Loan's matrix exponential (1978)."""
     config = configure(value_interval=interval, signal_drift=drift)
-    rules = to_parameters(config)
+    parameters = to_parameters(config)
     kappa, sigma = config.signal_decay_rate, config.volatility
     linear = np.array([[-kappa, 0.0], [drift, 0.0]])
     noise = np.diag([2.0 * kappa, sigma**2])
-    # It loses digits where the signal decays by much, so long intervals are put together of shorter
-    # ones.
+    # The matrix exponential loses digits if the signal decays by much, so long intervals are
+    # composed of shorter ones.
     doublings = max(0, math.ceil(math.log2(kappa * interval)))
     block = expm(
         np.block([[-linear, noise], [np.zeros((2, 2)), linear.T]]) * interval / 2**doublings
@@ -396,8 +413,11 @@ def test_the_lattice_moves_by_the_exact_transition_of_the_stochastic_equation(
         transition = transition @ transition
 
     mixing = np.array(
-        [[rules["signal_noise"], 0.0], [rules["value_signal_noise"], rules["value_own_noise"]]]
+        [
+            [parameters["signal_noise"], 0.0],
+            [parameters["value_signal_noise"], parameters["value_own_noise"]],
+        ]
     )
-    moved = [[rules["signal_decay"], 0.0], [rules["value_per_signal"], 1.0]]
+    moved = [[parameters["signal_decay"], 0.0], [parameters["value_per_signal"], 1.0]]
     np.testing.assert_allclose(moved, transition, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(mixing @ mixing.T, covariance, rtol=1e-6, atol=1e-14)

@@ -1,7 +1,7 @@
-"""One market as Gymnasium wants it: judged by Gymnasium's own checker, by the docstring and by
-arithmetic."""
+"""The single environment: Gymnasium's checker, the docstring, errors, seeds and hidden state."""
 
 import hashlib
+import inspect
 import json
 import math
 import re
@@ -40,7 +40,7 @@ INFO_TYPES = {
 }
 
 
-# --------------------------------------------------------------------------- Gymnasium's judgement
+# ----------------------------------------------------------------------------- Gymnasium's checker
 
 
 @pytest.mark.parametrize("render_mode", [None, *MarketMakingEnv.metadata["render_modes"]])
@@ -49,17 +49,15 @@ INFO_TYPES = {
 def test_check_env_passes_without_a_warning(
     regime: str, action_format: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        MarketMakingEnv.metadata, "render_fps", 1000
-    )  # `human` waits between frames
+    # The mode `human` waits between frames.
+    monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 1000)
     made = gymnasium.make(
         "MarketMaking-v0", regime=regime, action=action_format, render_mode=render_mode
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(made.unwrapped)
-        # It is the wrapped one that users have; that it is wrapped is all the checker may remark
-        # on.
+        # Users have the wrapped environment. The checker may only remark that it is wrapped.
         warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
         check_env(made)
 
@@ -87,9 +85,9 @@ def test_whole_sessions_pass_the_passive_wrappers_and_stay_inside_the_space(
                 ended = terminated or truncated
 
 
-def test_an_unknown_regime_or_keyword_reaches_the_user_of_make_as_a_sentence() -> None:
+def test_make_passes_on_the_message_for_an_unknown_regime_or_keyword() -> None:
     with pytest.raises(
-        mm_gym.ConfigurationError, match=r"regime 'nois' is unknown; did you mean 'noise'\?"
+        mm_gym.ConfigurationError, match=r"regime 'nois' is unknown: .*; did you mean 'noise'\?"
     ):
         gymnasium.make("MarketMaking-v0", regime="nois")
     with pytest.raises(
@@ -99,30 +97,31 @@ def test_an_unknown_regime_or_keyword_reaches_the_user_of_make_as_a_sentence() -
 
 
 @pytest.mark.parametrize("record", [-1, 1.5, "all", True])
-def test_a_wrong_room_for_records_is_refused_in_a_sentence(record: Any) -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match=f"record={record!r}.*write"):
+def test_a_wrong_record_is_refused(record: Any) -> None:
+    message = f"record={record!r} is out of range: expected a whole number of fills, .* {record!r}"
+    with pytest.raises(mm_gym.ConfigurationError, match=message):
         gymnasium.make("MarketMaking-v0", record=record)
 
 
-def test_what_was_not_recorded_cannot_be_had_and_a_full_recorder_says_what_room_it_needs() -> None:
+def test_recorded_is_refused_without_record_and_a_full_recorder_states_the_size_it_needs() -> None:
     env = gymnasium.make("MarketMaking-v0").unwrapped
     play(env, 5)
-    with pytest.raises(ValueError, match=r"nothing is recorded; make the environment with record="):
+    with pytest.raises(ValueError, match=r"nothing is recorded: expected .*, got record=0 \(write"):
         env.recorded()
     env = gymnasium.make("MarketMaking-v0", record=2, taker_rate=3.0).unwrapped
     play(env, 60)
     with pytest.raises(
-        ValueError, match=r"has room for 2 and 20; make the environment with record="
+        ValueError, match=r"recorder is full: expected at most 2 fills and 20 path rows, got "
     ) as raised:
         env.recorded()
-    suggested = re.search(r"record=(\d+) or more", str(raised.value))
+    suggested = re.search(r"\(write record=(\d+) or more\)$", str(raised.value))
     assert suggested is not None
     env = gymnasium.make("MarketMaking-v0", record=int(suggested[1]), taker_rate=3.0).unwrapped
     infos = play(env, 60)
     assert len(env.recorded().fills) == sum(info["fills"] for info in infos) > 2
 
 
-def test_recording_changes_nothing_and_what_was_recorded_is_a_copy() -> None:
+def test_recording_changes_no_result_and_recorded_returns_copies() -> None:
     plain = play(gymnasium.make("MarketMaking-v0"), 100)
     env = gymnasium.make("MarketMaking-v0", record=1000).unwrapped
     assert play(env, 100) == plain
@@ -133,51 +132,76 @@ def test_recording_changes_nothing_and_what_was_recorded_is_a_copy() -> None:
     assert [rows.tobytes() for rows in env.recorded()] != stored
 
 
-# --------------------------------------------------------------------------------- what it promises
+# -------------------------------------------------------------------------- the docstring as manual
 
 
 def test_the_table_in_the_docstring_is_the_observation_space() -> None:
     assert MarketMakingEnv.__doc__ is not None
     section = MarketMakingEnv.__doc__.split("## Observation space")[1].split("##")[0]
-    rows = re.findall(r"^ *\| ([a-z_]+) \| .+ \| (\S+) \| (\S+) \|$", section, re.MULTILINE)
-    rows = [row for row in rows if row[0] != "column"]
+    rows = re.findall(
+        r"^ *\| (\d+) \| ([a-z_]+) \| [^|]+ \| [^|]+ \| (\S+) to (\S+) \|$", section, re.MULTILINE
+    )
     space = gymnasium.make("MarketMaking-v0").observation_space
     assert isinstance(space, gymnasium.spaces.Box)
-    assert tuple(name for name, _, _ in rows) == mm_gym.OBSERVATION_NAMES
-    np.testing.assert_array_equal(
-        np.array([float(low) for _, low, _ in rows], np.float32), space.low
-    )
-    np.testing.assert_array_equal(
-        np.array([float(high) for _, _, high in rows], np.float32), space.high
-    )
+    assert [int(index) for index, *_ in rows] == list(range(space.shape[0]))
+    assert tuple(name for _, name, *_ in rows) == mm_gym.OBSERVATION_NAMES
+    np.testing.assert_array_equal([float(low) for *_, low, _ in rows], space.low)
+    np.testing.assert_array_equal([float(high) for *_, high in rows], space.high)
     assert space.dtype == np.float32
+
+
+def test_the_docstring_has_the_sections_of_gymnasiums_environments() -> None:
+    assert re.findall(r"^ *## (.+)$", str(MarketMakingEnv.__doc__), re.MULTILINE) == [
+        "Description",
+        "Action space",
+        "Observation space",
+        "Rewards",
+        "Info",
+        "Starting state",
+        "Episode end",
+        "Arguments",
+        "Version history",
+    ]
+
+
+def test_the_docstring_names_every_key_of_info_and_every_argument() -> None:
+    docstring = str(MarketMakingEnv.__doc__)
+    info = docstring.split("## Info")[1].split("##")[0]
+    cells = re.findall(r"^ *\| ([a-z_, ]+) \|", info, re.MULTILINE)
+    assert {key for cell in cells for key in cell.split(", ")} == {"key", *INFO_TYPES}
+    arguments = re.findall(
+        r"^ {8}(\w+):", docstring.split("## Arguments")[1].split("Raises:")[0], re.MULTILINE
+    )
+    wanted = list(inspect.signature(MarketMakingEnv).parameters)
+    assert [*arguments, "fields"] == wanted
 
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_info_has_every_key_of_the_contract_as_numpy_scalars(regime: str) -> None:
-    """Libraries look for a `dtype`; `item()` gives plain numbers, which JSON holds."""
+    """Some libraries read the `dtype` of values, and `item()` converts them for JSON."""
     for info in play(gymnasium.make("MarketMaking-v0", regime=regime), 20):
         assert {key: type(value) for key, value in info.items()} == INFO_TYPES
         plain = {key: value.item() for key, value in info.items()}
         assert json.loads(json.dumps(plain)) == plain == info
 
 
-# Far corners of the configuration; those that make for billions of events are left out.
+# Extreme values, except for those that cause billions of events.
 CORNERS: dict[str, list[Any]] = {
-    "decision_interval": [1e-3, 0.1, 30.0], "session_steps": [1, 7, 60], "warm_up": [0.0, 0.5], "latency": [1e-6, 5.0],
-    "initial_price": [0.3, -1e12, 1e12], "volatility": [0.0, 1e5], "signal_drift": [0.0, 1e4],
-    "signal_half_life": [1e-6, 1e12], "value_interval": [0.01, 1e3], "taker_rate": [0.0, 50.0],
-    "signal_threshold": [0.0, 5.0], "informed_price_limit": [False], "taker_tolerance": [0.0, 1e6, math.inf],
-    "taker_size": [1.0001, 1e6], "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0],
-    "maker_cancel_rate": [0.3, 100.0], "maker_depth": [0.0, 0.1, 1e6], "maker_size": [3.0, 1e6], "sniping": [True],
-    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6], "requote_threshold": [0.0, 2.5],
-    "maker_fee": [-1e6, 0.1], "reward_scale": [1e-3, 1.0],
+    "decision_interval": [1e-3, 0.1, 30.0], "session_steps": [1, 7, 60], "warm_up": [0.0, 0.5],
+    "latency": [1e-6, 5.0], "initial_price": [0.3, -1e12, 1e12], "volatility": [0.0, 1e5],
+    "signal_drift": [0.0, 1e4], "signal_half_life": [1e-6, 1e12], "value_interval": [0.01, 1e3],
+    "taker_rate": [0.0, 50.0], "signal_threshold": [0.0, 5.0], "informed_price_limit": [False],
+    "taker_tolerance": [0.0, 1e6, math.inf], "taker_size": [1.0001, 1e6],
+    "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0], "maker_cancel_rate": [0.3, 100.0],
+    "maker_depth": [0.0, 0.1, 1e6], "maker_size": [3.0, 1e6], "sniping": [True],
+    "quote_size": [3, 10**6], "max_inventory": [1, 5, 10**9], "max_offset": [0.1, 1e6],
+    "requote_threshold": [0.0, 2.5], "maker_fee": [-1e6, 0.1], "reward_scale": [1e-3, 1.0],
     "close_out_impact": [0.1], "reward": ["pnl", "dampened"],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_whatever_can_be_configured_runs_inside_its_space(regime: str) -> None:
+def test_every_configuration_stays_inside_the_observation_space(regime: str) -> None:
     generator = np.random.default_rng(13)
     for _ in range(60):
         chosen = [name for name in CORNERS if generator.random() < 0.4]
@@ -208,26 +232,27 @@ def test_a_session_is_terminated_after_session_steps_decisions_and_never_truncat
         assert ends == [(False, False)] * (session_steps - 1) + [(True, False)]
 
 
-def test_a_time_limit_put_on_from_outside_truncates() -> None:
+def test_a_time_limit_wrapper_truncates() -> None:
     env = gymnasium.make("MarketMaking-v0", session_steps=10, max_episode_steps=7)
     env.reset(seed=0)
     steps = [env.step(env.action_space.sample()) for _ in range(7)]
     assert [step[2:4] for step in steps] == [(False, False)] * 6 + [(False, True)]
-    # The market does not know of the limit: time is left, and nothing is closed out.
+    # The market does not know the limit: time is left, and the position is not closed out.
     assert steps[-1][0][mm_gym.OBSERVATION_NAMES.index("time_left")] == np.float32(0.3)
     assert steps[-1][4]["reward_close_out"] == 0.0
 
 
-def test_a_step_outside_a_session_is_refused_in_a_sentence() -> None:
+def test_a_step_outside_a_session_is_refused() -> None:
     env = gymnasium.make("MarketMaking-v0", session_steps=2).unwrapped
     quote = np.zeros(2, np.float32)
-    with pytest.raises(ResetNeeded, match=r"no session is under way.*call reset\(\)"):
+    message = r"no session is running: expected a call of reset\(\) first, got step\(\)"
+    with pytest.raises(ResetNeeded, match=message):
         env.step(quote)
     env.reset(seed=0)
     env.step(quote)
     env.step(quote)
     for _ in range(2):
-        with pytest.raises(ResetNeeded, match=r"no session is under way.*call reset\(\)"):
+        with pytest.raises(ResetNeeded, match=message):
             env.step(quote)
     env.reset()
     env.step(quote)
@@ -241,9 +266,8 @@ def test_an_action_of_a_wrong_shape_or_number_is_refused_and_changes_nothing(act
     env = gymnasium.make("MarketMaking-v0").unwrapped
     env.reset(seed=0)
     before = env._markets.records.tobytes()
-    with pytest.raises(ValueError, match=r"came|finite") as raised:
+    with pytest.raises(ValueError, match=r"action.*(shape|finite|numbers): expected .*, got .*"):
         env.step(action)
-    assert "wanted" in str(raised.value)
     assert env._markets.records.tobytes() == before
 
 
@@ -255,7 +279,8 @@ env = gymnasium.make("mm_gym:MarketMaking-v0", regime={regime!r}, session_steps=
 generator, digest = np.random.default_rng(11), hashlib.sha256()
 observation, info = env.reset(seed={seed})
 for step in range(150):
-    observation, reward, terminated, truncated, info = env.step(generator.uniform(-1, 1, 2).astype(np.float32))
+    action = generator.uniform(-1, 1, 2).astype(np.float32)
+    observation, reward, terminated, truncated, info = env.step(action)
     digest.update(observation.tobytes() + repr((reward, terminated, truncated, info)).encode())
     if terminated:
         env.reset()
@@ -264,8 +289,7 @@ print(digest.hexdigest())
 
 
 def test_equal_seeds_give_equal_runs_in_different_processes() -> None:
-    """Through two ends of a session, in processes that import mm_gym only by the name given to
-    `make`."""
+    """Two sessions end in each run. The processes import mm_gym only by the name in `make`."""
 
     def digest_of(regime: str, seed: int, hash_seed: str) -> str:
         code = RUN_AND_DIGEST.format(regime=regime, seed=seed)
@@ -292,44 +316,43 @@ def test_seed_zero_is_a_seed_like_any_other() -> None:
     assert play(env, 50, seed=0) == zero
     assert play(other, 50, seed=0) == zero
     assert play(other, 50, seed=1) != zero
-    # Without a seed, the generator goes on: to another session, and to the same one after the same
-    # seed.
+    # Without a seed the generator continues with another session. It is the same one in every
+    # environment with the same first seed.
     play(env, 1, seed=0)
     following = play(env, 50, seed=None)
     assert following != zero
     play(other, 1, seed=0)
     assert play(other, 50, seed=None) == following
-    # Nor is it the seed of those who give none.
+    # An environment without any seed does not use the seed 0.
     assert play(gymnasium.make("MarketMaking-v0"), 50, seed=None) != zero
     fresh = [play(gymnasium.make("MarketMaking-v0"), 50, seed=None) for _ in range(2)]
     assert fresh[0] != fresh[1]
 
 
-def test_the_random_streams_of_a_market_are_different_ones() -> None:
+def test_the_random_streams_of_a_market_are_different() -> None:
     env = gymnasium.make("MarketMaking-v0").unwrapped
     names = [name for name in env._markets.records.dtype.names if name.endswith("_words")]
     assert {"value_words", "taker_words", "maker_words"} <= set(names)
     streams = set()
     for seed in range(4):
         env.reset(seed=seed)
-        # Of four words the last is a counter.
+        # The last of the four words is a counter.
         streams |= {tuple(env._markets.records[0][name][:3].tolist()) for name in names}
     assert len(streams) == 4 * len(names)
 
 
-# ----------------------------------------------------------------------------------- what is hidden
+# ------------------------------------------------------------------------------------- hidden state
 
 
 def freeze(market: Any) -> None:
-    """Let nothing happen any more of itself: only the agent acts."""
+    """Stop all events except the agent's actions."""
     for clock in ("next_value", "next_taker", "next_maker"):
         market[clock] = math.inf
 
 
 @pytest.mark.parametrize("regime", ["noise", "informed", "mixed"])
-def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> None:
-    """Same book, same tape, same position: other V, other s, other flow, and not one observation
-    differs."""
+def test_hidden_state_does_not_change_the_observation(regime: str) -> None:
+    """The book, the trades and the position are the same; V, s and the flow differ."""
     env = gymnasium.make("MarketMaking-v0", regime=regime).unwrapped
     generator = np.random.default_rng(8)
     env.reset(seed=0)
@@ -340,7 +363,7 @@ def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> Non
     checkpoint = env.snapshot()
     quote = quote_near(generator)
 
-    plain, _, _, _, truth = env.step(quote)
+    plain, _, _, _, info = env.step(quote)
     env.restore(checkpoint)
     market["efficient_price"] += 25.0
     market["signal"] = -3.0
@@ -349,23 +372,23 @@ def test_markets_that_differ_only_in_the_truth_look_the_same(regime: str) -> Non
     market["flow"]["imbalance"] = 0.99
     market["flow"]["informed_kind"] = 1 - market["flow"]["informed_kind"]
     market["flow"]["bias"] = -market["flow"]["bias"]
-    hidden, _, _, _, lie = env.step(quote)
+    changed, _, _, _, changed_info = env.step(quote)
 
-    assert lie["efficient_price"] == truth["efficient_price"] + 25.0
-    assert lie["signal"] == -3.0
-    np.testing.assert_array_equal(hidden, plain)
-    # The same experiment on what is not hidden does show.
+    assert changed_info["efficient_price"] == info["efficient_price"] + 25.0
+    assert changed_info["signal"] == -3.0
+    np.testing.assert_array_equal(changed, plain)
+    # A change of public state does change the observation.
     env.restore(checkpoint)
     market["account"]["inventory"] += 1
     market["features"]["flow"] += 1.0
     seen = env.step(quote)[0]
-    changed = {
+    columns = {
         name for name, a, b in zip(mm_gym.OBSERVATION_NAMES, seen, plain, strict=True) if a != b
     }
-    assert changed == {"inventory", "flow_fast", "flow_medium", "flow_slow"}
+    assert columns == {"inventory", "flow_fast", "flow_medium", "flow_slow"}
 
 
-def test_in_the_dealer_market_the_signal_is_hidden_though_the_mid_is_the_efficient_price() -> None:
+def test_in_the_dealer_market_the_signal_is_hidden_while_the_efficient_price_is_the_mid() -> None:
     env = gymnasium.make("MarketMaking-v0", regime="dealer", signal_drift=0.11).unwrapped
     env.reset(seed=0)
     market = env._markets.records[0]

@@ -1,8 +1,7 @@
-"""Unknown keywords are refused in Python's own words, which libraries read; bad values of known
-ones are not.
+"""Unknown keywords raise a `TypeError` in Python's own words; bad values do not.
 
-Libraries try a constructor with keywords that it may not have, and do without them after a
-`TypeError`.
+Libraries try a constructor with optional keywords. After a `TypeError` they try without them, and
+some of them read the message.
 """
 
 import re
@@ -29,7 +28,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "configure": configure,
 }
 
-# What libraries, and environments written for them, have as arguments of constructors.
+# Keywords that libraries, and environments written for them, pass to constructors.
 PROBES: dict[str, tuple[str, Any]] = {
     "TorchRL: GymEnv": ("frameskip", 1),
     "Gym 0.26 and 0.29, nes-py": ("apply_api_compatibility", True),
@@ -69,23 +68,21 @@ def test_an_unknown_keyword_is_a_type_error_in_pythons_words(probe: str, maker: 
     words = str(expected.value).partition("() ")[2]  # got an unexpected keyword argument 'NAME'
     message = str(raised.value)
     assert f"() {words}" in message
-    # Then what was expected, and a hint: the nearest field, or all of them.
+    # Then what was expected, and a hint: the nearest field, or all fields.
     hint = message.partition(words)[2]
     assert re.match(
         r": expected .*(did you mean '\w+'\?|known are .*volatility.*)( was raised from .*)?$", hint
     ), hint
     assert isinstance(raised.value, UnknownKeywordError)
-    assert isinstance(
-        raised.value, ConfigurationError
-    )  # so that one `except` catches all bad configurations
+    # One `except` catches every wrong configuration.
+    assert isinstance(raised.value, ConfigurationError)
 
 
 @pytest.mark.parametrize(
     "maker", [name for name in MAKERS if name not in ("make", "make with the module's name")]
 )
-def test_a_time_limit_that_only_gymnasiums_make_understands(maker: str) -> None:
-    """`max_episode_steps` is a keyword of `make`, `make_vec` and the vector environment, and of
-    nothing else."""
+def test_only_make_and_the_vector_environment_take_a_time_limit(maker: str) -> None:
+    """`max_episode_steps` is a keyword of `make`, `make_vec` and `MarketMakingVectorEnv`."""
     known = maker in ("make_vec", "MarketMakingVectorEnv")
     if known:
         assert MAKERS[maker](max_episode_steps=7).unwrapped.max_episode_steps == 7
@@ -128,7 +125,7 @@ def test_a_bad_value_of_a_known_keyword_is_a_configuration_error_and_no_type_err
     keywords: dict[str, Any], maker: str
 ) -> None:
     if maker == "configure" and keywords in OF_ENVIRONMENTS:
-        pytest.skip("no keyword of a configuration")
+        pytest.skip("not a keyword of a configuration")
     with pytest.raises(ConfigurationError) as raised:
         MAKERS[maker](**keywords)
     assert isinstance(raised.value, ValueError)
@@ -142,15 +139,17 @@ def test_a_bad_value_of_a_known_keyword_is_a_configuration_error_and_no_type_err
         ({"variance_reduction": 1}, "variance_reduction is wrong: expected True or False, got 1"),
         (
             {"variance_reduction": True, "unwinding_time": -1.0},
-            "unwinding_time is out of range: expected a number of seconds from 0 to 1e+09, got -1.0",
+            "unwinding_time is out of range: "
+            "expected a number of seconds from 0 to 1e+09, got -1.0",
         ),
         (
             {"unwinding_time": 10.0},
-            "unwinding_time=10 has no effect: expected variance_reduction=True beside it, got False",
+            "unwinding_time=10 has no effect: "
+            "expected variance_reduction=True beside it, got False",
         ),
     ],
 )
-def test_errors_say_what_is_wrong_what_was_expected_and_what_came(
+def test_errors_say_what_is_wrong_what_was_expected_and_what_was_given(
     keywords: dict[str, Any], message: str
 ) -> None:
     for maker in ("make", "make_vec", "MarketMakingVecEnv"):
@@ -159,9 +158,8 @@ def test_errors_say_what_is_wrong_what_was_expected_and_what_came(
         assert str(raised.value) == message
 
 
-def test_torchrls_way_of_finding_keywords_out_works() -> None:
-    """What its `GymEnv` does: try with `frameskip`, and drop it when the error's text says that it
-    is unknown."""
+def test_torchrls_probe_for_keywords_works() -> None:
+    """Its `GymEnv` tries `frameskip`, and drops it if the message says that it is unknown."""
     keywords: dict[str, Any] = {"frameskip": 1, "regime": "informed"}
     with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
         gymnasium.make("MarketMaking-v0", **keywords)
@@ -170,7 +168,7 @@ def test_torchrls_way_of_finding_keywords_out_works() -> None:
     assert env.unwrapped.config.regime == "informed"
 
 
-def test_keywords_of_every_face_are_the_same_but_for_those_of_batches() -> None:
+def test_all_environments_take_the_same_keywords() -> None:
     shared: dict[str, Any] = {
         "regime": "informed",
         "p_informed": 0.4,

@@ -1,6 +1,6 @@
-"""The limit order book, held against ladders drawn by hand.
+"""The limit order book, compared with ladders written by hand.
 
-In the ladders the bids stand left and the asks right, an order is `id:size`, and the oldest stands
+In the ladders, bids are on the left and asks on the right. An order is `id:size`, and the oldest is
 first.
 """
 
@@ -43,7 +43,7 @@ def test_the_example_in_the_docstring_runs() -> None:
     assert results.failed == 0
 
 
-def test_an_empty_book_has_nothing_to_show() -> None:
+def test_an_empty_book_has_no_levels_and_no_orders() -> None:
     book = LimitOrderBook()
     assert everything(book) == {
         "best": (None, None),
@@ -56,7 +56,7 @@ def test_an_empty_book_has_nothing_to_show() -> None:
     assert len(book) == 0
 
 
-def test_levels_stand_best_first_and_queues_oldest_first() -> None:
+def test_levels_are_best_first_and_queues_are_oldest_first() -> None:
     book = a_small_book()
     assert (book.best_bid, book.best_ask) == (100, 102)
     assert book.levels("bid") == [(100, 3), (99, 6)]
@@ -74,7 +74,7 @@ def test_levels_stand_best_first_and_queues_oldest_first() -> None:
 
 def test_a_market_order_takes_the_best_price_and_the_oldest_order_first() -> None:
     book = a_small_book()
-    #   102     3:2  4:4   <- buys 7: all of 3, all of 4, and one of 5
+    #   102     3:2  4:4   <- buys 7: order 3, order 4, and one lot of order 5
     #   103     5:10
     assert book.market("bid", 7) == [(3, 102, 2), (4, 102, 4), (5, 103, 1)]
     assert book.levels("ask") == [(103, 9)]
@@ -83,13 +83,13 @@ def test_a_market_order_takes_the_best_price_and_the_oldest_order_first() -> Non
     assert 5 in book
 
 
-def test_a_market_sell_order_says_ask_and_takes_the_bids() -> None:
+def test_a_market_order_to_sell_has_the_side_ask_and_takes_the_bids() -> None:
     book = a_small_book()
     assert book.market("ask", 6) == [(2, 100, 3), (1, 99, 3)]
     assert book.queue("bid", 99) == [(1, 2), (6, 1)]
 
 
-def test_what_a_market_order_finds_no_counterpart_for_does_not_rest() -> None:
+def test_the_remainder_of_a_market_order_does_not_rest() -> None:
     book = a_small_book()
     assert sum(size for _, _, size in book.market("bid", 1000)) == 16
     assert book.best_ask is None
@@ -97,7 +97,7 @@ def test_what_a_market_order_finds_no_counterpart_for_does_not_rest() -> None:
     assert book.audit()
 
 
-def test_a_limit_order_trades_up_to_its_price_and_rests_with_what_is_left() -> None:
+def test_a_limit_order_trades_up_to_its_price_and_its_remainder_rests() -> None:
     book = a_small_book()
     #   bids          price   asks                       bids          price   asks
     #                 103     5:10                                     103     5:10
@@ -128,7 +128,7 @@ def test_an_order_that_is_partly_filled_keeps_its_place() -> None:
     assert book.queue("ask", 102) == [(3, 1), (4, 4), (7, 8)]
 
 
-def test_reducing_keeps_the_place_and_entering_anew_loses_it() -> None:
+def test_a_reduced_order_keeps_its_place_and_a_new_order_joins_the_back() -> None:
     book = a_small_book()
     book.reduce(1, 4)
     assert book.queue("bid", 99) == [(1, 1), (6, 1)]
@@ -158,19 +158,19 @@ def test_cancelling_closes_the_gap_in_the_queue(
     assert book.market("bid", 3) == [(order_id, 7, 1) for order_id, _ in left]
 
 
-def test_ids_are_given_out_and_pass_over_those_that_rest() -> None:
+def test_new_ids_skip_the_ids_of_resting_orders() -> None:
     book = LimitOrderBook()
     book.submit("bid", 10, 1, order_id=2)
     assert [book.submit("bid", 10, 1)[0] for _ in range(3)] == [1, 3, 4]
 
 
-def test_a_book_can_be_copied_and_pickled_and_the_copies_go_their_own_ways() -> None:
+def test_copies_and_pickles_of_a_book_are_equal_and_independent() -> None:
     book = a_small_book()
     before = everything(book)
-    for twin in (copy.deepcopy(book), pickle.loads(pickle.dumps(book))):
-        assert everything(twin) == before
-        assert twin.market("bid", 7) == [(3, 102, 2), (4, 102, 4), (5, 103, 1)]
-        assert twin.audit()
+    for copied in (copy.deepcopy(book), pickle.loads(pickle.dumps(book))):
+        assert everything(copied) == before
+        assert copied.market("bid", 7) == [(3, 102, 2), (4, 102, 4), (5, 103, 1)]
+        assert copied.audit()
         assert everything(book) == before
 
 
@@ -216,7 +216,7 @@ def test_numpy_integers_are_whole_numbers_too() -> None:
     assert book.levels("bid", np.int64(1)) == [(10, 1)]
 
 
-def test_levels_sizes_add_up_without_overflow_at_the_largest_size() -> None:
+def test_the_size_of_a_level_does_not_overflow_at_the_largest_order_size() -> None:
     largest = mm_gym.order_book._LARGEST_SIZE
     book, reference = LimitOrderBook(), ReferenceBook()
     for order_id in range(20):
@@ -230,100 +230,108 @@ def test_levels_sizes_add_up_without_overflow_at_the_largest_size() -> None:
 # ------------------------------------------------------------------------------------- refusals
 
 REFUSALS: list[tuple[str, tuple[Any, ...], str]] = [
-    ("submit", ("buy", 10, 1), r"side='buy' came; write 'bid' to buy or 'ask' to sell"),
-    ("submit", (0, 10, 1), r"side=0 came"),
-    ("submit", ("bid", 10.0, 1), r"price=10\.0 came, a whole number was wanted"),
-    ("submit", ("bid", float("nan"), 1), r"price=nan came, a whole number was wanted"),
-    ("submit", ("bid", "10", 1), r"price='10' came, a whole number was wanted"),
-    ("submit", ("bid", True, 1), r"price=True came, a whole number was wanted"),
-    ("submit", ("bid", None, 1), r"price=None came, a whole number was wanted"),
+    (
+        "submit",
+        ("buy", 10, 1),
+        r"side='buy' is not offered: expected 'bid' to buy or 'ask' to sell, got",
+    ),
+    ("submit", (0, 10, 1), r"side=0 is not offered"),
+    (
+        "submit",
+        ("bid", 10.0, 1),
+        r"price=10\.0 is not a whole number: expected a whole .*, got 10\.0",
+    ),
+    ("submit", ("bid", float("nan"), 1), r"price=nan is not a whole number: expected"),
+    ("submit", ("bid", "10", 1), r"price='10' is not a whole number: expected"),
+    ("submit", ("bid", True, 1), r"price=True is not a whole number: expected"),
+    ("submit", ("bid", None, 1), r"price=None is not a whole number: expected"),
     (
         "submit",
         ("bid", 2**60 + 1, 1),
-        r"price=1152921504606846977 is out of range; write a whole number from",
+        r"price=1152921504606846977 is out of range: expected a whole number from",
     ),
     ("submit", ("bid", -(2**80), 1), r"price=-1208925819614629174706176 is out of range"),
-    ("submit", ("bid", 10, 0), r"size=0 is out of range; write a whole number from 1"),
+    ("submit", ("bid", 10, 0), r"size=0 is out of range: expected a whole number from 1 .*, got 0"),
     ("submit", ("bid", 10, -1), r"size=-1 is out of range"),
     ("submit", ("bid", 10, 2**64), r"size=18446744073709551616 is out of range"),
-    ("submit", ("bid", 10, 1.0), r"size=1\.0 came, a whole number was wanted"),
+    ("submit", ("bid", 10, 1.0), r"size=1\.0 is not a whole number: expected"),
     (
         "submit",
         ("bid", 104, 1, 1),
-        r"order_id=1 rests in the book already; write another, or cancel that one",
+        r"order_id=1 rests in the book already: expected an unused id, got 1",
     ),
     (
         "submit",
         ("bid", 10, 1, 1.5),
-        r"order_id=1\.5 came, a whole number was wanted; leave it out to be given one",
+        r"order_id=1\.5 is not a whole number: expected a whole number or None, got 1\.5",
     ),
-    ("submit", ("bid", 10, 1, "7"), r"order_id='7' came"),
-    ("submit", ("bid", 10, 1, False), r"order_id=False came"),
-    ("market", ("Bid", 1), r"side='Bid' came"),
+    ("submit", ("bid", 10, 1, "7"), r"order_id='7' is not a whole number"),
+    ("submit", ("bid", 10, 1, False), r"order_id=False is not a whole number"),
+    ("market", ("Bid", 1), r"side='Bid' is not offered"),
     ("market", ("bid", 0), r"size=0 is out of range"),
-    ("market", ("bid", 1.5), r"size=1\.5 came"),
-    ("reduce", (7, 1), r"no order 7 rests in the book"),
-    ("reduce", (1, 6), r"order 1 has 5 lots left, 6 cannot be taken out; write cancel\(1\)"),
+    ("market", ("bid", 1.5), r"size=1\.5 is not a whole number"),
+    ("reduce", (7, 1), r"order 7 does not rest in the book: expected the id of .*, got 7"),
+    ("reduce", (1, 6), r"order 1 is smaller than that: .* at most 5 lots, got 6 \(write cancel"),
     ("reduce", (1, 0), r"size=0 is out of range"),
     ("reduce", (1, -1), r"size=-1 is out of range"),
-    ("reduce", (1, 2.0), r"size=2\.0 came"),
-    ("reduce", (1, 5.0), r"size=5\.0 came"),  # as many as rest, yet no whole number
-    ("reduce", (6, True), r"size=True came"),
-    ("cancel", (7,), r"no order 7 rests in the book \(it was filled, cancelled or never entered\)"),
-    ("cancel", ("1",), r"no order '1' rests"),
-    ("cancel", (None,), r"no order None rests"),
-    ("levels", ("both",), r"side='both' came"),
-    ("levels", ("bid", -1), r"n=-1 is out of range; write a whole number from 0"),
-    ("levels", ("bid", 1.0), r"n=1\.0 came"),
-    ("queue", (None, 99), r"side=None came"),
-    ("queue", ("bid", 99.0), r"price=99\.0 came"),
+    ("reduce", (1, 2.0), r"size=2\.0 is not a whole number"),
+    ("reduce", (1, 5.0), r"size=5\.0 is not a whole number"),  # although the order has 5 lots
+    ("reduce", (6, True), r"size=True is not a whole number"),
+    ("cancel", (7,), r"order 7 does not rest in the book"),
+    ("cancel", ("1",), r"order '1' does not rest"),
+    ("cancel", (None,), r"order None does not rest"),
+    ("levels", ("both",), r"side='both' is not offered"),
+    ("levels", ("bid", -1), r"n=-1 is out of range: expected a whole number from 0"),
+    ("levels", ("bid", 1.0), r"n=1\.0 is not a whole number"),
+    ("queue", (None, 99), r"side=None is not offered"),
+    ("queue", ("bid", 99.0), r"price=99\.0 is not a whole number"),
 ]
 
 
-@pytest.mark.parametrize("method, arguments, sentence", REFUSALS)
-def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(
-    method: str, arguments: tuple[Any, ...], sentence: str
+@pytest.mark.parametrize("method, arguments, message", REFUSALS)
+def test_a_wrong_order_is_refused_and_changes_nothing(
+    method: str, arguments: tuple[Any, ...], message: str
 ) -> None:
     book = a_small_book()
     before = everything(book)
-    with pytest.raises(OrderBookError, match=sentence):
+    with pytest.raises(OrderBookError, match=message):
         getattr(book, method)(*arguments)
     assert everything(book) == before
     assert book.audit()
-    assert book.submit("bid", 1, 1)[0] == 7  # nor is an id used up
+    assert book.submit("bid", 1, 1)[0] == 7  # the refused order has used no id
 
 
 @pytest.mark.parametrize("gone", ["filled", "cancelled", "reduced away"])
-def test_an_order_that_has_gone_is_unknown(gone: str) -> None:
+def test_an_order_that_no_longer_rests_is_unknown(gone: str) -> None:
     book = a_small_book()
     {"filled": lambda: book.market("ask", 3), "cancelled": lambda: book.cancel(2)}.get(
         gone, lambda: book.reduce(2, 3)
     )()
-    with pytest.raises(OrderBookError, match="no order 2 rests"):
+    with pytest.raises(OrderBookError, match="order 2 does not rest"):
         book.cancel(2)
-    with pytest.raises(OrderBookError, match="no order 2 rests"):
+    with pytest.raises(OrderBookError, match="order 2 does not rest"):
         book.reduce(2, 1)
 
 
-def test_a_refusal_is_a_value_error() -> None:
+def test_an_order_book_error_is_a_value_error() -> None:
     assert issubclass(OrderBookError, ValueError)
 
 
 def test_lots_are_conserved() -> None:
-    # Each lot that came in rests, was traded against another one, or was taken out again.
+    # Each entered lot rests, was traded against another lot, or was removed.
     book = LimitOrderBook()
     random = np.random.default_rng(5)
-    came, taken_out, traded = 0, 0, 0
+    entered, removed, traded = 0, 0, 0
     for _ in range(5_000):
         side = SIDES[random.integers(2)]
         size = int(random.integers(1, 30))
         draw = random.random()
         if draw < 0.6:
             _, fills = book.submit(side, int(random.integers(90, 111)), size)
-            came += size
+            entered += size
         elif draw < 0.8:
             fills = book.market(side, size)
-            came += sum(lots for _, _, lots in fills)
+            entered += sum(lots for _, _, lots in fills)
         else:
             fills = []
             best = book.best_bid if side == "bid" else book.best_ask
@@ -331,8 +339,8 @@ def test_lots_are_conserved() -> None:
                 order_id, resting = book.queue(side, best)[-1]
                 size = min(size, resting)
                 book.reduce(order_id, size)
-                taken_out += size
+                removed += size
         traded += sum(lots for _, _, lots in fills)
     resting = sum(lots for side in SIDES for _, lots in book.levels(side))
-    assert min(came, taken_out, traded, resting) > 0
-    assert came == resting + 2 * traded + taken_out
+    assert min(entered, removed, traded, resting) > 0
+    assert entered == resting + 2 * traded + removed

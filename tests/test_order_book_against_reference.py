@@ -1,5 +1,4 @@
-"""The limit order book beside the slow, obvious `ReferenceBook`: the same orders get the same
-answers."""
+"""The limit order book gives the same results as `ReferenceBook`, which is slow and simple."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from tests.reference_book import SIDES, ReferenceBook, everything
 
 
 @pytest.mark.parametrize("filled", ["levels", "orders"])
-def test_a_book_that_is_full_grows_and_every_queue_keeps_its_order(filled: str) -> None:
+def test_a_full_book_grows_and_every_queue_keeps_its_order(filled: str) -> None:
     levels, orders = LimitOrderBook()._capacity
     many = levels + 10 if filled == "levels" else orders + 10
     different_prices = many if filled == "levels" else 50
@@ -36,8 +35,7 @@ def test_a_book_that_is_full_grows_and_every_queue_keeps_its_order(filled: str) 
 
 
 class BothBooks(RuleBasedStateMachine):
-    """Hypothesis looks for the shortest sequence of orders that the two books answer
-    differently."""
+    """Hypothesis searches for the shortest sequence of orders on which the two books differ."""
 
     ids = st.integers(-3, 8)
     prices = st.one_of(st.integers(-3, 3), st.sampled_from([-(2**60), 2**60]))
@@ -88,10 +86,10 @@ TestBothBooks.settings = settings(
 def random_operations(
     seed: int, n: int, typical_depth: float, wander: float, centre: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Draws for `n` operations: a kind in [0, 1), side, price, size and which of the ids.
+    """Draws for `n` operations: a kind in [0, 1), a side, a price, a size and the index of an id.
 
-    Limit orders stand at an exponential depth behind a centre that wanders, or, one in four, beyond
-    it.
+    Prices have an exponential distance from a centre that follows a random walk. Three in four are
+    behind the centre, and one in four is beyond it.
     """
     random = np.random.default_rng(seed)
     sides = random.integers(0, 2, n)
@@ -110,13 +108,17 @@ def random_operations(
 
 MARKET_SHAPES = {
     "deep queues at a few prices": {"typical_depth": 1.5, "wander": 0.01, "centre": 0},
-    "a market like the environment's": {"typical_depth": 4.0, "wander": 0.1, "centre": 10_000},
+    "a market like that of the environment": {
+        "typical_depth": 4.0,
+        "wander": 0.1,
+        "centre": 10_000,
+    },
     "an order at nearly every price, all below zero": {
         "typical_depth": 500.0,
         "wander": 5.0,
         "centre": -(10**9),
     },
-    "prices as far apart as they may be": {
+    "prices as far apart as possible": {
         "typical_depth": 2.0**54,
         "wander": 2.0**45,
         "centre": 0,
@@ -132,7 +134,7 @@ def test_a_quarter_of_a_million_random_operations_agree_with_the_reference(
     n, compared_after_each, compared_every = 250_000, 1_000, 500
     book, reference = LimitOrderBook(), ReferenceBook()
     ids = np.random.default_rng([seed, 1]).integers(-(2**63), 2**63, 400).tolist()
-    ids = [3 * order_id for order_id in ids]  # beyond 64 bits, too
+    ids = [3 * order_id for order_id in ids]  # some of them have more than 64 bits
     counts = dict.fromkeys(("resting", "crossing", "market", "reduce", "cancel"), 0)
 
     for done, (kind, side, price, size, index) in enumerate(

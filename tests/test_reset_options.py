@@ -1,5 +1,4 @@
-"""`reset(options={"config": {...}})`: other fields for one episode, as if the environment had been
-made with them."""
+"""`reset(options={"config": {...}})` overrides fields of the configuration for one episode."""
 
 from typing import Any
 
@@ -28,7 +27,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"confg": {}}, r"reset option 'confg' is unknown: expected 'config'"),
     (
         {"config": {"volatilty": 1.0}},
-        r"config\['volatilty'\] is unknown: expected a field.*did you mean 'volatility'\?",
+        r"config\['volatilty'\] is unknown: expected a field .*; did you mean 'volatility'\?",
     ),
     (
         {"config": {"zzz": 1.0}},
@@ -36,7 +35,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"config": {"volatility": -1.0}}, r"volatility=-1.0 is out of range"),
     ({"config": {"p_informed": 0.4}}, r"p_informed=0.4 contradicts regime 'noise'"),
-    ({"config": {"regime": "nois"}}, r"regime 'nois' is unknown; did you mean 'noise'"),
+    ({"config": {"regime": "nois"}}, r"regime 'nois' is unknown: .*; did you mean 'noise'"),
     (
         {"config": {"max_offset": 4.0}},
         r"config\['max_offset'\] cannot change.*expected 15.0, got 4.0",
@@ -63,7 +62,7 @@ def batch(**fields: Any) -> Any:
 
 
 def session_of(env: Any, first: tuple[Any, dict[str, Any]]) -> list[Any]:
-    """Everything from what `reset` gave on to the end, as bytes and plain values."""
+    """The results from `reset` (`first`) to the end, as bytes and plain values."""
     generator = np.random.default_rng(3)
     seen: list[Any] = [(first[0].tobytes(), first[1])]
     ended = False
@@ -74,7 +73,7 @@ def session_of(env: Any, first: tuple[Any, dict[str, Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("overrides", OVERRIDES, ids=str)
-def test_one_episode_is_that_of_an_environment_made_with_the_fields_and_the_next_ones_are_as_before(
+def test_overrides_hold_for_one_episode_and_the_next_one_has_the_environments_own_fields(
     overrides: dict[str, Any],
 ) -> None:
     env, plain, made = single(), single(), single(**overrides)
@@ -82,7 +81,7 @@ def test_one_episode_is_that_of_an_environment_made_with_the_fields_and_the_next
     assert env.config == made.config
     assert overridden == session_of(made, made.reset(seed=5))
     assert len(overridden) == overrides.get("session_steps", SESSION) + 1
-    # From here on it is the environment that it was, with the generator where it would have been.
+    # The next episodes are the same as without the overridden one.
     first = session_of(plain, plain.reset(seed=5))
     assert (first == overridden) == (overrides == {})
     for options in (None, {}, {"config": None}):
@@ -90,7 +89,7 @@ def test_one_episode_is_that_of_an_environment_made_with_the_fields_and_the_next
         assert env.config == plain.config
 
 
-def test_the_configuration_in_use_is_the_episode_s() -> None:
+def test_the_attribute_config_is_that_of_the_episode() -> None:
     env = gymnasium.make("MarketMaking-v0", regime="informed", p_informed=0.2)
     base = env.unwrapped.config
     env.reset(seed=0, options={"config": {"p_informed": 0.9}})
@@ -99,15 +98,15 @@ def test_the_configuration_in_use_is_the_episode_s() -> None:
     assert env.unwrapped.config == base == mm_gym.configure("informed", p_informed=0.2)
 
 
-def test_another_regime_comes_with_its_figures_and_keeps_what_the_environment_was_told() -> None:
+def test_another_regime_has_its_own_values_and_keeps_the_environments_fields() -> None:
     env = gymnasium.make("MarketMaking-v0", regime="noise", taker_rate=2.0)
     env.reset(seed=0, options={"config": {"regime": "zero_intelligence", "session_steps": 7}})
-    units = {"max_offset": 15.0, "reward_scale": 0.1}  # of actions and rewards: the environment's
+    units = {"max_offset": 15.0, "reward_scale": 0.1}  # the environment keeps its units
     expected = mm_gym.configure("zero_intelligence", taker_rate=2.0, session_steps=7, **units)
     assert env.unwrapped.config == expected
 
 
-def test_a_unit_may_be_named_as_it_is() -> None:
+def test_a_unit_may_be_given_with_its_present_value() -> None:
     env = single()
     env.reset(
         seed=0, options={"config": {"max_offset": 15.0, "reward_scale": 0.1, "volatility": 1.0}}
@@ -116,9 +115,7 @@ def test_a_unit_may_be_named_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=str)
-def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(
-    options: dict[str, Any], message: str
-) -> None:
+def test_bad_options_are_refused_and_change_nothing(options: dict[str, Any], message: str) -> None:
     env, other = single(), single()
     vector, other_vector = batch(), batch()
     venv, other_venv = (
@@ -143,7 +140,7 @@ def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(
     venv.set_options(options)
     with pytest.raises(ConfigurationError, match=message):
         venv.reset()
-    # All three go on as if nobody had asked.
+    # All three environments continue as if the reset had not been tried.
     assert session_of(env, (np.zeros(0), {})) == session_of(other, (np.zeros(0), {}))
     assert env.config == other.config
     assert session_of(env, env.reset()) == session_of(other, other.reset())
@@ -152,7 +149,7 @@ def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(
         for ours, theirs in ((vector, other_vector), (venv, other_venv)):
             for a, b in zip(ours.step(quotes)[:3], theirs.step(quotes)[:3], strict=True):
                 np.testing.assert_array_equal(a, b)
-    # The seeds stand, and the refused options do not come back.
+    # The VecEnv keeps the seeds and drops the refused options.
     other_venv.seed(9)
     np.testing.assert_array_equal(venv.reset(), other_venv.reset())
 
@@ -161,7 +158,7 @@ def test_bad_options_are_refused_with_what_is_known_and_nothing_is_lost(
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
-    """Nested results, equal to the last bit."""
+    """Nested results are equal bit for bit."""
     if isinstance(ours, dict):
         assert ours.keys() == theirs.keys()
         for key in ours:
@@ -175,10 +172,10 @@ def assert_same(ours: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize("overrides", [OVERRIDES[1], OVERRIDES[2], OVERRIDES[4]], ids=str)
 @pytest.mark.parametrize("mode", AutoresetMode)
-def test_the_batch_overrides_as_gymnasiums_own_over_singles_does(
+def test_the_batch_overrides_as_gymnasiums_sync_vector_env_does(
     mode: AutoresetMode, overrides: dict[str, Any]
 ) -> None:
-    """With a mask and without, through episode ends: the next episode goes back by itself."""
+    """With and without a mask, through ends of episodes."""
     ours = batch(autoreset_mode=mode)
     theirs = SyncVectorEnv([single] * N, autoreset_mode=mode)
     some = np.array([True, False, True, True, False, False])
@@ -224,13 +221,13 @@ def test_a_mask_chooses_whose_episode_is_overridden() -> None:
         np.testing.assert_array_equal(ended, some if step == 3 else np.zeros(N, np.bool_))
 
 
-def test_set_options_of_the_vec_env_hold_for_one_episode_of_each_market_named() -> None:
+def test_set_options_of_the_vec_env_hold_for_one_episode_of_each_chosen_market() -> None:
     fields: dict[str, Any] = {"session_steps": SESSION, "taker_rate": 2.0}
     venv, plain = (MarketMakingVecEnv(N, **fields) for _ in range(2))
     loud = MarketMakingVecEnv(N, **(fields | {"volatility": 4.0}))
     for one in (venv, plain, loud):
         one.seed(4)
-    # One for each market: every other one.
+    # One dictionary per market: every other market is overridden.
     venv.set_options([{"config": {"volatility": 4.0}} if market % 2 else {} for market in range(N)])
     odd = np.arange(N) % 2 == 1
     seen, of_plain, of_loud = venv.reset(), plain.reset(), loud.reset()
@@ -241,13 +238,13 @@ def test_set_options_of_the_vec_env_hold_for_one_episode_of_each_market_named() 
         (seen, paid, *_), (of_plain, paid_plain, *_), (of_loud, paid_loud, *_) = (
             one.step(quotes) for one in (venv, plain, loud)
         )
-        # After the first end all are as they were made.
+        # After the first end, all markets have their own configuration again.
         overridden = odd & (step < SESSION)
         np.testing.assert_array_equal(seen, np.where(overridden[:, None], of_loud, of_plain))
         np.testing.assert_array_equal(
             paid, np.where(odd & (step <= SESSION), paid_loud, paid_plain)
         )
-    # One dictionary for all; and a reset without options.
+    # One dictionary for all markets, then a reset without options.
     for one in (venv, loud, plain):
         one.seed(8)
     venv.set_options({"config": {"volatility": 4.0}})
@@ -256,8 +253,8 @@ def test_set_options_of_the_vec_env_hold_for_one_episode_of_each_market_named() 
     np.testing.assert_array_equal(venv.reset(), plain.reset())
 
 
-def test_staggered_markets_refuse_overrides_and_go_on() -> None:
-    """`reset` lets their first session pass in part and starts anew, so that it would be lost."""
+def test_staggered_markets_refuse_overrides_and_continue() -> None:
+    """`reset` restarts staggered markets several times, so one session's override would be lost."""
     venv = MarketMakingVecEnv(N, session_steps=SESSION, staggered=True)
     venv.set_options({"config": {"volatility": 4.0}})
     with pytest.raises(
@@ -271,7 +268,7 @@ def test_staggered_markets_refuse_overrides_and_go_on() -> None:
 # -------------------------------------------------------------------------------------- checkpoints
 
 
-def test_a_checkpoint_within_an_overridden_episode_comes_back_with_its_configuration() -> None:
+def test_a_checkpoint_within_an_overridden_episode_restores_its_configuration() -> None:
     env, other = single(), single()
     for one in (env, other):
         one.reset(seed=2, options={"config": {"volatility": 3.0, "session_steps": 8}})
@@ -292,7 +289,7 @@ def test_a_checkpoint_within_an_overridden_episode_comes_back_with_its_configura
         assert env.config == other.config == single().config
 
 
-def test_an_ordinary_checkpoint_brought_back_into_an_overridden_episode_is_ordinary() -> None:
+def test_an_ordinary_checkpoint_ends_an_overridden_episode() -> None:
     env, plain = single(), single()
     env.reset(seed=2), plain.reset(seed=2)
     checkpoint = env.snapshot()

@@ -1,4 +1,4 @@
-"""`MarketMakingVecEnv` against stable-baselines3's own `DummyVecEnv` over single environments."""
+"""`MarketMakingVecEnv` equals stable-baselines3's `DummyVecEnv` over single environments."""
 
 import pickle
 import warnings
@@ -30,7 +30,7 @@ def one_by_one(regime: str, **fields: object) -> DummyVecEnv:
 
 
 def random_actions(space: gymnasium.Space, steps: int) -> list[np.ndarray]:
-    """Half of them near the touch, where something happens."""
+    """Random actions. Half of them quote near the touch, where orders are filled."""
     space.seed(3)
     actions = [np.stack([space.sample() for _ in range(N_MARKETS)]) for _ in range(steps)]
     if isinstance(space, gymnasium.spaces.Box):
@@ -83,7 +83,7 @@ def test_the_batch_is_the_singles_in_every_action_format(action_format: str) -> 
         np.testing.assert_array_equal(ours[1], theirs[1])
 
 
-def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> None:
+def test_session_figures_are_the_sums_of_the_infos_of_single_environments() -> None:
     fees = {"maker_fee": 0.1, "close_out_impact": 0.05}
     batch = MarketMakingVecEnv(N_MARKETS, "informed", session_steps=SESSION, **fees)
     singles = one_by_one("informed", **fees)
@@ -113,16 +113,13 @@ def test_session_figures_are_what_the_single_environments_infos_add_up_to() -> N
         assert session["pnl"] == pytest.approx(parts)
 
 
-def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_of_a_session() -> (
-    None
-):
+def test_staggered_markets_equal_singles_that_have_played_part_of_a_session() -> None:
     batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, staggered=True)
     batch.seed(0)
     observations = batch.reset()
     far = np.ones(2, np.float32)
-    behind = [0, 8, 16, 24, 32]  # of 40
     singles = []
-    for market, decisions in enumerate(behind):
+    for market, decisions in enumerate([0, 8, 16, 24, 32]):  # of 40
         single = mm_gym.MarketMakingEnv("mixed", session_steps=SESSION)
         single.reset(seed=market)
         observation, _ = single.reset()
@@ -150,7 +147,7 @@ def test_staggered_markets_stand_where_singles_do_that_have_lived_through_part_o
 
 
 @pytest.mark.parametrize("n_envs", [1, SESSION, 2 * SESSION + 1])
-def test_staggered_markets_are_all_within_their_sessions_whatever_their_number(n_envs: int) -> None:
+def test_any_number_of_staggered_markets_is_within_their_sessions(n_envs: int) -> None:
     batch = MarketMakingVecEnv(n_envs, session_steps=SESSION, staggered=True)
     time_left = batch.reset()[:, mm_gym.OBSERVATION_NAMES.index("time_left")]
     assert time_left.max() == 1.0
@@ -192,11 +189,11 @@ def test_a_reward_scale_multiplies_rewards_and_nothing_else() -> None:
     [
         ({}, 0.0),
         ({"inventory_penalty": 0.01}, 30.0),
-        ({"value_interval": 0.3}, 0.0),  # V moves three or four times between decisions
+        ({"value_interval": 0.3}, 0.0),  # V moves three or four times between two decisions
         ({"signal_drift": 0.0, "reward": "dampened"}, 0.0),
     ],
 )
-def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
+def test_variance_reduced_rewards_follow_from_the_infos_of_plain_singles(
     fields: dict[str, object], unwinding_time: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = MarketMakingVecEnv(
@@ -215,39 +212,36 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
     edge = config.signal_drift * config.signal_half_life / np.log(2.0)
 
     def worth(info: dict[str, float]) -> float:
-        """What those who see the signal expect the asset to be worth."""
+        """[ticks] The expected efficient price in the long run, given the signal."""
         return info["efficient_price"] + edge * info["signal"]
 
     def shaped(info: dict[str, float]) -> float:
-        """Inventory marked there instead of to the mid, less what holding it is going to cost."""
+        """[ticks x lots] Value of inventory beyond the mid, minus its expected holding cost."""
         held = info["inventory"]
         return (
             held * (worth(info) - info["mid"]) - config.inventory_penalty * unwinding_time * held**2
         )
 
-    # The term of fills is in no info (see tests/core/test_control_variate.py): it is read before
-    # the next session.
-    advance, of_fills, price = (
-        batch._markets.step,
-        np.empty(N_MARKETS),
-        config.inventory_penalty * unwinding_time,
-    )
+    # The term of fills is not in the infos (see tests/core/test_control_variate.py), so it is read
+    # from the records before the next session starts.
+    advance, of_fills = batch._markets.step, np.empty(N_MARKETS)
+    price = config.inventory_penalty * unwinding_time
 
-    def noting(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step_and_read(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = advance(offsets)
         terms = batch._markets.records["control_variate"]
         of_fills[:] = terms["edge"] - price * terms["lots_squared"]
         return results
 
-    monkeypatch.setattr(batch._markets, "step", noting)
+    monkeypatch.setattr(batch._markets, "step", step_and_read)
     before = singles.reset_infos
     for action in random_actions(batch.action_space, 2 * SESSION):
         _, ours, dones, _ = batch.step(action)
         _, rewards, _, infos = singles.step(action)
         for market, (then, info) in enumerate(zip(before, infos, strict=True)):
             surprise = worth(info) - worth(then)
-            at_last = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
-            reduction = at_last - shaped(then) - then["inventory"] * surprise - of_fills[market]
+            after = 0.0 if dones[market] else shaped(info)  # the close settles at the mid
+            reduction = after - shaped(then) - then["inventory"] * surprise - of_fills[market]
             assert ours[market] == pytest.approx(
                 rewards[market] + config.reward_scale * reduction, abs=1e-5
             )
@@ -257,11 +251,9 @@ def test_variance_reduced_rewards_are_what_the_infos_of_plain_singles_say(
         ]
 
 
-def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_and_is_most_of_the_noise() -> (
-    None
-):
-    # A maker that does not mind its inventory, among informed takers: what it holds is what the
-    # signal speaks against.
+def test_the_control_variate_has_mean_zero_and_most_of_the_variance_of_a_loser() -> None:
+    # The maker ignores its inventory, and informed takers trade with it. So the signal predicts
+    # losses on the lots that it holds.
     plain, reduced = (
         MarketMakingVecEnv(
             512, "informed", p_informed=0.8, session_steps=100, variance_reduction=reduced
@@ -276,14 +268,13 @@ def test_the_control_variate_has_mean_zero_where_prices_run_away_from_the_maker_
     taken = (paid[:, 0] - paid[:, 1]).astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     error = taken.std(ddof=1) / np.sqrt(taken.size)  # 0.08
     assert abs(taken.mean()) < 4.0 * error
-    # Were the foreseen part of V's moves taken away as well, the mean would be far off: what it
-    # costs the maker.
+    # A control variate with the predictable part of V's moves would have this loss as its mean.
     loss = paid[:, 0].astype(float).reshape(3, 100, 512).sum(axis=1).ravel()
     assert loss.mean() < -8.0 * error
     assert paid[:, 1].std() < 0.5 * paid[:, 0].std()
 
 
-def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> None:
+def test_a_reset_without_a_seed_continues_and_with_one_starts_over() -> None:
     batch, singles = MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")
     first = {}
     for name, venv in (("batch", batch), ("singles", singles)):
@@ -296,12 +287,12 @@ def test_a_second_reset_without_a_seed_goes_on_and_with_one_starts_over() -> Non
     np.testing.assert_array_equal(batch.reset(), first["batch"])
 
 
-def test_markets_that_were_never_seeded_differ_from_run_to_run() -> None:
+def test_markets_without_a_seed_differ_from_run_to_run() -> None:
     first, second = (MarketMakingVecEnv(N_MARKETS).reset() for _ in range(2))
     assert not np.array_equal(first, second)
 
 
-def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
+def test_later_steps_do_not_change_the_results_of_a_step() -> None:
     batch = MarketMakingVecEnv(N_MARKETS, session_steps=2)
     batch.seed(0)
     kept = [batch.reset()]
@@ -320,7 +311,7 @@ def test_what_a_step_returned_is_not_changed_by_later_ones() -> None:
     assert not np.array_equal(terminal[0], terminal[1])
 
 
-def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -> None:
+def test_the_environment_checker_of_stable_baselines3_has_no_remarks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for action_format in ("offsets", "spread_skew", "discrete"):
@@ -330,7 +321,7 @@ def test_stable_baselines3_finds_nothing_to_say_about_the_single_environment() -
             )
 
 
-def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
+def test_evaluate_policy_of_stable_baselines3_measures_the_same_sessions() -> None:
     class Still:
         def predict(self, observation, state=None, episode_start=None, deterministic=True):
             return np.tile(quote(0.75, 0.75), (len(observation), 1)), state
@@ -339,7 +330,7 @@ def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
     for venv in (MarketMakingVecEnv(N_MARKETS, session_steps=SESSION), one_by_one("noise")):
         venv.seed(0)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it warns of environments that it takes for unmonitored
+            warnings.simplefilter("error")  # it warns if an environment has no Monitor
             measured, _ = evaluate_policy(
                 Still(), venv, n_eval_episodes=10, return_episode_rewards=True
             )
@@ -349,7 +340,7 @@ def test_stable_baselines3s_evaluation_measures_the_same_sessions() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_pickled_batch_goes_on_as_the_original_does(threads: int) -> None:
+def test_a_pickled_batch_has_the_same_future(threads: int) -> None:
     batch = MarketMakingVecEnv(N_MARKETS, "mixed", session_steps=SESSION, threads=threads)
     batch.seed(0)
     batch.reset()
@@ -363,7 +354,7 @@ def test_a_pickled_batch_goes_on_as_the_original_does(threads: int) -> None:
         np.testing.assert_array_equal(ours[1], theirs[1])
 
 
-def test_attributes_are_shared_by_all_markets_and_settled() -> None:
+def test_all_markets_share_attributes_that_cannot_change() -> None:
     batch = MarketMakingVecEnv(3, "informed", p_informed=0.4)
     assert [config.p_informed for config in batch.get_attr("config")] == [0.4] * 3
     assert batch.get_attr("render_mode", indices=[0, 2]) == [None, None]
@@ -371,22 +362,28 @@ def test_attributes_are_shared_by_all_markets_and_settled() -> None:
     assert not batch.has_attr("action_masks")
     assert batch.env_is_wrapped(Monitor) == [True] * 3
     assert batch.env_is_wrapped(gymnasium.wrappers.TimeLimit, indices=0) == [False]
-    with pytest.raises(AttributeError, match="make another MarketMakingVecEnv"):
+    with pytest.raises(
+        AttributeError, match=r"expected another MarketMakingVecEnv .*\('config', None"
+    ):
         batch.set_attr("config", None)
-    with pytest.raises(AttributeError, match="records without methods"):
+    with pytest.raises(
+        AttributeError, match=r"expected a DummyVecEnv .* got env_method\('snapshot'\)"
+    ):
         batch.env_method("snapshot")
 
 
-def test_bad_input_is_answered_with_a_sentence() -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match="write 1 or more"):
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(
+        mm_gym.ConfigurationError, match="expected a whole number of markets, at le"
+    ):
         MarketMakingVecEnv(0)
     with pytest.raises(mm_gym.ConfigurationError, match="did you mean 'latency'"):
         MarketMakingVecEnv(2, latancy=1.0)
     batch = MarketMakingVecEnv(2)
-    with pytest.raises(ResetNeeded, match="call reset"):
+    with pytest.raises(ResetNeeded, match="expected a call of reset"):
         batch.step(np.zeros((2, 2), np.float32))
     batch.reset()
-    with pytest.raises(ValueError, match=r"actions of shape \(3, 2\) came"):
+    with pytest.raises(ValueError, match=r"expected \(2, 2\), .*, got \(3, 2\)"):
         batch.step(np.zeros((3, 2), np.float32))
-    with pytest.raises(ValueError, match="finite numbers"):
+    with pytest.raises(ValueError, match="is not finite: expected"):
         batch.step(np.full((2, 2), np.nan, np.float32))

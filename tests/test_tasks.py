@@ -1,4 +1,4 @@
-"""The suite's tasks: what their markets are, and that every face makes exactly those."""
+"""The tasks of the benchmark suite: their markets, their errors and their reference scores."""
 
 import dataclasses
 import json
@@ -69,10 +69,10 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 
 
-# ------------------------------------------------------------------------------------ what they are
+# ---------------------------------------------------------------------------------------- the tasks
 
 
-def test_the_tasks_are_those_of_the_issue() -> None:
+def test_the_tasks_are_the_documented_ones() -> None:
     assert list(TASKS) == list(WANTED)
 
 
@@ -99,10 +99,13 @@ def test_the_fields_of_a_task_make_its_market() -> None:
 
 
 def test_the_documentation_has_the_table_of_tasks() -> None:
-    assert tasks_markdown(TASKS.values()) in (ROOT / "docs" / "benchmark.md").read_text()
+    assert (
+        tasks_markdown(TASKS.values())
+        in (ROOT / "docs" / "explanation" / "benchmark.md").read_text()
+    )
 
 
-# ---------------------------------------------------------------------------------------- the faces
+# --------------------------------------------------------------------------------- the environments
 
 
 def trajectory(env: Any, actions: list[Any], seed: int) -> list[Any]:
@@ -126,7 +129,7 @@ def sb3_trajectory(env: MarketMakingVecEnv, actions: list[Any], seed: int) -> li
 @pytest.mark.parametrize(
     "name", ["informed-40", "latency-1s", "large-quotes", "dealer-avellaneda-stoikov"]
 )
-def test_every_face_makes_the_market_of_a_task(name: str) -> None:
+def test_every_environment_makes_the_market_of_a_task(name: str) -> None:
     actions = [*np.random.default_rng(0).uniform(-1.0, 1.0, (40, 3, 2)).astype(np.float32)]
     spelled_out = configure(**WANTED[name]).to_dict()
     alone = [action[0] for action in actions]
@@ -180,7 +183,7 @@ FACES = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
         ),
     ],
 )
-def test_what_a_task_does_not_allow_is_refused_in_a_sentence(
+def test_wrong_tasks_and_fields_beside_a_task_are_refused(
     make: Any, keywords: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
@@ -188,7 +191,7 @@ def test_what_a_task_does_not_allow_is_refused_in_a_sentence(
 
 
 @FACES
-def test_an_unknown_keyword_is_refused_as_it_is_without_a_task(make: Any) -> None:
+def test_an_unknown_keyword_is_refused_as_without_a_task(make: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as without:
         make(frameskip=1)
     said, *_ = str(without.value).split(" was raised from the environment creator")
@@ -197,7 +200,7 @@ def test_an_unknown_keyword_is_refused_as_it_is_without_a_task(make: Any) -> Non
 
 
 @FACES
-def test_keywords_of_the_face_go_with_a_task(make: Any) -> None:
+def test_keywords_of_the_environment_may_stand_beside_a_task(make: Any) -> None:
     assert make(task="rebate", action="spread_skew") == TASKS["rebate"].config
 
 
@@ -231,7 +234,7 @@ EXAMPLE = Task(
 )
 
 
-def test_a_score_is_the_share_of_the_way_from_zero_to_one() -> None:
+def test_a_score_is_the_share_of_the_distance_from_zero_to_one() -> None:
     assert EXAMPLE.normalise(150.0) == 0.25
     assert EXAMPLE.normalise(100.0) == 0.0
     assert EXAMPLE.normalise(340.0) == 1.2
@@ -249,8 +252,8 @@ def test_scores_of_another_version_are_not_used() -> None:
     assert not _with_references(markets, {})["noise"].scored
 
 
-def test_the_scores_were_measured_in_the_markets_of_today() -> None:
-    """A change of a task's configuration needs a new version of the task, and new scores."""
+def test_the_scores_were_measured_in_the_present_markets() -> None:
+    """A change of a task's configuration needs a new version of the task and new scores."""
     references = read_references()
     assert list(references) == list(TASKS)
     for name, found in references.items():
@@ -266,7 +269,7 @@ def test_the_scores_were_measured_in_the_markets_of_today() -> None:
                 assert reference.standard_error > 0.0
 
 
-def test_the_agents_that_earned_the_scores_can_be_made() -> None:
+def test_the_agents_of_the_reference_scores_exist() -> None:
     for task in TASKS.values():
         for reference in (task.zero, task.one):
             if reference is not None:
@@ -278,11 +281,11 @@ def test_the_agents_that_earned_the_scores_can_be_made() -> None:
     [
         ({"score": "high"}, "score is out of range: expected a finite number, got 'high'"),
         ({"score": math.nan}, "score is out of range"),
-        ({"standard_error": -1.0}, "standard_error is out of range: expected at least 0, got -1.0"),
+        ({"standard_error": -1.0}, "standard_error is out of range: .*, at least 0, got -1.0"),
         ({"sessions": 1.5}, "sessions is out of range"),
-        ({"agent": "\x1b[2J"}, "agent is no name"),
+        ({"agent": "\x1b[2J"}, "agent is not a name: expected printable text, got "),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
-        ({"score": 500.0}, "the scale is empty: expected one above zero"),
+        ({"score": 500.0}, "the scale is empty: expected the score of `one` above"),
     ],
 )
 def test_a_damaged_file_of_scores_is_refused(
@@ -302,8 +305,9 @@ def test_a_missing_file_of_scores_is_refused(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------- dealer tasks
 
-# Paper units: the book's lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1; and Avellaneda and
-# Stoikov's A 140 a side, k 1.5, with gamma sigma^2 / 2 = 0.2 as running penalty.
+# In the units of the papers. The book has lambda = 10 a side, kappa = 1, phi = 0.5, alpha = 0.001
+# and T = 1. Avellaneda and Stoikov have A = 140 a side, k = 1.5, and gamma sigma^2 / 2 = 0.2 as
+# running penalty.
 PAPERS = {
     "dealer-avellaneda-stoikov": DealerProblem(
         140.0, 140.0, 1.5, 0.2, 0.0, 0.005, 200, max_inventory=50
@@ -315,7 +319,7 @@ PAPERS = {
 
 
 def test_the_problem_of_the_book_has_the_published_value() -> None:
-    """In the paper's own fill model; the market is event-driven, in which more can be earned."""
+    """In the book's own fill model. The event-driven market allows more fills, so it pays more."""
     single = dataclasses.replace(PAPERS["dealer-cartea-jaimungal"], fill_model="single_arrival")
     assert solve(single).start_value == pytest.approx(6.07387, abs=5e-6)
 
@@ -338,7 +342,7 @@ def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEALERS)
-def test_the_agents_that_a_dealer_task_names_earn_its_scores(name: str) -> None:
+def test_the_reference_agents_of_a_dealer_task_earn_its_scores(name: str) -> None:
     for reference in exact_references(TASKS[name]):
         sessions = run_sessions(
             name_agent(reference.agent), TASKS[name].config, 1024, SUITE_SEED, horizons=()

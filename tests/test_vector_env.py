@@ -1,5 +1,4 @@
-"""The batch is the single: judged, bit for bit, by Gymnasium's SyncVectorEnv over single
-environments."""
+"""The vector environment equals Gymnasium's `SyncVectorEnv` of single environments bit for bit."""
 
 import itertools
 import re
@@ -22,7 +21,7 @@ N = 16
 
 
 def assert_same(batch: Any, single: Any, where: str) -> None:
-    """Equal in type, keys, shape, dtype and every bit; `where` names what differs."""
+    """Equal in type, keys, shape, dtype and every bit; `where` is part of the message."""
     assert type(batch) is type(single), f"{where}: {type(batch)} and {type(single)}"
     if isinstance(batch, dict):
         assert batch.keys() == single.keys(), f"{where}: {sorted(batch)} and {sorted(single)}"
@@ -50,7 +49,7 @@ def pair(mode: AutoresetMode, **keywords: Any) -> tuple[Any, SyncVectorEnv]:
 
 
 def reset_both(batch: Any, single: Any, where: str, seed: Any = None, mask: Any = None) -> None:
-    # Gymnasium takes the mask out of the options it is given, so each has its own.
+    # Gymnasium removes the mask from the options, so each environment gets its own options.
     options = [None if mask is None else {"reset_mask": mask.copy()} for _ in range(2)]
     assert_same(
         batch.reset(seed=seed, options=options[0]),
@@ -60,7 +59,7 @@ def reset_both(batch: Any, single: Any, where: str, seed: Any = None, mask: Any 
 
 
 def masks() -> Iterator[np.ndarray]:
-    """Some of the markets, none of them always."""
+    """Random masks, each with at least one market."""
     generator = np.random.default_rng(4)
     while True:
         mask = generator.random(N) < 0.3
@@ -69,8 +68,11 @@ def masks() -> Iterator[np.ndarray]:
 
 
 def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int:
-    """Play both, through ends and through resets of some markets in mid-session; the number of ends
-    seen."""
+    """Step both, through ends and through resets of some markets within a session.
+
+    Returns:
+        The number of ended sessions.
+    """
     some = masks()
     batch.action_space.seed(7)
     reset_both(batch, single, "the first reset", seed=seed)
@@ -84,7 +86,7 @@ def assert_equal_runs(batch: Any, single: Any, steps: int, seed: Any = 0) -> int
         ends += int(ended.sum())
         if disabled and ended.any():
             reset_both(batch, single, f"the reset after step {step}", mask=ended)
-        # From here on the markets' sessions end at different times.
+        # After a partial reset, the sessions of the markets end at different times.
         if step in (3, 10, 11, 25):
             reset_both(batch, single, f"the partial reset after step {step}", mask=next(some))
         if step == 17:
@@ -109,7 +111,7 @@ def test_the_batch_equals_the_singles_through_episode_ends(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("action_format", ["spread_skew", "discrete"])
-def test_the_batch_equals_the_singles_in_every_action_action_format(
+def test_the_batch_equals_the_singles_in_every_action_format(
     action_format: str, mode: AutoresetMode
 ) -> None:
     batch, single = pair(mode, regime="mixed", action=action_format, session_steps=9)
@@ -121,7 +123,7 @@ def test_the_batch_equals_the_singles_in_every_action_action_format(
 def test_the_batch_equals_the_singles_under_a_time_limit(
     max_episode_steps: int, mode: AutoresetMode
 ) -> None:
-    """Shorter than the session, as long, and longer."""
+    """The limit is shorter than the session, as long, or longer."""
     batch, single = pair(
         mode, regime="informed", session_steps=9, max_episode_steps=max_episode_steps
     )
@@ -133,9 +135,9 @@ def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(
     mode: AutoresetMode,
 ) -> None:
     batch, single = pair(
-        mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1, close_out_impact=0.5, quote_size=3,
-        max_inventory=4, max_offset=2.0, taker_rate=3.0, sniping=True, reward="dampened", reward_scale=0.7,
-        requote_threshold=1.2,
+        mode, regime="informed", session_steps=30, latency=2.5, maker_fee=-0.1,
+        close_out_impact=0.5, quote_size=3, max_inventory=4, max_offset=2.0, taker_rate=3.0,
+        sniping=True, reward="dampened", reward_scale=0.7, requote_threshold=1.2,
     )  # fmt: skip
     assert_equal_runs(batch, single, 70)
 
@@ -144,8 +146,7 @@ def test_the_batch_equals_the_singles_with_latency_fees_and_large_quotes(
 def test_markets_reset_one_after_the_other_keep_their_own_first_observation(
     mode: AutoresetMode,
 ) -> None:
-    """With no step between two resets, the second one's untouched rows are what the first one
-    gave."""
+    """Without a step between two resets, the second one returns the other markets' rows again."""
     batch, single = pair(mode, session_steps=9)
     some = masks()
     reset_both(batch, single, "the first reset", seed=3)
@@ -183,7 +184,8 @@ def test_any_number_of_threads_steps_the_markets_alike(threads: int) -> None:
 
 @pytest.mark.parametrize("threads", [0, -2, 1.5, "two", True])
 def test_a_wrong_number_of_threads_is_refused(threads: Any) -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match="write 1 or more"):
+    message = f"threads={threads!r} is out of range: expected a whole number of threads, at least 1"
+    with pytest.raises(mm_gym.ConfigurationError, match=message):
         gymnasium.make_vec("MarketMaking-v0", num_envs=2, threads=threads)
 
 
@@ -200,7 +202,7 @@ def test_market_i_is_the_single_environment_of_its_own_seed(seed: Any) -> None:
         assert {key: infos[key][market].item() for key in info} == info
 
 
-def test_markets_without_a_seed_differ_from_one_another_and_from_the_next_ones() -> None:
+def test_sessions_without_a_seed_all_differ() -> None:
     firsts = []
     for _ in range(2):
         batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N)
@@ -225,7 +227,7 @@ def test_what_the_batch_records_is_what_the_singles_record() -> None:
         AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0
     )
     reset_both(batch, single, "reset", seed=0)
-    for _ in range(60):  # past the end: what is recorded is the session under way
+    for _ in range(60):  # beyond the end: the current session is the second one
         actions = np.tile(quote(1.5, 1.5), (N, 1))
         batch.step(actions)
         single.step(actions)
@@ -245,13 +247,12 @@ def test_spaces_and_metadata_are_those_of_the_singles() -> None:
             "action_space",
         ):
             assert getattr(batch, name) == getattr(single, name)
-        offered = [
-            mode for mode in single.metadata["render_modes"] if mode != "human"
-        ]  # a batch has no window
+        # The batch has no window.
+        offered = [mode for mode in single.metadata["render_modes"] if mode != "human"]
         assert batch.metadata == {**single.metadata, "render_modes": offered}
         assert batch.num_envs == single.num_envs
     assert batch.unwrapped.config == single.envs[0].unwrapped.config
-    # The class's own metadata is nobody's to change.
+    # Instances do not change the metadata of the class.
     assert MarketMakingVectorEnv.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
     assert (
         gymnasium.make_vec("mm_gym:MarketMaking-v0", num_envs=2).metadata["autoreset_mode"].value
@@ -277,7 +278,7 @@ def test_gymnasiums_own_episode_statistics_agree_with_the_market() -> None:
     assert np.abs(infos["pnl"]).max() > 1.0
 
 
-# -------------------------------------------------------------------------------------- memory
+# ------------------------------------------------------------------------------- shared memory
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:
@@ -302,7 +303,7 @@ def test_what_different_calls_return_shares_no_memory(mode: AutoresetMode) -> No
     for one, other in itertools.combinations([list(arrays_in(call)) for call in calls], 2):
         for a, b in itertools.product(one, other):
             assert not np.shares_memory(a, b)
-    # Nor with the mask that was passed in.
+    # They do not share memory with the mask either.
     assert not any(np.shares_memory(some, array) for call in calls for array in arrays_in(call))
     np.testing.assert_array_equal(some, [True, False, True, False])
 
@@ -339,7 +340,7 @@ def test_actions_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     before = batch.unwrapped._markets.records.tobytes()
     with pytest.raises(
         ValueError,
-        match=re.escape(f"actions of shape {shape} came") + r".*\(3, 2\) was wanted; write",
+        match=r"actions have a wrong shape: expected \(3, 2\), .*, got " + re.escape(str(shape)),
     ):
         batch.step(np.zeros(shape, np.float32))
     assert batch.unwrapped._markets.records.tobytes() == before
@@ -352,7 +353,7 @@ def test_an_action_that_is_not_finite_is_refused_and_its_market_named(number: fl
     actions[1, 0] = number
     before = batch.unwrapped._markets.records.tobytes()
     with pytest.raises(
-        ValueError, match=r"action of market 1 is .* finite numbers in \[-1, 1\] were wanted"
+        ValueError, match=r"action of market 1 is not finite: expected two numbers .*, got \["
     ):
         batch.step(actions)
     assert batch.unwrapped._markets.records.tobytes() == before
@@ -370,23 +371,24 @@ def test_an_action_that_is_not_finite_is_refused_and_its_market_named(number: fl
 )
 def test_a_wrong_mask_is_refused(mask: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"reset_mask=.* came, a NumPy array of 3 booleans was wanted; write"
+        ValueError, match=r"reset_mask is wrong: expected a NumPy array of 3 booleans, .*, got "
     ):
         started().reset(options={"reset_mask": mask})
 
 
-def test_a_mask_of_nobody_or_before_the_start_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"names no market; set at least one"):
+def test_an_empty_mask_and_a_mask_before_the_first_reset_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"reset_mask chooses no market: expected at least one"):
         started().reset(options={"reset_mask": np.zeros(3, np.bool_)})
     fresh = gymnasium.make_vec("MarketMaking-v0", num_envs=3)
-    with pytest.raises(ResetNeeded, match=r"before the markets were started; call reset\(\)"):
+    with pytest.raises(ResetNeeded, match=r"no session is running: expected .* without reset_mask"):
         fresh.reset(options={"reset_mask": np.array([True, False, False])})
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 2], [1, 2, 3, 4], np.arange(2)])
 def test_a_wrong_number_of_seeds_is_refused(seeds: Any) -> None:
     with pytest.raises(
-        ValueError, match=rf"{len(seeds)} seeds came for 3 markets; write one for each, or just one"
+        ValueError,
+        match=rf"seed has a wrong length: expected one number, or 3 .*, got {len(seeds)}",
     ):
         started().reset(seed=seeds)
 
@@ -394,7 +396,7 @@ def test_a_wrong_number_of_seeds_is_refused(seeds: Any) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_step_before_the_first_reset_is_refused(mode: AutoresetMode) -> None:
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=2, autoreset_mode=mode)
-    with pytest.raises(ResetNeeded, match=r"call reset\(\)"):
+    with pytest.raises(ResetNeeded, match=r"expected a call of reset\(\) first, got step\(\)"):
         batch.step(np.zeros((2, 2), np.float32))
 
 
@@ -406,7 +408,7 @@ def test_without_autoreset_a_step_after_an_end_is_refused_and_names_the_markets(
     batch.step(quotes)
     for _ in range(2):
         with pytest.raises(
-            ResetNeeded, match=r"sessions of markets \[0, 2\] have ended.*reset_mask"
+            ResetNeeded, match=r"sessions have ended: expected .* markets \[0, 2\] \(write reset\("
         ):
             batch.step(quotes)
     batch.reset(options={"reset_mask": np.array([True, False, True])})
@@ -416,7 +418,7 @@ def test_without_autoreset_a_step_after_an_end_is_refused_and_names_the_markets(
 @pytest.mark.parametrize("num_envs", [0, -1, 1.5, "two", None, True])
 def test_a_wrong_number_of_markets_is_refused(num_envs: Any) -> None:
     with pytest.raises(
-        mm_gym.ConfigurationError, match=rf"num_envs={num_envs!r} came.*write 1 or more"
+        mm_gym.ConfigurationError, match=rf"num_envs={num_envs!r} is out of range: .*, at least 1"
     ):
         MarketMakingVectorEnv(num_envs=num_envs)
 
@@ -425,14 +427,15 @@ def test_a_wrong_number_of_markets_is_refused(num_envs: Any) -> None:
 def test_an_unknown_autoreset_mode_is_refused(mode: Any) -> None:
     with pytest.raises(
         mm_gym.ConfigurationError,
-        match=r"is not offered; write one of 'NextStep', 'SameStep', 'Dis",
+        match=r"is not offered: expected one of 'NextStep', 'SameStep', 'Disabled', got ",
     ):
         MarketMakingVectorEnv(autoreset_mode=mode)
 
 
 @pytest.mark.parametrize("limit", [0, -5, 2.5, "ten", True])
 def test_a_wrong_time_limit_is_refused(limit: Any) -> None:
-    with pytest.raises(mm_gym.ConfigurationError, match=rf"max_episode_steps={limit!r}.*write"):
+    message = rf"max_episode_steps={limit!r} is out of range: .*, at least 1, or None, got"
+    with pytest.raises(mm_gym.ConfigurationError, match=message):
         MarketMakingVectorEnv(max_episode_steps=limit)
 
 
@@ -444,12 +447,14 @@ def test_a_time_limit_of_minus_one_means_none_as_it_does_in_make() -> None:
     ] * 3 + [(True, False)]
 
 
-def test_call_gives_the_pictures_and_what_the_markets_share() -> None:
+def test_call_returns_frames_and_shared_attributes() -> None:
     envs = gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode="ansi").unwrapped
     envs.reset(seed=0)
     assert envs.call("render") == envs.render()
     assert envs.call("config") == (envs.config, envs.config)
-    with pytest.raises(AttributeError, match="call\\('step'\\) is not offered"):
+    with pytest.raises(
+        AttributeError, match=r"call\('step'\) is not offered: expected 'render' or"
+    ):
         envs.call("step")
     assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).unwrapped.call("render") == (
         None,

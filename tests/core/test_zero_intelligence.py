@@ -99,16 +99,16 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"limit_order_rates": ()}, "without limit_order_rates"),
-        ({"cancel_rates": ()}, "without cancel_rates"),
-        ({"p_informed": 0.3}, "no value to know of"),
-        ({"signal_drift": 0.1}, "no value to know of"),
-        ({"limit_order_rates": 3.0}, "no sequence of rates"),
-        ({"limit_order_rates": ("a",)}, "no sequence of rates"),
+        ({"limit_order_rates": ()}, "has no limit_order_rates"),
+        ({"cancel_rates": ()}, "has no cancel_rates"),
+        ({"p_informed": 0.3}, "has no efficient price: expected 0, got 0.3"),
+        ({"signal_drift": 0.1}, "has no efficient price: expected 0, got 0.1"),
+        ({"limit_order_rates": 3.0}, "is not a sequence of rates: .*, got 3.0"),
+        ({"limit_order_rates": ("a",)}, "is not a sequence of rates"),
         ({"cancel_rates": (0.1, -0.1)}, "out of range"),
-        ({"cancel_rates": (0.1,) * 65}, "65 rates, more than 64"),
-        ({"limit_order_rates": (10.0,)}, "orders a side in a book with room for 128"),
-        ({"cancel_rates": (0.01, 0.0)}, "orders a side in a book with room for 128"),
+        ({"cancel_rates": (0.1,) * 65}, "too long: expected at most 64 rates .*, got 65"),
+        ({"limit_order_rates": (10.0,)}, "overfills the book: expected at most 64 .*, got 845"),
+        ({"cancel_rates": (0.01, 0.0)}, "overfills the book: expected at most 64 .*, got inf"),
     ],
 )
 def test_rates_that_cannot_be_are_refused_with_what_to_write(

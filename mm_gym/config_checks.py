@@ -1,0 +1,237 @@
+"""The checks of a configuration: the type and range of each field, then combinations of fields."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_gym.core.layout import MAKER_DISTANCES, MARKET_ORDERS, QUOTES_IN_FLIGHT
+from mm_gym.errors import ConfigurationError, nearest
+from mm_gym.regimes import REGIMES
+
+RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
+MakersName = Literal["anchored", "none", "zero_intelligence"]
+InformedName = Literal["signal", "naive", "decoy"]
+
+_LARGEST_NUMBER = 1e12
+_LARGEST_RATE = 1e6  # [1/s]
+_SHORTEST_INTERVAL = 1e-6  # [s]
+# More orders than this on average would overflow a book with room for MARKET_ORDERS / 2 a side.
+_MOST_RESTING = MARKET_ORDERS // 4
+
+# Field: lowest value, highest value, whether the lowest value itself is allowed.
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "decision_interval": (_SHORTEST_INTERVAL, 1e6, True),
+    "session_steps": (1, 10**9, True),
+    "warm_up": (0.0, 1e6, True),
+    "latency": (0.0, 1e6, True),
+    "initial_price": (-_LARGEST_NUMBER, _LARGEST_NUMBER, True),
+    "tick_size": (0.0, _LARGEST_NUMBER, False),
+    "volatility": (0.0, 1e6, True),
+    "signal_drift": (0.0, 1e6, True),
+    "signal_half_life": (_SHORTEST_INTERVAL, _LARGEST_NUMBER, True),
+    "value_interval": (_SHORTEST_INTERVAL, 1e6, True),
+    "taker_rate": (0.0, _LARGEST_RATE, True),
+    "p_informed": (0.0, 1.0, True),
+    "signal_threshold": (0.0, 100.0, True),
+    "imbalance": (0.0, 1.0, True),
+    "imbalance_flip_rate": (0.0, _LARGEST_RATE, True),
+    "taker_tolerance": (0.0, math.inf, True),
+    "taker_size": (1.0, 1e6, True),
+    "naive_taker_size": (1.0, 1e6, True),
+    "maker_rate": (0.0, _LARGEST_RATE, True),
+    "maker_cancel_rate": (0.0, _LARGEST_RATE, False),
+    "maker_depth": (0.0, 1e6, True),
+    "maker_size": (1.0, 1e6, True),
+    "quote_size": (1, 10**6, True),
+    "max_inventory": (1, 10**9, True),
+    "max_offset": (0.0, 1e6, False),
+    "requote_threshold": (0.0, 1e6, True),
+    "maker_fee": (-1e6, 1e6, True),
+    "close_out_cost": (0.0, 1e6, True),
+    "close_out_impact": (0.0, 1e6, True),
+    "reward_scale": (0.0, 1e6, False),
+    "inventory_penalty": (0.0, 1e6, True),
+    "dampening": (0.0, 1.0, True),
+    "risk_aversion": (0.0, 1e6, False),
+}
+_WHOLE = ("session_steps", "quote_size", "max_inventory")
+_CHOICES = {
+    "informed_kind": get_args(InformedName),
+    "makers": get_args(MakersName),
+    "reward": get_args(RewardName),
+}
+_SWITCHES = ("informed_price_limit", "sniping")
+_RATES_BY_DISTANCE = ("limit_order_rates", "cancel_rates")
+
+
+def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration, each converted to its type.
+
+    Args:
+        fields: a value for every field of `MarketConfig`.
+
+    Raises:
+        ConfigurationError: if a field is out of its range or two fields contradict each other.
+    """
+    checked = dict(fields)
+    check_regime(fields["regime"])
+    for name, choices in _CHOICES.items():
+        _check_choice(name, fields[name], choices)
+    for name in _SWITCHES:
+        checked[name] = _switch(name, fields[name])
+    for name in _RATES_BY_DISTANCE:
+        checked[name] = _rates(name, fields[name])
+    for name in _RANGES:
+        checked[name] = _number(name, fields[name])
+    _check_flow(checked)
+    _check_makers(checked)
+    _check_latency(checked["latency"], checked["decision_interval"])
+    return checked
+
+
+def check_regime(regime: Any) -> None:
+    """Check the name of a regime.
+
+    Raises:
+        ConfigurationError: if the regime is unknown. The message names the nearest one.
+    """
+    if not isinstance(regime, str) or regime not in REGIMES:
+        raise ConfigurationError(
+            f"regime {regime!r} is unknown: expected a key of mm_gym.REGIMES, got {regime!r}; "
+            f"{nearest(str(regime), REGIMES)}"
+        )
+
+
+def by_distance(rates: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """Rates at the distances 1, 2, ... `MAKER_DISTANCES` [ticks]; the last one applies beyond."""
+    return np.array(rates)[np.minimum(np.arange(MAKER_DISTANCES), len(rates) - 1)]
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(
+            f"{name}={value!r} is not offered: expected one of {', '.join(map(repr, choices))}, "
+            f"got {value!r}"
+        )
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ConfigurationError(
+            f"{name}={value!r} is not a switch: expected True or False, got {value!r}"
+        )
+    return bool(value)
+
+
+def _number(name: str, value: Any) -> float | int:
+    low, high, closed = _RANGES[name]
+    whole = name in _WHOLE
+    kind = "a whole number" if whole else "a number"
+    span = f"from {low:g} to {high:g}" if closed else f"above {low:g} and up to {high:g}"
+    expected = f"expected {kind} {span}, got {value!r}"
+    # A bool is an int for Python, but `latency=True` is a mistake.
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise ConfigurationError(f"{name}={value!r} is not {kind}: {expected}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.nan  # an integer too large for a float is outside every range
+    inside = low <= number <= high if closed else low < number <= high
+    if not inside or (whole and number != int(number)):
+        raise ConfigurationError(f"{name}={value!r} is out of range: {expected}")
+    return int(number) if whole else number
+
+
+def _rates(name: str, value: Any) -> tuple[float, ...]:
+    """Rates by distance as a tuple. JSON stores them as a list."""
+    wanted = f"expected at most {MAKER_DISTANCES} rates [1/s], one for each distance [ticks]"
+    not_rates = f"{name} is not a sequence of rates: {wanted}, got {value!r}"
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        raise ConfigurationError(not_rates)
+    if len(value) > MAKER_DISTANCES:
+        raise ConfigurationError(f"{name} is too long: {wanted}, got {len(value)}")
+    try:
+        rates = tuple(float(rate) for rate in value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(not_rates) from None
+    for rate in rates:
+        if not 0.0 <= rate <= _LARGEST_RATE:
+            raise ConfigurationError(
+                f"{name} has a rate that is out of range: "
+                f"expected numbers from 0 to {_LARGEST_RATE:g}, got {rate!r}"
+            )
+    return rates
+
+
+def _check_flow(fields: Mapping[str, Any]) -> None:
+    regime, p_informed, imbalance = fields["regime"], fields["p_informed"], fields["imbalance"]
+    if regime in ("noise", "imbalanced") and p_informed > 0.0:
+        raise ConfigurationError(
+            f"p_informed={p_informed:g} contradicts regime {regime!r}, which has no informed "
+            f"takers: expected 0, got {p_informed:g} (write regime='informed')"
+        )
+    if regime == "noise" and imbalance > 0.0:
+        raise ConfigurationError(
+            f"imbalance={imbalance:g} contradicts regime 'noise', whose flow is symmetric: "
+            f"expected 0, got {imbalance:g} (write regime='imbalanced')"
+        )
+    kind = fields["informed_kind"]
+    wanted = {"naive_informed": "naive", "mixed": "signal"}.get(regime, kind)
+    if kind != wanted:
+        raise ConfigurationError(
+            f"informed_kind={kind!r} contradicts regime {regime!r}: "
+            f"expected {wanted!r}, got {kind!r} (write regime='informed')"
+        )
+
+
+def _check_makers(fields: Mapping[str, Any]) -> None:
+    """Check the rates of the background makers: they exist, and their orders fit into the book."""
+    if fields["makers"] == "zero_intelligence":
+        _check_zero_intelligence(fields)
+        arrivals = np.array(fields["limit_order_rates"])
+        cancels = by_distance(fields["cancel_rates"])[: len(arrivals)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            resting = float(np.nansum(arrivals / cancels))
+        what = "limit_order_rates with cancel_rates"
+    elif fields["makers"] == "anchored":
+        rate, cancel_rate = fields["maker_rate"], fields["maker_cancel_rate"]
+        resting = rate / cancel_rate
+        what = f"maker_rate={rate:g} with maker_cancel_rate={cancel_rate:g}"
+    else:
+        return
+    if resting > _MOST_RESTING:
+        raise ConfigurationError(
+            f"{what} overfills the book: expected at most {_MOST_RESTING} resting orders a side "
+            f"on average (arrival rate / cancellation rate), got {resting:.0f}"
+        )
+
+
+def _check_zero_intelligence(fields: Mapping[str, Any]) -> None:
+    for name in _RATES_BY_DISTANCE:
+        if sum(fields[name]) == 0.0:
+            raise ConfigurationError(
+                f"makers='zero_intelligence' has no {name}: expected at least one positive rate, "
+                f"got {fields[name]!r} (write regime='zero_intelligence' for the published rates)"
+            )
+    for name in ("p_informed", "signal_drift"):
+        if fields[name] > 0.0:
+            raise ConfigurationError(
+                f"{name}={fields[name]:g} contradicts makers='zero_intelligence', whose market "
+                f"has no efficient price: expected 0, got {fields[name]:g}"
+            )
+
+
+def _check_latency(latency: float, decision_interval: float) -> None:
+    """Check that the quotes on their way to the exchange fit into the market's record."""
+    longest = (QUOTES_IN_FLIGHT - 1) * decision_interval
+    if latency > longest:
+        raise ConfigurationError(
+            f"latency={latency:g} is too long for decision_interval={decision_interval:g}: "
+            f"expected at most {QUOTES_IN_FLIGHT - 1} decision intervals, which are {longest:g} s, "
+            f"got {latency:g} s"
+        )
