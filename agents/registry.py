@@ -110,7 +110,7 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
         return RULES[name](config, **parameters)
     folder = trained_folder(name)
     if name and folder.is_dir():
-        from .learned.run_folder import load  # torch is loaded only for those who use it
+        from .learned.policy import load  # torch is loaded only for those who use it
 
         return cast(Agent, load(folder, config))
     raise AgentError(

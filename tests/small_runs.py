@@ -11,14 +11,8 @@ import torch
 import agents.training.trainer
 import train
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
-from agents.learned.run_folder import (
-    POLICY_FILE,
-    Run,
-    load_policy,
-    new_policy,
-    policy_content,
-    read_run,
-)
+from agents.learned.policy import load_policy, new_policy, policy_content
+from agents.learned.run_folder import POLICY_FILE, Run, read_run
 from agents.training.trainer import write_run
 from mm_gym import MarketConfig, configure
 from mm_gym.sb3 import MarketMakingVecEnv

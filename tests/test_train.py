@@ -19,7 +19,8 @@ import agents.training.trainer
 from agents import AgentError, make_agent, rules_for
 from agents.commands import train
 from agents.learned.hyperparameters import ALGORITHM_PART, HyperparameterError, read_hyperparameters
-from agents.learned.run_folder import RUN_FILE, Run, load, read_run
+from agents.learned.policy import load
+from agents.learned.run_folder import RUN_FILE, Run, read_run
 from agents.training.trainer import TrainingError
 from mm_gym import ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions

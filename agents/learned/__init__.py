@@ -1,1 +1,1 @@
-"""What a trained policy is made of: run folders, networks, history features, hyperparameters."""
+"""The parts of a trained policy: run folder, network, history features, hyperparameters."""

@@ -1,11 +1,13 @@
-"""History features: statistics of the episode so far, appended to each observation for policies
-without recurrence.
+"""History features: statistics of the episode so far, for policies without recurrence.
 
-An observation forgets within a minute. Which kind of flow an episode has, and how much of it is
-informed, shows only over hundreds of seconds. So the policy sees, beside the observation, the
-episode's means of how busy, wide and volatile the market was, how far flow and prices ran, and
-whether they ran together: where flow is informed, prices follow it. And it sees what all this says
-of the signal (`agents.learned.signal_network`), so that it need not learn to infer.
+They are appended to each observation. An observation covers about a minute, but the kind of flow
+and the share of informed takers show only over hundreds of seconds. There are two groups of
+features:
+
+* means over the episode: spread, activity, volatility, the size of flows and mid moves, and the
+  products of flows and mid moves, which are positive where flow is informed;
+* the beliefs of the signal network (`agents.learned.signal_network`), so that the policy need not
+  learn to infer the signal.
 """
 
 from typing import Any
@@ -23,11 +25,11 @@ from .signal_network import BELIEF_NAMES, shipped_signal_network
 _Array = npt.NDArray[np.float32]
 
 LEVELS = (Obs.SPREAD, Obs.ACTIVITY, Obs.VOLATILITY, Obs.FLOW_SLOW)
-"""Columns whose mean is taken as they are."""
+"""Columns whose plain mean is a feature."""
 FLOWS = (Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
 MOVES = (Obs.MID_MOVE_FAST, Obs.MID_MOVE_MEDIUM, Obs.MID_MOVE_SLOW)
-"""Columns of which the mean is taken of the size, and of the product of flow and move over the same
-time."""
+"""Columns whose mean absolute value is a feature. So is the mean product of each flow and the mid
+move of the same half-life."""
 
 MEANS_NAMES = tuple(
     [f"mean_{column.name.lower()}" for column in LEVELS]
@@ -37,23 +39,21 @@ MEANS_NAMES = tuple(
         for flow, move in zip(FLOWS, MOVES, strict=True)
     ]
 )
-"""Means over the episode."""
+"""Names of the means over the episode."""
 
 HISTORY_NAMES = (*OBSERVATION_NAMES, *MEANS_NAMES, *BELIEF_NAMES)
-"""All that a policy with history features sees, in order."""
+"""Columns that a policy with history features sees, in order."""
 
 PRIOR_DECISIONS = 30.0
-"""Means begin at zero as if that had been seen so often: the first few observations say nothing
-yet."""
+"""Weight of the prior mean of zero, in decisions. It keeps early means near zero."""
 
 _N_MEANS = 1 + len(MEANS_NAMES)
 BELIEFS_CLIP = 20.0
-"""Far beyond any belief that was ever seen: a space needs bounds."""
+"""Beliefs are clipped here, because a space needs bounds. In practice none is this large."""
 
 
 def state_names() -> tuple[str, ...]:
-    """Columns of the state from which the features are updated, in order: all zeros where an
-    episode starts."""
+    """Columns of the state that updates the features, in order. At the start all are zero."""
     sums = (f"evidence_{number}" for number in range(shipped_signal_network().n_sums))
     return (
         "observations_seen",
@@ -66,16 +66,17 @@ def state_names() -> tuple[str, ...]:
 def add_history(
     observations: _Array, state: _Array | None = None, starts: npt.NDArray[np.bool_] | None = None
 ) -> tuple[_Array, _Array]:
-    """Observations with the history features beside them, and the state to hand in with the next.
+    """Append the history features to observations.
 
     Args:
         observations: shape (n, columns).
-        state: as handed back before, shape (n, len(state_names())). None where all episodes start.
-        starts: whether an episode starts here, shape (n,): its state is forgotten. None where none
+        state: returned by the previous call, shape (n, len(state_names())). None where all episodes
+            start.
+        starts: whether an episode starts here, which resets its state, shape (n,). None where none
             does.
 
     Returns:
-        Shape (n, len(HISTORY_NAMES)), and the state.
+        Observations with features, shape (n, len(HISTORY_NAMES)), and the state for the next call.
     """
     if state is None:
         state = empty_state(len(observations))
@@ -94,10 +95,14 @@ def add_history(
 
 
 def update_means(means: _Array, observations: _Array) -> _Array:
-    """The episode's means after one observation more, shape (n, 1 + len(MEANS_NAMES)): what they
-    count comes first.
+    """The means after one more observation. A mean of n values is sum / (n + `PRIOR_DECISIONS`).
 
-    A mean over n observations is their sum over n + `PRIOR_DECISIONS`.
+    Args:
+        means: shape (n, 1 + len(MEANS_NAMES)). The first column counts observations.
+        observations: shape (n, columns).
+
+    Returns:
+        The new means, of the same shape.
     """
     flows, moves = observations[:, FLOWS], observations[:, MOVES]
     shown = np.concatenate(
@@ -113,19 +118,19 @@ def update_means(means: _Array, observations: _Array) -> _Array:
 
 
 def empty_means(n: int) -> _Array:
-    """Of n episodes that start."""
+    """The means at the start of n episodes."""
     return np.zeros((n, _N_MEANS), np.float32)
 
 
 def empty_state(n: int) -> _Array:
-    """Of n episodes that start."""
+    """The state at the start of n episodes."""
     return np.zeros((n, len(state_names())), np.float32)
 
 
 def history_space() -> spaces.Box:
     """The space of observations with history features."""
     shown = observation_space()
-    # A mean is of a product of two columns of flow and moves at the most.
+    # The largest means are those of products of two columns.
     most = np.repeat(
         [OBSERVATION_CLIP**2, BELIEFS_CLIP], [len(MEANS_NAMES), len(BELIEF_NAMES)]
     ).astype(np.float32)
@@ -135,11 +140,10 @@ def history_space() -> spaces.Box:
 
 
 class HistoryAgent:
-    """A maker whose policy was trained on what `add_history` gives. Its `state` is that of the
-    history features.
+    """An agent whose policy sees history features. Its `state` is that of the features.
 
     Args:
-        agent: which has no state of its own.
+        agent: the policy. It has no state of its own.
     """
 
     name = "history"
@@ -154,8 +158,7 @@ class HistoryAgent:
         episode_start: npt.NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[_Array, _Array]:
-        """As the agent's own, for observations of shape (n, columns) or (columns,), and the state
-        to hand back."""
+        """Actions for observations of shape (n, columns) or (columns,), and the next state."""
         shown, state = add_history(np.atleast_2d(observation), state, episode_start)
         actions, _ = self._agent.predict(shown, deterministic=deterministic)
         return (actions[0] if np.ndim(observation) == 1 else actions), state

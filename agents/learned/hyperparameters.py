@@ -1,15 +1,17 @@
-"""Hyperparameters as data: the files in `agents/training/hyperparameters`, in the form that rl_zoo3
-reads.
+"""Reading and checking hyperparameters: YAML files in the format of rl_zoo3.
 
-The part `MarketMaking-v0` is what rl_zoo3 takes as `--conf-file`: arguments of the algorithm, with
-the number of markets, the budget and, where the file is for one market, its fields in `env_kwargs`.
-rl_zoo3 evaluates `policy_kwargs` where it is a string, such as `dict(net_arch=[64, 64],
-activation_fn=nn.SiLU)`. Here such a string is parsed and never evaluated; a mapping with
-`activation_fn: silu` says the same. The other parts are options, which rl_zoo3 passes over:
+The files of this project are in `agents/training/hyperparameters`. The part `MarketMaking-v0` is
+the one that rl_zoo3 reads with `--conf-file`. It holds arguments of the algorithm, the number of
+markets and the budget. A file for one market also has fields of `MarketConfig` in `env_kwargs`.
 
-* `markets`: `unwinding_time`, as of `MarketMakingVecEnv`;
-* `history_features: true`: statistics of the episode beside each observation
-  (`agents.learned.history_features`);
+`policy_kwargs` may be a string such as `dict(net_arch=[64, 64], activation_fn=nn.SiLU)`. rl_zoo3
+evaluates it. Here it is parsed and never evaluated. A mapping with `activation_fn: silu` is
+equivalent.
+
+The other parts are optional, and rl_zoo3 ignores them:
+
+* `markets`: the `unwinding_time` of `MarketMakingVecEnv`;
+* `history_features: true`: append history features (`agents.learned.history_features`);
 * `exploration`: arguments of `agents.training.callbacks.Exploration`.
 """
 
@@ -28,36 +30,38 @@ FOLDER = Path(__file__).parents[1] / "training" / "hyperparameters"
 ALGORITHM_PART = "MarketMaking-v0"
 
 ACTIVATIONS = {"silu": "SiLU", "tanh": "Tanh", "relu": "ReLU"}
-"""Activation functions a network may have, and their names in `torch.nn`."""
+"""Allowed activation functions, and their names in `torch.nn`."""
 
 POLICIES = {"ppo": "MlpPolicy", "recurrent_ppo": "MlpLstmPolicy"}
-"""Algorithms, and the policy that each trains."""
+"""Algorithms, and the policy class that each of them trains."""
 
 MOST_LAYERS, MOST_UNITS = 8, 1024
-"""Of a network: run folders come from strangers, and memory is finite."""
+"""Limits of a network. They keep the run folder of a stranger from exhausting the memory."""
 
 _FAR = 1e9
 
 
 class HyperparameterError(ValueError):
-    """Hyperparameters that cannot be used: the message says what is wrong, what was expected and what
-    came."""
+    """Hyperparameters that cannot be used."""
 
 
 def hyperparameters_name(algorithm: str, regime: str) -> str:
-    """The file for an algorithm in a regime, if there is one of its own, else the algorithm's."""
+    """The name of the file for an algorithm in a regime. Without one, that of the algorithm."""
     own = f"{algorithm}-{regime}"
     return own if (FOLDER / f"{own}.yml").is_file() else algorithm
 
 
 def read_hyperparameters(name: str) -> dict[str, Any]:
-    """The parts of a hyperparameters file, checked; `policy_kwargs` as a mapping.
+    """Read and check a hyperparameters file.
 
     Args:
-        name: of a file in `FOLDER`, without its ending, or the path of another.
+        name: of a file in `FOLDER`, without its suffix, or a path.
+
+    Returns:
+        The parts by name, with `policy_kwargs` as a mapping.
 
     Raises:
-        HyperparameterError: if there is none, or it is not of this form.
+        HyperparameterError: if the file cannot be read or is not of this format.
     """
     path = FOLDER / f"{name}.yml"
     if not path.is_file():
@@ -67,12 +71,13 @@ def read_hyperparameters(name: str) -> dict[str, Any]:
     except OSError as error:
         known = [file.stem for file in FOLDER.glob("*.yml")]
         raise HyperparameterError(
-            f"hyperparameters {name!r} are no file in {FOLDER.name} and no path that can be read ({error.strerror}); "
-            f"{nearest(name, known)}"
+            f"hyperparameters {name!r} cannot be read: expected the name of a file in {FOLDER.name}"
+            f" or a path, got {error.strerror} ({nearest(name, known)})"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HyperparameterError(
-            f"{path} is no YAML ({error}); write it as {FOLDER.name}/ppo.yml is"
+            f"{path} cannot be read: expected YAML, got {' '.join(str(error).split())} "
+            f"(write it like {FOLDER.name}/ppo.yml)"
         ) from error
     try:
         if isinstance(hyperparameters, dict) and isinstance(
@@ -84,42 +89,51 @@ def read_hyperparameters(name: str) -> dict[str, Any]:
         check_hyperparameters(hyperparameters)
     except HyperparameterError as error:
         raise HyperparameterError(
-            f"{path}: {error}; write it as {FOLDER.name}/ppo.yml is"
+            f"{path}: {error} (write it like {FOLDER.name}/ppo.yml)"
         ) from error
     return dict(hyperparameters)
 
 
 def check_hyperparameters(hyperparameters: object) -> None:
-    """Make sure that hyperparameters are of this form: names, types and ranges.
+    """Check names, types and ranges of hyperparameters.
 
     Raises:
-        HyperparameterError: if they are not.
+        HyperparameterError: if one is wrong.
     """
     parts = _check_names(hyperparameters, _PARTS, "the hyperparameters", needed=(ALGORITHM_PART,))
     for name, value in parts.items():
         _PARTS[name](value, name)
 
 
-def parse_fields(hyperparameters: Iterable[str]) -> dict[str, Any]:
-    """`["latency=0.5", "makers=none"]` as keywords of `configure`, which checks names and values.
+def parse_fields(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse texts such as `["latency=0.5", "makers=none"]` into keywords of `configure`.
+
+    `configure` checks the names and values.
 
     Raises:
-        HyperparameterError: for what is no name=value.
+        HyperparameterError: if a text is not of the form name=value.
     """
     fields = {}
-    for setting in hyperparameters:
-        name, equals, value = setting.partition("=")
+    for text in texts:
+        name, equals, value = text.partition("=")
         if not (name.strip() and equals and value.strip()):
             raise HyperparameterError(
-                f"{setting!r} came, a field and its value were wanted; write for example latency=0.5"
+                f"field {text!r} cannot be read: expected name=value, got {text!r} "
+                "(write for example latency=0.5)"
             )
         fields[name.strip()] = _plain(value.strip())
     return fields
 
 
 def is_number(value: object, low: float, high: float, whole: bool = False) -> bool:
-    """Whether this is a number in the range, and a whole one where that is asked; True and False
-    are none."""
+    """Whether the value is a number in the range. Booleans are not numbers.
+
+    Args:
+        value: to check.
+        low: lowest allowed value.
+        high: highest allowed value.
+        whole: whether only whole numbers are allowed.
+    """
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         return False
     return low <= value <= high  # NaN is in no range
@@ -134,12 +148,12 @@ def _check_names(
         if name not in known:
             hint = nearest(str(name), known)
             raise HyperparameterError(
-                f"unknown name in {what}: expected one of {', '.join(known)}, got {name!r}; {hint}"
+                f"unknown name in {what}: expected one of {', '.join(known)}, got {name!r} ({hint})"
             )
     missing = [name for name in needed if name not in value]
     if missing:
         raise HyperparameterError(
-            f"{what} does not say enough: expected {', '.join(missing)}, got {_shown(value)}"
+            f"{what} is incomplete: expected {', '.join(missing)}, got {_shown(value)}"
         )
     return value
 
@@ -158,7 +172,7 @@ def _number_or_none(value: object, name: str, low: float, high: float) -> None:
 
 
 def _rate(value: object, name: str) -> None:
-    """A number, or what rl_zoo3 writes as `lin_0.001`."""
+    """A number, or a linear schedule such as `lin_0.001` in the notation of rl_zoo3."""
     try:
         number = (
             float(value.removeprefix("lin_"))
@@ -169,7 +183,8 @@ def _rate(value: object, name: str) -> None:
         number = None
     if not is_number(number, 0.0, 1.0):
         raise HyperparameterError(
-            f"{name} cannot be used: expected a number from 0 to 1, or for example lin_0.001, got {_shown(value)}"
+            f"{name} cannot be used: expected a number from 0 to 1, or for example lin_0.001, "
+            f"got {_shown(value)}"
         )
 
 
@@ -194,8 +209,8 @@ def _layers(value: object, name: str) -> None:
         and all(is_number(width, 1, MOST_UNITS, whole=True) for width in value)
     ):
         raise HyperparameterError(
-            f"{name} cannot be used: expected a list of at most {MOST_LAYERS} whole numbers from 1 to {MOST_UNITS}, "
-            f"got {_shown(value)}"
+            f"{name} cannot be used: expected a list of at most {MOST_LAYERS} whole numbers "
+            f"from 1 to {MOST_UNITS}, got {_shown(value)}"
         )
 
 
@@ -217,7 +232,7 @@ def _mapping(
 
 
 def _market_fields(value: object, name: str) -> None:
-    """The fields' values are checked where a configuration is made of them."""
+    """Check the names only. `MarketConfig` checks the values."""
     _check_names(value, dict.fromkeys(FIELD_NAMES), name)
 
 
@@ -269,8 +284,10 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
 
 
 def _parsed(text: str) -> Any:
-    """`dict(net_arch=[64, 64], activation_fn=nn.SiLU)` as a mapping in which activations go by
-    their plain names."""
+    """Parse `dict(net_arch=[64, 64], activation_fn=nn.SiLU)` into a mapping.
+
+    Activations get their names in `ACTIVATIONS`.
+    """
 
     def value(node: ast.expr) -> Any:
         if (
@@ -295,13 +312,13 @@ def _parsed(text: str) -> Any:
         return value(ast.parse(text.strip(), mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise HyperparameterError(
-            f"policy_kwargs cannot be read: expected for example dict(net_arch=[64, 64], activation_fn=nn.SiLU), "
-            f"got {_shown(text)}"
+            "policy_kwargs cannot be read: expected for example "
+            f"dict(net_arch=[64, 64], activation_fn=nn.SiLU), got {_shown(text)}"
         ) from error
 
 
 def _shown(value: object) -> str:
-    """What came, not too long for a sentence."""
+    """The value as text, shortened for a sentence."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

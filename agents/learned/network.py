@@ -1,8 +1,7 @@
-"""A maker whose policy is a small network, computed with NumPy alone: what RLlib has trained,
-without Ray.
+"""A policy network in NumPy: makers that RLlib trained quote with it, without Ray.
 
-The file is read without unpickling. It holds arrays and no program: `weight_0`, `bias_0`,
-`weight_1`, ... of the layers, and `log_std`.
+Its file holds the arrays `weight_0`, `bias_0`, `weight_1`, ... of the layers, and `log_std`. It is
+read without unpickling.
 """
 
 from collections.abc import Callable
@@ -22,10 +21,9 @@ _Array = npt.NDArray[np.float32]
 
 
 def _silu(x: _Array) -> _Array:
+    """x times the logistic function, without overflow."""
     half = np.float32(0.5)
-    result: _Array = (
-        half * x * (np.float32(1.0) + np.tanh(half * x))
-    )  # x times the logistic function, without overflow
+    result: _Array = half * x * (np.float32(1.0) + np.tanh(half * x))
     return result
 
 
@@ -37,13 +35,12 @@ _ACTIVATIONS: dict[str, Callable[[_Array], _Array]] = {
 
 
 class MLPAgent:
-    """Quotes the mean action of a Gaussian policy: layers with an activation between them, and a
-    linear last one.
+    """Quotes the mean action of a Gaussian policy with a multilayer perceptron.
 
     Args:
-        layers: weights of shape (out, in) and biases of shape (out,), as torch has them.
-        log_std: of the policy's Gaussian, shape (2,).
-        activation: `tanh`, `relu` or `silu`.
+        layers: weights of shape (out, in) and biases of shape (out,), as in torch.
+        log_std: logarithm of the standard deviation of the Gaussian, shape (2,).
+        activation: between the layers: `tanh`, `relu` or `silu`. The last layer is linear.
     """
 
     name = "mlp"
@@ -63,11 +60,16 @@ class MLPAgent:
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """Actions of shape (n, 2) in [-1, 1] for observations of shape (n, columns), and the state,
-        which it has not.
+        """Actions for a batch of observations.
 
         Args:
-            deterministic: the mean action; False draws from the policy.
+            observation: shape (n, columns).
+            state: handed back unchanged, because the network has no state.
+            episode_start: not used.
+            deterministic: whether to return the mean action. False draws from the policy.
+
+        Returns:
+            Actions in [-1, 1], shape (n, 2), and the state.
         """
         layer = observation
         for weight, bias in self._layers[:-1]:
@@ -82,7 +84,7 @@ class MLPAgent:
 
 
 def policy_bytes(layers: list[tuple[_Array, _Array]], log_std: _Array) -> bytes:
-    """The content of a policy file."""
+    """The content of a policy file with these layers."""
     arrays = {"log_std": log_std}
     for number, (weight, bias) in enumerate(layers):
         arrays |= {f"weight_{number}": weight, f"bias_{number}": bias}
@@ -92,7 +94,7 @@ def policy_bytes(layers: list[tuple[_Array, _Array]], log_std: _Array) -> bytes:
 
 
 def load_layers(folder: Path, widths: list[int], activation: str = "tanh") -> MLPAgent:
-    """The maker in the folder.
+    """Load the policy in a run folder.
 
     Args:
         folder: of the run.
@@ -100,37 +102,40 @@ def load_layers(folder: Path, widths: list[int], activation: str = "tanh") -> ML
         activation: `tanh`, `relu` or `silu`.
 
     Raises:
-        AgentError: if there is none, its file is damaged, or its layers are not of these widths or
-            not finite.
+        AgentError: if there is no policy, its file is damaged, its layers have other widths, or a
+            number is not finite.
     """
     path = folder / POLICY_FILE
     if not path.is_file():
         raise AgentError(
-            f"{folder} holds no {POLICY_FILE}; write a run folder in which train.py has saved a checkpoint"
+            f"{folder} holds no policy: expected {POLICY_FILE} in it, got none "
+            "(write a run folder in which train.py has saved a checkpoint)"
         )
     wanted: dict[str, tuple[int, ...]] = {"log_std": (widths[-1],)}
     for number, (into, out) in enumerate(pairwise(widths)):
         wanted |= {f"weight_{number}": (out, into), f"bias_{number}": (out,)}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if sorted(arrays.files) != sorted(wanted):
-                raise ValueError(
-                    f"expected {', '.join(sorted(wanted))}, got {len(arrays.files)} arrays of other names"
-                )
-            found = {name: arrays[name] for name in wanted}
-        for name, array in found.items():
-            if array.shape != wanted[name] or array.dtype.kind != "f":
-                raise ValueError(
-                    f"{name}: expected numbers of shape {wanted[name]}, got {array.dtype} of {array.shape}"
-                )
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    except Exception as error:  # a damaged zip may raise nearly anything
-        raise AgentError(
-            f"{path} is damaged ({type(error).__name__}: {error}); train again, or take the folder from a backup"
-        ) from error
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except Exception as error:  # a damaged zip file may raise nearly any exception
+        raise _damaged(path, "arrays", f"{type(error).__name__} ({error})") from error
+    if sorted(found) != sorted(wanted):
+        raise _damaged(path, ", ".join(sorted(wanted)), ", ".join(sorted(found)))
+    for name, array in found.items():
+        if array.shape != wanted[name] or array.dtype.kind != "f":
+            numbers = f"numbers of shape {wanted[name]} as {name}"
+            raise _damaged(path, numbers, f"{array.dtype} of {array.shape}")
+        if not np.isfinite(array).all():
+            raise _damaged(path, f"finite numbers in {name}", "NaN or infinity")
     arrays = {name: array.astype(np.float32) for name, array in found.items()}
     layers = [
         (arrays[f"weight_{number}"], arrays[f"bias_{number}"]) for number in range(len(widths) - 1)
     ]
     return MLPAgent(layers, arrays["log_std"], activation)
+
+
+def _damaged(path: Path, expected: str, got: str) -> AgentError:
+    return AgentError(
+        f"{path} is damaged: expected {expected}, got {got} "
+        "(train again, or restore the folder from a backup)"
+    )

@@ -1,15 +1,13 @@
-"""What the flow lets one believe of the signal, as a small recurrent network has learned to infer
-from examples.
+"""The signal network: a small recurrent network that infers the signal from observations.
 
-`agents.rules.signal_filter` is told every parameter of the market and applies Bayes' rule. This is
-told nothing. It was fitted (`python -m agents.training.fit_signal_network`) to sessions of many
-markets with anything from nobody to everybody informed, and has to find out from the tape itself in
-which kind of market it is. One network serves all makers.
+Unlike `agents.rules.signal_filter`, which applies Bayes' rule with known market parameters, the
+network knows no parameters. `python -m agents.training.fit_signal_network` fits it to sessions of
+many markets, with shares of informed takers from 0 to 1. One network serves all makers.
 
-Evidence is what one observation and the one before it say together; it is summed up with a memory
-that fades, each column at a pace of its own, as the logarithm of a posterior is the sum of
-log-likelihoods. A perceptron tells from the sums, the observation and the session's means what is
-to be believed.
+A layer turns each pair of consecutive observations into evidence. Evidence is summed over time with
+exponential decay, and each sum has a decay of its own. The sums correspond to a log-posterior,
+which is a sum of log-likelihoods. A perceptron maps the sums, the observation and the means of the
+session to beliefs.
 """
 
 import functools
@@ -33,24 +31,24 @@ BELIEF_NAMES = (
     "believed_informed_buying",
     "believed_informed_selling",
 )
-"""What is believed: the mean of V + edge - mid, of the signal, and of whether it is beyond the
-threshold on which the informed buy, or sell; each less its mean over all markets, in standard
-deviations."""
+"""The beliefs: conditional means of V + edge - mid, of the signal, and of whether it is beyond the
+threshold for informed buying or selling. Each is standardised over all markets."""
 
 
 class SignalNetwork(NamedTuple):
-    """The network's weights: applied to columns as they come, whatever their scale."""
+    """The weights of the network. They apply to unscaled columns."""
 
     evidence_weights: _Array
-    """Shape (2 x columns, width): of an observation, then of the one before it."""
+    """Shape (2 x columns, width). The first half applies to an observation, the second half to the
+    previous one."""
     evidence_biases: _Array
     sum_weights: _Array
     """Shape (width, sums)."""
     sum_biases: _Array
     decay: _Array
-    """Shape (sums,): what of each is left a decision later."""
+    """Shape (sums,): the factor of each sum per decision."""
     weights_0: _Array
-    """Shape (sums + columns + means, width): of the perceptron's first layer."""
+    """Shape (sums + columns + means, width): first layer of the perceptron."""
     biases_0: _Array
     weights_1: _Array
     biases_1: _Array
@@ -60,21 +58,24 @@ class SignalNetwork(NamedTuple):
 
     @property
     def n_sums(self) -> int:
+        """Number of sums of evidence."""
         return len(self.decay)
 
     def believe(
         self, observations: _Array, before: _Array, means: _Array, sums: _Array
     ) -> tuple[_Array, _Array]:
-        """Beliefs, shape (n, len(BELIEF_NAMES)), and the sums of evidence to hand in at the next
-        decision.
+        """Beliefs after one more observation.
 
         Args:
             observations: shape (n, columns).
-            before: those of the decision before; zeros at the start of a session.
-            means: of the session, as `agents.learned.history_features` has them, shape (n, means).
-            sums: as handed back before, shape (n, sums); zeros at the start.
+            before: those of the previous decision. Zeros at the start of a session.
+            means: of the session, from `agents.learned.history_features`, shape (n, means).
+            sums: returned by the previous call, shape (n, sums). Zeros at the start.
+
+        Returns:
+            Beliefs, shape (n, len(BELIEF_NAMES)), and the sums of evidence for the next call.
         """
-        # Too small a task for a second thread, which would wait for more in the way of torch's own.
+        # More threads would not make products this small faster, and would compete with torch's.
         with _thread_pools().limit(limits=1, user_api="blas"):
             pairs = np.concatenate([observations, before], axis=1)
             evidence = np.tanh(pairs @ self.evidence_weights + self.evidence_biases)
@@ -93,19 +94,19 @@ def _thread_pools() -> ThreadpoolController:
 
 @functools.cache
 def shipped_signal_network() -> SignalNetwork:
-    """The one in `NETWORK_FILE`.
+    """The signal network that comes with the code, `NETWORK_FILE`.
 
     Raises:
-        AgentError: if it is missing or damaged.
+        AgentError: if the file is missing or damaged.
     """
     return read_signal_network(NETWORK_FILE)
 
 
 def read_signal_network(path: Path) -> SignalNetwork:
-    """The filter that `agents.training.fit_signal_network` has written to this file.
+    """Read a signal network that `agents.training.fit_signal_network` wrote.
 
     Raises:
-        AgentError: if there is none that can be read.
+        AgentError: if the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -114,6 +115,7 @@ def read_signal_network(path: Path) -> SignalNetwork:
             )
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise AgentError(
-            f"{path} cannot be read ({error}); take it from the repository, or write it anew with "
-            "python -m agents.training.fit_signal_network"
+            f"{path} cannot be read: expected a signal network, "
+            f"got {type(error).__name__} ({error}) (restore the file from the repository, or write "
+            "it again with python -m agents.training.fit_signal_network)"
         ) from error

@@ -46,7 +46,8 @@ from ..learned.history_features import (
     state_names,
 )
 from ..learned.network import POLICY_FILE as NUMPY_POLICY
-from ..learned.run_folder import Run, load, load_policy, read_run
+from ..learned.policy import load, load_policy
+from ..learned.run_folder import Run, read_run
 from ..learned.signal_network import shipped_signal_network
 from ..registry import Agent
 

@@ -16,7 +16,8 @@ from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 
 from ..command_line import run_command
-from ..learned.run_folder import POLICY_FILE, Run, load_policy, policy_content, read_run
+from ..learned.policy import load_policy, policy_content
+from ..learned.run_folder import POLICY_FILE, Run, read_run
 from ..registry import TRAINED, make_agent
 from ..training.trainer import check_output, replace_file, write_run
 

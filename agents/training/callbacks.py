@@ -12,7 +12,8 @@ from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
 from mm_gym.evaluation.summary import summarise
 from mm_gym.sb3 import SESSION_FIGURES
 
-from ..learned.run_folder import Run, quoting_agent
+from ..learned.policy import quoting_agent
+from ..learned.run_folder import Run
 
 HELD_OUT_SEED = 2_718_281_828
 """Of the sessions of the held-out curves: neither trained on nor, with its seeds from 0 up, those

@@ -36,7 +36,8 @@ from mm_gym.reporting.artefacts import package_versions
 from ..base import AgentError
 from ..learned.hyperparameters import ALGORITHM_PART
 from ..learned.network import POLICY_FILE, policy_bytes
-from ..learned.run_folder import Run, layers_of
+from ..learned.policy import layers_of
+from ..learned.run_folder import Run
 from .rllib_markets import ENVIRONMENT, FIGURES
 from .trainer import (
     TrainingError,

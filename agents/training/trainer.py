@@ -24,16 +24,8 @@ from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..learned.hyperparameters import ALGORITHM_PART
-from ..learned.run_folder import (
-    CHECKPOINT_FILE,
-    POLICY_FILE,
-    RUN_FILE,
-    Run,
-    algorithm_class,
-    load_checkpoint,
-    policy_content,
-    policy_kwargs,
-)
+from ..learned.policy import algorithm_class, load_checkpoint, policy_content, policy_kwargs
+from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run
 from ..registry import TRAINED
 from .callbacks import Checkpoints, Exploration, HeldOut, TradingFigures
 from .history_vec_env import HistoryVecEnv, TrainingMarkets

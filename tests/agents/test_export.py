@@ -16,15 +16,8 @@ from stable_baselines3 import PPO
 from agents import AgentError
 from agents.learned.history_features import HISTORY_NAMES, empty_state
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
-from agents.learned.run_folder import (
-    POLICY_FILE,
-    RUN_FILE,
-    PPOAgent,
-    Run,
-    load,
-    policy_content,
-    quoting_agent,
-)
+from agents.learned.policy import PPOAgent, load, policy_content, quoting_agent
+from agents.learned.run_folder import POLICY_FILE, RUN_FILE, Run
 from agents.tools.export import TOLERANCE, Arguments, compare, main, to_onnx
 from agents.training.history_vec_env import HistoryVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure

@@ -1,4 +1,4 @@
-"""History features: of this episode alone, and the same in training as in use."""
+"""History features describe the current episode only, and are the same in training and use."""
 
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from agents.learned.history_features import (
     state_names,
 )
 from agents.learned.hyperparameters import FOLDER, HyperparameterError, read_hyperparameters
-from agents.learned.run_folder import Run, quoting_agent
+from agents.learned.policy import quoting_agent
+from agents.learned.run_folder import Run
 from agents.training.history_vec_env import HistoryVecEnv
 from agents.training.trainer import new_model, training_markets
 from mm_gym import OBSERVATION_NAMES, configure
@@ -26,7 +27,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 SESSION = 40
 
 
-def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
+def test_means_are_those_of_the_episode_with_a_prior_of_zeros() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 3, len(Obs))).astype(np.float32)
     state = None
     for row in rows:
@@ -55,19 +56,19 @@ def test_means_are_plain_as_if_zeros_had_gone_before() -> None:
         np.testing.assert_array_equal(kept[f"last_{name}"], rows[-1][:, index])
 
 
-def test_a_session_that_starts_has_forgotten_and_the_others_have_not() -> None:
+def test_a_new_session_resets_its_own_state_only() -> None:
     rows = np.random.default_rng(1).normal(size=(2, 4, len(Obs))).astype(np.float32)
     _, state = add_history(rows[0])
     kept, starts = state.copy(), np.array([True, False, False, True])
     shown, _ = add_history(rows[1], state, starts)
-    np.testing.assert_array_equal(state, kept)  # what was handed in is not written to
-    # Of as many rows each time: sums run in an order that depends on their number, and on the
+    np.testing.assert_array_equal(state, kept)  # the argument is not modified
+    # Compare batches of equal size, because the order of summation depends on it and on the
     # processor.
     np.testing.assert_array_equal(shown[starts], add_history(rows[1])[0][starts])
     np.testing.assert_array_equal(shown[~starts], add_history(rows[1], state)[0][~starts])
 
 
-def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_episode() -> None:
+def test_markets_with_history_are_the_same_markets_and_reset_it_with_each_episode() -> None:
     plain, venv = (
         MarketMakingVecEnv(3, "mixed", session_steps=SESSION, staggered=True) for _ in range(2)
     )
@@ -86,7 +87,7 @@ def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_epis
             last, _ = add_history(
                 infos[market]["terminal_observation"][None], state[market : market + 1]
             )
-            # Reckoned in one call with the others: with more rows, sums may run in another order.
+            # Computed in one call with the others. More rows may change the order of summation.
             np.testing.assert_allclose(
                 their_infos[market]["terminal_observation"], last[0], rtol=1e-5, atol=1e-6
             )
@@ -100,8 +101,8 @@ def test_markets_with_history_are_the_markets_and_forget_at_the_end_of_each_epis
     assert n_ended == 6
 
 
-def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
-    """In whole sessions of an evaluation, and with every number of the history."""
+def test_an_agent_sees_the_same_features_as_in_training() -> None:
+    """In whole sessions of an evaluation, for every history feature."""
     hyperparameters = read_hyperparameters("ppo-mixed")
     config = configure("mixed", session_steps=SESSION)
     run = Run(config, seed=0, n_envs=4, timesteps=1, hyperparameters=hyperparameters)
@@ -125,7 +126,7 @@ def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
         lambda config: quoting_agent(model, run), config, episodes=4, horizons=()
     )
     np.testing.assert_array_equal(noting.objective, plainly.objective)
-    # One observation alone, as one who serves a single market asks.
+    # A single observation, as for a single market.
     one = asked[0][0, : len(Obs)]
     action, state = quoting_agent(model, run).predict(one)
     np.testing.assert_allclose(
@@ -134,9 +135,8 @@ def test_an_agent_is_asked_what_training_showed_its_policy() -> None:
     assert state.shape == (1, len(state_names()))
 
 
-def test_history_tells_the_share_of_informed_takers_which_one_observation_does_not() -> None:
-    """What it is for: in `mixed` a straight line through the means explains most of p_informed
-    after a while."""
+def test_history_reveals_the_share_of_informed_takers_and_one_observation_does_not() -> None:
+    """In `mixed` a linear regression on the means explains most of the variance of p_informed."""
     from agents import make_agent
 
     config, n = configure("mixed", session_steps=400, p_informed=1.0), 512
@@ -160,13 +160,13 @@ def test_history_tells_the_share_of_informed_takers_which_one_observation_does_n
     assert ever > 0.7
 
 
-def test_history_features_are_a_switch_and_none_for_an_lstm(tmp_path: Path) -> None:
+def test_history_features_are_a_switch_and_refused_for_an_lstm(tmp_path: Path) -> None:
     text = (FOLDER / "ppo-mixed.yml").read_text()
     path = tmp_path / "other.yml"
     path.write_text(text.replace("history_features: true", "history_features: beliefs"))
     with pytest.raises(HyperparameterError, match="expected true or false, got 'beliefs'"):
         read_hyperparameters(str(path))
     lstm = {**read_hyperparameters("recurrent_ppo"), "history_features": True}
-    with pytest.raises(ValueError, match="history_features is for ppo"):
+    with pytest.raises(ValueError, match="history_features is for ppo only"):
         Run(configure("noise"), 0, 1, 1, algorithm="recurrent_ppo", hyperparameters=lstm)
     assert Run(configure("noise"), 0, 1, 1).observation == OBSERVATION_NAMES

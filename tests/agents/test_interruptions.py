@@ -16,14 +16,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.training.trainer
-from agents.learned.run_folder import (
-    CHECKPOINT_FILE,
-    RUN_FILE,
-    algorithm_class,
-    load,
-    load_checkpoint,
-    read_run,
-)
+from agents.learned.policy import algorithm_class, load, load_checkpoint
+from agents.learned.run_folder import CHECKPOINT_FILE, RUN_FILE, read_run
 from agents.training.callbacks import HELD_OUT_SEED
 from agents.training.trainer import replace_file, stream_seed
 from mm_gym import configure

@@ -1,5 +1,4 @@
-"""The network that quotes without a learning library, against torch; and policy files that are
-broken."""
+"""The NumPy network agrees with torch, and broken policy files are refused."""
 
 import dataclasses
 import json
@@ -66,7 +65,7 @@ def test_a_run_folder_of_rllib_quotes_what_torch_says_clipped(folder: Path) -> N
     np.testing.assert_allclose(actions, wanted.clip(-1.0, 1.0), atol=1e-6)
     one, _ = agent.predict(seen[0])
     np.testing.assert_allclose(one, actions[0], atol=1e-6)
-    # With larger last layers, quotes are clipped: seen from the same network.
+    # With larger last layers the same network gives clipped quotes.
     weight, bias = layers()[-1]
     loud, _ = MLPAgent([*layers()[:-1], (10.0 * weight, 10.0 * bias)], LOG_STD).predict(seen)
     assert 0.1 < np.mean(np.abs(loud) == 1.0) < 1.0
@@ -83,7 +82,7 @@ def test_every_activation_is_torchs(name: str) -> None:
     assert np.isfinite(MLPAgent(layers(), LOG_STD, name).predict(1e4 * seen)[0]).all()
 
 
-def test_draws_have_the_mean_and_the_spread_of_the_policy() -> None:
+def test_draws_have_the_mean_and_the_standard_deviation_of_the_policy() -> None:
     n = 40_000
     flat = [(0.0 * weight, 0.0 * bias) for weight, bias in layers()]  # a mean of zero
     drawn, _ = MLPAgent(flat, LOG_STD - 3.0).predict(observations(n), deterministic=False)
@@ -95,11 +94,11 @@ def test_draws_have_the_mean_and_the_spread_of_the_policy() -> None:
 BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
     "cut": lambda content: content[:-40],
-    "no file of NumPy's": lambda content: b"weights",
+    "not a NumPy file": lambda content: b"weights",
     "a layer that does not fit": lambda content: policy_bytes([layers()[0], layers()[2]], LOG_STD),
     "no layer": lambda content: policy_bytes([], LOG_STD),
     "a layer too few": lambda content: policy_bytes([layers()[0]], LOG_STD),
-    "another spread": lambda content: policy_bytes(layers(), np.zeros(3, np.float32)),
+    "another size of log_std": lambda content: policy_bytes(layers(), np.zeros(3, np.float32)),
     "NaN": lambda content: policy_bytes(
         [(weight * np.nan, bias) for weight, bias in layers()], LOG_STD
     ),
@@ -113,11 +112,11 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 def test_a_broken_policy_file_is_refused_in_a_sentence(folder: Path, how: str) -> None:
     path = folder / POLICY_FILE
     path.write_bytes(BROKEN[how](path.read_bytes()))
-    with pytest.raises(AgentError, match=r"policy\.npz is damaged .* train again"):
+    with pytest.raises(AgentError, match=r"policy\.npz is damaged: expected .*, got .* \(train again"):
         make_agent(str(folder), CONFIG)
 
 
-def test_a_policy_file_that_holds_a_program_is_not_run(folder: Path) -> None:
+def test_code_in_a_policy_file_is_not_run(folder: Path) -> None:
     arrays = {f"{kind}_{number}": np.zeros(1) for kind in ("weight", "bias") for number in range(3)}
     np.savez(
         folder / POLICY_FILE,
@@ -132,5 +131,5 @@ def test_a_run_folder_without_a_policy_or_of_other_units_is_refused(folder: Path
     with pytest.raises(AgentError, match="max_offset"):
         make_agent(str(folder), configure("informed", max_offset=3.0))
     (folder / POLICY_FILE).unlink()
-    with pytest.raises(AgentError, match=r"holds no policy\.npz"):
+    with pytest.raises(AgentError, match=r"holds no policy: expected policy\.npz"):
         make_agent(str(folder), CONFIG)

@@ -1,5 +1,4 @@
-"""Run folders and the maker in them, against a forward pass in NumPy; and folders that are broken
-in all ways."""
+"""A run folder quotes as a forward pass in NumPy does, and broken run folders are refused."""
 
 import base64
 import json
@@ -27,17 +26,8 @@ from agents.learned.hyperparameters import (
     HyperparameterError,
     read_hyperparameters,
 )
-from agents.learned.run_folder import (
-    CHECKPOINT_FILE,
-    POLICY_FILE,
-    RUN_FILE,
-    PPOAgent,
-    Run,
-    load,
-    load_checkpoint,
-    load_policy,
-    read_run,
-)
+from agents.learned.policy import PPOAgent, load, load_checkpoint, load_policy
+from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.tools.install import CARD_FILE, install
 from agents.training.trainer import TrainingError, train
 from mm_gym import MarketMakingVectorEnv, configure
@@ -54,7 +44,7 @@ HYPERPARAMETERS[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 64, "batch_size": 64
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)  # more of them stall one another where tests share the cores
+    torch.set_num_threads(1)  # more threads slow each other down when tests run in parallel
     folder = tmp_path_factory.mktemp("trained")
     train(
         folder,
@@ -66,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy, to be broken."""
+    """A copy of the run folder that a test may damage."""
     for name in (RUN_FILE, POLICY_FILE):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     return tmp_path
@@ -97,13 +87,13 @@ def test_predict_is_the_networks_mean_clipped(trained: Path) -> None:
     np.testing.assert_allclose(actions, np.clip(mean, -1.0, 1.0), atol=1e-5)
 
 
-def test_drawn_actions_scatter_about_the_mean_as_the_policy_says(trained: Path) -> None:
+def test_drawn_actions_have_the_standard_deviation_of_the_policy(trained: Path) -> None:
     one = np.repeat(observations(1), 4_000, axis=0)
     agent = load(trained, CONFIG)
     mean = agent.predict(one)[0][0]
     drawn = agent.predict(one, deterministic=False)[0]
-    # Standard deviation 0.37 and a mean near 0: a few draws are clipped at -1 or 1, which hides
-    # some scatter.
+    # The standard deviation is 0.37 and the mean is near 0. A few draws are clipped, which reduces
+    # the deviation slightly.
     spread = np.exp(load_policy(trained, read_run(trained)).log_std.detach().numpy())
     error = spread / np.sqrt(len(drawn))
     assert (np.abs(np.median(drawn, axis=0) - mean) < 5.0 * np.sqrt(np.pi / 2.0) * error).all()
@@ -125,7 +115,7 @@ def test_a_run_folder_is_an_agent_by_its_path(trained: Path) -> None:
     assert isinstance(make_agent(str(trained), CONFIG), PPOAgent)
 
 
-def test_the_run_reads_back_as_it_was_written(trained: Path) -> None:
+def test_a_written_run_can_be_read(trained: Path) -> None:
     run = read_run(trained)
     assert run.config == CONFIG
     assert (run.seed, run.n_envs, run.timesteps, run.steps_done) == (0, 4, 512, 512)
@@ -153,7 +143,7 @@ def test_rules_and_run_files_need_no_torch(trained: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-# -------------------------------------------------------------------------- folders that are broken
+# ------------------------------------------------------------------------------ broken run folders
 
 
 def rewrite(change: Callable[[dict], object]) -> Callable[[Path], None]:
@@ -166,8 +156,7 @@ def rewrite(change: Callable[[dict], object]) -> Callable[[Path], None]:
 
 
 def say(name: str, value: object) -> Callable[[Path], None]:
-    """Have a field of `run.json` say this; `hyperparameters.learning.b` is b of what the algorithm is
-    given."""
+    """Set a field of `run.json`. `hyperparameters.learning.b` is argument b of the algorithm."""
 
     def change(plain: dict) -> None:
         *parts, last = name.replace(
@@ -223,35 +212,38 @@ ARCH = "hyperparameters.learning.policy_kwargs.net_arch"
             "expected at most 1,000,000 bytes",
         ),
         (lambda folder: (folder / RUN_FILE).write_bytes(b"\xff\xfe\x00"), "is damaged"),
-        (rewrite(lambda plain: plain.pop("config")), "field 'config' is missing"),
-        (rewrite(lambda plain: plain.pop("seed")), "field 'seed' is missing"),
+        (rewrite(lambda plain: plain.pop("config")), "expected a field 'config', got none"),
+        (rewrite(lambda plain: plain.pop("seed")), "expected a field 'seed', got none"),
         (say("colour", "red"), "unknown field 'colour'"),
         (say("loads", "../../x"), "unknown field 'loads'"),
         (say("config", {"regime": "informed", "p_informd": 0.3}), "p_informd"),
         (say("config", {"regime": "informed", "p_informed": 3}), "out of range"),
-        (say("config", None), "config: expected the fields of a market, got None"),
+        (say("config", None), "expected the fields of a market in config, got None"),
         (say("config.p_informed", None), "p_informed=None is not a number"),
         (say("config.p_informed", "0.4"), "p_informed='0.4' is not a number"),
         (say("config.session_steps", [20]), r"session_steps=\[20\] is not a whole number"),
         (say("config.makers", ["none"]), "makers="),
         (say("config.volatility", math.nan), "volatility=nan is out of range"),
-        (say("seed", None), "seed=None .*expected a whole number from 0 up"),
-        (say("seed", -1), "seed=-1 .*expected a whole number from 0 up"),
-        (say("n_envs", "4"), "n_envs='4' .*expected a whole number from 1 up"),
+        (say("seed", None), "seed=None .*expected a whole number, at least 0"),
+        (say("seed", -1), "seed=-1 .*expected a whole number, at least 0"),
+        (say("n_envs", "4"), "n_envs='4' .*expected a whole number, at least 1"),
         (say("n_envs", True), "n_envs=True .*expected a whole number"),
         (say("timesteps", [512]), r"timesteps=\[512\] .*expected a whole number"),
         (say("timesteps", 10**400), "timesteps=1000.*expected a whole number"),
         (say("steps_done", math.nan), "steps_done=nan .*expected a whole number"),
         (say("steps_done", math.inf), "steps_done=inf .*expected a whole number"),
         (say("algorithm", None), "algorithm=None .*expected one of ppo"),
-        (say("algorithm", "pop"), "algorithm='pop' is not offered"),
-        (say("algorithm", "recurrent_ppo"), "policy=MlpPolicy does not suit recurrent_ppo"),
+        (say("algorithm", "pop"), "algorithm='pop' is unknown: expected one of ppo"),
+        (
+            say("algorithm", "recurrent_ppo"),
+            "policy does not suit recurrent_ppo: expected MlpLstmPolicy, got MlpPolicy",
+        ),
         (say("engine", ["sb3"]), "engine=.*expected one of sb3"),
-        (say("engine", "rllib"), "holds no policy.npz"),
-        (say("command", 7), "command=7 .*expected a text"),
+        (say("engine", "rllib"), "holds no policy: expected policy.npz"),
+        (say("command", 7), "command=7 .*expected text"),
         (say("observation", "inventory"), "expected names of columns"),
         (say("observation", [1, 2]), "expected names of columns"),
-        (say("observation", ["inventory", "spread"]), "was trained on 2 observations"),
+        (say("observation", ["inventory", "spread"]), "expected the .* columns .*, got 2 columns"),
         (say("versions", ["1.0"]), "versions="),
         (say("versions", {"torch": None}), "versions="),
         (say("figures", {"objective": "high"}), "figures="),
@@ -289,7 +281,7 @@ ARCH = "hyperparameters.learning.policy_kwargs.net_arch"
         ),
         (
             say("hyperparameters.learning.policy_kwargs.lstm_hidden_size", 8),
-            "lstm_hidden_size is for recurrent_ppo",
+            "lstm_hidden_size is for recurrent_ppo only",
         ),
         (
             say("hyperparameters.learning.gamma", "0.99"),
@@ -307,21 +299,21 @@ ARCH = "hyperparameters.learning.policy_kwargs.net_arch"
         (say(ARCH, [64] * 1000), "net_arch cannot be used: expected a list of at most 8"),
         (say(ARCH, {"pi": [64, 64], "vf": [-1]}), "net_arch.vf cannot be used"),
         (say(ARCH, {"pi": [64, 64], "vf": None}), "net_arch.vf cannot be used"),
-        (say(ARCH, {"pi": [64, 64]}), "net_arch does not say enough"),
+        (say(ARCH, {"pi": [64, 64]}), "net_arch is incomplete: expected vf"),
         (say(ARCH, [64.0, 64.0]), "net_arch cannot be used"),
         (say(ARCH, "64"), "net_arch cannot be used"),
-        (say(ARCH, [128, 32]), r"expected shape \(32, 128\), got \(128, 128\)"),
+        (say(ARCH, [128, 32]), r"of shape \(32, 128\), got \(128, 128\)"),
         (say(ARCH, [128]), "expected no tensor 'mlp_extractor.policy_net.2.weight', got one"),
         (
             say(ARCH, [64, 64, 64]),
             "expected a tensor 'mlp_extractor.policy_net.4.weight', got none",
         ),
-        (lambda folder: (folder / POLICY_FILE).unlink(), "holds no policy.pth"),
+        (lambda folder: (folder / POLICY_FILE).unlink(), "holds no policy: expected policy.pth"),
         (lambda folder: (folder / POLICY_FILE).write_bytes(b""), "is damaged"),
         (lambda folder: (folder / POLICY_FILE).write_bytes(b"PK"), "is damaged"),
         (cut_in_half(POLICY_FILE), "is damaged"),
-        (set_first(math.nan), "'action_net.bias': expected finite numbers, got NaN or infinity"),
-        (set_first(-math.inf), "'action_net.bias': expected finite numbers, got NaN or infinity"),
+        (set_first(math.nan), "expected finite numbers in 'action_net.bias', got NaN or infinity"),
+        (set_first(-math.inf), "expected finite numbers in 'action_net.bias', got NaN or"),
         (
             weigh(lambda weights: weights.pop("log_std") is None or None),
             "expected a tensor 'log_std', got none",
@@ -332,32 +324,32 @@ ARCH = "hyperparameters.learning.policy_kwargs.net_arch"
         ),
         (
             weigh(lambda weights: weights.update(log_std=None)),
-            "'log_std': expected a tensor, got a NoneType",
+            "expected a tensor 'log_std', got a NoneType",
         ),
         (
             weigh(lambda weights: weights.update(log_std=[1.0, 2.0])),
-            "'log_std': expected a tensor, got a list",
+            "expected a tensor 'log_std', got a list",
         ),
         (
             weigh(lambda weights: weights.update(log_std=torch.zeros(3))),
-            r"'log_std': expected shape \(2,\), got \(3,\)",
+            r"expected 'log_std' of shape \(2,\), got \(3,\)",
         ),
         (
             weigh(lambda weights: weights.update(log_std=torch.zeros(2).long())),
-            "'log_std': expected numbers of type",
+            "expected a dense torch.float32 on the CPU as 'log_std', got torch.int64",
         ),
         (
             weigh(lambda weights: weights.update(log_std=torch.zeros(2).to_sparse())),
-            "'log_std': expected numbers of type",
+            "expected a dense torch.float32 .* 'log_std', got torch.float32, torch.sparse_coo",
         ),
         (
             weigh(lambda weights: weights.update(log_std=torch.zeros(2, device="meta"))),
-            "'log_std': expected numbers",
+            "expected a dense torch.float32 .* 'log_std', got .* on meta",
         ),
         (weigh(lambda weights: list(weights.values())), "expected tensors by name, got a list"),
     ],
 )
-def test_a_run_folder_that_cannot_be_used_is_answered_with_a_sentence(
+def test_a_run_folder_that_cannot_be_used_is_refused_in_one_sentence(
     folder: Path, damage: Callable[[Path], None], sentence: str
 ) -> None:
     damage(folder)
@@ -368,7 +360,7 @@ def test_a_run_folder_that_cannot_be_used_is_answered_with_a_sentence(
 
 
 class Creates:
-    """What, unpickled, creates a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -380,7 +372,7 @@ class Creates:
 @pytest.mark.parametrize(
     "also", ["policy.pth", "weights in policy.pth", "model.zip", "best.zip", CHECKPOINT_FILE]
 )
-def test_judging_the_folder_of_a_stranger_runs_nothing_of_it(
+def test_evaluating_the_folder_of_a_stranger_runs_no_code_from_it(
     also: str,
     folder: Path,
     tmp_path: Path,
@@ -390,7 +382,7 @@ def test_judging_the_folder_of_a_stranger_runs_nothing_of_it(
     created = tmp_path / "created"
     content = pickle.dumps(Creates(created))
     pickle.loads(content).close()
-    assert created.exists()  # the bait works
+    assert created.exists()  # unpickling it does create the file
     created.unlink()
     if also == "policy.pth":
         (folder / POLICY_FILE).write_bytes(content)
@@ -404,7 +396,7 @@ def test_judging_the_folder_of_a_stranger_runs_nothing_of_it(
         with zipfile.ZipFile(folder / also, "w") as archive:
             archive.writestr("data", data)
             archive.writestr("policy.pth", content)
-        if also == CHECKPOINT_FILE:  # which to resume is to trust
+        if also == CHECKPOINT_FILE:  # resuming does unpickle it
             with pytest.raises(AgentError):
                 load_checkpoint(folder)
             assert created.exists()
@@ -432,7 +424,7 @@ def test_judging_the_folder_of_a_stranger_runs_nothing_of_it(
 
 
 @pytest.mark.parametrize("script", ["evaluate.py", "train.py"])
-def test_the_scripts_answer_a_broken_folder_in_one_line_and_exit_with_two(
+def test_the_scripts_refuse_a_broken_folder_in_one_line_and_exit_with_two(
     script: str, folder: Path
 ) -> None:
     say("seed", None)(folder)
@@ -471,10 +463,10 @@ def test_every_shipped_maker_can_be_loaded() -> None:
         ("{net_arch: [8], activation_fn: silu}", {"net_arch": [8], "activation_fn": "silu"}),
     ],
 )
-def test_a_network_may_be_written_as_rl_zoo3_evaluates_it_or_plainly(
+def test_a_network_may_be_a_string_as_for_rl_zoo3_or_a_mapping(
     text: str, kwargs: dict[str, object], tmp_path: Path
 ) -> None:
-    assert settings_with(text, tmp_path)[ALGORITHM_PART]["policy_kwargs"] == kwargs
+    assert hyperparameters_with(text, tmp_path)[ALGORITHM_PART]["policy_kwargs"] == kwargs
 
 
 @pytest.mark.parametrize(
@@ -488,16 +480,16 @@ def test_a_network_may_be_written_as_rl_zoo3_evaluates_it_or_plainly(
         '"64"',
     ],
 )
-def test_a_network_in_other_words_is_refused_and_never_evaluated(
+def test_any_other_string_for_a_network_is_refused_and_never_evaluated(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HyperparameterError, match="expected"):
-        settings_with(text, tmp_path)
+        hyperparameters_with(text, tmp_path)
     assert not (tmp_path / "created").exists()
 
 
-def settings_with(policy_kwargs: str, folder: Path) -> dict:
+def hyperparameters_with(policy_kwargs: str, folder: Path) -> dict:
     lines = (FOLDER / "ppo.yml").read_text().splitlines()
     path = folder / "hyperparameters.yml"
     path.write_text(
@@ -510,7 +502,7 @@ def settings_with(policy_kwargs: str, folder: Path) -> dict:
 
 
 def test_the_network_in_the_shipped_files_is_what_rl_zoo3_evaluates() -> None:
-    """rl_zoo3 evaluates the string, with `nn` of torch in sight; here it is only parsed."""
+    """rl_zoo3 evaluates the string with `nn` of torch. This project only parses it."""
     for path in FOLDER.glob("*.yml"):
         learning = yaml.safe_load(path.read_text())[ALGORITHM_PART]
         theirs = eval(learning["policy_kwargs"], {"nn": torch.nn})
@@ -520,7 +512,7 @@ def test_the_network_in_the_shipped_files_is_what_rl_zoo3_evaluates() -> None:
         assert ours == theirs
 
 
-def test_a_policy_is_not_used_in_other_units_than_it_was_trained_in(trained: Path) -> None:
+def test_a_policy_is_refused_in_markets_of_other_units(trained: Path) -> None:
     units = {"max_offset": 10.0, "max_inventory": 50}
     with pytest.raises(AgentError, match="write max_offset=10"):
         load(trained, configure("informed", **{**units, "max_offset": 20.0}))
@@ -564,7 +556,7 @@ def test_an_installed_maker_quotes_as_its_run_and_is_small(
         make_agent("trained/tony", CONFIG)
 
 
-def test_the_memory_of_a_recurrent_maker_is_handed_back_to_it(tmp_path: Path) -> None:
+def test_the_state_of_a_recurrent_maker_is_passed_to_its_next_call(tmp_path: Path) -> None:
     hyperparameters = read_hyperparameters("recurrent_ppo")
     hyperparameters[ALGORITHM_PART] |= {"n_envs": 4, "n_steps": 16, "batch_size": 64, "n_epochs": 1}
     run = Run(
@@ -583,7 +575,7 @@ def test_the_memory_of_a_recurrent_maker_is_handed_back_to_it(tmp_path: Path) ->
     forgetting, _ = agent.predict(seen, state, starts)
     np.testing.assert_array_equal(first, forgetting)
     assert (np.abs(remembering - first).max(axis=1) > 0.0).all()
-    # Sessions run to their ends, with the memory passed on, as stable-baselines3's own loop has it.
+    # Whole sessions with the state passed on, as in the loop of stable-baselines3.
     sessions = run_sessions(lambda config: agent, CONFIG, episodes=3, seed=1)
     assert np.isfinite(sessions.objective).all()
     # The same weights, one LSTM step at a time in NumPy.

@@ -14,16 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents.training.trainer
 from agents import make_agent
 from agents.learned.hyperparameters import ALGORITHM_PART
-from agents.learned.run_folder import (
-    CHECKPOINT_FILE,
-    POLICY_FILE,
-    RUN_FILE,
-    Run,
-    algorithm_class,
-    load,
-    load_checkpoint,
-    read_run,
-)
+from agents.learned.policy import algorithm_class, load, load_checkpoint
+from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.training.callbacks import HELD_OUT_SEED, held_out_sessions_of
 from agents.training.trainer import rollout_shape
 from mm_gym import configure

@@ -192,7 +192,8 @@ def test_a_damaged_file_is_refused_and_left_alone(file: Path, text: str) -> None
     file.write_text(text)
     for act in (read_tuned, lambda: write_tuned([], file)):
         with pytest.raises(
-            AgentError, match=r"tuned\.json is damaged .* write it anew with python -m agents\.tuning"
+            AgentError,
+            match=r"tuned\.json is damaged .* write it anew with python -m agents\.tuning",
         ):
             act()
     assert file.read_text() == text

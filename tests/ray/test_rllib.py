@@ -30,7 +30,8 @@ import train
 from agents import AgentError, make_agent
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.network import load_layers
-from agents.learned.run_folder import RUN_FILE, Run, layers_of, quoting_agent, read_run
+from agents.learned.policy import layers_of, quoting_agent
+from agents.learned.run_folder import RUN_FILE, Run, read_run
 from agents.training.trainer import TrainingError, new_model, training_markets
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
