@@ -1,4 +1,4 @@
-"""Cash and lots are conserved, PnL splits exactly, and nobody is paid for moving the mark."""
+"""The account is exact, and an agent gains nothing by moving the mid that marks its position."""
 
 import math
 from typing import Any
@@ -21,17 +21,19 @@ SAME_PRICES = ("noise", "imbalanced", "naive_informed", "informed")
 def recorded_session(
     regime: str, seed: int, **fields: Any
 ) -> tuple[list[dict[str, Any]], Any, Any, Any]:
-    """Infos from reset on, the account at the end, and the recorded fills and path, of 500 random
-    decisions.
+    """A session of 500 random decisions.
 
-    Fees and costs are binary fractions of a tick, so that sums of them are exact in floating point.
+    Fees and costs are binary fractions of a tick, so that their sums are exact in floating point.
+
+    Returns:
+        The infos from `reset` on, the account at the end, and the recorded fills and path.
     """
     env = gymnasium.make(
         "MarketMaking-v0",
         **{
-            "regime": regime, "session_steps": 500, "record": 5000, "taker_rate": 3.0, "taker_size": 2.0,
-            "quote_size": 3, "max_inventory": 20, "maker_fee": 0.375, "close_out_cost": 1.5, "close_out_impact": 0.125,
-            **fields,
+            "regime": regime, "session_steps": 500, "record": 5000, "taker_rate": 3.0,
+            "taker_size": 2.0, "quote_size": 3, "max_inventory": 20, "maker_fee": 0.375,
+            "close_out_cost": 1.5, "close_out_impact": 0.125, **fields,
         },
     ).unwrapped  # fmt: skip
     generator = np.random.default_rng(seed)
@@ -44,14 +46,13 @@ def recorded_session(
 
 
 def exactly(regime: str) -> Any:
-    """Mids are half ticks, and sums of them exact, but in the dealer market, where the mid is any
-    number."""
+    """Tolerances: none where mids are half ticks, some in the dealer market with its real mids."""
     return {"abs": 0.0, "rel": 0.0} if regime != "dealer" else {"abs": 1e-6, "rel": 1e-12}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(
+def test_cash_inventory_fees_and_spread_are_the_sums_of_the_recorded_fills(
     regime: str, seed: int
 ) -> None:
     infos, account, fills, _ = recorded_session(regime, seed)
@@ -69,7 +70,7 @@ def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(
     )
     assert (account["n_fills"], account["n_lots"]) == (len(fills), fills["lots"].sum())
     np.testing.assert_array_equal(fills["inventory"], np.cumsum(lots))
-    # And after every decision, with the fills up to then.
+    # The same holds after every decision, for the fills so far.
     done = np.searchsorted(fills["time"], np.arange(501), side="right")
     assert [info["fills"] for info in infos] == np.diff(done, prepend=0).tolist()
     for info, n in zip(infos, done, strict=True):
@@ -82,13 +83,13 @@ def test_cash_inventory_fees_and_spread_are_what_the_recorded_fills_add_up_to(
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("regime", REGIMES)
 def test_fills_and_inventory_pnl_agree_with_the_recorded_path(regime: str, seed: int) -> None:
-    """The path has a row for each change, so what a fill says of the moment before it stands in the
-    row before."""
+    """The path has a row for each change. So its row before a fill is the state before the fill."""
     infos, account, fills, path = recorded_session(regime, seed)
     before = np.searchsorted(path["time"], fills["time"], side="left") - 1
     np.testing.assert_array_equal(fills["mid"], path["mid"][before])
     np.testing.assert_array_equal(fills["efficient_price"], path["efficient_price"][before])
-    # A move of the mid is earned by what is held after it: fills settle at the mid before them.
+    # The inventory after a row earns the move of the mid to that row, since a fill settles
+    # inventory PnL at the mid before the fill.
     moves = math.fsum(np.diff(path["mid"]) * path["inventory"][1:])
     assert account["inventory_pnl"] == pytest.approx(moves, **exactly(regime))
     at_decisions = np.searchsorted(path["time"], np.arange(501), side="right") - 1
@@ -128,8 +129,7 @@ def test_final_pnl_is_spread_plus_inventory_pnl_minus_fees_minus_close_out(
 
 
 class Sessions:
-    """What 256 sessions of 1,000 decisions end with, under a policy of the step and the
-    inventories."""
+    """The results of many sessions under one policy, a function of the step and the inventories."""
 
     def __init__(
         self, regime: str, policy: Any, n: int = 256, steps: int = 1000, **fields: Any
@@ -153,22 +153,20 @@ class Sessions:
         self.pnl, self.inventory = infos["pnl"], infos["inventory"]
         self.fills, self.spread_pnl = account["n_fills"].copy(), account["spread_pnl"].copy()
         self.marking = self.inventory * (infos["mid"] - infos["efficient_price"])
-        """What marking at the public mid instead of the efficient price adds."""
+        """[ticks x lots] Value at the public mid minus value at the efficient price."""
 
 
 def mean_and_error(sample: np.ndarray) -> tuple[float, float]:
-    """Mean and its standard error."""
+    """The mean and its standard error."""
     return float(sample.mean()), float(sample.std(ddof=1) / math.sqrt(len(sample)))
 
 
 @pytest.mark.parametrize("regime", ANCHORED)
 def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
-    """Less than a tenth, within three standard errors, of the spread that a quote at a tenth of the
-    offset captures.
+    """Its PnL is less than a tenth of the spread that quotes at a tenth of the offset capture.
 
-    Measured: 0.3 to 2.5 fills a session and PnL of 2 to 20 ticks, standard error 1 to 2, against
-        240 to 350 fills
-    and 215 to 330 ticks of spread.
+    Measured per session: 0.3 to 2.5 fills and a PnL of 2 to 20 ticks (standard error 1 to 2). The
+    near quotes have 240 to 350 fills and capture 215 to 330 ticks.
     """
     far = Sessions(regime, lambda step, inventory: (1.0, 1.0))
     near = Sessions(regime, lambda step, inventory: tuple(quote(1.5, 1.5)), n=32)
@@ -177,12 +175,11 @@ def test_a_maker_at_the_largest_offset_earns_about_nothing(regime: str) -> None:
     assert far.fills.mean() < 0.02 * near.fills.mean()
 
 
-def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_form() -> None:
-    """Nobody else quotes there, so whoever would pay 10 ticks does: lambda = rate / 2 * exp(-10 /
-    tolerance) a side.
+def test_in_the_dealer_market_the_number_of_fills_has_a_closed_form() -> None:
+    """Takers who accept 10 ticks arrive at lambda = rate / 2 * exp(-10 / tolerance) on each side.
 
-    Each quote is for one lot and renewed every second, so a second has a fill with probability 1 -
-    exp(-lambda).
+    Each quote has one lot and is renewed every second, so a second has a fill with probability
+    1 - exp(-lambda).
     """
     fields = {"volatility": 0.0, "max_inventory": 1000, "max_offset": 10.0}
     sessions = Sessions("dealer", lambda step, inventory: (1.0, 1.0), **fields)
@@ -190,7 +187,7 @@ def test_in_the_dealer_market_the_largest_offset_has_the_fills_of_its_closed_for
     mean, error = mean_and_error(sessions.fills)
     assert abs(mean - expected) < 3.0 * error
     assert error < 0.02 * expected
-    # With the price standing still, each earns its ten ticks.
+    # The price does not move, so each fill earns ten ticks.
     np.testing.assert_allclose(sessions.pnl, 10.0 * sessions.fills)
 
 
@@ -209,8 +206,7 @@ DEGENERATE = {
 @pytest.mark.parametrize("name", ["zero offsets", "alternating", "bids only", "asks only"])
 @pytest.mark.parametrize("regime", ANCHORED)
 def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) -> None:
-    """Marked at the public mid they end with what they have at the efficient price, within three
-    standard errors."""
+    """Their mean value at the public mid and at the efficient price differ by at most 3 s.e."""
     sessions = Sessions(regime, DEGENERATE[name])
     mean, error = mean_and_error(sessions.marking)
     assert abs(mean) < 3.0 * error
@@ -218,8 +214,7 @@ def test_degenerate_policies_do_not_profit_from_marking(regime: str, name: str) 
 
 
 def late_push(step: int, inventory: np.ndarray) -> tuple[Any, Any]:
-    """Quote both sides, and for the last fifty decisions only the one that pushes the mid the
-    position's way."""
+    """Quote both sides, then for 50 decisions only the side that moves the mid in our favour."""
     return (
         tuple(quote(2.25, 2.25)) if step < 950 else DEGENERATE["with the position"](step, inventory)
     )
@@ -229,13 +224,12 @@ def late_push(step: int, inventory: np.ndarray) -> tuple[Any, Any]:
     "policy", [late_push, DEGENERATE["bids only"]], ids=["late push", "bids only, no bound"]
 )
 @pytest.mark.parametrize("regime", ["noise", "informed"])
-def test_pushing_the_mid_at_the_close_gains_less_than_the_close_costs(
+def test_moving_the_mid_before_the_close_gains_less_than_the_close_costs(
     regime: str, policy: Any
 ) -> None:
-    """A quote at the mid turns away orders of others, so it does move the public mid, as it would
-    at an exchange.
+    """A quote at the mid keeps other orders away, so it moves the public mid, as at an exchange.
 
-    Measured: a quarter of a tick for each lot held, standard error 0.07. Settling costs a tick.
+    Measured: a gain of 0.25 ticks per lot held (standard error 0.07). The close costs one tick.
     """
     sessions = Sessions(regime, policy, max_inventory=100_000)
     held = np.abs(sessions.inventory)
@@ -251,7 +245,7 @@ def test_pushing_the_mid_at_the_close_gains_less_than_the_close_costs(
 
 
 def price_path(regime: str, action: np.ndarray, **fields: Any) -> np.ndarray:
-    """Efficient price and signal after each decision: shape [4 seeds, 301, 2]."""
+    """Efficient price and signal after each decision, shape (4 seeds, 301, 2)."""
     paths = []
     for seed in range(4):
         env = gymnasium.make("MarketMaking-v0", regime=regime, **fields)
@@ -261,7 +255,7 @@ def price_path(regime: str, action: np.ndarray, **fields: Any) -> np.ndarray:
     return np.array(paths)
 
 
-def test_the_same_seed_has_the_same_price_path_in_all_regimes_and_whatever_the_agent_does() -> None:
+def test_a_seed_has_the_same_price_path_in_all_regimes_and_for_all_agents() -> None:
     near, far = quote(0.75, 0.75), np.ones(2, np.float32)
     path = price_path("noise", near)
     for regime in SAME_PRICES:

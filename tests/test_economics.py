@@ -1,9 +1,8 @@
-"""The economics hold: one fixed rule, the same prices, and a result that depends on what the takers
-know.
+"""The result of a fixed rule in markets that differ only in the information of takers.
 
-`inventory_skew` at its defaults, 256 sessions of 1,000 decisions in each market, all on the same
-seeds. Bounds are intervals over sessions (95 percent) or multiples of a stated standard error
-(s.e.); the seeds are fixed.
+The rule is `inventory_skew` with its defaults, in 256 sessions of 1,000 decisions per market, on
+the same seeds in all markets. Bounds are 95 percent intervals over sessions, or multiples of a
+standard error (s.e.). Seeds are fixed.
 """
 
 from collections.abc import Callable
@@ -35,13 +34,13 @@ FOUR_REGIMES = (*UNINFORMED, "informed")
 
 @pytest.fixture(scope="module")
 def uninformed() -> dict[str, Sessions]:
-    """The rule in the regimes in which nobody knows anything."""
+    """Sessions of the rule in the regimes without information."""
     return {regime: run_sessions(rule, configure(regime), EPISODES, SEED) for regime in UNINFORMED}
 
 
 @pytest.fixture(scope="module")
 def informed() -> dict[float, Sessions]:
-    """The rule as the share of informed takers grows."""
+    """Sessions of the rule by the share of informed takers."""
     return {
         p: run_sessions(rule, configure("informed", p_informed=p), EPISODES, SEED) for p in SHARES
     }
@@ -58,7 +57,7 @@ def over_fills(sessions: Sessions, measure: npt.NDArray[np.float64]) -> Estimate
 def adverse_move(
     sessions: Sessions, against: Callable[[Sessions], Any] = against_value
 ) -> Estimate:
-    """Fifty seconds after a fill [ticks]."""
+    """[ticks] Mean adverse move 50 s after a fill."""
     return over_fills(sessions, against(sessions).adverse_move[:, FIFTY_SECONDS])
 
 
@@ -66,25 +65,23 @@ def mean_and_standard_error(values: npt.NDArray[np.float64]) -> tuple[float, flo
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-# ----------------------------------------------------------------------- spread capture, uninformed
+# ------------------------------------------------------------------------- uninformed flow: profits
 
 
 @pytest.mark.parametrize("regime", UNINFORMED)
-def test_where_nobody_knows_anything_the_rule_earns(
-    uninformed: dict[str, Sessions], regime: str
-) -> None:
+def test_the_rule_earns_from_uninformed_flow(uninformed: dict[str, Sessions], regime: str) -> None:
     assert mean(uninformed[regime].final_pnl).low > 0.0
 
 
 @pytest.mark.parametrize("regime", UNINFORMED)
-def test_where_nobody_knows_anything_prices_do_not_move_against_fills(
+def test_prices_do_not_move_against_fills_with_uninformed_takers(
     uninformed: dict[str, Sessions], regime: str
 ) -> None:
-    """Within 10 percent of what a fill earned.
+    """The adverse move is within 10 percent of the effective half-spread.
 
-    The rule's quotes stand for a second while V moves, so what is left is not zero but 0.05 ticks
-    of 1.17 (0.03 of 1.37 in `naive_informed`; 2,048 sessions). At 256 sessions its s.e. is 0.02, in
-    `imbalanced` 0.027: the bound lies three s.e. from what is expected there.
+    It is not zero, since quotes stay for a second while V moves. Over 2,048 sessions it is 0.05 of
+    1.17 ticks (0.03 of 1.37 in `naive_informed`). Its s.e. over 256 sessions is 0.02, and 0.027 in
+    `imbalanced`. So the bound is three s.e. from the expected value.
     """
     sessions = uninformed[regime]
     earned = over_fills(sessions, against_mid(sessions).effective_half_spread)
@@ -98,24 +95,23 @@ def test_without_informed_takers_the_informed_regime_is_the_noise_regime(
     np.testing.assert_array_equal(informed[0.0].final_pnl, uninformed["noise"].final_pnl)
 
 
-# --------------------------------------------------------------------------------------- picked off
+# ---------------------------------------------------------------------------- informed flow: losses
 
 
-def test_pnl_falls_at_every_step_of_the_informed_share_and_ends_in_losses(
+def test_pnl_falls_with_the_informed_share_and_becomes_negative(
     informed: dict[float, Sessions],
 ) -> None:
-    """Paired on the same sessions: each step costs about 10 s.e. or more."""
+    """Differences are paired by session. Each step of the share is about 10 s.e. or more."""
     for fewer, more in pairwise(SHARES):
         assert difference(informed[more].final_pnl, informed[fewer].final_pnl).high < 0.0
     assert mean(informed[0.8].final_pnl).high < 0.0
 
 
 @pytest.mark.parametrize("against", [against_mid, against_value])
-def test_the_adverse_move_grows_at_every_step_of_the_informed_share(
+def test_the_adverse_move_grows_with_the_informed_share(
     informed: dict[float, Sessions], against: Callable[[Sessions], Any]
 ) -> None:
-    """Neighbouring intervals do not even touch; the steps are 6 s.e. of their difference or
-    more."""
+    """The intervals of neighbouring shares do not overlap. Each step is 6 s.e. or more."""
     for fewer, more in pairwise(SHARES):
         assert (
             adverse_move(informed[more], against).low > adverse_move(informed[fewer], against).high
@@ -131,8 +127,7 @@ def test_the_markout_turns_negative(informed: dict[float, Sessions]) -> None:
 
 
 def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
-    """The rule that loses still captures spread, more of it for each fill; its inventory loses more
-    than that."""
+    """A losing rule captures more spread per fill, and its inventory loses more than that."""
     few, many = informed[0.0], informed[0.8]
     assert mean(many.spread_pnl).low > 0.0
     assert (
@@ -142,22 +137,22 @@ def test_spread_capture_is_not_alpha(informed: dict[float, Sessions]) -> None:
     assert mean(many.inventory_pnl + many.spread_pnl).high < 0.0
 
 
-# ----------------------------------------------------- information lies in who takes, not in prices
+# ----------------------------------------------------------------- information is in the order flow
 
 
-def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
+def test_the_side_of_a_fill_predicts_the_price_only_if_takers_are_informed(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """Correlation of D with V's move in 50 s: about 0.01 where nobody knows anything, 0.3 where
-    many know.
+    """The correlation of D with the move of V in 50 s is about 0.01 without information.
 
-    Its s.e. over sessions is 0.004 and 0.01. (The 0.01 are stale quotes, see above.)
+    With many informed takers it is 0.3. Its s.e. over sessions is 0.004 and 0.01. The value 0.01
+    comes from quotes that stay while V moves.
     """
 
     def correlation(sessions: Sessions) -> Estimate:
         move = sessions.later_value[:, FIFTY_SECONDS] - sessions.fills["efficient_price"]
-        # D is a sign, so the correlation about zero is the mean of D times the move in units of its
-        # root mean square.
+        # D is a sign. So the correlation about zero is the mean of D times the move, divided by the
+        # root mean square of the move.
         return over_fills(sessions, taker_direction(sessions) * move / np.sqrt(np.nanmean(move**2)))
 
     for regime in ("noise", "naive_informed"):
@@ -167,8 +162,11 @@ def test_the_side_of_a_fill_says_where_the_price_goes_only_if_takers_know(
 
 
 def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, float]:
-    """By how much more the price moved against fills with the labelled than with noise takers
-    [ticks], and its s.e."""
+    """[ticks] Adverse move after fills with labelled takers minus that with noise takers.
+
+    Returns:
+        The difference and its s.e.
+    """
     moves = against_value(sessions).adverse_move[:, FIFTY_SECONDS]
     values, influences = [], []
     for kind in (labelled, TakerKind.NOISE):
@@ -177,35 +175,37 @@ def extra_adverse_move(sessions: Sessions, labelled: TakerKind) -> tuple[float, 
         counts = np.bincount(sessions.fill_session[chosen], minlength=len(sessions))
         assert counts.sum() > 1000
         values.append(sums.sum() / counts.sum())
-        # What each session adds to a ratio of sums, to first order; sessions are independent, fills
-        # are not.
+        # The contribution of each session to the ratio of sums, to first order. Sessions are
+        # independent, and fills are not.
         influences.append((sums - values[-1] * counts) / counts.mean())
     return values[0] - values[1], mean_and_standard_error(influences[0] - influences[1])[1]
 
 
-def test_those_who_know_move_the_price_against_the_maker_and_those_only_called_informed_do_not(
+def test_prices_move_against_fills_with_informed_takers_and_not_with_naive_ones(
     uninformed: dict[str, Sessions], informed: dict[float, Sessions]
 ) -> None:
-    """Against noise takers in the same market: 3.4 ticks more, s.e. 0.13, and none, s.e. 0.05."""
-    called_so, standard_error = extra_adverse_move(
+    """Relative to noise takers: 3.4 ticks more (s.e. 0.13), and no difference (s.e. 0.05)."""
+    naive, standard_error = extra_adverse_move(
         uninformed["naive_informed"], TakerKind.NAIVE_INFORMED
     )
-    assert abs(called_so) < 3.0 * standard_error < 0.2
-    who_know, standard_error = extra_adverse_move(informed[0.4], TakerKind.INFORMED)
-    assert who_know > 1.0 + 3.0 * standard_error
+    assert abs(naive) < 3.0 * standard_error < 0.2
+    acts_on_signal, standard_error = extra_adverse_move(informed[0.4], TakerKind.INFORMED)
+    assert acts_on_signal > 1.0 + 3.0 * standard_error
 
 
-def test_takers_who_act_in_just_the_same_way_on_a_signal_that_predicts_nothing_do_no_harm(
+def test_takers_who_act_on_a_signal_that_predicts_nothing_cause_no_losses(
     informed: dict[float, Sessions],
 ) -> None:
-    """The twin of the market in which the rule loses: equal flow, no information. S.e. of the extra
-    move: 0.15."""
-    deceived = run_sessions(
+    """The negative control of the losing market: the same kind of flow without information.
+
+    The s.e. of the extra move is 0.15 ticks.
+    """
+    control = run_sessions(
         rule, configure("informed", p_informed=0.8, informed_kind="decoy"), EPISODES, SEED
     )
-    assert mean(deceived.final_pnl).low > 0.0
-    assert difference(deceived.final_pnl, informed[0.8].final_pnl).low > 0.0
-    extra, standard_error = extra_adverse_move(deceived, TakerKind.DECOY_INFORMED)
+    assert mean(control.final_pnl).low > 0.0
+    assert difference(control.final_pnl, informed[0.8].final_pnl).low > 0.0
+    extra, standard_error = extra_adverse_move(control, TakerKind.DECOY_INFORMED)
     assert abs(extra) < 3.0 * standard_error < 0.6
 
 
@@ -215,8 +215,11 @@ def test_takers_who_act_in_just_the_same_way_on_a_signal_that_predicts_nothing_d
 def walk(
     regime: str, offsets: tuple[float, float], n_markets: int = 4, **fields: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """Sessions in which the agent asks for the same offsets [ticks] throughout: the environment
-    and, by name, what `info` said at each decision, shape (decisions + 1, markets)."""
+    """Sessions in which the agent always quotes the same offsets [ticks].
+
+    Returns:
+        The environment, and some values of `info` by name, shape (decisions + 1, markets).
+    """
     env: Any = gymnasium.make_vec(
         "MarketMaking-v0", num_envs=n_markets, regime=regime, **fields
     ).unwrapped
@@ -232,7 +235,7 @@ def walk(
     }
 
 
-def test_the_same_seed_brings_the_same_prices_in_all_four_regimes_whatever_is_quoted() -> None:
+def test_a_seed_has_the_same_prices_in_all_four_regimes_and_for_all_quotes() -> None:
     paths = [
         walk(regime, offsets)[1]["efficient_price"]
         for regime in FOUR_REGIMES
@@ -240,9 +243,8 @@ def test_the_same_seed_brings_the_same_prices_in_all_four_regimes_whatever_is_qu
     ]
     for path in paths[1:]:
         np.testing.assert_array_equal(path, paths[0])
-    assert (
-        np.unique(paths[0]).size == paths[0].size
-    )  # and no two decisions, no two markets, are alike
+    # Prices differ between decisions and between markets.
+    assert np.unique(paths[0]).size == paths[0].size
 
 
 def test_the_default_market_has_at_least_ten_book_events_per_decision() -> None:
@@ -255,12 +257,11 @@ def test_the_default_market_has_at_least_ten_book_events_per_decision() -> None:
     assert average - 3.0 * standard_error > 10.0
 
 
-# ------------------------------------------------------------------------- nothing comes of nothing
+# ------------------------------------------------------------------------------ degenerate policies
 
 
 class Alternating:
-    """Quotes offsets in turn, each for one decision, whatever it sees. Offsets are shares of
-    `max_offset`."""
+    """Quote given offsets (shares of `max_offset`) in turn, each for one decision."""
 
     def __init__(self, config: MarketConfig, *offsets: tuple[float, float]) -> None:
         self.actions = [from_ticks(pair, 1.0) for pair in offsets]
@@ -303,8 +304,7 @@ DEGENERATE = {
 def test_quoting_as_far_away_as_possible_earns_about_nothing(
     uninformed: dict[str, Sessions], regime: str, fields: dict[str, Any]
 ) -> None:
-    """Less than a twentieth of what the rule earns in noise: a rare fill at fifteen ticks is not
-    nothing."""
+    """The PnL is less than a twentieth of what the rule earns in noise, from a few rare fills."""
     earned = mean(run_sessions(FARTHEST, configure(regime, **fields), EPISODES, SEED).final_pnl)
     tolerance = 0.05 * uninformed["noise"].final_pnl.mean()
     assert -tolerance < earned.low
@@ -313,10 +313,10 @@ def test_quoting_as_far_away_as_possible_earns_about_nothing(
 
 @pytest.mark.parametrize("policy", DEGENERATE)
 @pytest.mark.parametrize("regime", FOUR_REGIMES)
-def test_no_degenerate_policy_gains_by_how_its_position_is_marked(regime: str, policy: str) -> None:
-    """What the mark adds to the final PnL over the truth is q (m - V).
+def test_no_degenerate_policy_gains_by_marking_to_the_mid(regime: str, policy: str) -> None:
+    """Marking to the mid instead of V adds q (m - V) to the final PnL.
 
-    It is zero within 3 s.e., and surely less than what the close costs.
+    The mean is zero within 3 s.e., and less than the cost of the close.
     """
     sessions = run_sessions(DEGENERATE[policy], configure(regime), 128, SEED)
     assert sessions.n_fills.mean() > 40
@@ -326,9 +326,8 @@ def test_no_degenerate_policy_gains_by_how_its_position_is_marked(regime: str, p
     assert gain + 3.0 * standard_error < sessions.close_out.mean()
 
 
-def test_a_mid_with_its_own_orders_in_it_would_have_let_the_agent_paint_its_pnl() -> None:
-    """What the test above guards against, measured: a bidder without a limit, marked to the whole
-    book's mid."""
+def test_a_mid_that_contains_the_agents_orders_would_let_it_inflate_its_pnl() -> None:
+    """An agent that only bids gains, if its position is marked to the mid of the whole book."""
     n_markets = 128
     env, noted = walk("noise", (0.0, 10.0), n_markets, session_steps=300, max_inventory=10_000)
     book = env._markets.records["book"]
@@ -337,7 +336,7 @@ def test_a_mid_with_its_own_orders_in_it_would_have_let_the_agent_paint_its_pnl(
         book["levels"]["key"][quoted, side, book["n_levels"][quoted, side] - 1] for side in (0, 1)
     )
     whole_mid = 0.5 * (best_bid - minus_best_ask)
-    painted, standard_error = mean_and_standard_error(
+    gain, standard_error = mean_and_standard_error(
         noted["inventory"][-1, quoted] * (whole_mid - noted["mid"][-1, quoted])
     )
-    assert painted > 5.0 * standard_error
+    assert gain > 5.0 * standard_error

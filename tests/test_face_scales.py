@@ -1,7 +1,6 @@
-"""The face's scales, measured in the markets: where action 0 quotes, how far columns vary, how
-large rewards are.
+"""The scales of actions, observations and rewards, measured in the markets.
 
-Expected values are written out here, not taken from `mm_gym.core.scales`.
+Expected values are written out here and not taken from `mm_gym.core.scales`.
 """
 
 import functools
@@ -23,17 +22,17 @@ REGIMES = tuple(mm_gym.REGIMES)
 ACTION_FORMATS = ("offsets", "spread_skew", "discrete")
 N = 32
 CONSTANT = {
-    # Nobody but the agent quotes there, and the spread is zero.
+    # Only the agent quotes there, and the public spread is zero.
     "dealer": {"spread", "book_imbalance", "bid_queue_ahead", "ask_queue_ahead"},
 }
 
 
 def zero(action_format: str, n: int) -> Any:
-    """The action 0 of n markets."""
+    """Action 0 for n markets."""
     return np.zeros(n, np.int64) if action_format == "discrete" else np.zeros((n, 2), np.float32)
 
 
-# ------------------------------------------------------------------------------- the action's curve
+# ----------------------------------------------------------------------------- the scale of actions
 
 
 @pytest.mark.parametrize(
@@ -44,13 +43,13 @@ def zero(action_format: str, n: int) -> Any:
 def test_an_action_is_a_cubic_share_of_max_offset(
     action: float, share: float, max_offset: float
 ) -> None:
-    """offset = max_offset ((1 + a) / 2)^3, at arguments whose cubes are known."""
+    """offset = max_offset ((1 + a) / 2)^3, at values with simple cubes."""
     assert to_ticks(action, max_offset) == pytest.approx(share * max_offset, rel=1e-12, abs=1e-12)
     assert from_ticks(share * max_offset, max_offset) == pytest.approx(action, abs=1e-6)
 
 
 @pytest.mark.parametrize("max_offset", [0.1, 4.0, 7.5, 15.0, 1000.0])
-def test_the_curve_is_monotone_and_its_inverse_takes_it_back(max_offset: float) -> None:
+def test_the_scale_is_monotone_and_has_an_inverse(max_offset: float) -> None:
     actions = np.linspace(-1.0, 1.0, 2001, dtype=np.float32)
     ticks = to_ticks(actions, max_offset)
     assert (np.diff(ticks) > 0.0).all()
@@ -60,8 +59,7 @@ def test_the_curve_is_monotone_and_its_inverse_takes_it_back(max_offset: float) 
 
 @pytest.mark.parametrize("max_offset", [4.0, 15.0])
 def test_ticks_become_actions_and_ticks_again(max_offset: float) -> None:
-    """To 1e-6 ticks, although actions near 1 are spaced by 6e-8 and move an offset by 22.5 ticks a
-    unit."""
+    """The error is at most 1e-6 ticks, although actions near 1 have a spacing of 6e-8."""
     ticks = np.linspace(0.0, max_offset, 10_001)
     again = to_ticks(from_ticks(ticks, max_offset), max_offset)
     np.testing.assert_allclose(again, ticks, rtol=0.0, atol=1e-6)
@@ -77,8 +75,7 @@ def test_offsets_and_actions_beyond_their_ranges_are_clipped() -> None:
 
 @functools.cache
 def half_spreads(regime: str) -> npt.NDArray[np.float64]:
-    """[ticks] Half of the public spread at each decision of 32 sessions, the agent being far
-    away."""
+    """[ticks] Half of the public spread at each decision of 32 sessions, with distant quotes."""
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime=regime)
     batch.reset(seed=0)
     far = np.ones((N, 2), np.float32)
@@ -93,13 +90,12 @@ def half_spreads(regime: str) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("action_format", ACTION_FORMATS)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_action_zero_is_close_to_the_touch(regime: str, action_format: Any) -> None:
-    """Within half a tick of the public half spread on the average, and within a tick at the average
-    decision.
+    """Its offset is within half a tick of the mean half-spread.
 
-    Measured: offset 1.875 ticks, half spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68.
-        Standard errors are below
-    0.04 ticks. In the dealer market, where nobody else quotes, more than half of the takers pay it:
-        exp(-1.875 / 3).
+    The mean distance at a decision is less than a tick. Measured: the offset is 1.875 ticks and the
+    half-spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68. Standard errors are below 0.04
+    ticks. In the dealer market nobody else quotes, and a share exp(-1.875 / 3) of takers accepts
+    the offset.
     """
     config = mm_gym.configure(regime)
     bid, ask = to_ticks(to_offsets(action_format, zero(action_format, 1), 1)[0], config.max_offset)
@@ -115,11 +111,10 @@ def test_action_zero_is_close_to_the_touch(regime: str, action_format: Any) -> N
 
 
 @pytest.mark.parametrize("action_format", ACTION_FORMATS)
-def test_a_policy_that_outputs_zeros_and_explores_trades(action_format: str) -> None:
-    """At least 50 fills a session of noise, standard errors below 4: measured 231 (offsets), with
-    unit exploration.
+def test_an_untrained_policy_that_explores_trades(action_format: str) -> None:
+    """It has at least 50 fills in a session of noise. Measured: 231 for the format `offsets`.
 
-    A discrete policy that knows nothing chooses evenly.
+    The mean action is 0 and the standard deviation is 1. A discrete policy chooses uniformly.
     """
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime="noise", action=action_format)
     generator = np.random.default_rng(0)
@@ -136,16 +131,15 @@ def test_a_policy_that_outputs_zeros_and_explores_trades(action_format: str) -> 
     assert fills.min() >= 25.0
 
 
-# ---------------------------------------------------------------------------------- "keep my quote"
+# ------------------------------------------------------------------- columns fed back as actions
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places(
+def test_the_columns_of_the_quotes_as_an_action_keep_both_quotes_in_place(
     regime: str, threshold: float
 ) -> None:
-    """Wherever the offset can be said, that is from 0 to `max_offset`: same order, same time of
-    entry."""
+    """The order and its time of entry stay the same for offsets from 0 to `max_offset`."""
     env = gymnasium.make(
         "MarketMaking-v0", regime=regime, requote_threshold=threshold, session_steps=2000
     ).unwrapped
@@ -156,17 +150,15 @@ def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places
     kept = [0, 0]
     nearest, farthest = np.inf, 0.0
     for step in range(1500):
-        if step % 5 == 0:  # somewhere new, over the whole range
+        if step % 5 == 0:  # new quotes over the whole range
             observation, *_ = env.step(generator.uniform(-1.0, 1.0, 2).astype(np.float32))
             continue
         slots = market["quotes"]["slot"].tolist()
         places = market["quotes"]["placed_at"].copy()
         inventory = int(market["account"]["inventory"])
         keys = [market["book"]["orders"][slot]["key"] if slot != NO_ORDER else 0 for slot in slots]
-        offsets = [
-            market["mid"] - keys[0],
-            -keys[1] - market["mid"],
-        ]  # of bid and ask, from their prices
+        # Offsets of bid and ask, from their prices.
+        offsets = [market["mid"] - keys[0], -keys[1] - market["mid"]]
         room = [inventory < config.max_inventory, inventory > -config.max_inventory]
         observation, *_ = env.step(observation[[Obs.BID_OFFSET, Obs.ASK_OFFSET]])
         for side in range(2):
@@ -177,7 +169,7 @@ def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places
             ):
                 continue
             if offsets[0] == 0.0 or offsets[1] == 0.0:
-                continue  # a quote on the mid itself may have to step back from the other one
+                continue  # a quote at the mid may have to move away from the other quote
             assert market["quotes"]["placed_at"][side] == places[side]
             assert market["quotes"]["slot"][side] in (slots[side], NO_ORDER)
             kept[side] += 1
@@ -188,7 +180,7 @@ def test_the_columns_of_the_own_quotes_fed_back_keep_both_quotes_in_their_places
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_helpers_read_offsets_lots_spread_and_time_as_the_record_has_them(regime: str) -> None:
+def test_conversions_of_columns_agree_with_the_record(regime: str) -> None:
     env = gymnasium.make("MarketMaking-v0", regime=regime, quote_size=3, taker_size=1.5).unwrapped
     generator = np.random.default_rng(2)
     env.reset(seed=0)
@@ -222,7 +214,7 @@ def test_the_helpers_read_offsets_lots_spread_and_time_as_the_record_has_them(re
 # ---------------------------------------------------------------------------------------- inventory
 
 
-def test_rules_read_every_inventory_back_exactly_through_single_precision() -> None:
+def test_every_inventory_survives_single_precision_exactly() -> None:
     lots = np.arange(-100_000, 100_001)
     seen = np.zeros((len(lots), len(Obs)), np.float32)
     seen[:, Obs.INVENTORY] = np.arcsinh(lots / 2.0)
@@ -232,10 +224,8 @@ def test_rules_read_every_inventory_back_exactly_through_single_precision() -> N
     )
 
 
-def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves_it_by_a_fifth_at_least() -> (
-    None
-):
-    """asinh(1 / 2) = 0.48; at 4 lots the next one still moves it by 0.2."""
+def test_the_column_of_inventory_is_its_asinh_and_shows_one_lot() -> None:
+    """asinh(1 / 2) = 0.48, and the fifth lot still changes the column by 0.2."""
     env = gymnasium.make("MarketMaking-v0", max_inventory=10**9, taker_rate=0.0).unwrapped
     env.reset(seed=0)
     market = env._markets.records[0]
@@ -253,14 +243,14 @@ def test_the_market_shows_an_inventory_as_its_column_and_one_lot_near_zero_moves
 
 
 class Measured(NamedTuple):
-    """Of 32 sessions."""
+    """Statistics of 32 sessions."""
 
     columns: npt.NDArray[np.float64]
-    """[standard deviation] Of each column over all decisions."""
+    """Standard deviation of each column over all decisions."""
     reward: float
     """Mean absolute reward of a decision."""
     standard_error: float
-    """Of that mean, sessions being independent."""
+    """Standard error of that mean. Sessions are independent."""
 
 
 def inventory_skew(batch: Any) -> Callable[[Any], Any]:
@@ -294,7 +284,7 @@ def measured(regime: str, policy: str) -> Measured:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_every_column_varies_by_about_one_unit(regime: str, policy: str) -> None:
-    """Standard deviations from 0.2 to 3, over 32,000 decisions."""
+    """Its standard deviation over 32,000 decisions is from 0.2 to 3."""
     varies = dict(
         zip(mm_gym.OBSERVATION_NAMES, measured(regime, policy).columns.tolist(), strict=True)
     )
@@ -307,8 +297,11 @@ def test_every_column_varies_by_about_one_unit(regime: str, policy: str) -> None
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_rewards_are_of_order_one_a_decision(regime: str, policy: str) -> None:
-    """The mean absolute reward lies between 0.02 and 2: measured 0.04 to 0.2 and 0.17 to 0.8,
-    standard error a tenth of that at most."""
+    """The mean absolute reward is between 0.02 and 2.
+
+    Measured: 0.04 to 0.2 for `inventory_skew` and 0.17 to 0.8 for random quotes. The standard error
+    is at most a tenth of that.
+    """
     figures = measured(regime, policy)
     assert figures.standard_error < 0.15 * figures.reward
     assert figures.reward - 4.0 * figures.standard_error > 0.02

@@ -1,5 +1,4 @@
-"""The agent's quotes are ordinary orders: held against a plain recomputation from the book before
-each decision."""
+"""The agent's quotes, compared with a plain recomputation from the book before each decision."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -29,21 +28,20 @@ def started(seed: int = 0, **keywords: Any) -> Any:
 
 
 def to_action(env: Any, bid_offset: float, ask_offset: float) -> np.ndarray:
-    """Offsets in ticks as a policy would say them: as float32 numbers from -1 to 1."""
+    """The action with these offsets [ticks], in float32 as a policy outputs it."""
     return quote(bid_offset, ask_offset, env.config.max_offset)
 
 
 @dataclass(frozen=True)
 class Book:
-    """What a decision meets, read from the record: prices by side, the agent's orders left out or
-    apart."""
+    """The book before a decision, read from the record, with the agent's own orders apart."""
 
     public: dict[str, dict[int, int]]  # side -> price -> lots
     own: dict[str, tuple[int, Any] | None]  # side -> (price, order)
 
     @property
     def best(self) -> dict[str, int | None]:
-        """The public touch."""
+        """The best public prices."""
         return {
             "bid": max(self.public["bid"], default=None),
             "ask": min(self.public["ask"], default=None),
@@ -65,30 +63,29 @@ def read_book(env: Any, read_queues: ReadQueues) -> Book:
 
 
 ON_TICK = 1e-4
-"""[ticks] What is this close to a whole tick is on it: actions are float32."""
+"""[ticks] A price this close to a whole tick is on it, since actions are float32."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """What becomes of one side when quotes arrive."""
+    """The quote of one side after new quotes arrive."""
 
     price: int | None
-    """Where the quote is; None where none is quoted."""
+    """Its price, or None without a quote."""
     stays: bool
-    """Whether it is the order that rested there before."""
+    """Whether it is the same order as before."""
     pushed: bool = False
-    """Whether it moved back because the agent's other quote stays."""
+    """Whether its price changed because of the agent's other quote, which stays."""
 
 
 def expected_quotes(
     book: Book, wanted: tuple[float, float], room: dict[str, int], threshold: float
 ) -> dict[str, Placed]:
-    """Where the agent's quotes are once new ones arrive that ask for the prices `wanted`.
+    """The agent's quotes after new ones with the prices `wanted` arrive.
 
-    New quotes go to whole ticks away from the mid, apart from each other, and behind the public's
-    other side. A resting quote keeps its place if a wanted price no further than the threshold away
-    would have been rounded to where it rests. A quote that enters beside one that stays does not
-    meet it.
+    New quotes are rounded away from the mid to whole ticks. They differ from each other, and they
+    do not cross the public book. A resting quote keeps its place if some price within the threshold
+    of the wanted one is rounded to the resting price. A new quote does not meet a quote that stays.
     """
     outwards = {
         "bid": lambda price: math.floor(price + ON_TICK),
@@ -129,8 +126,7 @@ def expected_quotes(
 def half_tick_offsets(
     env: Any, seed: int, steps: int, largest: float
 ) -> Iterator[tuple[float, float]]:
-    """Random offsets on half ticks, each repeated a few times so that prices stand still now and
-    then."""
+    """Random offsets in half ticks. Each is repeated three times, so that some quotes can stay."""
     generator = np.random.default_rng(seed)
     offsets = (0.0, 0.0)
     for step in range(steps):
@@ -142,7 +138,7 @@ def half_tick_offsets(
         yield offsets
 
 
-# -------------------------------------------------------------- placement, queue places, remainders
+# ---------------------------------------------------------- prices, places in the queue, remainders
 
 
 @pytest.mark.parametrize(
@@ -152,11 +148,10 @@ def half_tick_offsets(
 def test_every_decision_places_quotes_as_the_rules_say(
     regime: str, quote_size: int, threshold: float, read_queues: ReadQueues
 ) -> None:
-    """Prices, sizes, queue places and what stays: recomputed from the book that each decision
-    met."""
+    """Prices, sizes and places in the queue are recomputed from the book before each decision."""
     env = started(
-        regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5, maker_depth=2.0,
-        requote_threshold=threshold,
+        regime=regime, quote_size=quote_size, max_inventory=6, taker_rate=2.0, taker_size=1.5,
+        maker_depth=2.0, requote_threshold=threshold,
     )  # fmt: skip
     market = env._markets.records[0]
     quotes = market["quotes"]
@@ -185,7 +180,7 @@ def test_every_decision_places_quotes_as_the_rules_say(
                 not_quoted += 1
                 continue
             if expected[side].stays:
-                # It stays where it is, with what is left of it.
+                # It keeps its place, with its unfilled lots.
                 lots = old[1].lots
                 assert quotes["placed_at"][number] == placed_at[number]
                 if new is not None:
@@ -210,27 +205,26 @@ def test_every_decision_places_quotes_as_the_rules_say(
     assert not_quoted > 20
     assert entered_behind > 100 or regime == "dealer"
     assert partial_kept > 20 or quote_size == 1
-    # What the threshold adds: quotes that stay where no new one would have gone.
+    # With a threshold, quotes also stay at prices where no new quote would be placed.
     assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 200}[threshold]
     assert kept_elsewhere == 0 or threshold > 0.0
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 2.0])
 @pytest.mark.parametrize("regime", ["noise", "informed", "dealer", "zero_intelligence"])
-def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_they_meet(
+def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_at_arrival(
     regime: str, threshold: float, read_queues: ReadQueues
 ) -> None:
-    """Wanted prices are those of the decision, half an interval and one more ago; the book is that
-    of the arrival.
+    """The wanted prices are those of a decision 1.5 intervals ago; the book is the present one.
 
-    Decisions are so close together that hardly anything else happens between two of them. Where
-    something did (the public's orders or a fill), the book that was met is not known, and the
-    decision is left out.
+    Decisions are so close together that other events between them are rare. After a public order or
+    a fill the book at the arrival is not known, so the test skips that decision.
     """
     interval = {"zero_intelligence": 1.0}.get(regime, 0.05)
     env = started(
-        regime=regime, latency=1.5 * interval, decision_interval=interval, warm_up=400 * interval, max_offset=8.0,
-        requote_threshold=threshold, volatility=3.0, value_interval=1.0, maker_depth=1.5,
+        regime=regime, latency=1.5 * interval, decision_interval=interval, warm_up=400 * interval,
+        max_offset=8.0, requote_threshold=threshold, volatility=3.0, value_interval=1.0,
+        maker_depth=1.5,
     )  # fmt: skip
     market = env._markets.records[0]
     asked: list[tuple[float, float]] = []
@@ -266,11 +260,10 @@ def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_that_t
 
 @pytest.mark.parametrize("latency", [0.0, 1.5])
 @pytest.mark.parametrize("threshold", [0.3, 2.0, 5.0])
-def test_a_quote_that_enters_beside_one_that_stays_does_not_meet_it(
+def test_a_new_quote_does_not_meet_a_quote_that_stays(
     threshold: float, latency: float, read_queues: ReadQueues
 ) -> None:
-    """Nobody else is there and nothing trades: the price runs over quotes that stay where they
-    are."""
+    """There are no other orders and no takers, and the mid moves past quotes that stay."""
     env = started(
         regime="dealer", volatility=1.5, value_interval=0.9, taker_rate=0.0, latency=latency,
         requote_threshold=threshold,
@@ -305,8 +298,7 @@ def test_a_quote_that_enters_beside_one_that_stays_does_not_meet_it(
 def test_with_a_threshold_of_zero_a_quote_moves_whenever_its_price_changes_and_only_then(
     read_queues: ReadQueues,
 ) -> None:
-    """Half a tick suffices, whichever way; within the rounding nothing moves. The mid stands at
-    10,000."""
+    """The mid stays at 10,000, and a quote moves exactly if its rounded price changes."""
     env = started(
         regime="dealer",
         volatility=0.0,
@@ -335,11 +327,13 @@ def test_with_a_threshold_of_zero_a_quote_moves_whenever_its_price_changes_and_o
 def test_a_larger_threshold_moves_a_quote_less_often_and_never_leaves_it_further_away(
     threshold: float, read_queues: ReadQueues
 ) -> None:
-    """A bid that stays is at most the threshold nearer, or a tick and the threshold further, than
-    was asked for."""
+    """A bid that stays is at most the threshold nearer, or a tick and the threshold further away.
+
+    Distances are from the mid, relative to the requested one.
+    """
     env = started(
-        regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0, requote_threshold=threshold,
-        session_steps=1000,
+        regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=10.0,
+        requote_threshold=threshold, session_steps=1000,
     )  # fmt: skip
     market = env._markets.records[0]
     further = []
@@ -352,16 +346,14 @@ def test_a_larger_threshold_moves_a_quote_less_often_and_never_leaves_it_further
         moves += market["quotes"]["placed_at"][BID] == step
     assert -threshold - 1e-3 <= min(further) < -threshold + 0.2
     assert 1.0 + threshold - 0.2 < max(further) <= 1.0 + threshold + 1e-3
-    # Of 5 ticks, offsets within 1 + 2 thresholds leave it where it is: in the middle of the range
-    # that is their share.
+    # Offsets in a range of 1 + 2 thresholds leave the bid in place, out of a range of 5 ticks.
     assert moves / 600 < 1.0 - 0.6 * (1.0 + 2.0 * threshold) / 5.0
 
 
-def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(
+def test_lots_ahead_of_a_quote_that_stays_never_grow_and_those_behind_it_do(
     read_queues: ReadQueues,
 ) -> None:
-    """A bid held at 9,998 ticks, where others come and go before and behind it, in a market around
-    10,000."""
+    """A bid stays at 9,998 ticks, and other orders there arrive and are cancelled."""
     env = started(volatility=0.0, signal_drift=0.0, maker_size=2.0, max_inventory=10_000)
     market = env._markets.records[0]
     column = mm_gym.OBSERVATION_NAMES.index("bid_queue_ahead")
@@ -376,9 +368,8 @@ def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(
         ahead, after = (
             sum(order.lots for order in part) for part in (queue[:place], queue[place + 1 :])
         )
-        assert observation[column] == np.float32(
-            min(25.0, ahead / 4.0)
-        )  # in two orders of the mean size
+        # The unit of the column is two orders of the mean size.
+        assert observation[column] == np.float32(min(25.0, ahead / 4.0))
         if market["quotes"]["placed_at"][BID] == entered:
             assert ahead <= before
             shrank += ahead < before
@@ -406,7 +397,7 @@ def test_lots_before_a_quote_that_stays_never_grow_while_those_behind_it_do(
 def test_quotes_cross_neither_the_book_nor_each_other(
     regime: str, latency: float, policy: Any, read_queues: ReadQueues
 ) -> None:
-    """Whatever is asked for, and with a narrow book: depth 0.3 ticks behind the efficient price."""
+    """For extreme actions in a narrow book, with a mean depth of 0.3 ticks."""
     env = started(regime=regime, latency=latency, maker_depth=0.3, quote_size=2)
     n_fills = 0
     for step in range(150):
@@ -415,20 +406,20 @@ def test_quotes_cross_neither_the_book_nor_each_other(
         if book["bid"] and book["ask"]:
             assert max(book["bid"]) < min(book["ask"])
         n_fills += info["fills"]
-    # All fills are at the agent's own price, as the resting side: takers came to it.
+    # The agent is always the resting side, so each of its fills is recorded.
     assert n_fills == len(env.recorded().fills) > 0
 
 
 @pytest.mark.parametrize("quote_size", [1, 2, 5])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_position_never_passes_its_bound_and_reaches_it(regime: str, quote_size: int) -> None:
-    """Also between decisions, and where the bound is no multiple of the size."""
+def test_the_position_reaches_its_limit_and_never_exceeds_it(regime: str, quote_size: int) -> None:
+    """Neither between decisions, nor if the limit is not a multiple of the size."""
     env = started(
         regime=regime, quote_size=quote_size, max_inventory=3, taker_rate=5.0, taker_size=2.0
     )
     generator = np.random.default_rng(3)
     for step in range(600):
-        side = (step // 40) % 2  # a while on each side, to get to both bounds
+        side = (step // 40) % 2  # 40 decisions on each side, to reach both limits
         offsets = (0.5, 6.0) if side else (6.0, 0.5)
         *_, info = env.step(
             to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2)
@@ -439,7 +430,7 @@ def test_the_position_never_passes_its_bound_and_reaches_it(regime: str, quote_s
     assert (rows["inventory"].min(), rows["inventory"].max()) == (-3, 3)
 
 
-def test_a_side_at_the_bound_is_not_quoted_until_the_decision_after_it_came_off() -> None:
+def test_a_side_at_the_limit_is_not_quoted_until_a_decision_below_the_limit() -> None:
     env = started(regime="dealer", max_inventory=2, taker_rate=3.0)
     names = mm_gym.OBSERVATION_NAMES
     at_bound = 0
@@ -481,7 +472,7 @@ def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
             assert info["spread"] == ask - bid
         else:
             half_empty += 1
-            # The last mid stands, moved no further than the touch that is left.
+            # The last mid is kept, and moves only as far as the remaining side demands.
             assert bid is None or info["mid"] >= bid
             assert ask is None or info["mid"] <= ask
             assert info["spread"] == 2 * env.config.max_offset
@@ -495,7 +486,7 @@ def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
                 and best is not None
                 and (own[0] > best if side == "bid" else own[0] < best)
             )
-    # It matters: the agent was inside the public touch, and alone at its price, again and again.
+    # The agent's own orders would often have changed the mid.
     assert inside > 200
     assert alone > 200
     assert half_empty > 20 or not fields
@@ -514,10 +505,10 @@ def test_in_the_dealer_market_the_mid_is_the_efficient_price() -> None:
 
 @pytest.mark.parametrize("initial_price", [10_000.0, 10_000.5])
 @pytest.mark.parametrize("max_offset", [2.5, 3.3, 7.0, 10.0, 100.0])
-def test_offsets_said_as_float32_land_on_their_ticks(
+def test_offsets_in_float32_are_rounded_to_the_right_ticks(
     max_offset: float, initial_price: float, read_queues: ReadQueues
 ) -> None:
-    """In a market that stands still. 1.5 ticks are -0.7 of 10, which float32 makes 1.5000001."""
+    """The price does not move. In float32, an offset of 1.5 ticks may become 1.5000001 ticks."""
     env = started(
         regime="dealer",
         initial_price=initial_price,
@@ -550,16 +541,16 @@ def test_the_largest_action_quotes_at_the_largest_offset(read_queues: ReadQueues
 
 @pytest.mark.parametrize("latency", [0.25, 0.999, 1.0, 2.5, 63.0])
 def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(latency: float) -> None:
-    """Quotes of decision k, made at time k, rule from k + latency to k + 1 + latency. The mid
-    stands at 10,000.
+    """Quotes of decision k, at time k, are live from k + latency to k + 1 + latency.
 
-    Takers come at all times and take any price, so that every moment is looked at.
+    The mid stays at 10,000. Takers arrive often and accept any price, so that fills happen at all
+    times.
     """
     env = started(
         regime="dealer", latency=latency, volatility=0.0, taker_rate=20.0, taker_tolerance=math.inf,
         max_inventory=10**6, max_offset=64.0,
     )  # fmt: skip
-    # Each decision's own offsets, other than the previous one's on both sides.
+    # Both offsets change at every decision.
     offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
     for pair in offsets:
         env.step(to_action(env, *pair))
@@ -571,14 +562,13 @@ def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(laten
         for k, side in zip(decision, rows["side"], strict=True)
     ]
     np.testing.assert_array_equal(rows["price"], expected)
-    # How long each had waited says when it arrived.
+    # The time of the fill minus the time that the quote waited is its time of arrival.
     np.testing.assert_allclose(rows["time"] - rows["waited"], decision + latency, atol=1e-9)
-    # With takers every twentieth of a second, nearly every quote of every decision that arrived is
-    # hit.
+    # There are 20 takers in a second, so nearly every quote is taken.
     assert len(rows) > 0.95 * 2 * (300 - latency)
 
 
-def test_without_latency_quotes_rule_from_their_decision_on() -> None:
+def test_without_latency_quotes_are_live_from_their_decision_on() -> None:
     env = started(
         regime="dealer",
         volatility=0.0,
@@ -612,6 +602,6 @@ def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_a
         assert (own is None) == (market["quotes"]["slot"][BID] == NO_ORDER)
         assert 10.0 if own is None else 10_000 - own[0] == seen[-1]
         assert market["quotes"]["n_in_flight"] == min(step + 1, 2)
-    # Nothing rests before 2.5 s (the column says 1, that is max_offset); from then on the quotes of
-    # 2.5 s ago.
+    # No quote rests in the first 2.5 s, and the column is 1, which means max_offset. After that,
+    # the quotes of 2.5 s before rest.
     assert seen == [10.0, 10.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

@@ -1,4 +1,4 @@
-"""The four rewards of a session, by arithmetic from its infos."""
+"""The four rewards, recomputed from the infos of a session."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import pytest
 
 from tests.random_quotes import quote_near
 
-SCALE = 0.1  # reward_scale, unless a test says otherwise
+SCALE = 0.1  # the default reward_scale
 
 
 def wealth_of(info: dict[str, Any]) -> float:
@@ -18,7 +18,7 @@ def wealth_of(info: dict[str, Any]) -> float:
 
 
 def close_out_of(info: dict[str, Any]) -> float:
-    """With close_out_cost=1 and close_out_impact=0.25."""
+    """The cost of closing out with close_out_cost=1 and close_out_impact=0.25."""
     lots = abs(info["inventory"])
     return 1.0 * lots + 0.25 * lots * lots
 
@@ -26,16 +26,20 @@ def close_out_of(info: dict[str, Any]) -> float:
 def session_of(
     reward: str, regime: str, **fields: Any
 ) -> tuple[list[dict[str, Any]], list[float], Any]:
-    """Infos from reset on, rewards, and the environment of one session of 200 decisions every half
-    second."""
+    """One session of 200 decisions, one every half second.
+
+    Returns:
+        The infos from `reset` on, the rewards, and the environment.
+    """
     env = gymnasium.make(
         "MarketMaking-v0", regime=regime, reward=reward, session_steps=200, decision_interval=0.5,
-        taker_rate=4.0, close_out_cost=1.0, close_out_impact=0.25, maker_fee=0.125, record=2000, **fields,
+        taker_rate=4.0, close_out_cost=1.0, close_out_impact=0.25, maker_fee=0.125, record=2000,
+        **fields,
     ).unwrapped  # fmt: skip
     generator = np.random.default_rng(1)
     infos, rewards = [env.reset(seed=3)[1]], []
     for _ in range(200):
-        # The bid is the nearer one, so that a position builds up and is there to be closed.
+        # The bid is nearer to the mid than the ask, so that the close has a position to settle.
         _, reward_paid, _, _, info = env.step(quote_near(generator, [-2.25, 0.75], [2.25, 5.25]))
         infos.append(info)
         rewards.append(reward_paid)
@@ -47,7 +51,7 @@ def session_of(
 @pytest.mark.parametrize("scale", [SCALE, 1.0, 3.7])
 @pytest.mark.parametrize("regime", ["noise", "informed", "dealer"])
 @pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened", "cara"])
-def test_the_reward_is_the_sum_of_its_parts_and_the_objective_that_of_all_rewards_unscaled(
+def test_the_reward_is_the_sum_of_its_parts_and_the_objective_is_the_unscaled_total(
     reward: str, regime: str, scale: float
 ) -> None:
     infos, rewards, _ = session_of(reward, regime, reward_scale=scale)
@@ -63,7 +67,7 @@ def test_the_reward_is_the_sum_of_its_parts_and_the_objective_that_of_all_reward
 
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
 @pytest.mark.parametrize("reward", ["pnl", "inventory_penalty", "dampened"])
-def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the_position(
+def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_close_settles_the_position(
     reward: str, regime: str
 ) -> None:
     infos, rewards, _ = session_of(reward, regime)
@@ -82,24 +86,26 @@ def test_the_wealth_part_is_the_change_of_marked_wealth_and_the_last_settles_the
         assert sum(rewards) / SCALE == pytest.approx(infos[-1]["pnl"], abs=1e-6)
 
 
-def test_the_inventory_penalty_is_on_squared_lots_and_seconds() -> None:
+def test_the_inventory_penalty_is_per_squared_lot_and_second() -> None:
     infos, _, _ = session_of("inventory_penalty", "informed", inventory_penalty=0.02)
     for info in infos[1:]:
         assert info["reward_risk"] == pytest.approx(SCALE * -0.02 * info["inventory"] ** 2 * 0.5)
 
 
-def test_the_pnl_reward_has_no_running_price() -> None:
+def test_the_pnl_reward_has_no_running_cost() -> None:
     infos, _, _ = session_of("pnl", "informed")
     assert {info["reward_risk"] for info in infos} == {0.0}
 
 
-def test_the_dampened_reward_takes_a_share_of_gains_from_inventory_and_of_no_loss() -> None:
-    """Spooner et al. (2018), eq. 5: the reward is the change of wealth minus max(0, eta * inventory
-    * mid move)."""
+def test_the_dampened_reward_takes_away_a_share_of_inventory_gains_and_of_no_loss() -> None:
+    """Spooner et al. (2018), equation 5.
+
+    The reward is the change of wealth minus max(0, eta * inventory * move of the mid).
+    """
     infos, _, env = session_of("dampened", "informed", dampening=0.7)
     path = env.recorded().path
-    # A row says what holds from its time on, so a move of the mid is earned by the row's own
-    # inventory: a fill settles at the mid before it.
+    # A row holds from its time on. Its inventory earns the move of the mid to that row, as a fill
+    # settles inventory PnL at the mid before the fill.
     gains = np.diff(path["mid"]) * path["inventory"][1:]
     step = np.ceil(path["time"][1:] / 0.5).astype(int)
     gained = np.bincount(step, weights=gains, minlength=201)[1:]
@@ -131,11 +137,13 @@ def test_the_cara_reward_is_the_change_of_exponential_utility() -> None:
 def test_the_cara_reward_and_its_square_are_finite_in_single_precision(
     risk_aversion: float,
 ) -> None:
-    """Learners keep rewards as float32 and square them. exp(risk_aversion * loss) itself leaves
-    float64 at 5."""
+    """Learners store rewards as float32 and square them.
+
+    At a risk aversion of 5, exp(risk_aversion * loss) would even overflow float64.
+    """
     batch = gymnasium.make_vec(
-        "MarketMaking-v0", num_envs=64, regime="informed", p_informed=0.8, reward="cara", risk_aversion=risk_aversion,
-        inventory_penalty=0.0, session_steps=400,
+        "MarketMaking-v0", num_envs=64, regime="informed", p_informed=0.8, reward="cara",
+        risk_aversion=risk_aversion, inventory_penalty=0.0, session_steps=400,
     )  # fmt: skip
     batch.action_space.seed(1)
     batch.reset(seed=0)
@@ -150,12 +158,12 @@ def test_the_cara_reward_and_its_square_are_finite_in_single_precision(
     assert paid[0].dtype == squares.dtype == np.float32
     for array in (np.array(paid), squares, sums, infos["objective"]):
         assert np.isfinite(array).all()
-    # It was put to the test: losses whose utility is far beyond single precision.
+    # Some losses have a utility that float32 cannot hold.
     assert -risk_aversion * np.min(wealth) > np.log(np.finfo(np.float32).max)
 
 
 def test_the_cara_utility_is_exponential_up_to_a_loss_of_thirty_units_of_risk_tolerance() -> None:
-    """Beyond, it is that of thirty units."""
+    """Beyond thirty units, the utility is that of thirty units."""
 
     def utility(wealth: float, risk_aversion: float) -> float:
         return (1.0 - math.exp(min(-risk_aversion * wealth, 30.0))) / risk_aversion

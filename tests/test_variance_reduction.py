@@ -1,9 +1,8 @@
-"""Variance-reduced rewards: the same mean for every policy, less variance, and nothing else
-changed.
+"""Variance-reduced rewards have the same mean for every policy and less variance.
 
     python -m tests.test_variance_reduction [SESSIONS [STEPS]]
 
-prints the factors by which the variance falls, for `docs/`.
+prints the factors by which the variance falls, for the documentation.
 """
 
 import sys
@@ -23,13 +22,13 @@ from mm_gym.sb3 import MarketMakingVecEnv
 from tests.random_quotes import quote_near
 
 _Policy = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float32]]
-"""From inventories to actions."""
+"""A function from inventories to actions."""
 POLICIES = ("fixed offset", "inventory skew", "random", "one-sided")
 PARTS = [Outcome.REWARD_WEALTH, Outcome.REWARD_RISK, Outcome.REWARD_CLOSE_OUT]
 
 
 def policy_of(name: str, max_offset: float) -> _Policy:
-    """Near offsets of about a tenth of `max_offset`."""
+    """A policy. Its near offsets are about a tenth of `max_offset`."""
     near, generator = 0.1 * max_offset, np.random.default_rng(1)
 
     def act(inventory: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -45,29 +44,27 @@ def policy_of(name: str, max_offset: float) -> _Policy:
 
 
 class Paid(NamedTuple):
-    """Rewards without and with variance reduction of the same sessions, shape (decisions,
-    sessions)."""
+    """Rewards of the same sessions without and with variance reduction."""
 
     plain: npt.NDArray[np.float64]
+    """Shape (decisions, sessions)."""
     reduced: npt.NDArray[np.float64]
+    """Shape (decisions, sessions)."""
 
     @property
     def taken(self) -> npt.NDArray[np.float64]:
-        """The difference over each session."""
+        """The control variate of each session, shape (sessions,)."""
         return np.asarray((self.plain - self.reduced).sum(axis=0))
 
     @property
     def factors(self) -> tuple[float, float]:
-        """By which the variance of a session's total falls, and that of a decision's reward."""
+        """The ratios of the variances of a session's total and of a decision's reward."""
         totals = self.plain.sum(axis=0).var() / self.reduced.sum(axis=0).var()
         return float(totals), float(self.plain.var() / self.reduced.var())
 
 
-def lived(
-    regime: str, policy: str, sessions: int, steps: int, unwinding_time: float | None
-) -> Paid:
-    """The plain reward is the sum of its parts, which variance reduction leaves alone (tested
-    below)."""
+def play(regime: str, policy: str, sessions: int, steps: int, unwinding_time: float | None) -> Paid:
+    """Play sessions. The plain reward is the sum of its parts, which are not reduced."""
     config = mm_gym.configure(regime, session_steps=steps)
     markets = Markets(config, sessions, variance_reduction=True, unwinding_time=unwinding_time)
     act = policy_of(policy, config.max_offset)
@@ -82,7 +79,7 @@ def lived(
 
 
 def assert_mean_is_zero(paid: Paid) -> None:
-    """Within three standard errors, which chance alone leaves once in 370; seeds are fixed."""
+    """Within three standard errors. A correct mean violates this once in 370; seeds are fixed."""
     taken = paid.taken
     error = taken.std(ddof=1) / np.sqrt(len(taken))
     assert error > 0.0
@@ -93,22 +90,21 @@ def assert_mean_is_zero(paid: Paid) -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
 def test_the_mean_is_that_of_plain_rewards(regime: str, policy: str) -> None:
-    """Over 2,000 sessions of 20 decisions: the difference is within three standard errors of
-    zero."""
-    assert_mean_is_zero(lived(regime, policy, 2000, 20, None))
+    """The difference over 2,000 sessions of 20 decisions is within three standard errors of 0."""
+    assert_mean_is_zero(play(regime, policy, 2000, 20, None))
 
 
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
-def test_the_mean_is_that_of_plain_rewards_without_shaping_for_a_maker_that_leans(
+def test_the_mean_is_that_of_plain_rewards_without_shaping_for_inventory_skew(
     regime: str,
 ) -> None:
-    """The same in short. In zero intelligence the mid reverts: a term of its moves would show
-    here."""
-    assert_mean_is_zero(lived(regime, "inventory skew", 400, 40, 0.0))
+    """Shorter. The mid of zero intelligence reverts: a term of its moves would have a mean."""
+    assert_mean_is_zero(play(regime, "inventory skew", 400, 40, 0.0))
 
 
-# Least factors of the variance of a session's total and of a decision's reward. Measured with 2,000
-# sessions of 100 decisions: 2.6 to 3.6 and 3.8 to 4.9, in the dealer market 42 and 37.
+# Lower bounds of the factors for a session's total and for a decision's reward. The factors over
+# 2,000 sessions of 100 decisions are 2.6 to 3.6 and 3.8 to 4.9. In the dealer market they are 42
+# and 37.
 LEAST = {
     "noise": (1.5, 2.0),
     "imbalanced": (1.5, 2.0),
@@ -121,13 +117,12 @@ LEAST = {
 
 @pytest.mark.parametrize("regime", LEAST)
 def test_the_variance_falls(regime: str) -> None:
-    total, decision = lived(regime, "fixed offset", 400, 100, None).factors
+    total, decision = play(regime, "fixed offset", 400, 100, None).factors
     assert total > LEAST[regime][0]
     assert decision > LEAST[regime][1]
 
 
-# ----------------------------------------------------------------------------- nothing else changes
-
+# --------------------------------------------------------------- what the reduction does not change
 SWITCHES: list[dict[str, Any]] = [{}, {"unwinding_time": 0.0}, {"unwinding_time": 90.0}]
 
 
@@ -156,7 +151,7 @@ def test_observations_infos_and_ends_are_the_same_to_the_last_bit(
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 @pytest.mark.parametrize("regime", ["informed", "mixed", "zero_intelligence"])
-def test_batch_vec_env_and_single_pay_the_same_to_the_last_bit(
+def test_batch_vec_env_and_single_have_the_same_rewards_to_the_last_bit(
     regime: str, switches: dict[str, Any]
 ) -> None:
     keywords: dict[str, Any] = {"session_steps": 15, "variance_reduction": True, **switches}
@@ -199,14 +194,13 @@ def test_the_default_unwinding_time_is_37_seconds_or_as_many_decisions() -> None
 
 
 def main(sessions: int = 2000, steps: int = 100) -> None:
-    """Print the factors by regime and policy: variance of a session's total / of a decision's
-    reward."""
+    """Print the two factors for each regime and policy, and the mean in standard errors."""
     print("| regime | " + " | ".join(POLICIES) + " |")
     print("|---" * (len(POLICIES) + 1) + "|")
     for regime in mm_gym.REGIMES:
         cells = []
         for policy in POLICIES:
-            paid = lived(regime, policy, sessions, steps, None)
+            paid = play(regime, policy, sessions, steps, None)
             total, decision = paid.factors
             off = paid.taken.mean() / (paid.taken.std(ddof=1) / np.sqrt(sessions))
             cells.append(f"{total:.1f} / {decision:.1f} ({off:+.1f})")

@@ -1,5 +1,4 @@
-"""Estimates from a warm-up: of the truth, with honest standard errors, and of a formula where there
-is one."""
+"""Estimates of a dealer market's parameters, against the true values and closed forms."""
 
 import math
 from dataclasses import replace
@@ -18,8 +17,7 @@ from tests.random_quotes import quote_near
 
 
 def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
-    """What makers saw that quoted at random depths in n markets, taken from the markets' own
-    record."""
+    """The observations of makers that quote at random depths in `n` markets, from the records."""
     markets = Markets(config, n, 4 * config.session_steps, 10 * config.session_steps)
     generators = [seeding.np_random(seed + market)[0] for market in range(n)]
     markets.reset(np.arange(n), generators, *markets.empty_results())
@@ -49,7 +47,7 @@ def warm_ups(config: MarketConfig, n: int, seed: int) -> list[WarmUp]:
     ]
 
 
-def truth(config: MarketConfig) -> dict[str, float]:
+def true_values(config: MarketConfig) -> dict[str, float]:
     return {
         "volatility": config.volatility,
         "arrival_rate": 0.5 * config.taker_rate * (1.0 - config.p_informed),
@@ -59,12 +57,12 @@ def truth(config: MarketConfig) -> dict[str, float]:
 
 
 def scores(config: MarketConfig, found: list[Estimates]) -> dict[str, Any]:
-    """(estimate - truth) / standard error, by parameter."""
+    """(estimate - true value) / standard error for each parameter."""
     return {
         name: np.array(
             [(getattr(one, name).value - true) / getattr(one, name).standard_error for one in found]
         )
-        for name, true in truth(config).items()
+        for name, true in true_values(config).items()
     }
 
 
@@ -87,12 +85,14 @@ def scores(config: MarketConfig, found: list[Estimates]) -> dict[str, Any]:
         },
     ],
 )
-def test_the_truth_lies_within_three_standard_errors_and_they_are_as_wide_as_they_should_be(
+def test_estimates_are_within_three_standard_errors_and_these_have_the_right_size(
     fields: dict[str, Any],
 ) -> None:
-    """Eight warm-ups of 1,200 s. The squared scores of a parameter sum to a chi-squared of eight
-    degrees of freedom, which is below 1.6 or above 20.1 with a chance of one in fifty altogether;
-    errors twice too narrow or too wide would put its mean at 32 or at 2.
+    """Eight warm-ups of 1,200 s.
+
+    The sum of the squared scores of a parameter is chi-squared with eight degrees of freedom. It is
+    below 1.6 or above 20.1 with a probability of 1/50. Standard errors of half or twice the right
+    size would give a mean of 32 or of 2.
     """
     config = configure("dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, **fields)
     standard = scores(config, [estimate(config, seen) for seen in warm_ups(config, 8, seed=100)])
@@ -102,11 +102,10 @@ def test_the_truth_lies_within_three_standard_errors_and_they_are_as_wide_as_the
 
 
 def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
-    """The volatility is the root mean square of the moves, with the s.e. sigma / sqrt(2 T); A and k
-    maximise the likelihood of independent quotes that trade with probability 1 - exp(-A exp(-k
-    depth) dt).
+    """The volatility is the root mean square of the moves, with standard error sigma / sqrt(2 T).
 
-    The estimate stops within 0.01 standard errors of the maximum.
+    A and k maximise the likelihood of independent quotes that trade with probability
+    1 - exp(-A exp(-k depth) dt). The estimate stops within 0.01 standard errors of the maximum.
     """
     config = configure(
         "dealer",
@@ -123,8 +122,7 @@ def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
         assert found.volatility.value == pytest.approx(
             sigma, abs=0.02 * found.volatility.standard_error
         )
-        # The squared scores estimate the information with an error of their own, of about 5 percent
-        # here.
+        # The sum of squared scores estimates the information with an error of about 5 percent.
         assert found.volatility.standard_error == pytest.approx(
             sigma / math.sqrt(2 * len(moves)), rel=0.15
         )
@@ -147,13 +145,13 @@ def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
         assert found.fill_decay.value == pytest.approx(
             decay, abs=0.02 * found.fill_decay.standard_error
         )
-        for name, true in truth(config).items():
+        for name, true in true_values(config).items():
             if name != "informed_share":
                 one = getattr(found, name)
                 assert abs(one.value - true) < 3.0 * one.standard_error
 
 
-def test_what_says_nothing_is_refused() -> None:
+def test_observations_without_information_are_refused() -> None:
     config = configure("dealer", session_steps=50)
     [seen] = warm_ups(config, 1, seed=1)
     with pytest.raises(ValueError, match="one row less than mids is wanted"):
@@ -175,7 +173,7 @@ def test_what_says_nothing_is_refused() -> None:
         estimate(nobody_uninformed, warm_ups(nobody_uninformed, 1, seed=900)[0])
 
 
-def test_where_nobody_is_informed_that_is_what_is_found() -> None:
+def test_the_estimated_share_is_zero_if_nobody_is_informed() -> None:
     config = configure(
         "dealer", session_steps=1200, max_offset=10.0, max_inventory=2000, signal_drift=0.09
     )
