@@ -1,1 +1,1 @@
-"""Training: PPO with stable-baselines3 or RLlib, its callbacks and its hyperparameters."""
+"""Training by PPO with stable-baselines3 or RLlib: trainers, callbacks and hyperparameters."""

@@ -1,5 +1,4 @@
-"""What happens between the updates of a training: figures are logged, the policy is judged and
-saved."""
+"""Callbacks of a training: logging, evaluation on held-out sessions, exploration, checkpoints."""
 
 from collections.abc import Callable
 
@@ -16,13 +15,12 @@ from ..learned.policy import quoting_agent
 from ..learned.run_folder import Run
 
 HELD_OUT_SEED = 2_718_281_828
-"""Of the sessions of the held-out curves: neither trained on nor, with its seeds from 0 up, those
-of an evaluation. The same for all runs, so that their curves compare."""
+"""Seed of the sessions of the held-out curves. They are never trained on, and differ from those of
+evaluations with small seeds. All runs share them, so that their curves are comparable."""
 
 
 class TradingFigures(BaseCallback):
-    """Logs what a trader would ask: means over the latest session of each market, in ticks x lots
-    and lots."""
+    """Logs trading figures: means over the latest session of each market [ticks x lots, lots]."""
 
     def _on_step(self) -> bool:
         return True
@@ -39,23 +37,28 @@ class TradingFigures(BaseCallback):
 def held_out_sessions_of(
     model: OnPolicyAlgorithm, run: Run, sessions: int, horizons: tuple[float, ...] = HORIZONS
 ) -> Sessions:
-    """What a model does in sessions of the run's market that no training, tuning or evaluation
-    sees."""
-    # Of the model its policy alone, which can be sent to another process.
+    """Evaluate a model in sessions of the run's market that are not used for anything else.
+
+    Args:
+        model: to evaluate.
+        run: whose market and history features are used.
+        sessions: number of them.
+        horizons: [s] of the markouts.
+    """
+    # A policy, unlike a model, can be sent to another process.
     agent = quoting_agent(model.policy, run)
     return run_sessions(lambda config: agent, run.config, sessions, HELD_OUT_SEED, horizons)
 
 
 class HeldOut(BaseCallback):
-    """Judges the policy between updates, and at the end, on sessions that no training sees; logs
-    what a trader reads.
+    """Evaluates the policy on held-out sessions, between updates and at the end, and logs figures.
 
-    It is a curve and selects nothing: the last weights quote.
+    The curve does not select a model. The trained maker has the last weights.
 
     Args:
-        run: whose markets.
-        every: decisions of all markets together.
-        sessions: how many.
+        run: whose market is used.
+        every: interval [decisions of all markets together].
+        sessions: number of them.
     """
 
     def __init__(self, run: Run, every: int, sessions: int) -> None:
@@ -65,21 +68,21 @@ class HeldOut(BaseCallback):
         self._sessions = sessions
 
     def _on_training_start(self) -> None:
-        self._judged_at = self.num_timesteps
+        self._evaluated_at = self.num_timesteps
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._judged_at + self._every:
-            self._judge()
+        if self.num_timesteps >= self._evaluated_at + self._every:
+            self._evaluate()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
-        if self.model.num_timesteps > self._judged_at:
-            self._judge()
+        if self.model.num_timesteps > self._evaluated_at:
+            self._evaluate()
 
-    def _judge(self) -> None:
-        self._judged_at = self.model.num_timesteps
+    def _evaluate(self) -> None:
+        self._evaluated_at = self.model.num_timesteps
         sessions = held_out_sessions_of(self.model, self._run, self._sessions)  # type: ignore[arg-type]
         row = summarise(self._run.algorithm, sessions)
         for name in HELD_OUT_FIGURES:
@@ -87,7 +90,7 @@ class HeldOut(BaseCallback):
         self.logger.record(
             "held_out/variance_reduced_objective", sessions.variance_reduced_objective.mean()
         )
-        self.logger.dump(self._judged_at)
+        self.logger.dump(self._evaluated_at)
 
 
 HELD_OUT_FIGURES = (
@@ -104,20 +107,19 @@ HELD_OUT_FIGURES = (
     "value_adverse_move_5",
     "value_adverse_move_50",
 )
-"""Columns of the summary (docs/metrics.md) that TensorBoard shows under `held_out`."""
+"""Columns of the summary that TensorBoard shows under `held_out`."""
 
 
 class Exploration(BaseCallback):
-    """Holds the policy's scatter wide for the first part of the budget, then narrows it
-    geometrically.
+    """Holds the policy's standard deviation constant, then decreases it geometrically.
 
-    Left to itself PPO narrows it as soon as scatter costs, long before it has learned what scatter
-    could teach it where few quotes are filled.
+    PPO alone decreases it as soon as exploration costs something. Where few quotes are filled, that
+    is long before it has learned from exploring.
 
     Args:
-        end: logarithm of the standard deviation at the end of the budget; the policy's own is where
-            it starts.
-        constant: share of the budget in which it stands.
+        end: logarithm of the standard deviation at the end of the budget. It starts at the policy's
+            own.
+        constant: share of the budget in which it is constant.
     """
 
     def __init__(self, end: float, constant: float) -> None:
@@ -133,24 +135,21 @@ class Exploration(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        done = (
-            1.0 - self.model._current_progress_remaining
-        )  # as stable-baselines3's own schedules have it
-        narrowed = max(0.0, done - self._constant) / (1.0 - self._constant)
+        done = 1.0 - self.model._current_progress_remaining  # as in stable-baselines3's schedules
+        decreased = max(0.0, done - self._constant) / (1.0 - self._constant)
         with torch.no_grad():
             self.model.policy.get_parameter("log_std").fill_(
-                self._start + narrowed * (self._end - self._start)
+                self._start + decreased * (self._end - self._start)
             )
 
 
 class Checkpoints(BaseCallback):
-    """Saves between updates: at the start, then after every so many decisions. Ends the training
-    when asked to.
+    """Saves the model at the start and then at intervals, between updates. Can stop the training.
 
     Args:
-        every: decisions of all markets together.
+        every: interval [decisions of all markets together].
         save: called with the number of decisions learned from.
-        stop: whether to stop now.
+        stop: returns whether to stop now.
     """
 
     def __init__(self, every: int, save: Callable[[int], None], stop: Callable[[], bool]) -> None:
@@ -168,7 +167,7 @@ class Checkpoints(BaseCallback):
 
     def _on_step(self) -> bool:
         if self._stop():
-            # What was collected since the last update has taught nothing yet: it does not count.
+            # Decisions since the last update are not learned from yet, so they do not count.
             self.model.num_timesteps = self._learned
             return False
         return True

@@ -1,12 +1,12 @@
-"""Fit the filter that history features are made with (`agents.learned.signal_network`), and print
-how good it is.
+"""Fit the signal network of the history features (`agents.learned.signal_network`).
 
 python -m agents.training.fit_signal_network
 
-In markets with from nobody to everybody informed, the session is watched with the truth written
-beside it, and the network learns to tell the truth from what was seen. While it is watched,
-`glosten_milgrom` quotes, in half of the sessions with a jitter, so that what is seen when others
-quote is not new.
+The network learns by supervised regression: its inputs are observations of sessions in many
+markets, with shares of informed takers up to 1, and its targets are computed from hidden state.
+`glosten_milgrom` quotes in these sessions. In half of them its quotes have random noise, so that
+the network also fits the observations of other makers. The command prints the share of variance
+that the network explains on held-out sessions.
 """
 
 from dataclasses import dataclass
@@ -36,64 +36,67 @@ from ..registry import make_agent
 from ..rules.glosten_milgrom import GlostenMilgromAgent
 from .trainer import replace_file
 
-WATCHED = {
+MARKETS = {
     **{
         f"informed, p = {share:g}": configure("informed", p_informed=share)
         for share in (0.2, 0.4, 0.6, 0.8, 1.0)
     },
     "mixed, p to 1": configure("mixed", p_informed=1.0),
 }
-"""The markets that are learned from."""
+"""The markets of the training sessions."""
 
-_HELD_OUT = 64  # sessions of each market, to tell how good the filter is
-_JITTER = 0.5  # [ticks]
-_WINDOW, _SILENT = 128, 48  # decisions; in the first of them the sums only fill
+_HELD_OUT = 64  # sessions of each market
+_JITTER = 0.5  # [ticks] standard deviation of the noise in the quotes
+_WINDOW, _BURN_IN = 128, 48  # [decisions] the burn-in fills the sums and has no loss
 _WINDOWS = 32  # in a batch
 _LEARNING_RATE = 2e-3
-_HALF_LIVES = (1.5, 40.0)  # [decisions] with which the sums begin, evenly spaced in their logarithm
+_HALF_LIVES = (1.5, 40.0)  # [decisions] initial ones of the sums, evenly spaced in their logarithm
 _EVIDENCE, _SUMS, _HIDDEN = 48, 16, (64, 32)
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Fit the filter that trained makers believe in, and print what share of the truth it
-    explains."""
+    """Fit the signal network of the history features, and print the variance it explains."""
 
     sessions: int = 640
-    """Of each of the markets that are watched, 64 of which are held out."""
+    """Sessions of each market. 64 of them are held out."""
     epochs: int = 12
-    """Times that every decision is learned from, about."""
+    """Approximate number of times that each decision is learned from."""
     seed: int = 0
+    """Seed of the sessions and of the fit."""
     out: Path = NETWORK_FILE
     """File to write."""
 
 
-class Watched(NamedTuple):
-    """What was seen and what was true, of shape (decisions, sessions, ...)."""
+class Recorded(NamedTuple):
+    """Recorded sessions, arrays of shape (decisions, sessions, ...)."""
 
     observations: npt.NDArray[np.float32]
     means: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.float32]
-    """In the columns of `BELIEF_NAMES`, before they are scaled."""
-    told: npt.NDArray[np.float32]
-    """The mean of V + edge - mid [ticks] that the filter believes in which is told the market."""
+    """Means of the history features."""
+    targets: npt.NDArray[np.float32]
+    """From hidden state, in the columns of `BELIEF_NAMES`, not standardised."""
+    exact: npt.NDArray[np.float32]
+    """[ticks] Posterior mean of V + edge - mid by the exact filter, which knows the market."""
 
 
 def main(arguments: Arguments) -> None:
-    """Watch, fit, print and write."""
+    """Record sessions, fit the network, write it, and print its explained variance."""
     if arguments.sessions <= _HELD_OUT:
         raise AgentError(
-            f"--sessions {arguments.sessions} came; write more than the {_HELD_OUT} that are held out"
+            f"--sessions {arguments.sessions} is out of range: expected more than the {_HELD_OUT} "
+            f"sessions that are held out, got {arguments.sessions}"
         )
     if not arguments.out.parent.is_dir():
         raise AgentError(
-            f"--out {arguments.out} came, and there is no folder {arguments.out.parent}; make it first"
+            f"--out {arguments.out} cannot be written: expected an existing folder, "
+            f"got {arguments.out.parent}"
         )
     torch.set_num_threads(1)
     markets = [
-        watch(config, arguments.sessions, [arguments.seed, number])
+        record(config, arguments.sessions, [arguments.seed, number])
         for number, config in enumerate(
-            track(WATCHED.values(), "watching", console=Console(stderr=True))
+            track(MARKETS.values(), "recording", console=Console(stderr=True))
         )
     ]
     fitted = fit(
@@ -108,13 +111,13 @@ def main(arguments: Arguments) -> None:
         fitted,
         {
             name: _sessions(market, slice(_HELD_OUT))
-            for name, market in zip(WATCHED, markets, strict=True)
+            for name, market in zip(MARKETS, markets, strict=True)
         },
     )
 
 
-def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
-    """Sessions of a market in which the filter quotes that is told everything."""
+def record(config: MarketConfig, sessions: int, seed: list[int]) -> Recorded:
+    """Record sessions of a market in which the exact filter quotes."""
     agent = make_agent(f"{GlostenMilgromAgent.name}:tuned", config)
     assert isinstance(agent, GlostenMilgromAgent)
     generator = np.random.default_rng(seed)
@@ -133,13 +136,13 @@ def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
         worth = gap + agent.edge_left(observations) * signal
         acting = [signal > config.signal_threshold, signal < -config.signal_threshold]
         actions, belief = agent.predict(observations, belief)
-        told = agent.expected_worth(belief)
+        exact = agent.expected_worth(belief)
         rows.append(
             (
                 observations,
                 means[:, 1:],
                 np.stack([worth, signal, *acting], axis=1, dtype=np.float32),
-                told,
+                exact,
             )
         )
         offsets = (
@@ -149,15 +152,15 @@ def watch(config: MarketConfig, sessions: int, seed: list[int]) -> Watched:
         bid, ask = to_ticks(sent, config.max_offset).T
         belief = agent.filter.send(belief, bid, ask, agent.inventory(observations))
         observations = np.asarray(markets.step(sent)[0], np.float32)
-    return Watched(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+    return Recorded(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
 
 
-def _sessions(watched: Watched, chosen: slice) -> Watched:
-    return Watched(*(column[:, chosen] for column in watched))
+def _sessions(recorded: Recorded, chosen: slice) -> Recorded:
+    return Recorded(*(column[:, chosen] for column in recorded))
 
 
 class _Network(nn.Module):
-    """`SignalNetwork` while it learns, of columns that have been scaled."""
+    """A trainable `SignalNetwork` for standardised columns."""
 
     def __init__(self, n_columns: int, n_means: int) -> None:
         super().__init__()
@@ -171,11 +174,14 @@ class _Network(nn.Module):
         self.perceptron = nn.Sequential(*layers, nn.Linear(_HIDDEN[-1], len(BELIEF_NAMES)))
 
     def forward(self, pairs: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-        """Beliefs over a window whose sums begin at zero: (decisions, n, 2 x columns), (decisions,
-        n, columns + means).
+        """Beliefs over a window that starts with sums of zero.
 
-        The sums at all decisions at once are a product with a triangular matrix of powers of the
-        decay.
+        A product with a triangular matrix of powers of the decay computes the sums at all
+        decisions.
+
+        Args:
+            pairs: shape (decisions, n, 2 x columns).
+            shown: shape (decisions, n, columns + means).
         """
         decay = torch.sigmoid(self.decay)
         times = torch.arange(len(pairs))
@@ -186,18 +192,17 @@ class _Network(nn.Module):
         return beliefs
 
 
-def fit(markets: list[Watched], epochs: int, seed: int) -> SignalNetwork:
-    """Fit the network to the truth, all markets together, in windows that begin anywhere in a
-    session."""
-    observations, means, truth, _ = (
+def fit(markets: list[Recorded], epochs: int, seed: int) -> SignalNetwork:
+    """Fit the network to all markets together, in windows that start anywhere in a session."""
+    observations, means, unscaled_targets, _ = (
         np.concatenate(columns, axis=1) for columns in zip(*markets, strict=True)
     )
     before = np.concatenate([np.zeros_like(observations[:1]), observations[:-1]])
-    # What an observation changed by is scaled by itself: a change of a slow column is small, and
-    # says most.
+    # Changes of observations are standardised separately. Those of slow columns are small, but
+    # informative.
     shown = _scaled(np.concatenate([observations, means], axis=-1))
     change = _scaled(observations - before, centred=False)
-    target = _scaled(truth)
+    target = _scaled(unscaled_targets)
     n_columns = observations.shape[-1]
     pairs = torch.from_numpy(
         np.concatenate([shown.columns[..., :n_columns], change.columns], axis=-1)
@@ -210,15 +215,15 @@ def fit(markets: list[Watched], epochs: int, seed: int) -> SignalNetwork:
         {"params": [*network.evidence.parameters(), *network.perceptron.parameters()]},
     ]
     optimizer = torch.optim.Adam(groups, lr=_LEARNING_RATE)
-    n_decisions, n_sessions = truth.shape[:2]
-    n_batches = max(1, epochs * n_decisions * n_sessions // (_WINDOWS * (_WINDOW - _SILENT)))
+    n_decisions, n_sessions = unscaled_targets.shape[:2]
+    n_batches = max(1, epochs * n_decisions * n_sessions // (_WINDOWS * (_WINDOW - _BURN_IN)))
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, n_batches)
     for _ in track(range(n_batches), "fitting", console=Console(stderr=True)):
         session = torch.randint(0, n_sessions, (_WINDOWS,))
-        # A session's own start is a window's as often as it takes to be learned too.
-        start = torch.randint(-_SILENT, n_decisions - _WINDOW + 1, (_WINDOWS,)).clamp(min=0)
+        # Clamping makes some windows start with the session. These have no burn-in.
+        start = torch.randint(-_BURN_IN, n_decisions - _WINDOW + 1, (_WINDOWS,)).clamp(min=0)
         decision = start + torch.arange(_WINDOW)[:, None]
-        counts = ((torch.arange(_WINDOW)[:, None] >= _SILENT) | (start == 0)).float()[..., None]
+        counts = ((torch.arange(_WINDOW)[:, None] >= _BURN_IN) | (start == 0)).float()[..., None]
         errors = (
             network(pairs[decision, session], inputs[decision, session])
             - targets[decision, session]
@@ -245,7 +250,7 @@ def _scaled(columns: npt.NDArray[np.float32], centred: bool = True) -> _Scaled:
 
 
 def _unscaled(network: _Network, shown: _Scaled, change: _Scaled) -> SignalNetwork:
-    """The network with its scales put into the weights."""
+    """The network for unscaled columns: the scales become part of the weights."""
     state = {name: value.numpy().astype(np.float64) for name, value in network.state_dict().items()}
     n_columns = len(change.deviation)
     evidence = state["evidence.0.weight"].T
@@ -271,15 +276,14 @@ def _unscaled(network: _Network, shown: _Scaled, change: _Scaled) -> SignalNetwo
     return SignalNetwork(**{name: array.astype(np.float32) for name, array in arrays.items()})
 
 
-def print_shares(learned: SignalNetwork, markets: dict[str, Watched]) -> None:
-    """What share of the variance of V + edge - mid is explained in sessions that were not learned
-    from."""
-    table = Table(title="Explained of the variance of V + edge - mid")
+def print_shares(learned: SignalNetwork, markets: dict[str, Recorded]) -> None:
+    """Print the explained share of the variance of V + edge - mid in held-out sessions."""
+    table = Table(title="Explained variance of V + edge - mid")
     table.add_column("market")
-    for header in ("learned filter, told nothing", "glosten_milgrom, told the market"):
+    for header in ("signal network", "exact filter (knows the market)"):
         table.add_column(header, justify="right")
     for name, market in markets.items():
-        sums = np.zeros((market.truth.shape[1], learned.n_sums), np.float32)
+        sums = np.zeros((market.targets.shape[1], learned.n_sums), np.float32)
         before, believed = np.zeros_like(market.observations[0]), []
         for observations, means in zip(market.observations, market.means, strict=True):
             beliefs, sums = learned.believe(observations, before, means, sums)
@@ -288,16 +292,16 @@ def print_shares(learned: SignalNetwork, markets: dict[str, Watched]) -> None:
         table.add_row(
             name,
             *(
-                f"{_explained(market.truth[..., 0], what):.1%}"
-                for what in (np.stack(believed), market.told)
+                f"{_explained(market.targets[..., 0], what):.1%}"
+                for what in (np.stack(believed), market.exact)
             ),
         )
     Console(width=80).print(table)
 
 
-def _explained(truth: npt.NDArray[np.float32], believed: npt.NDArray[np.float32]) -> float:
-    """By the best straight line through what is believed: for the scale is not asked."""
-    return float(np.corrcoef(truth.ravel(), believed.ravel())[0, 1] ** 2)
+def _explained(target: npt.NDArray[np.float32], believed: npt.NDArray[np.float32]) -> float:
+    """The share of the target's variance that a linear regression on the belief explains."""
+    return float(np.corrcoef(target.ravel(), believed.ravel())[0, 1] ** 2)
 
 
 if __name__ == "__main__":

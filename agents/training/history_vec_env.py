@@ -1,5 +1,4 @@
-"""Markets to train in whose observations have history features beside them
-(`agents.learned.history_features`)."""
+"""A VecEnv wrapper that appends history features (`agents.learned.history_features`)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,11 @@ _Array = npt.NDArray[np.float32]
 
 
 class HistoryVecEnv(VecEnvWrapper):
-    """Markets whose observations are those of `add_history`."""
+    """Markets whose observations have history features.
+
+    Args:
+        venv: the markets without them.
+    """
 
     venv: MarketMakingVecEnv
 
@@ -28,12 +31,11 @@ class HistoryVecEnv(VecEnvWrapper):
         return shown
 
     def step_wait(self) -> VecEnvStepReturn:
-        """One decision in every market; one whose episode ends starts the next, without the history
-        of the last."""
+        """One decision in every market. A new episode starts with an empty history."""
         observations, rewards, ended, infos = self.venv.step_wait()
         chosen = np.flatnonzero(ended)
-        # The last observations of episodes that have ended go along below the others: one call for
-        # all.
+        # The last observations of ended episodes are appended as further rows, so that one call
+        # computes all features.
         last = [infos[market]["terminal_observation"][None] for market in chosen]
         shown, state = add_history(
             np.concatenate([observations, *last]),
@@ -51,4 +53,4 @@ class HistoryVecEnv(VecEnvWrapper):
 
 
 TrainingMarkets = MarketMakingVecEnv | HistoryVecEnv
-"""What a policy may be trained in."""
+"""The environments in which a policy is trained."""

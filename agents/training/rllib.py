@@ -1,8 +1,8 @@
-"""Training a maker with Ray RLlib's PPO: the other engine's markets, hyperparameters and first weights,
-and many processes.
+"""Training by PPO of Ray RLlib, in many processes or on a cluster.
 
-What is left in the run folder beside `run.json`: `policy.npz`, which quotes without Ray,
-TensorBoard logs with the names of the other engine's, and RLlib's own checkpoint, to go on from.
+Markets, hyperparameters and initial weights are those of `agents.training.trainer`. Beside
+`run.json` the run folder holds `policy.npz`, which quotes without Ray, TensorBoard logs with the
+same names, and RLlib's checkpoint for resuming.
 """
 
 import copy
@@ -20,9 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault(
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-)  # what it warns of does not concern us
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # avoids an irrelevant warning
 
 import ray
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
@@ -50,9 +48,10 @@ from .trainer import (
     write_run,
 )
 
-OBJECT_STORE = 200_000_000  # [bytes] a batch of experience takes a few million; containers have little shared memory
+# [bytes] A batch of experience takes a few million. Containers have little shared memory.
+OBJECT_STORE = 200_000_000
 
-# The parts of RLlib's networks and, in stable-baselines3's, those that say the same.
+# Names of the parts of RLlib's networks, and of the corresponding parts in stable-baselines3.
 _LAYER = "encoder.{}_encoder.net.mlp.{}"
 _HEADS = {
     "actor": ("policy", "pi.net.mlp.0", "action_net"),
@@ -68,33 +67,36 @@ def train(
     env_runners: int = 1,
     address: str | None = None,
 ) -> Run:
-    """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
+    """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
+
+    An interrupt or termination signal ends the training with a checkpoint.
 
     Args:
-        folder, run, resume_from, checkpoint_every: as of `agents.training.trainer.train`.
-        env_runners: processes that step the markets, which are dealt out evenly; 0 steps them in
-            this one.
-        address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`; by default one of its
-            own, on this machine, that ends with the training.
+        folder, run, resume_from, checkpoint_every: as in `agents.training.trainer.train`.
+        env_runners: number of processes that step the markets. Each gets the same number of
+            markets. 0 steps them in this process.
+        address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`. Default: a new cluster
+            on this machine, which ends with the training.
 
     Returns:
-        The run with the steps done: less than its budget if an interrupt or a termination signal
-        came, which is answered by a checkpoint.
+        The run with its `steps_done`. They are fewer than its budget if it was interrupted.
 
     Raises:
-        TrainingError: if the markets cannot be dealt out, or the cluster is not there or too small.
-        AgentError: if the checkpoint to go on with cannot be read.
+        TrainingError: if the markets cannot be divided evenly, or the cluster cannot be reached or
+            is too small.
+        AgentError: if the checkpoint cannot be read.
         OSError: if the folder cannot be written.
     """
     if env_runners < 0 or run.n_envs % max(1, env_runners):
         raise TrainingError(
-            f"{run.n_envs} markets came for {env_runners} environment runners, and each takes as many as the others; "
-            "write --env-runners with a number that divides --n-envs"
+            f"env_runners={env_runners} cannot share the markets evenly: expected a divisor of "
+            f"{run.n_envs} markets, or 0, got {env_runners}"
         )
     checkpoint = None if resume_from is None else _checkpoint(resume_from, run.steps_done)
     if checkpoint is not None and not checkpoint.is_dir():
         raise AgentError(
-            f"{resume_from} holds no {checkpoint.name}; write a folder that train.py --engine rllib wrote"
+            f"{resume_from} cannot be resumed: expected {checkpoint.name} in it, got none "
+            "(write a folder that train.py --engine rllib wrote)"
         )
     run = dataclasses.replace(run, versions=package_versions() | {"ray": ray.__version__})
     with (
@@ -128,18 +130,21 @@ def train(
 
 
 def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOConfig:
-    """RLlib's PPO with the run's hyperparameters, and stable-baselines3's where RLlib's own differ in
-    kind.
+    """RLlib's PPO with the hyperparameters of the run.
+
+    Defaults of stable-baselines3 apply where those of RLlib differ.
 
     Args:
-        restart: environment runners that are lost, as they may be on a cluster.
+        run: the training.
+        env_runners: number of processes that step the markets.
+        restart: whether to restart environment runners that are lost, as on a cluster.
     """
     hyperparameters = run.hyperparameters[ALGORITHM_PART]
     shape = rollout_shape(hyperparameters, run.n_envs)
     return (
         PPOConfig()
         .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
-        # The markets clip, so that what is learned from is what was drawn.
+        # The markets clip actions, so that PPO learns from the actions that it drew.
         .environment(
             ENVIRONMENT, env_config={"run": run}, normalize_actions=False, clip_actions=False
         )
@@ -168,9 +173,8 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
             clip_param=0.2,
             use_kl_loss=False,
             vf_loss_coeff=0.5,
-            vf_clip_param=float(
-                "inf"
-            ),  # RLlib clips the squared error itself: past it, values would not be learned
+            # RLlib clips the squared error of the value. Larger errors would have no gradient.
+            vf_clip_param=float("inf"),
             grad_clip=0.5,
             grad_clip_by="global_norm",
         )
@@ -182,28 +186,26 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
 
 
 def _hidden(run: Run) -> list[int]:
-    """Widths of the hidden layers: those of the policy, since RLlib's value network is as wide."""
+    """Widths of the hidden layers of the policy. RLlib's value network has the same ones."""
     return layers_of(run)[0][1:-1]
 
 
 def _learning_rate(value: Any, timesteps: int) -> Any:
-    """As RLlib has it what rl_zoo3 writes as `lin_0.001`, falling to zero over the budget; a number
-    stands."""
+    """RLlib's schedule for `lin_0.001`, a linear decrease to zero. A number stays a number."""
     if isinstance(value, str):
         return [[0, float(value.removeprefix("lin_"))], [timesteps, 0.0]]
     return value
 
 
 def log_session(*, episode: Any, metrics_logger: Any, env: Any, **_: Any) -> None:
-    """Have RLlib average what the markets tell of ended sessions, over the latest of each
-    market."""
-    told = episode.get_infos(-1)
+    """Let RLlib average the `FIGURES` over the latest session of each market."""
+    figures = episode.get_infos(-1)
     for name in FIGURES:
-        metrics_logger.log_value(("market", name), float(told[name]), window=env.num_envs)
+        metrics_logger.log_value(("market", name), float(figures[name]), window=env.num_envs)
 
 
 def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
-    """What the other engine starts from, under RLlib's names."""
+    """The initial weights of `agents.training.trainer`, under RLlib's names."""
     hyperparameters = copy.deepcopy(run.hyperparameters)
     hyperparameters[ALGORITHM_PART].setdefault("policy_kwargs", {})["net_arch"] = _hidden(run)
     policy = new_model(
@@ -223,8 +225,12 @@ def first_weights(run: Run) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def export_policy(weights: dict[str, Any], n_hidden: int) -> bytes:
-    """The policy of RLlib's module, given its state, as a file that `agents.learned.network`
-    reads."""
+    """The content of a policy file for `agents.learned.network`.
+
+    Args:
+        weights: the state of RLlib's module.
+        n_hidden: number of hidden layers.
+    """
     names = [_LAYER.format("actor", 2 * number) for number in range(n_hidden)] + [
         _HEADS["actor"][1]
     ]
@@ -242,10 +248,10 @@ class _Note(TextColumn):
 
 @contextmanager
 def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
-    """Ray, quiet, for as long as the block lasts."""
+    """Run Ray during the block, with errors as its only log messages."""
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:  # "local", or Ray would join whatever cluster it finds traces of
+    if address is None:  # without "local" Ray would join any running cluster
         ray.init(
             "local",
             num_cpus=env_runners + 1,
@@ -256,20 +262,21 @@ def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
     else:
         try:
             host, _, port = address.rpartition(":")
-            if host and "/" not in host:  # Ray itself would try for minutes
+            if host and "/" not in host:  # fails at once, while Ray would try for minutes
                 socket.create_connection((host, int(port)), timeout=10.0).close()
             ray.init(address=address, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise TrainingError(
-                f"no Ray cluster answers at {address} ({error}); start one with `ray start --head` and write --address "
-                "with what it says, or leave it out"
+                f"no Ray cluster answers at {address}: expected a running cluster, got "
+                f"{type(error).__name__} ({error}) (start one with `ray start --head` and write "
+                "--address with the address it prints, or leave --address out)"
             ) from error
     try:
         cores = ray.cluster_resources().get("CPU", 0)
         if cores < env_runners:
             raise TrainingError(
-                f"{env_runners} environment runners came, the cluster at {address} has {cores:g} cores, and each takes "
-                "one; write --env-runners with fewer"
+                f"the cluster at {address} is too small: expected {env_runners} cores, one for "
+                f"each environment runner, got {cores:g} (write --env-runners with fewer)"
             )
         yield
     finally:
@@ -284,7 +291,7 @@ def _algorithm(config: PPOConfig) -> Iterator[PPO]:
     finally:
         algorithm.stop()
         with suppress(OSError):
-            os.rmdir(algorithm.logdir)  # RLlib makes one in the home folder, and leaves it empty
+            os.rmdir(algorithm.logdir)  # RLlib leaves an empty folder in the home folder
 
 
 def _checkpoint(folder: Path, steps_done: int) -> Path:
@@ -292,8 +299,7 @@ def _checkpoint(folder: Path, steps_done: int) -> Path:
 
 
 def _save(folder: Path, run: Run, algorithm: PPO) -> Run:
-    """Write a checkpoint. It counts once `run.json` names it; until then the one before is there,
-    whole."""
+    """Write a checkpoint. The previous one is removed after `run.json` names the new one."""
     checkpoint = _checkpoint(folder, run.steps_done)
     if not checkpoint.is_dir():
         partial = checkpoint.with_name(checkpoint.name + ".partial")
@@ -312,15 +318,16 @@ def _save(folder: Path, run: Run, algorithm: PPO) -> Run:
 def _restore(algorithm: PPO, checkpoint: Path) -> None:
     try:
         algorithm.restore_from_path(checkpoint.absolute())
-    except Exception as error:  # damaged pickles may raise nearly anything
+    except Exception as error:  # a damaged pickle may raise nearly any exception
         raise AgentError(
-            f"{checkpoint} is damaged or of another version ({type(error).__name__}: {error}); train again, or take "
-            "the folder from a backup"
+            f"{checkpoint} is damaged or of another version: expected a checkpoint of RLlib, "
+            f"got {type(error).__name__} ({error}) (train again, or restore the folder from a "
+            "backup)"
         ) from error
 
 
 def _log(log: SummaryWriter, result: dict[str, Any], steps_done: int) -> str:
-    """Write the figures of an iteration down, and say the one that counts."""
+    """Log the figures of an iteration, and return the note for the progress bar."""
     market = {
         f"market/{name}": value for name, value in result["env_runners"].get("market", {}).items()
     }

@@ -1,8 +1,7 @@
-"""The markets of a training as RLlib's environment runners take them: one Gymnasium vector
-environment.
+"""The markets of a training for RLlib's environment runners: a Gymnasium vector environment.
 
-They are those of the other engine, with the same rewards and at different times of their sessions,
-so that the engines differ in how they learn and in nothing else.
+They are the same as for stable-baselines3: variance-reduced rewards and staggered sessions. The two
+engines differ in the learning algorithm only.
 """
 
 import dataclasses
@@ -20,23 +19,22 @@ from ..learned.run_folder import Run
 from .trainer import training_markets
 
 FIGURES = SESSION_FIGURES
-"""What is told of an ended session: the names in stable-baselines3's `info["episode"]`."""
+"""Figures of an ended session: the names in stable-baselines3's `info["episode"]`."""
 
 ENVIRONMENT = f"{__name__}:MarketMakingTraining-v0"
-"""To be given to RLlib, whose processes import this file by it."""
+"""The environment's id for RLlib. Its processes import this file by it."""
 
 
 class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]]):
-    """`num_envs` markets of a run, in a vector environment of the mode `NEXT_STEP`, the only one
-    that RLlib knows.
+    """The markets of a run as a vector environment with autoreset mode `NEXT_STEP`.
 
-    The markets below start the next session at once, and RLlib wants its first observation a step
-    later. That step goes by with quotes at `max_offset`: of each session, the first decision is not
-    learned from.
+    RLlib supports no other mode. The underlying markets start the next session at once, but RLlib
+    expects its first observation one step later. In that step the market gets quotes at
+    `max_offset`, and the first decision of each session is not learned from.
 
     Args:
         num_envs: number of markets.
-        run: what is trained on what; its own number of markets does not count.
+        run: the training. Its own number of markets is ignored.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -53,9 +51,11 @@ class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]])
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start every market. RLlib's runners come with seeds one apart, and market i is seeded
-        with the seed plus i: they are spread, or most markets of one runner would be those of the
-        next."""
+        """Start every market.
+
+        RLlib's runners have consecutive seeds, and market i gets the seed plus i. The seed is
+        hashed first, because runners would otherwise share most of their markets.
+        """
         if isinstance(seed, int):
             self._markets.seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         self._ended[:] = False
@@ -72,7 +72,7 @@ class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]])
         npt.NDArray[np.bool_],
         dict[str, Any],
     ]:
-        """One decision in every market. Of a session that ends, the infos tell the `FIGURES`."""
+        """One decision in every market. The infos hold the `FIGURES` of sessions that ended."""
         restarted = self._ended
         observations, rewards, ended, infos = self._markets.step(
             np.where(restarted[:, None], 1.0, actions)
@@ -80,15 +80,16 @@ class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]])
         assert isinstance(observations, np.ndarray)
         rewards[restarted] = 0.0
         self._ended = ended & ~restarted
-        told: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         chosen = np.flatnonzero(self._ended)
         if len(chosen):
             observations[chosen] = [infos[market]["terminal_observation"] for market in chosen]
             for name in FIGURES:
-                told[name] = np.zeros(self.num_envs)
-                told[name][chosen] = [infos[market]["episode"][name] for market in chosen]
-                told["_" + name] = self._ended.copy()
-        return observations, rewards, self._ended.copy(), np.zeros(self.num_envs, np.bool_), told
+                figures[name] = np.zeros(self.num_envs)
+                figures[name][chosen] = [infos[market]["episode"][name] for market in chosen]
+                figures["_" + name] = self._ended.copy()
+        truncated = np.zeros(self.num_envs, np.bool_)
+        return observations, rewards, self._ended.copy(), truncated, figures
 
 
 if ENVIRONMENT.partition(":")[2] not in gymnasium.registry:

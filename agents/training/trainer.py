@@ -1,5 +1,7 @@
-"""Training a maker by PPO, with checkpoints that no interruption can spoil. The last weights
-quote."""
+"""Training by PPO of stable-baselines3, with checkpoints that survive any interruption.
+
+The trained maker has the last weights.
+"""
 
 import dataclasses
 import json
@@ -34,43 +36,46 @@ HELD_OUT_SESSIONS = 512
 
 
 class TrainingError(ValueError):
-    """A training that cannot start: the message says what came, what was wanted and what to write
-    instead."""
+    """A training that cannot start. The message says what was expected."""
 
 
 def check_not_shipped(folder: Path) -> None:
-    """Make sure that a training that goes on does not overwrite a maker in `agents/trained`.
+    """Check that a training does not overwrite a maker in `agents/trained`.
 
     Raises:
-        TrainingError: if the folder to write to is there.
+        TrainingError: if the folder lies there.
     """
     if TRAINED.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise TrainingError(
-            f"{folder} holds shipped makers, which no training overwrites: expected a folder of your own to write to; "
-            "write --out with one"
+            "a training cannot overwrite a maker that comes with the code: "
+            f"expected a folder of your own, got {folder} (write --out with another folder)"
         )
 
 
 def check_output(folder: Path, resume_from: Path | None) -> None:
-    """Make the folder, and make sure that it can be written and that nothing in it would be lost.
+    """Create the folder, and check that it is writable and that no files in it would be lost.
+
+    Args:
+        folder: to write to.
+        resume_from: the run folder to resume, which may be the same one.
 
     Raises:
-        TrainingError: if it cannot, or if it holds something and is not the run that goes on.
+        TrainingError: if the folder cannot be written, or is not empty and not the resumed run.
     """
     goes_on = resume_from is not None and folder.resolve() == resume_from.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not goes_on:
             raise TrainingError(
-                f"{folder} holds something already; write --out with another name, or --resume {folder} to go on "
-                "with a run"
+                f"{folder} is not empty: expected a new or empty folder, got files in it "
+                f"(write --out with another folder, or --resume {folder} to continue a run)"
             )
         replace_file(folder / ".writable", b"")
         (folder / ".writable").unlink()
     except OSError as error:
         raise TrainingError(
-            f"the run cannot be written to {folder} ({error.strerror}); write --out with a folder in a place where "
-            "you may write"
+            f"the run cannot be written to {folder}: expected a folder where you may write, "
+            f"got {error.strerror} (write --out with another folder)"
         ) from error
 
 
@@ -83,25 +88,26 @@ def train(
     held_out_sessions: int | None = None,
     market_threads: int = 1,
 ) -> Run:
-    """Train up to the run's budget, with checkpoints in the folder; shows a progress bar.
+    """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
+
+    An interrupt or termination signal ends the training with a checkpoint.
 
     Args:
-        folder: to write to, which `check_output` has made.
-        run: what to train on what.
-        resume_from: a run folder whose model goes on; its checkpoint is unpickled.
-        checkpoint_every: decisions, of all markets together, after which the model is saved.
-        evaluate_every: decisions after which it is judged on held-out sessions, for a curve in the
-            logs.
-        held_out_sessions: how many; by default `HELD_OUT_SESSIONS`.
-        market_threads: that step the markets; what is learned is the same with any number.
+        folder: to write to, created by `check_output`.
+        run: the training.
+        resume_from: a run folder to continue. Its checkpoint is unpickled.
+        checkpoint_every: interval between checkpoints [decisions of all markets together].
+        evaluate_every: interval between evaluations on held-out sessions, for a curve in the logs
+            [decisions].
+        held_out_sessions: their number. Default: `HELD_OUT_SESSIONS`.
+        market_threads: number of threads that step the markets. The result does not depend on it.
 
     Returns:
-        The run with the steps done: less than its budget if an interrupt or a termination signal
-        came, which is answered by a checkpoint.
+        The run with its `steps_done`. They are fewer than its budget if it was interrupted.
 
     Raises:
         OSError: if the folder cannot be written.
-        AgentError: if the model to go on with cannot be read.
+        AgentError: if the checkpoint cannot be read.
     """
     environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
     if resume_from is None:
@@ -113,7 +119,7 @@ def train(
     run = dataclasses.replace(run, versions=package_versions())
 
     def checkpoint(steps_done: int) -> None:
-        """`run.json` last: whatever it names is there."""
+        """Save all files. `run.json` comes last, so that the files it describes exist."""
         nonlocal run
         run = dataclasses.replace(run, steps_done=steps_done)
         content = BytesIO()
@@ -141,14 +147,19 @@ def train(
 
 
 def write_run(folder: Path, run: Run) -> None:
-    """Write the run's own account of itself."""
+    """Write `run.json`."""
     replace_file(folder / RUN_FILE, json.dumps(dataclasses.asdict(run), indent=1).encode() + b"\n")
 
 
 def training_markets(
     run: Run, kind: Callable[..., MarketMakingVecEnv] = MarketMakingVecEnv
 ) -> TrainingMarkets:
-    """The markets of a run, at different times of their sessions, with variance-reduced rewards."""
+    """The markets of a run, with variance-reduced rewards and staggered sessions.
+
+    Args:
+        run: the training.
+        kind: class of the markets.
+    """
     options = run.hyperparameters.get("markets", {})
     markets = kind(
         run.n_envs, **options, variance_reduction=True, staggered=True, **run.config.to_dict()
@@ -157,7 +168,7 @@ def training_markets(
 
 
 def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
-    """An untrained model with the run's hyperparameters."""
+    """An untrained model with the hyperparameters of the run."""
     hyperparameters = run.hyperparameters[ALGORITHM_PART]
     arguments = {
         name: _schedule(value)
@@ -179,16 +190,18 @@ _NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps", "policy_kwargs")
 
 
 def _schedule(value: Any) -> Any:
-    """What rl_zoo3 writes as `lin_0.001` falls from there to zero over the budget; anything else
-    stands."""
+    """A linear schedule to zero for `lin_0.001`, in the notation of rl_zoo3. Else the value."""
     if isinstance(value, str) and value.startswith("lin_"):
         return LinearSchedule(float(value.removeprefix("lin_")), 0.0, 1.0)
     return value
 
 
 def rollout_shape(hyperparameters: dict[str, Any], n_envs: int) -> dict[str, int]:
-    """`n_steps` and `batch_size` for so many markets: as many decisions an update, in as many whole
-    batches."""
+    """`n_steps` and `batch_size` for `n_envs` markets.
+
+    The number of decisions per update stays near that of the hyperparameters, and the number of
+    batches is the same. Batches have equal size.
+    """
     decisions = hyperparameters["n_envs"] * hyperparameters["n_steps"]
     batches = max(1, decisions // hyperparameters["batch_size"])
     n_steps = batches * max(1, decisions // (batches * n_envs))
@@ -198,14 +211,14 @@ def rollout_shape(hyperparameters: dict[str, Any], n_envs: int) -> dict[str, int
 def stream_seed(seed: int, steps_done: int) -> int:
     """Seed of the markets and of the sampled actions from this step on.
 
-    Another one after each resumption, so that it does not replay the sessions already seen; and, by
-    the spawn key, of another family than those of evaluations, so that a seed may serve both.
+    It differs after each resumption, so that a resumed training does not replay its sessions. The
+    spawn key separates it from the seeds of evaluations, so that both may use the same `seed`.
     """
     return int(np.random.SeedSequence(seed, spawn_key=(steps_done,)).generate_state(1)[0])
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment there is either the old one or the new one, whole."""
+    """Write a file atomically: at any time there is either the old file or the new one."""
     unfinished = path.with_name(path.name + ".partial")
     with unfinished.open("wb") as file:
         file.write(content)
@@ -216,10 +229,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or termination signal sets; the second one ends the program as
-    ever."""
+    """An event that the first Ctrl-C or termination signal sets. The second ends the program."""
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    # Only the main thread may handle signals.
+    if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

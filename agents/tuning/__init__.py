@@ -1,1 +1,1 @@
-"""Tuning: the best parameters of the rules. `python -m agents.tuning`"""
+"""Tuning: the search for the best parameters of rules. The command is `python -m agents.tuning`."""

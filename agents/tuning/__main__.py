@@ -1,5 +1,4 @@
-"""Find the best parameters of rule-based makers in each market, for `name:tuned` and
-`best_rule:tuned`.
+"""Tune rule-based makers in each market. `RULE:tuned` and `best_rule:tuned` use the result.
 
 python -m agents.tuning
 python -m agents.tuning --agents inventory_skew,adaptive_spread --regimes informed --p-informed 0.5
@@ -24,29 +23,28 @@ from .search import Effort, search_space, tunable_rules, tune
 
 @dataclass(frozen=True)
 class Arguments:
-    """Find the best parameters of rule-based makers in each market, on sessions that no evaluation
-    sees."""
+    """Find the best parameters of rule-based makers in each market, on separate sessions."""
 
     agents: str | None = None
-    """Rules, parted by commas; by default all that declare a search space."""
+    """Comma-separated rules. Default: every rule with a search space."""
     regimes: str = "noise,imbalanced,naive_informed,informed,mixed"
-    """Order-flow regimes, parted by commas."""
+    """Comma-separated order-flow regimes."""
     p_informed: str = "0,0.2,0.3,0.4,0.6,0.8,1"
-    """Shares of informed takers in the regime `informed`, parted by commas; the others have their
-    own."""
+    """Comma-separated shares of informed takers in regime `informed`. Others have one share."""
     effort: tyro.conf.OmitArgPrefixes[Effort] = field(default_factory=Effort)
     out: Path = TUNED_FILE
-    """File to put what is found into; what stands there of other rules and markets stays."""
+    """File to update. Entries of other rules and markets stay."""
     only: str | None = None
-    """Parameters to search for, parted by commas, the others staying as they were found before; by
-    default all."""
+    """Comma-separated parameters to search for. All others keep their values in the file. Default:
+    all parameters."""
 
 
 def main(arguments: Arguments) -> list[Tuned]:
-    """Tune every rule in every market, write down each as it is found, and print a table."""
+    """Tune every rule in every market, write each result at once, and print a table."""
     rules = tunable_rules() if arguments.agents is None else _names(arguments.agents)
     markets = _markets(arguments)
-    for rule in rules:  # what cannot be done is found out now, not after hours
+    # Check all input before hours of work.
+    for rule in rules:
         search_space(rule)
     write_tuned([], arguments.out)
     only = () if arguments.only is None else _names(arguments.only)
@@ -63,7 +61,8 @@ def main(arguments: Arguments) -> list[Tuned]:
                 write_tuned(found[-1:], arguments.out)
     console.print(_table(found))
     console.print(
-        f"Mean objective of {arguments.effort.final_sessions} sessions, and its gain over the defaults [95 %]."
+        f"Mean objective over {arguments.effort.final_sessions} sessions, "
+        "and its gain over the defaults [95 %]."
     )
     console.print(f"Written to {arguments.out}", soft_wrap=True)
     return found
@@ -82,7 +81,7 @@ def _markets(arguments: Arguments) -> list[MarketConfig]:
 
 
 def _table(found: list[Tuned]) -> Group:
-    """Market by market, for a terminal of 80."""
+    """One table per market, for a terminal of 80 columns."""
     parts: list[str | Table] = []
     for (regime, share), entries in groupby(found, lambda entry: (entry.regime, entry.p_informed)):
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
@@ -117,8 +116,9 @@ def _shares(text: str) -> list[float]:
         return [float(value) for value in _names(text)]
     except ValueError as error:
         raise ValueError(
-            f"--p-informed {text} came, numbers were wanted ({error}); write for example 0.2,0.4"
-        ) from None
+            f"--p-informed cannot be read: expected comma-separated numbers, got {text!r} "
+            "(write for example 0.2,0.4)"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""The search for a rule's best parameters in a market, so that PPO is compared with the best rule
-and no straw man."""
+"""The search for the best parameters of a rule in a market.
+
+Trained makers are compared with tuned rules, so that the comparison is fair.
+"""
 
 import dataclasses
 import shlex
@@ -24,32 +26,32 @@ from ..registry import make_agent
 from ..rules import RULES
 from ..rules.tuned import Tuned, tuned_rule
 
-_SEARCH, _FINAL = range(2)  # stages: each has sessions of its own
-_FAMILY = 1936024946  # any fixed number: seeds of tuning share no session with those of evaluation and training
+_SEARCH, _FINAL = range(2)  # the stages, which have different sessions
+_FAMILY = 1936024946  # spawn key: sessions of tuning differ from those of evaluation and training
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to search.
+    """The size of a search.
 
     Raises:
-        ValueError: for a number out of range.
+        ValueError: if a number is out of range.
     """
 
     trials: int = 80
-    """Parameters tried, all on the same sessions."""
+    """Number of parameter sets to try, all on the same sessions."""
     sessions: int = 64
-    """Of each trial."""
+    """Sessions of each trial."""
     finalists: int = 6
-    """Best trials that, with the rule's defaults, are tried again on other sessions."""
+    """Number of best trials that are evaluated again, with the defaults, on other sessions."""
     final_sessions: int = 384
-    """Of each finalist."""
+    """Sessions of each finalist."""
     seed: int = 0
-    """Of the sessions and of the sampler."""
+    """Seed of the sessions and of the sampler."""
 
     @property
     def all_sessions(self) -> int:
-        """Of the whole search for one rule in one market, at most."""
+        """The largest number of sessions that a search takes."""
         return (
             self.trials * self.sessions
             + (1 + min(self.finalists, self.trials)) * self.final_sessions
@@ -59,7 +61,10 @@ class Effort:
         for name, value in dataclasses.asdict(self).items():
             lowest = 0 if name == "seed" else 1
             if value < lowest:
-                raise ValueError(f"{name}={value} came; write a whole number from {lowest} up")
+                raise ValueError(
+                    f"{name}={value} is out of range: "
+                    f"expected a whole number, at least {lowest}, got {value}"
+                )
 
 
 def tunable_rules() -> list[str]:
@@ -68,14 +73,15 @@ def tunable_rules() -> list[str]:
 
 
 def search_space(rule: str) -> Mapping[str, Range]:
-    """The parameters of a rule that may be chosen.
+    """The ranges of the parameters of a rule.
 
     Raises:
-        AgentError: if there is no such rule, or nothing of it to tune.
+        AgentError: if there is no such rule, or it has no search space.
     """
     if rule not in tunable_rules():
         raise AgentError(
-            f"agent {rule!r} is no rule with a search space; {nearest(rule, tunable_rules())}"
+            f"agent {rule!r} cannot be tuned: expected a rule with a search space, got {rule!r} "
+            f"({nearest(rule, tunable_rules())})"
         )
     return RULES[rule].search_space
 
@@ -87,32 +93,31 @@ def tune(
     on_batch: Callable[[int], None] | None = None,
     only: Collection[str] = (),
 ) -> Tuned:
-    """Search for the parameters of the highest mean objective, by Optuna's tree-structured Parzen
-    estimator.
+    """Search for the parameters with the highest mean objective, with Optuna's TPE sampler.
 
-    Every trial lives through the same sessions (common random numbers), and is scored without luck
-    (`variance_reduced_objective`). The best of many noisy scores is lucky, so the few best trials are scored
-    again on sessions of their own, and the best of those is chosen; the rule's defaults are among
-    them (and what was found before, if only some parameters are searched for), so that tuning makes
-    no rule worse. No trial is pruned: one takes a tenth of a second.
+    All trials share their sessions (common random numbers), and the score is the
+    `variance_reduced_objective`. The best of many noisy scores is biased upwards. Therefore the
+    best trials are evaluated again on other sessions, and the best of these is chosen. The defaults
+    of the rule always take part, and so does the previous result if `only` is given.
 
     Args:
         rule: in `RULES`, with a search space.
         config: of the market.
-        effort: by default `Effort()`.
-        on_batch: called with the number of sessions done after each batch, to show progress.
-        only: parameters to search for; the others stay as they were found before. By default all.
+        effort: size of the search. Default: `Effort()`.
+        on_batch: called after each batch with its number of sessions, to show progress.
+        only: parameters to search for. All others keep their previous values. Default: all.
 
     Raises:
-        AgentError: if there is no such rule or parameter, nothing of it to tune, or nothing was
-            found before.
+        AgentError: if the rule or a parameter is unknown or has no search space, or if `only` is
+            given and the rule has no previous result.
     """
     effort = Effort() if effort is None else effort
     ranges = search_space(rule)
     for name in only:
         if name not in ranges:
             raise AgentError(
-                f"{rule} has no parameter {name!r} to tune; {nearest(name, list(ranges))}"
+                f"{rule} has no parameter {name!r} to tune: expected {' or '.join(ranges)}, "
+                f"got {name!r} ({nearest(name, list(ranges))})"
             )
     space: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(range_.low, range_.high, log=range_.log)
@@ -124,7 +129,7 @@ def tune(
     def objectives(
         parameters: dict[str, Any], sessions: int, stage: int
     ) -> npt.NDArray[np.float64]:
-        """Of each session, shape (sessions,)."""
+        """The objective of each session, shape (sessions,)."""
         cell = Cell(rule, partial(make_agent, rule, **parameters), config)
         seed = tuning_seed(effort.seed, stage)
         return run_cells([cell], sessions, seed, horizons=(), on_batch=on_batch)[
@@ -136,9 +141,8 @@ def tune(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=effort.seed, multivariate=True),
     )
-    parameters_by_score: dict[
-        float, dict[str, Any]
-    ] = {}  # equal scores are equal quotes: prices are whole ticks
+    # Equal scores come from equal quotes, because prices are whole ticks. The first trial is kept.
+    parameters_by_score: dict[float, dict[str, Any]] = {}
     for _ in range(effort.trials):
         trial = study.ask(space)
         parameters = before | {name: float(f"{value:.4g}") for name, value in trial.params.items()}
@@ -168,7 +172,7 @@ def tune(
 def tuning_seed(seed: int, stage: int) -> int:
     """Seed of the sessions of one stage of tuning.
 
-    By the spawn key it is of another family than the seeds of evaluations and of training, so that
-    one seed may serve all of them (see `agents.training.trainer.stream_seed`).
+    The spawn key separates it from the seeds of evaluations and of training
+    (`agents.training.trainer.stream_seed`), so that all of them may use the same `seed`.
     """
     return int(np.random.SeedSequence(seed, spawn_key=(_FAMILY, stage)).generate_state(1)[0])
