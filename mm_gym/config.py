@@ -81,7 +81,7 @@ class MarketConfig:
     """`signal`: informed takers act on the signal; `naive`: they carry the label only; `decoy`:
     they act on a second signal, which has the same distribution and predicts nothing."""
     signal_threshold: float = 1.0
-    """[standard deviations] Informed takers trade only when the signal is larger than this."""
+    """[standard deviations] Informed takers trade only if the absolute signal exceeds this."""
     informed_price_limit: bool = True
     """Whether informed takers refuse prices beyond the efficient price plus the expected move."""
     imbalance: float = 0.0

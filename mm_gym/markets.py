@@ -76,8 +76,8 @@ class Snapshot:
     """The parameters of its configuration."""
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     """The recorded fills and path of each market."""
-    face: dict[str, Any]
-    """Attributes of the environment itself, by name."""
+    attributes: dict[str, Any]
+    """Attributes of the environment object, by name."""
 
 
 PATH_ROWS_PER_FILL = 10
@@ -246,18 +246,19 @@ class Markets:
             self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy()
         )
 
-    def snapshot(self, face: dict[str, Any]) -> Snapshot:
+    def snapshot(self, attributes: dict[str, Any]) -> Snapshot:
         """A checkpoint.
 
         Args:
-            face: attributes of the environment to keep with the markets. They are deep-copied.
+            attributes: attributes of the environment to keep with the markets. They are
+                deep-copied.
         """
         recorded = (
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
         )
         return Snapshot(
-            self.records.copy(), self._parameters.tobytes(), recorded, copy.deepcopy(face)
+            self.records.copy(), self._parameters.tobytes(), recorded, copy.deepcopy(attributes)
         )
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
@@ -282,7 +283,7 @@ class Markets:
         if (
             snapshot.records.shape != self.records.shape
             or snapshot.parameters != self._parameters.tobytes()
-            or set(snapshot.face) != set(kept)
+            or set(snapshot.attributes) != set(kept)
             or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
             or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
         ):
@@ -296,7 +297,7 @@ class Markets:
         self._overridden[:] = True
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
-        return copy.deepcopy(snapshot.face)
+        return copy.deepcopy(snapshot.attributes)
 
 
 def _check_variance_reduction(

@@ -111,11 +111,11 @@ class MarketMakingVecEnv(VecEnv):
         Raises:
             ConfigurationError: for an unknown option or field, or a value out of range.
         """
-        wanted = self._options
+        given = self._options
         self._reset_options()  # options hold for one reset, even if they are wrong
         configs = [
             episode_config(check_options(options, _OPTIONS), self.config, self._named)
-            for options in wanted
+            for options in given
         ]
         if self.staggered and any(config is not None for config in configs):
             raise ConfigurationError(

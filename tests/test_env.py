@@ -172,8 +172,7 @@ def test_the_docstring_names_every_key_of_info_and_every_argument() -> None:
     arguments = re.findall(
         r"^ {8}(\w+):", docstring.split("## Arguments")[1].split("Raises:")[0], re.MULTILINE
     )
-    wanted = list(inspect.signature(MarketMakingEnv).parameters)
-    assert [*arguments, "fields"] == wanted
+    assert [*arguments, "fields"] == list(inspect.signature(MarketMakingEnv).parameters)
 
 
 @pytest.mark.parametrize("regime", REGIMES)

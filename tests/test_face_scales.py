@@ -302,7 +302,7 @@ def test_rewards_are_of_order_one_a_decision(regime: str, policy: str) -> None:
     Measured: 0.04 to 0.2 for `inventory_skew` and 0.17 to 0.8 for random quotes. The standard error
     is at most a tenth of that.
     """
-    figures = measured(regime, policy)
-    assert figures.standard_error < 0.15 * figures.reward
-    assert figures.reward - 4.0 * figures.standard_error > 0.02
-    assert figures.reward + 4.0 * figures.standard_error < 2.0
+    result = measured(regime, policy)
+    assert result.standard_error < 0.15 * result.reward
+    assert result.reward - 4.0 * result.standard_error > 0.02
+    assert result.reward + 4.0 * result.standard_error < 2.0

@@ -25,7 +25,7 @@ from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, so
 ROOT = Path(__file__).resolve().parent.parent
 DEALERS = ("dealer-avellaneda-stoikov", "dealer-cartea-jaimungal")
 
-WANTED: dict[str, dict[str, Any]] = {
+EXPECTED: dict[str, dict[str, Any]] = {
     "noise": {},
     "imbalanced": {"regime": "imbalanced"},
     "naive-informed": {"regime": "naive_informed"},
@@ -73,12 +73,12 @@ WANTED: dict[str, dict[str, Any]] = {
 
 
 def test_the_tasks_are_the_documented_ones() -> None:
-    assert list(TASKS) == list(WANTED)
+    assert list(TASKS) == list(EXPECTED)
 
 
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_a_task_is_the_market_that_configure_makes(name: str) -> None:
-    assert TASKS[name].config == configure(**WANTED[name])
+    assert TASKS[name].config == configure(**EXPECTED[name])
     assert TASKS[name].name == name
     assert TASKS[name].version >= 1
     assert re.fullmatch(r"[A-Z].*\.", TASKS[name].description)
@@ -131,7 +131,7 @@ def sb3_trajectory(env: MarketMakingVecEnv, actions: list[Any], seed: int) -> li
 )
 def test_every_environment_makes_the_market_of_a_task(name: str) -> None:
     actions = [*np.random.default_rng(0).uniform(-1.0, 1.0, (40, 3, 2)).astype(np.float32)]
-    spelled_out = configure(**WANTED[name]).to_dict()
+    spelled_out = configure(**EXPECTED[name]).to_dict()
     alone = [action[0] for action in actions]
     for how in (
         lambda **keywords: trajectory(gymnasium.make("MarketMaking-v0", **keywords), alone, 7),
@@ -156,12 +156,12 @@ def make_for_sb3(**keywords: Any) -> MarketConfig:
     return MarketMakingVecEnv(2, **keywords).config
 
 
-FACES = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
+ENVIRONMENTS = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
 
 
-@FACES
+@ENVIRONMENTS
 @pytest.mark.parametrize(
-    "keywords, said",
+    "keywords, message",
     [
         (
             {"task": "informed_40"},
@@ -184,22 +184,22 @@ FACES = pytest.mark.parametrize("make", [make_one, make_many, make_for_sb3])
     ],
 )
 def test_wrong_tasks_and_fields_beside_a_task_are_refused(
-    make: Any, keywords: dict[str, Any], said: str
+    make: Any, keywords: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         make(**keywords)
 
 
-@FACES
+@ENVIRONMENTS
 def test_an_unknown_keyword_is_refused_as_without_a_task(make: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as without:
         make(frameskip=1)
-    said, *_ = str(without.value).split(" was raised from the environment creator")
-    with pytest.raises(type(without.value), match=re.escape(said)):
+    message, *_ = str(without.value).split(" was raised from the environment creator")
+    with pytest.raises(type(without.value), match=re.escape(message)):
         make(frameskip=1, task="noise")
 
 
-@FACES
+@ENVIRONMENTS
 def test_keywords_of_the_environment_may_stand_beside_a_task(make: Any) -> None:
     assert make(task="rebate", action="spread_skew") == TASKS["rebate"].config
 
@@ -277,7 +277,7 @@ def test_the_agents_of_the_reference_scores_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"score": "high"}, "score is out of range: expected a finite number, got 'high'"),
         ({"score": math.nan}, "score is out of range"),
@@ -289,12 +289,12 @@ def test_the_agents_of_the_reference_scores_exist() -> None:
     ],
 )
 def test_a_damaged_file_of_scores_is_refused(
-    change: dict[str, Any], said: str, tmp_path: Path
+    change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     zero = {"agent": "a", "score": 1.0, "standard_error": 0.1, "sessions": 64}
     entry = {"version": 1, "config": {}, "zero": zero | change, "one": zero | {"score": 2.0}}
     (tmp_path / "tasks.json").write_text(json.dumps({"tasks": {"noise": entry}}))
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         read_references(tmp_path / "tasks.json")
 
 
