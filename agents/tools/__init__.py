@@ -1,1 +1,1 @@
-"""Commands beside training and tuning: `python -m agents.tools.NAME`."""
+"""Further commands, beside training and tuning: `python -m agents.tools.NAME`."""

@@ -1,7 +1,9 @@
-"""Which observations a maker uses: what it loses when a column is shuffled among markets, so that
-it says nothing.
+"""Which observations a maker uses: permutation importance of observation columns.
 
 python -m agents.tools.ablation runs/NAME
+
+A column is permuted among markets at the same time. It keeps its distribution but carries no
+information. The cost is the loss in the objective.
 """
 
 from dataclasses import dataclass
@@ -31,32 +33,31 @@ GROUPS: dict[str, tuple[Obs, ...]] = {
     "all flow": (Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW),
     "all mid moves": (Obs.MID_MOVE_FAST, Obs.MID_MOVE_MEDIUM, Obs.MID_MOVE_SLOW),
     "own quotes": (Obs.BID_OFFSET, Obs.ASK_OFFSET, Obs.BID_SIZE, Obs.ASK_SIZE),
-    "queue places": (Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD),
+    "queue positions": (Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD),
     **{column.name.lower(): (column,) for column in Obs if column != Obs.TIME_LEFT},
 }
-"""What is shuffled together: columns that say nearly the same stand in for one another alone. Time
-left is the same in all sessions at any time, so to shuffle it among them would change nothing."""
+"""Columns that are permuted together. Similar columns can replace each other if permuted alone. The
+time left is left out, because it is equal in all markets."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Shuffle each observation of a trained maker among markets, and see what that costs."""
+    """Print what each observation of a trained maker contributes to its objective."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder that train.py has written."""
+    """Run folder of train.py."""
     episodes: int = 256
-    """Sessions for each column, in the market that it was trained on."""
+    """Number of sessions per column, in the market of the training."""
     seed: int = 0
-    """Of the evaluation."""
+    """Seed of the sessions."""
 
 
 HISTORY = "history"
-"""History features (`agents.learned.history_features`) are one group more, of agents that have
-them."""
+"""The group of the history features (`agents.learned.history_features`), for agents with them."""
 
 
 class OthersHistory:
-    """An agent that is handed the history of another market at the same time.
+    """An agent that gets the history of another market.
 
     Args:
         config: of the market.
@@ -73,20 +74,22 @@ class OthersHistory:
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """As the agent's own, for at least two observations. The state is each market's own."""
+        """Actions of the agent with permuted history, for at least two observations.
+
+        The returned state is not permuted.
+        """
         _, own = self._agent.predict(observation, state, episode_start, deterministic)
         others = None if state is None else np.roll(state, 1, axis=0)
         return self._agent.predict(observation, others, episode_start, deterministic)[0], own
 
 
 class Shuffled:
-    """An agent whose columns come each from another market at the same time: as usual alone, but
-    unrelated to the rest.
+    """An agent that gets some columns from another market at the same time.
 
     Args:
         config: of the market.
         name: of the agent.
-        columns: what is shuffled, together.
+        columns: to permute together.
     """
 
     def __init__(self, config: MarketConfig, name: str, columns: tuple[Obs, ...]) -> None:
@@ -101,9 +104,9 @@ class Shuffled:
         episode_start: Any = None,
         deterministic: bool = True,
     ) -> tuple[npt.NDArray[np.float32], Any]:
-        """As the agent's own, for at least two observations."""
+        """Actions of the agent with permuted columns, for at least two observations."""
         shuffled = observation.copy()
-        # By a random number of places, so that no market keeps its own.
+        # A rotation leaves no market its own columns.
         shift = int(self._generator.integers(1, len(observation)))
         shuffled[:, self._columns] = np.roll(observation[:, self._columns], shift, axis=0)
         return self._agent.predict(shuffled, state, episode_start, deterministic)
@@ -112,10 +115,16 @@ class Shuffled:
 def ablate(
     name: str, config: MarketConfig, episodes: int, seed: int, on_batch: Any = None
 ) -> dict[str, Estimate]:
-    """What shuffling costs of the objective [ticks x lots a session], by group of `GROUPS` and
-    `HISTORY`, dearest first.
+    """The cost of permuting each group of `GROUPS` and `HISTORY`, largest first.
 
-    Differences are paired and without luck.
+    It is a paired difference of variance-reduced objectives [ticks x lots per session].
+
+    Args:
+        name: of the agent.
+        config: of the market.
+        episodes: number of sessions.
+        seed: of the sessions.
+        on_batch: called after each batch with its number of sessions, to show progress.
     """
     cells = [Cell("whole", partial(make_agent, name), config)]
     cells += [
@@ -133,15 +142,16 @@ def ablate(
 
 
 def has_history(name: str, config: MarketConfig) -> bool:
-    """Whether an agent has history features, which can be swapped among markets."""
+    """Whether an agent has history features."""
     return isinstance(make_agent(name, config), HistoryAgent)
 
 
 def main(arguments: Arguments) -> dict[str, Estimate]:
-    """Ablate, and print a table."""
+    """Measure the cost of every group, and print a table."""
     if arguments.episodes < 2:
         raise ValueError(
-            f"episodes={arguments.episodes} came; columns are shuffled among sessions: write 2 or more"
+            f"episodes={arguments.episodes} is out of range: expected at least 2, because columns "
+            f"are permuted among sessions, got {arguments.episodes}"
         )
     config = read_run(arguments.run).config
     console = Console()
@@ -156,13 +166,14 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
             lambda n: bar.advance(task, n),
         )
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("shuffled among markets")
-    table.add_column(escape("costs [95 %]"), justify="right")
+    table.add_column("permuted columns")
+    table.add_column(escape("cost [95 %]"), justify="right")
     for group, cost in costs.items():
         table.add_row(group, escape(f"{cost.value:.1f} [{cost.low:.1f}, {cost.high:.1f}]"))
     console.print(table)
     console.print(
-        f"ticks x lots of the objective a session, paired over {arguments.episodes} sessions"
+        f"Loss of objective [ticks x lots per session], paired over {arguments.episodes} sessions.",
+        markup=False,
     )
     return costs
 

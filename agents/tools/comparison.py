@@ -1,13 +1,12 @@
-"""What learning is worth: trained makers beside the best tuned rules, the filter and the oracle, as
-Markdown.
+"""Compare trained makers with tuned rules, the exact filter and the oracle, as Markdown tables.
 
 python -m agents.tools.comparison runs/*-seed* > table.md
 
-A run folder is a specialist in the market that it was trained on, or a generalist if that is
-`mixed`. Every agent lives through the same sessions, which no training and no tuning saw. Rules are
-chosen and tuned by what `agents.tuning` found on sessions of its own (`best_rule:tuned`), so
-nothing is picked by the figures printed here. Objectives are without luck
-(`Sessions.variance_reduced_objective`): of the same mean, with narrower intervals.
+A run that was trained in `mixed` is called a generalist, and a run that was trained in one market
+is called a specialist. All agents trade in the same sessions, which are not used for training or
+tuning. Rules are chosen and tuned by `agents.tuning` on other sessions (`best_rule:tuned`), so that
+the figures printed here select nothing. Objectives are variance-reduced
+(`Sessions.variance_reduced_objective`), which keeps their mean and narrows their intervals.
 """
 
 import itertools
@@ -37,30 +36,29 @@ from ..rules.tuned import best_rule, read_tuned
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 OTHER_REGIMES = ("imbalanced", "naive_informed", "mixed")
 FILTER, ORACLE = "glosten_milgrom:tuned", "oracle:tuned"
-UNTOLD_FILTER = "glosten_milgrom told `mixed`"
-"""The filter that knows of each market what a generalist may know: that it is one of those in
-`mixed`."""
+MIXED_FILTER = "glosten_milgrom (knows `mixed` only)"
+"""The exact filter with the information of a generalist: the market is one of those in `mixed`. The
+tuned rules have full information about the configuration of the market."""
 READS_FLOW = ("glosten_milgrom",)
-"""Rules that infer the signal from the order flow."""
+"""Rules that infer the signal from the order flow. The other rules are called flow-agnostic."""
 _RESAMPLES = 2000
 
 Objectives = Mapping[str, npt.NDArray[np.float64]]
-"""Of each session, by agent, in one market."""
+"""Objectives of the sessions in one market, by agent."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Print what trained makers earn beside the best tuned rules, the exact filter and the
-    oracle."""
+    """Compare trained makers with the best tuned rules, the exact filter and the oracle."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run folders that train.py has written."""
+    """Run folders of train.py."""
     episodes: int = 512
-    """Sessions of each agent in each market."""
+    """Number of sessions of each agent in each market."""
     seed: int = 0
-    """Of the evaluation."""
+    """Seed of the sessions."""
     jobs: int = 1
-    """Processes to fan out over."""
+    """Number of processes."""
 
 
 def main(arguments: Arguments) -> None:
@@ -81,7 +79,7 @@ def main(arguments: Arguments) -> None:
         )
     ]
     if any_generalist:
-        cells += [Cell(UNTOLD_FILTER, _untold_filter, market) for market in markets]
+        cells += [Cell(MIXED_FILTER, _mixed_filter, market) for market in markets]
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("sessions", total=len(cells) * arguments.episodes)
@@ -105,18 +103,18 @@ def main(arguments: Arguments) -> None:
     )
     if any_specialist:
         print_table(
-            "Each specialist beside the best tuned rule of its market",
+            "Specialists and the best tuned rule of each market",
             specialists(objectives, trained, fills),
         )
-        share = "Share of the oracle's advantage over the best rule that does not read the flow"
+        share = "Share of the gap between the best flow-agnostic rule and the oracle"
         print_table(share, shares(objectives, trained))
         print_table("Trained at p (rows), tested at p (columns)", transfer(objectives, trained))
     if any_generalist:
-        print_table("The generalists, trained on `mixed`", generalists(objectives, trained))
+        print_table("Generalists, trained in `mixed`", generalists(objectives, trained))
 
 
 def print_table(title: str, lines: list[str]) -> None:
-    """With its heading, as Markdown."""
+    """Print a heading and a table as Markdown."""
     print(f"### {title}\n", *lines, "", sep="\n")
 
 
@@ -125,13 +123,13 @@ def specialists(
     trained: Mapping[str, MarketConfig],
     fills: Mapping[tuple[str, MarketConfig], float],
 ) -> list[str]:
-    """A row for each run in its own market, and one for all training seeds of a market together."""
+    """A row for each run in its own market, and one for all training seeds of a market."""
     table = _table(
         "market",
         "best tuned rule",
-        "it earns",
+        "its objective",
         "trained run",
-        "it earns",
+        "its objective",
         "difference [95 %]",
         "fills",
     )
@@ -154,24 +152,27 @@ def specialists(
 def generalists(
     objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str, MarketConfig]
 ) -> list[str]:
-    """A column for each generalist, and one for all training seeds together: less the best tuned
-    rule, which is told the market, and less `UNTOLD_FILTER`, market by market; and less each single
-    rule on the average over all."""
+    """Differences of generalists to rules: a column for each run, and one for all training seeds.
+
+    The first table compares them in each market with the best tuned rule, which has full
+    information about the market. The second one compares them with `MIXED_FILTER`. The third one
+    compares averages over all markets with each single rule.
+    """
     groups = _alone_and_together([run for run, config in trained.items() if config.mixed])
     columns = [f"{name} [95 %]" for name in groups]
     table: list[str] = []
-    for told in (True, False):
-        table += _table("market", "less", *columns)
+    for full_information in (True, False):
+        table += _table("market", "difference to", *columns)
         for market, here in objectives.items():
-            rule = f"{best_rule(market).agent}:tuned" if told else UNTOLD_FILTER
+            rule = f"{best_rule(market).agent}:tuned" if full_information else MIXED_FILTER
             table += _row(
                 _name(market), rule, *(_gain(here, runs, rule) for runs in groups.values())
             )
         table += [""]
-    rules = (*_tuned_rules(), UNTOLD_FILTER)
+    rules = (*_tuned_rules(), MIXED_FILTER)
     agents = (*rules, *itertools.chain(*groups.values()))
     means = {agent: _over_markets(objectives, agent) for agent in agents}
-    table += _table("on the average over these markets less", *columns)
+    table += _table("average over these markets, difference to", *columns)
     for rule in rules:
         table += _row(rule, *(_gain(means, runs, rule) for runs in groups.values()))
     return table
@@ -180,29 +181,30 @@ def generalists(
 def shares(
     objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str, MarketConfig]
 ) -> list[str]:
-    """(agent - best flow-blind rule) / (oracle - best flow-blind rule), where there is something to
-    recover."""
+    """(agent - best flow-agnostic rule) / (oracle - best flow-agnostic rule), for each share p."""
     table = _table(
         "p",
-        "best flow-blind rule",
-        "it earns",
+        "best flow-agnostic rule",
+        "its objective",
         "oracle",
         "exact filter",
-        "PPO, mean of its seeds [95 %]",
+        "PPO, mean over seeds [95 %]",
     )
     for share in SHARES:
         market = _informed(share)
         here = objectives[market]
-        blind = f"{_best_blind(market)}:tuned"
+        agnostic = f"{_best_flow_agnostic(market)}:tuned"
         runs = _trained_in(trained, market)
         learned = np.mean([here[run] for run in runs], axis=0) if runs else None
         table += _row(
             f"{share:g}",
-            blind.removesuffix(":tuned"),
-            f"{here[blind].mean():.1f}",
+            agnostic.removesuffix(":tuned"),
+            f"{here[agnostic].mean():.1f}",
             f"{here[ORACLE].mean():.1f}",
-            _percent(_recovered(here[FILTER], here[blind], here[ORACLE])),
-            "" if learned is None else _percent(_recovered(learned, here[blind], here[ORACLE])),
+            _percent(_share_of_gap(here[FILTER], here[agnostic], here[ORACLE])),
+            ""
+            if learned is None
+            else _percent(_share_of_gap(learned, here[agnostic], here[ORACLE])),
         )
     return table
 
@@ -210,7 +212,7 @@ def shares(
 def transfer(
     objectives: Mapping[MarketConfig, Objectives], trained: Mapping[str, MarketConfig]
 ) -> list[str]:
-    """Mean objective over training seeds and sessions, with intervals over both."""
+    """Mean objective of specialists in the markets of other shares, over seeds and sessions."""
     table = _table("trained at", *(f"{share:g}" for share in SHARES))
     for share in SHARES:
         runs = _trained_in(trained, _informed(share))
@@ -226,8 +228,10 @@ def transfer(
 
 
 def _alone_and_together(runs: list[str]) -> dict[str, list[str]]:
-    """Each run by its folder's name, or by its whole path where folders share a name, and all of
-    them."""
+    """Groups of runs by label: each run alone, and all of them together.
+
+    The label is the name of the folder, or its path if two folders have the same name.
+    """
     together = {f"all {len(runs)} seeds": runs} if len(runs) > 1 else {}
     names = [Path(run).name for run in runs]
     if len(set(names)) < len(runs):
@@ -236,17 +240,18 @@ def _alone_and_together(runs: list[str]) -> dict[str, list[str]]:
 
 
 def _gain(objectives: Objectives, runs: list[str], rule: str) -> str:
-    """What the runs earn more than the rule, on the mean; of several seeds with an interval over
-    both."""
+    """Mean difference of the runs to the rule. For several seeds the interval covers both."""
     gains = np.stack([objectives[run] - objectives[rule] for run in runs])
     return str(mean(gains[0]) if len(runs) == 1 else over_seeds_and_sessions(gains))
 
 
 def over_seeds_and_sessions(objectives: npt.NDArray[np.float64]) -> Estimate:
-    """The mean of shape (seeds, sessions), and an interval that resamples training seeds and
-    sessions alike.
+    """The mean, with a bootstrap interval over training seeds and sessions.
 
-    The same sessions were lived through with every seed, so they are resampled together.
+    All seeds share their sessions, so that sessions are resampled jointly.
+
+    Args:
+        objectives: shape (seeds, sessions).
     """
     generator = np.random.default_rng(0)
     n_seeds, n_sessions = objectives.shape
@@ -260,28 +265,28 @@ def over_seeds_and_sessions(objectives: npt.NDArray[np.float64]) -> Estimate:
     return Estimate(float(objectives.mean()), float(low), float(high))
 
 
-def _recovered(
-    agent: npt.NDArray[np.float64], blind: npt.NDArray[np.float64], oracle: npt.NDArray[np.float64]
+def _share_of_gap(
+    agent: npt.NDArray[np.float64],
+    agnostic: npt.NDArray[np.float64],
+    oracle: npt.NDArray[np.float64],
 ) -> Estimate:
-    return of_sums(
-        [agent - blind, oracle - blind], lambda gained, all_there_is: gained / all_there_is
-    )
+    return of_sums([agent - agnostic, oracle - agnostic], lambda gain, gap: gain / gap)
 
 
-def _untold_filter(config: MarketConfig) -> Agent:
+def _mixed_filter(config: MarketConfig) -> Agent:
     return make_agent(FILTER, configure("mixed"))
 
 
 def _tuned_rules() -> list[str]:
-    """Names of the tuned rules, but for those that cheat."""
+    """Names of the tuned rules that are not privileged."""
     tuned = {entry.agent for entry in read_tuned()}
     return [
         f"{name}:tuned" for name, rule in RULES.items() if name in tuned and not rule.privileged
     ]
 
 
-def _best_blind(market: MarketConfig) -> str:
-    """The tuned rule that did best on tuning sessions of those that do not read the flow."""
+def _best_flow_agnostic(market: MarketConfig) -> str:
+    """The flow-agnostic rule with the highest objective in tuning."""
     return best_rule(market, but=READS_FLOW).agent
 
 
@@ -294,8 +299,11 @@ def _trained_in(trained: Mapping[str, MarketConfig], market: MarketConfig) -> li
 
 
 def _is_tested_in(home: MarketConfig, market: MarketConfig) -> bool:
-    """A generalist everywhere, a specialist at home and, if that is a share of informed takers, at
-    the others."""
+    """Whether a run of market `home` is evaluated in this market.
+
+    Generalists are evaluated in all markets, specialists in their own. Specialists of a share of
+    informed takers are evaluated at all shares.
+    """
     shares = [_informed(share) for share in SHARES]
     return home.mixed or home == market or (home in shares and market in shares)
 
@@ -303,7 +311,7 @@ def _is_tested_in(home: MarketConfig, market: MarketConfig) -> bool:
 def _over_markets(
     objectives: Mapping[MarketConfig, Objectives], agent: str
 ) -> npt.NDArray[np.float64]:
-    """Of each session the mean over the markets: they share their random numbers."""
+    """The mean over markets of each session. The markets share their random numbers."""
     means: npt.NDArray[np.float64] = np.mean([here[agent] for here in objectives.values()], axis=0)
     return means
 

@@ -1,15 +1,20 @@
-"""How much of what can be learned in the dealer market a maker has learned: python -m
-agents.tools.dealer_skill AGENT ...
+"""The skill of makers in the dealer market.
 
-There the best that any maker can do is known exactly (`mm_gym.theory.dealer_bellman`), and so is
-the best that one without skill can, who quotes the same depths always:
+python -m agents.tools.dealer_skill AGENT ...
+
+In this market the optimal objective is known exactly (`mm_gym.theory.dealer_bellman`), and so is
+that of the best constant depths:
 
     skill = (J - J_constant) / (J_Bellman - J_constant)
 
-J is the maker's mean objective. What a session earns is mostly luck, so J is not measured by that
-but by what the maker gives away: with V_n(q) the Bellman value and Q_n(q, depths) that of quoting
-these depths once and the best ones from then on, J = V_0(0) - E[sum over decisions of V_n(q_n) -
-Q_n(q_n, depths_n)], for any policy. No term is negative.
+J is the mean objective of the maker. The objective of a session has a large variance. The command
+therefore estimates J from the regret of each decision, by the performance difference lemma. Let
+V_n(q) be the Bellman value, and Q_n(q, depths) the value of quoting these depths once and optimal
+ones afterwards. Then
+
+    J = V_0(0) - E[sum over decisions n of V_n(q_n) - Q_n(q_n, depths_n)]
+
+for any policy. No term of the sum is negative.
 """
 
 from collections.abc import Callable
@@ -35,7 +40,7 @@ from ..learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from ..registry import Agent, name_agent
 from ..rules.bellman import dealer_problem as session_problem
 
-_ON_A_TICK = 1e-4  # as in docs/model.md: prices nearer to a whole tick than this count as on it
+_ON_A_TICK = 1e-4  # [ticks] prices nearer to a whole tick than this count as whole, as in the core
 _SIMPLE = {
     "makers": "none",
     "signal_drift": 0.0,
@@ -48,26 +53,29 @@ _SIMPLE = {
     "maker_fee": 0.0,
     "sniping": False,
 }
-"""What has to hold of a market for the dynamic programme to be its own."""
+"""Fields of a market for which the dynamic programme is exact."""
 
 
 @dataclass(frozen=True)
 class Skill:
-    """What a maker earns in the dealer market, in ticks x lots a session, and between which
-    bounds."""
+    """Objective of a maker in the dealer market, and its bounds [ticks x lots per session]."""
 
     objective: float
-    """J, from what the maker gives away."""
+    """J, estimated from the regret of each decision."""
     standard_error: float
+    """Standard error of the same."""
     simulated: float
-    """The plain mean of the sessions' objectives, with far more noise: it has to agree."""
+    """Plain mean of the sessions' objectives. It has the same expectation and a larger error."""
     simulated_error: float
+    """Standard error of the same."""
     constant: float
+    """J of the best constant depths."""
     bellman: float
+    """J of the optimum."""
 
     @property
     def skill(self) -> float:
-        """1 is the exact optimum, 0 the best constant depths."""
+        """1 for the exact optimum, 0 for the best constant depths."""
         return (self.objective - self.constant) / (self.bellman - self.constant)
 
     @property
@@ -80,13 +88,14 @@ def dealer_problem(config: MarketConfig) -> DealerProblem:
     """The dynamic programme of a dealer market, in ticks.
 
     Raises:
-        AgentError: for a market that is not that of the programme.
+        AgentError: if the programme is not exact for this market.
     """
     for name, wanted in _SIMPLE.items():
         if getattr(config, name) != wanted:
             raise AgentError(
-                f"{name}={getattr(config, name)!r} came, the exact value is known for {wanted!r}; write "
-                "--regime dealer, and leave the rest of the flow as it is"
+                f"the exact value of this market is unknown: expected {name}={wanted!r}, "
+                f"got {getattr(config, name)!r} "
+                "(write --regime dealer, and do not change its order flow)"
             )
     return session_problem(config, config.max_inventory)
 
@@ -97,10 +106,16 @@ def measure_skill(
     sessions: int = 4096,
     seed: int = 0,
 ) -> Skill:
-    """The skill of a maker, over sessions that `run_sessions` would run with this seed.
+    """Measure the skill of a maker, in the sessions of `run_sessions` with this seed.
+
+    Args:
+        make_agent: makes the maker for a market.
+        config: of a dealer market.
+        sessions: number of them.
+        seed: of the sessions.
 
     Raises:
-        AgentError: for a market that is not that of the programme.
+        AgentError: if the dynamic programme is not exact for this market.
     """
     problem = dealer_problem(config)
     best = solve(problem)
@@ -108,7 +123,7 @@ def measure_skill(
     observations, outcomes = markets.empty_results()
     generators = [seeding.np_random(int(one))[0] for one in session_seeds(seed, sessions)]
     markets.reset(np.arange(sessions), generators, observations, outcomes)
-    given_away, squares = np.zeros(sessions), np.zeros(sessions)
+    regret, squares = np.zeros(sessions), np.zeros(sessions)
     state, starts = None, np.ones(sessions, np.bool_)
     for step in range(config.session_steps):
         actions, state = agent.predict(observations, state, starts)
@@ -117,8 +132,8 @@ def measure_skill(
         away = to_ticks(offsets, config.max_offset)
         bid_depths = mid - np.floor(mid - away[:, 0] + _ON_A_TICK)
         ask_depths = np.ceil(mid + away[:, 1] - _ON_A_TICK) - mid
-        given_away += best.values[step, lots + problem.max_inventory]
-        given_away -= _value_of_quoting(problem, best, step, lots, ask_depths, bid_depths)
+        regret += best.values[step, lots + problem.max_inventory]
+        regret -= _value_of_quoting(problem, best, step, lots, ask_depths, bid_depths)
         observations, outcomes = markets.step(offsets)
         squares += outcomes[:, Outcome.INVENTORY] ** 2
         starts[:] = False
@@ -126,8 +141,8 @@ def measure_skill(
         outcomes[:, Outcome.PNL] - config.inventory_penalty * config.decision_interval * squares
     )
     return Skill(
-        objective=best.start_value - float(given_away.mean()),
-        standard_error=_standard_error(given_away),
+        objective=best.start_value - float(regret.mean()),
+        standard_error=_standard_error(regret),
         simulated=float(earned.mean()),
         simulated_error=_standard_error(earned),
         constant=best_constant_policy(problem).value,
@@ -143,7 +158,7 @@ def _value_of_quoting(
     ask_depths: npt.NDArray[np.float64],
     bid_depths: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Q: quote these depths now, and the best ones from then on; shape (n,)."""
+    """Q: the value of quoting these depths now and optimal ones afterwards, shape (n,)."""
     bound = problem.max_inventory
     ask_chance = np.where(
         lots > -bound, problem.fill_probability(ask_depths, problem.buy_rate), 0.0
@@ -156,7 +171,7 @@ def _value_of_quoting(
         chance = np.where(sold, ask_chance, 1.0 - ask_chance) * np.where(
             bought, bid_chance, 1.0 - bid_chance
         )
-        after = np.clip(lots + bought - sold, -bound, bound)  # beyond, the chance is zero
+        after = np.clip(lots + bought - sold, -bound, bound)  # the chance is zero beyond
         penalty = problem.running_penalty * problem.decision_interval * after**2
         value += chance * (best.values[step + 1, after + bound] - penalty)
     return np.asarray(value)
@@ -169,16 +184,15 @@ def _standard_error(values: npt.NDArray[np.float64]) -> float:
 def main(
     agents: tyro.conf.Positional[tuple[str, ...]], sessions: int = 4096, seed: int = 0
 ) -> None:
-    """Print the skill of makers in the market of
-    agents/training/hyperparameters/ppo-dealer_skill.yml.
+    """Print the skill of makers in the market of hyperparameters/ppo-dealer_skill.yml.
 
     Args:
-        agents: rules with their parameters, trained makers or run folders.
-        sessions: for each.
-        seed: of the sessions.
+        agents: Rules with parameters, trained makers or run folders.
+        sessions: Number of sessions of each maker.
+        seed: Seed of the sessions.
     """
     config = configure(**read_hyperparameters("ppo-dealer_skill")[ALGORITHM_PART]["env_kwargs"])
-    table = Table(title=f"Skill in the dealer market, {sessions:,} sessions, money in price units")
+    table = Table(title=f"Skill in the dealer market, {sessions:,} sessions, J in units of price")
     for header in ("agent", "J", "simulated J", "J constant", "J Bellman", "skill"):
         table.add_column(header, justify="left" if header == "agent" else "right")
     for name in agents:
@@ -193,7 +207,7 @@ def main(
             f"{found.skill:.4f} ± {found.skill_error:.4f}",
         )
     Console(width=120).print(table)
-    print("± one standard error")
+    print("± is one standard error.")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Write a trained policy as ONNX, which any language serves without torch, and check it against
-torch.
+"""Export a trained policy to ONNX, which runs without torch, and check it against torch.
 
 python -m agents.tools.export runs/NAME
 
-The graph takes `observation`, float32 of shape (n, columns), the columns being named in the file's
-metadata, and gives `action`, the deterministic action of shape (n, 2) in [-1, 1], and `offset`, the
-same as bid and ask offset in ticks. A policy with history features
-(`agents.learned.history_features`) also takes `history`, zeros at the start of an episode, and
-gives `next_history`, which is what to hand in with the next observation.
+The graph has these inputs and outputs, all float32:
 
-Quotes are where the policy wants them. Whether a resting quote keeps its place is the market's
-business (`requote_threshold`, among the market's fields in the metadata).
+* `observation`, shape (n, columns). The metadata of the file names the columns.
+* `action`, shape (n, 2): the deterministic action in [-1, 1].
+* `offset`, shape (n, 2): the same as bid and ask offset in ticks.
+* `history` and `next_history`, for policies with history features
+  (`agents.learned.history_features`): zeros at the start of an episode, then the previous
+  `next_history`.
+
+The offsets are those that the policy wants. The market decides whether a resting quote stays
+(`requote_threshold` among the market's fields in the metadata).
 """
 
 import json
@@ -53,11 +55,10 @@ from ..registry import Agent
 
 POLICY_FILE = "policy.onnx"
 TOLERANCE = 1e-6
-"""Largest difference of an action from torch's, and of the history, in shares of the largest that
-its column holds: both are 32-bit, and add up in another order, which depends on the processor
-too."""
+"""Largest difference to torch of an action, and of the history relative to the largest value of its
+column. Both use 32-bit numbers, but the order of summation differs."""
 
-# Old enough for every runtime of the last years; the graph has nothing newer.
+# Old versions, which runtimes of recent years support.
 _OPSET, _IR_VERSION = 17, 8
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Tanh: "Tanh",
@@ -73,27 +74,26 @@ _TIMED_CALLS = 2000
 
 @dataclass(frozen=True)
 class Arguments:
-    """Write a trained policy as ONNX, check it against torch, and say how long one decision
-    takes."""
+    """Export a trained policy to ONNX, check it against torch, and time one decision."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder that train.py has written."""
+    """Run folder of train.py."""
     out: Path | None = None
-    """File to write; by default policy.onnx in the run folder."""
+    """File to write. Default: policy.onnx in the run folder."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """How the file compares with torch."""
+    """A comparison of the ONNX graph with torch."""
 
     observations: int
-    """On which both were asked."""
+    """Number of compared observations."""
     difference: float
-    """Largest of any action."""
+    """Largest difference of any action."""
     seconds: float
-    """[s] Median time of one decision by the file."""
+    """[s] Median time of one decision by the graph."""
     torch_seconds: float
-    """[s] The same by stable-baselines3's `predict`."""
+    """[s] Median time of one decision by stable-baselines3."""
 
 
 def main(arguments: Arguments) -> Path:
@@ -103,17 +103,18 @@ def main(arguments: Arguments) -> Path:
     run = read_run(arguments.run)
     if run.engine != "sb3":
         raise AgentError(
-            f"{arguments.run} was trained by {run.engine}, only what stable-baselines3 trained can be exported; its "
-            f"{NUMPY_POLICY} quotes by NumPy alone (agents.learned.network)"
+            f"{arguments.run} cannot be exported: expected a run of stable-baselines3, "
+            f"got {run.engine} (its {NUMPY_POLICY} quotes with NumPy alone, see "
+            "agents.learned.network)"
         )
     agent = load(arguments.run, run.config)
     graph = to_onnx(load_policy(arguments.run, run), run)
     check = compare(graph, agent, run)
     out.write_bytes(graph.SerializeToString())
     print(
-        f"{check.observations:,} observations, half random, half from its own sessions:\n"
-        f"no action is further than {check.difference:.1e} from torch's.\n"
-        f"One decision takes {1e6 * check.seconds:.1f} µs (median of {_TIMED_CALLS:,}), by torch "
+        f"Compared {check.observations:,} observations, half random, half from its own sessions.\n"
+        f"The largest difference to torch's actions is {check.difference:.1e}.\n"
+        f"One decision takes {1e6 * check.seconds:.1f} µs (median of {_TIMED_CALLS:,}), with torch "
         f"{1e6 * check.torch_seconds:.0f} µs."
     )
     print(f"Written to {out} ({out.stat().st_size / 1024:.0f} KiB)")
@@ -121,20 +122,19 @@ def main(arguments: Arguments) -> Path:
 
 
 def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
-    """The policy's mean action, clipped as the environment does it, with what its columns mean in
-    the metadata.
+    """Build the graph of the policy's mean action, clipped as in the environment.
 
-    The graph is built from the weights: a perceptron is a few nodes, and torch's exporters would
-    bring more packages than that.
+    The metadata describes its columns. The graph is built from the weights, because torch's
+    exporters need further packages.
 
     Raises:
-        AgentError: if the policy is no plain perceptron, such as a recurrent one.
+        AgentError: if the policy is no plain perceptron, for example a recurrent policy.
     """
-    # By the exact type: what derives from it (recurrent, of images) computes more than is read
-    # here.
+    # Subclasses (recurrent, with images) compute more than this function reads.
     if type(policy) is not ActorCriticPolicy or policy.squash_output:
         raise AgentError(
-            f"the policy is a {type(policy).__name__}, only PPO's plain MlpPolicy can be exported; train with that one"
+            "the policy cannot be exported: expected PPO's MlpPolicy without squashing, "
+            f"got {type(policy).__name__}"
         )
     nodes, initializers, layer = _history_nodes() if run.has_history else ([], [], "observation")
     for index, module in enumerate([*policy.mlp_extractor.policy_net, policy.action_net]):
@@ -154,8 +154,9 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
             nodes.append(helper.make_node(_ACTIVATIONS[type(module)], [previous], [layer]))
         else:
             raise AgentError(
-                f"the policy has a {type(module).__name__} in it, which is not exported; train with one of "
-                f"{', '.join(['SiLU', *(kind.__name__ for kind in _ACTIVATIONS)])}"
+                "the policy has an activation that cannot be exported: expected one of "
+                f"{', '.join(['SiLU', *(kind.__name__ for kind in _ACTIVATIONS)])}, "
+                f"got {type(module).__name__}"
             )
     constants = {
         "lowest": -1.0,
@@ -178,17 +179,15 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
     ]
     columns = ", ".join(OBSERVATION_NAMES)
     inputs = [
-        _tensor("observation", len(OBSERVATION_NAMES), f"one row a market, columns: {columns}")
+        _tensor("observation", len(OBSERVATION_NAMES), f"one row per market, columns: {columns}")
     ]
     outputs = [
         _tensor(
             "action",
             2,
-            f"of bid and ask; the offset from the public mid [ticks] is {_OFFSET_OF_ACTION}",
+            f"bid and ask; the offset from the public mid [ticks] is {_OFFSET_OF_ACTION}",
         ),
-        _tensor(
-            "offset", 2, "the same [ticks]; the market rounds them away from the mid to whole ticks"
-        ),
+        _tensor("offset", 2, "in ticks; the market rounds prices away from the mid to whole ticks"),
     ]
     if run.has_history:
         held = state_names()
@@ -200,7 +199,7 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
             )
         )
         outputs.append(
-            _tensor("next_history", len(held), "to be handed in with the next observation")
+            _tensor("next_history", len(held), "the history input of the next observation")
         )
     proto = helper.make_model(
         helper.make_graph(nodes, "policy", inputs, outputs, initializers),
@@ -225,8 +224,7 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
 
 
 def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
-    """What `agents.learned.history_features.add_history` does, and the name of what it shows the
-    network."""
+    """Nodes and constants of `agents.learned.history_features.add_history`, and its output."""
     learned = shipped_signal_network()
     constants: dict[str, npt.NDArray[Any]] = {
         "levels": np.array(LEVELS, np.int64),
@@ -290,11 +288,10 @@ def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
 
 
 def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
-    """Ask the graph and torch on random observations and on those of the policy's own sessions, and
-    take the time.
+    """Compare the graph with torch on random observations and on the policy's own sessions.
 
     Raises:
-        AgentError: if an action, or the history, differs by more than `TOLERANCE`.
+        AgentError: if an action or the history differs by more than `TOLERANCE`.
     """
     session, generator = serve(proto), np.random.default_rng(0)
     asked = {}
@@ -312,13 +309,14 @@ def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
     difference = float(np.abs(actions - wanted).max())
     found = {"actions": difference}
     for got in histories:
-        # Sums of evidence cross zero, and are as uncertain there as where they are largest.
+        # Sums of evidence cross zero, so their error is relative to the largest one.
         found["histories"] = float((np.abs(got - state) / np.abs(state).max(axis=0)).max())
     for what, apart in found.items():
         if not apart <= TOLERANCE:
             raise AgentError(
-                f"the exported policy's {what} differ from torch's by {apart:.1e}, more than {TOLERANCE:g}: please "
-                "report it with the run folder"
+                f"the {what} of the exported policy differ from torch's: "
+                f"expected at most {TOLERANCE:g}, got {apart:.1e} "
+                "(please report it with the run folder)"
             )
     one = {name: rows[-1:] for name, rows in asked.items()}
     return Check(
@@ -330,8 +328,7 @@ def compare(proto: onnx.ModelProto, agent: Agent, run: Run) -> Check:
 
 
 def serve(proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """The graph in onnxruntime, on one thread: waking a second one takes longer than a network this
-    small."""
+    """The graph in onnxruntime, on one thread, which is fastest for a network this small."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(
@@ -344,8 +341,11 @@ def _tensor(name: str, width: int, meaning: str) -> onnx.ValueInfoProto:
 
 
 def _recorded(agent: Agent, run: Run) -> dict[str, npt.NDArray[np.float32]]:
-    """What the graph is asked in the markets that the agent was trained for, as it quotes in them:
-    the inputs by name, shape (markets x steps, columns) each."""
+    """Inputs of the graph while the agent quotes in the markets of its training.
+
+    Returns:
+        The inputs by name, shape (markets x steps, columns) each.
+    """
     environment = MarketMakingVectorEnv(_RECORDED_MARKETS, **run.config.to_dict())
     seen, _ = environment.reset(seed=0)
     history = empty_state(_RECORDED_MARKETS) if run.has_history else None

@@ -1,8 +1,10 @@
-"""Put a trained maker into agents/trained, small enough to be kept there: python -m
-agents.tools.install runs/NAME NAME
+"""Install a trained maker into agents/trained.
 
-It is an agent from then on: `make_agent("trained/NAME", config)`. Written are `run.json`, with what
-it earns, and `policy.pth`; nothing from which a training could go on.
+python -m agents.tools.install runs/NAME NAME
+
+The command writes `run.json` with the results of an evaluation, the weights in `policy.pth`, and a
+model card. It copies no checkpoint, so that the folder is small. The maker is then available as
+`make_agent("trained/NAME", config)`.
 """
 
 import dataclasses
@@ -35,20 +37,19 @@ _INTERVALS = ("objective_low", "objective_high", "final_pnl_low", "final_pnl_hig
 
 
 def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
-    """Write what the run folder quotes with, and what it earns.
+    """Evaluate a run, and write its policy, its record and its model card.
 
     Args:
-        run_folder: that train.py has written.
+        run_folder: of train.py.
         folder: to write to.
-        sessions: of the evaluation with seed 0 in the market it was trained on, whose figures
-            `run.json` will hold.
+        sessions: number of sessions of the evaluation, with seed 0 in the market of the training.
 
     Returns:
         The size of the weights [bytes].
 
     Raises:
         AgentError: if the run folder cannot be read.
-        TrainingError: if the folder cannot be written, or holds something else.
+        TrainingError: if the folder cannot be written or is not empty.
     """
     run = read_run(run_folder)
     content = policy_content(load_policy(run_folder, run))
@@ -67,18 +68,16 @@ def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
 
 
 def write_card(folder: Path, run: Run) -> None:
-    """Write the model card, `README.md` in the folder, in the form that Hugging Face's hub
-    reads."""
+    """Write the model card, `README.md`, with the front matter of the Hugging Face Hub."""
     replace_file(folder / CARD_FILE, model_card(folder.name, run).encode())
 
 
 def model_card(name: str, run: Run) -> str:
-    """The model card of a maker: what it was trained on, by which command, what it earns, and how
-    to use it.
+    """The text of a model card: training, results and usage.
 
     Args:
         name: of the maker.
-        run: with the figures that `install` has measured.
+        run: its record, with the figures of `install`.
     """
     config = run.config
     market = config.regime + (
@@ -110,7 +109,7 @@ def model_card(name: str, run: Run) -> str:
                         "metrics": [
                             {
                                 "type": "mean_reward",
-                                "name": "objective a session [ticks x lots], 95 % interval",
+                                "name": "objective per session [ticks x lots], 95 % interval",
                                 "value": f"{figures['objective']:.1f} +/- {half_width:.1f}",
                             }
                         ],
@@ -122,37 +121,40 @@ def model_card(name: str, run: Run) -> str:
     rows = {
         "market": market,
         "algorithm": run.algorithm,
-        "decisions": f"{run.steps_done:,}",
-        "seed": run.seed,
-        "command": f"`{run.command}`",
-        "objective a session": f"{figures['objective']:.1f} [{figures['objective_low']:.1f}, "
+        "training decisions": f"{run.steps_done:,}",
+        "training seed": run.seed,
+        "training command": f"`{run.command}`",
+        "objective per session": f"{figures['objective']:.1f} [{figures['objective_low']:.1f}, "
         f"{figures['objective_high']:.1f}] ticks x lots",
-        "fills a session": f"{figures['fills']:.0f}",
-        "judged on": f"{figures['episodes']:.0f} sessions that were not trained on (evaluation seed 0)",
+        "fills per session": f"{figures['fills']:.0f}",
+        "evaluation": f"{figures['episodes']:.0f} held-out sessions, seed 0, 95 % interval",
         "versions": ", ".join(f"{package} {version}" for package, version in run.versions.items()),
         "licence": "MIT",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    share = f" --p-informed {config.p_informed:g}" if config.regime == "informed" else ""
     return (
         f"---\n{yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {name}\n\n"
-        f"A market maker for `MarketMaking-v0`, trained in simulation. It is for research, not for trading.\n\n"
+        "A market maker for `MarketMaking-v0`, trained in simulation. "
+        "It is for research, not for trading.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
-        "`run.json` holds the configuration, `policy.pth` the weights of a stable-baselines3 policy, to be read with\n"
-        "`torch.load(weights_only=True)`. In a checkout of mm_gym:\n\n"
-        f"    python evaluate.py --agents trained/{name} --regimes {config.regime}\n"
+        "`run.json` holds the configuration. `policy.pth` holds the weights of a stable-baselines3\n"
+        "policy. Read them with `torch.load(weights_only=True)`.\n\n"
+        "To evaluate the maker, run this in a checkout of mm_gym:\n\n"
+        f"    python evaluate.py --agents trained/{name} --regimes {config.regime}{share}\n"
     )
 
 
 def main(
     run_folder: tyro.conf.Positional[Path], name: tyro.conf.Positional[str], sessions: int = 1024
 ) -> None:
-    """Put a trained maker into agents/trained.
+    """Install a trained maker into agents/trained.
 
     Args:
-        run_folder: that train.py has written.
-        name: of the folder in agents/trained.
-        sessions: for the figures in its run.json.
+        run_folder: Run folder of train.py.
+        name: Name of the new folder in agents/trained.
+        sessions: Number of sessions of the evaluation.
     """
     size = install(run_folder, TRAINED / name, sessions)
     print(f"trained/{name}: {size / 1000:.0f} kB")

@@ -1,21 +1,24 @@
-"""The suite's reference scores: what means 0 and what means 1 in each task, into mm_gym/tasks.json.
+"""Compute the reference scores of the suite, 0 and 1 in each task, and write mm_gym/tasks.json.
 
 python -m agents.tools.reference_scores --jobs 2
-python -m agents.tools.reference_scores --quick --tasks short-session,dealer-cartea-jaimungal --out /tmp/tasks.json
+python -m agents.tools.reference_scores --quick --tasks short-session --out tasks.json
 
-0 is the best rule that ignores the flow: `fixed_spread`, `inventory_skew` and the closed forms,
-each tuned for exactly this task. (`adaptive_spread` widens when recent flow is one-sided, so it
-does not ignore it.) The best one is chosen on tuning sessions; its score is of the suite's
-sessions. 1 is the exact filter, `glosten_milgrom`, which is told every parameter of the market,
-tuned in the same way.
+Most tasks:
+    0 is the best flow-agnostic rule: `fixed_spread`, `inventory_skew` or a closed form, tuned for
+    the task. It is chosen on tuning sessions and scored on the suite's sessions.
+    (`adaptive_spread` widens when recent flow is one-sided, so it is not flow-agnostic.) 1 is the
+    exact filter, `glosten_milgrom`, which knows every parameter of the market, tuned in the same
+    way.
 
-In the dealer tasks nobody knows anything, and the closed forms are nearly optimal: there 0 is the
-best constant depth and 1 the Bellman value, both exact (`mm_gym.theory.dealer_bellman`), as in
-`agents.tools.dealer_skill`.
+Dealer tasks:
+    All takers are uninformed and the closed forms are nearly optimal. 0 is the best constant depth
+    and 1 the Bellman value. Both are exact (`mm_gym.theory.dealer_bellman`), as in
+    `agents.tools.dealer_skill`.
 
-In `zero-intelligence` there is no value to filter, and no bound is known: 1 is the best known
-maker, of the tuned rules and those that `--makers` names. If none is better than 0 by three
-standard errors, the end of the scale stays open.
+`zero-intelligence`:
+    There is no efficient price to filter, and no bound is known. 1 is the best known maker, from
+    the tuned rules and `--makers`. If none is better than 0 by three standard errors, 1 stays
+    undefined.
 """
 
 import dataclasses
@@ -54,68 +57,65 @@ FLOW_AGNOSTIC = (
     "gueant_lehalle_fernandez_tapia",
     "cartea_jaimungal",
 )
-"""The rules that ignore the flow: what they quote depends on the inventory and the time left, if on
-anything."""
+"""Rules whose quotes depend on the inventory and the time left at most."""
 FILTER = "glosten_milgrom"
-"""The exact filter, which is told every parameter of the market."""
+"""The exact filter, which knows every parameter of the market."""
 OTHERS = ("adaptive_spread", FILTER)
-"""Rules that may be the best known maker, where no bound is known."""
+"""Further candidates for the best known maker, in tasks without a known bound."""
 
-_HALF_A_TICK = 0.5  # by which rounding to whole ticks moves a quote outwards, on average
-_SURE = 3.0  # [standard errors] by which 1 has to be above 0
+_HALF_A_TICK = 0.5  # rounding to whole ticks moves a quote outwards by this much on average
+_SURE = 3.0  # [standard errors] the smallest significant gap between 0 and 1
 
-EFFORT = Effort(
-    trials=40, sessions=48, finalists=4, final_sessions=256
-)  # sessions of 1,000 decisions
+# Sessions of 1,000 decisions.
+EFFORT = Effort(trials=40, sessions=48, finalists=4, final_sessions=256)
 QUICK = Effort(trials=2, sessions=8, finalists=1, final_sessions=8)
 SESSIONS, QUICK_SESSIONS = 2048, 64
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Tune and run the reference makers of the suite, and write their scores down."""
+    """Tune and run the reference makers of the suite, and write their scores."""
 
     tasks: str | None = None
-    """Comma-separated tasks. Default: all. The scores of the others stay in the file."""
+    """Comma-separated tasks. Default: all. The scores of other tasks stay in the file."""
     makers: str = ""
-    """Comma-separated TASK=AGENT: further candidates for the best known maker, where no bound is
-    known, such as zero-intelligence=runs/NAME."""
+    """Comma-separated TASK=AGENT, such as zero-intelligence=runs/NAME: further candidates in tasks
+    without a known bound."""
     jobs: int = 1
-    """Processes to fan out over."""
+    """Number of processes."""
     seed: int = 0
-    """Seed of the tuning. The sessions of the scores are always the suite's own."""
+    """Seed of the tuning. Scores always use the sessions of the suite."""
     quick: bool = False
-    """Try the command out: few trials and sessions. Needs --out, since these are no scores to
-    keep."""
+    """Use few trials and sessions, to try the command out. Needs --out."""
     out: Path = REFERENCES_FILE
     """File to write."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An agent that was run on the suite's sessions."""
+    """An agent with its score on the suite's sessions."""
 
     task: str
     rule: str
     """The rule, or the name of a maker that was not tuned."""
     tuning_objective: float
-    """[ticks x lots] On tuning sessions; NaN if it was not tuned."""
+    """[ticks x lots] Objective on tuning sessions. NaN if it was not tuned."""
     reference: Reference
 
 
 def main(arguments: Arguments) -> dict[str, Any]:
-    """Score every task, write each down when it is done, and print a table. Returns what was
-    written."""
+    """Score every task, write each result at once, print a table, and return the entries."""
     if arguments.quick and arguments.out == REFERENCES_FILE:
         raise ValueError(
-            f"quick scores are not final: expected --out with another file than {REFERENCES_FILE}"
+            "--quick scores are not final: expected --out with another file, "
+            f"got {REFERENCES_FILE.name} (write --out FILE)"
         )
     tasks = choose_tasks(None if arguments.tasks is None else arguments.tasks.split(","), TASKS)
     makers = _makers(arguments.makers)
     effort = dataclasses.replace(QUICK if arguments.quick else EFFORT, seed=arguments.seed)
     sessions = QUICK_SESSIONS if arguments.quick else SESSIONS
     entries = _kept(arguments.out)
-    write_references(entries, arguments.out)  # found out now if it cannot be written
+    write_references(entries, arguments.out)  # fails before the work if it cannot be written
     work = [
         delayed(_run)(task.name, agent, agent in (*FLOW_AGNOSTIC, *OTHERS), effort, sessions)
         for task in tasks
@@ -141,22 +141,24 @@ def main(arguments: Arguments) -> dict[str, Any]:
     console.print(_table({task.name: entries[task.name] for task in tasks}))
     for name in open_ends:
         console.print(
-            f"{name}: no maker is better than 0 by {_SURE:g} standard errors, so 1 stays open; see --makers"
+            f"{name}: no maker is better than 0 by {_SURE:g} standard errors, so 1 is undefined "
+            "(see --makers).",
+            soft_wrap=True,
         )
     console.print(
-        f"Mean objective ± one standard error, of {sessions} sessions of 1,000 decisions."
+        f"Mean objective ± one standard error over {sessions} sessions of 1,000 decisions."
     )
     console.print(f"Written to {arguments.out}", soft_wrap=True)
     return entries
 
 
 def exact(task: Task) -> bool:
-    """Whether the best that a maker can do in the task is known exactly."""
+    """Whether the optimum of the task is known exactly."""
     return task.config.makers == "none"
 
 
 def exact_references(task: Task) -> tuple[Reference, Reference]:
-    """In a dealer market: the best constant depth, and the Bellman value."""
+    """0 and 1 in a dealer market: the best constant depth and the Bellman value."""
     problem = dealer_problem(task.config, task.config.max_inventory)
     constant = best_constant_policy(problem, symmetric=True)
     depth = max(0.0, constant.ask_depth - _HALF_A_TICK)
@@ -167,8 +169,10 @@ def exact_references(task: Task) -> tuple[Reference, Reference]:
 
 
 def choose_references(candidates: Sequence[_Candidate]) -> tuple[Reference, Reference | None]:
-    """0 and 1 of a task: the best rule that ignores the flow, as tuning has it, and the filter or
-    best known maker."""
+    """0 and 1 of a task: the flow-agnostic rule that tuning chooses, and the best other maker.
+
+    1 is None if it is not significantly better than 0.
+    """
     zero = max(
         (one for one in candidates if one.rule in FLOW_AGNOSTIC),
         key=lambda one: one.tuning_objective,
@@ -188,7 +192,7 @@ def entry(
     candidates: Sequence[_Candidate],
     command: str,
 ) -> dict[str, Any]:
-    """What the file says of a task."""
+    """The entry of a task in the file."""
     return {
         "version": task.version,
         "config": plain_config(task.config),
@@ -201,13 +205,12 @@ def entry(
 
 
 def empty_entry(task: Task) -> dict[str, Any]:
-    """What the file says of a task that was not scored."""
+    """The entry of a task without scores."""
     return {"version": task.version, "zero": None, "one": None}
 
 
 def write_references(entries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Write the file: a line for each value of each task. Tasks that have no entry are written
-    without scores."""
+    """Write the file. Tasks without an entry are written without scores."""
     tasks = {name: entries.get(name, empty_entry(task)) for name, task in TASKS.items()}
     text = json.dumps(
         {"seed": SUITE_SEED, "tasks": tasks}, default=dataclasses.asdict, indent=1, allow_nan=False
@@ -218,7 +221,7 @@ def write_references(entries: Mapping[str, Mapping[str, Any]], path: Path) -> No
 
 
 def _kept(path: Path) -> dict[str, dict[str, Any]]:
-    """What the file says already, of tasks in their current version."""
+    """Existing entries of the file, for tasks in their current version."""
     if not path.exists():
         return {}
     return {
@@ -235,8 +238,7 @@ def _rules(task: Task) -> tuple[str, ...]:
 
 
 def _unbounded(task: Task) -> bool:
-    """Whether nobody knows how much can be earned: the book alone makes the price, and there is
-    nothing to filter."""
+    """Whether no bound is known, because the order book alone makes the price."""
     return task.config.makers == "zero_intelligence"
 
 
@@ -247,7 +249,8 @@ def _makers(text: str) -> dict[str, list[str]]:
         (task,) = choose_tasks([name], TASKS)
         if not agent or not _unbounded(task):
             raise ValueError(
-                f"--makers {part}: expected TASK=AGENT with a task whose bound is not known, got {part!r}"
+                "--makers cannot be used: expected TASK=AGENT with a task without a known bound, "
+                f"got {part!r} (write for example zero-intelligence=runs/NAME)"
             )
         name_agent(agent)(task.config)
         makers.setdefault(name, []).append(agent)
@@ -255,7 +258,7 @@ def _makers(text: str) -> dict[str, list[str]]:
 
 
 def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _Candidate:
-    """Tune a rule for a task, if it is one, and score it on the suite's sessions."""
+    """Tune a rule for a task if `tuned`, and score the agent on the suite's sessions."""
     task, objective, text = TASKS[name], math.nan, agent
     if tuned:
         effort = dataclasses.replace(
@@ -263,9 +266,8 @@ def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _
             sessions=sessions_in(task, effort.sessions),
             final_sessions=sessions_in(task, effort.final_sessions),
         )
-        if (
-            agent == FILTER
-        ):  # eight times as slow as the other rules, with little noise between its parameters
+        # The filter is eight times as slow as the other rules, and its score has little noise.
+        if agent == FILTER:
             effort = dataclasses.replace(
                 effort, trials=min(effort.trials, 24), finalists=min(effort.finalists, 3)
             )
@@ -279,7 +281,7 @@ def _run(name: str, agent: str, tuned: bool, effort: Effort, sessions: int) -> _
 
 
 def _table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
-    """For a terminal of 80."""
+    """A table for a terminal of 80 columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for header, width in (("task", 25), ("", 1), ("score", 16), ("agent", 35)):
         table.add_column(header, width=width, overflow="fold")
