@@ -8,6 +8,7 @@ Each function returns Markdown. As a Sphinx extension, this module writes them i
 import ast
 import dataclasses
 import inspect
+import itertools
 import math
 import os
 import re
@@ -91,7 +92,7 @@ def fields_of(dataclass: type[Any]) -> list[Field]:
         if line.startswith("    # ")
     }
     found = []
-    for field, docstring in zip(body, body[1:], strict=False):
+    for field, docstring in itertools.pairwise(body):
         if not isinstance(field, ast.AnnAssign) or not isinstance(docstring, ast.Expr):
             continue
         group = [text for number, text in comments.items() if number < field.lineno]

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
-from generated import COMMANDS, help_text  # noqa: E402
+from generated import COMMANDS, help_text
 
 # `tests/learners` runs each program of this page, where its library is installed.
 _RUN_ELSEWHERE = {"other-learners.md"}

@@ -6,7 +6,7 @@ import mm_gym
 from tests.docs.pages import ROOT
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
-import generated  # noqa: E402
+import generated
 
 
 def test_the_configuration_table_has_every_field_with_its_meaning() -> None:
