@@ -1,11 +1,10 @@
-"""Exchange data: what a real market did, in this package's words.
+"""Exchange data: reading, replay, statistics, and calibration of a market to them.
 
-`lobster` reads LOBSTER files, `replay` drives them through the package's own order book,
-`description` says what they show, each figure with its standard error, `calibration` makes a market
-like it, and `simulation` writes a simulated market as an exchange would, so that both can be held
-against the same measure.
+`lobster` reads LOBSTER files. `replay` applies them to this package's order book. `description`
+computes statistics with standard errors, and `calibration` fits a market to them. `simulation`
+records a simulated market in the same form, so that both are measured in the same way.
 
-python -m mm_gym.data MESSAGE_FILE
+    python -m mm_gym.data MESSAGE_FILE
 """
 
 from mm_gym.data.calibration import Calibration, calibrate

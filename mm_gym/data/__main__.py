@@ -1,4 +1,4 @@
-"""What exchange data say, and a market like them.
+"""Statistics of exchange data, and a market calibrated to them.
 
 python -m mm_gym.data MESSAGE_FILE [ORDERBOOK_FILE] [--replay] [--compare]
 """
@@ -19,10 +19,15 @@ _COMPARED = 3600.0  # [s] of each simulated market
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the files, print the tables, and end with the call that makes the calibrated market.
+    """Read the files, print the tables, and print the call that makes the calibrated market.
+
+    Args:
+        arguments: of the command line. Default: `sys.argv`.
 
     Raises:
-        LobsterError, DataError, ConfigurationError: if the files or arguments cannot be used.
+        LobsterError: if a file is missing or not in LOBSTER's format.
+        DataError: if the data do not allow a calibration.
+        ConfigurationError: if the calibrated configuration is out of range.
     """
     given = _parser().parse_args(arguments)
     from rich.console import Console
@@ -50,34 +55,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mm_gym.data",
-        description="What exchange data in LOBSTER's format say, and a market like them.",
+        description="Statistics of exchange data in LOBSTER's format, and a market calibrated to "
+        "them.",
     )
     parser.add_argument("message_file", metavar="MESSAGE_FILE")
     parser.add_argument(
         "orderbook_file",
         metavar="ORDERBOOK_FILE",
         nargs="?",
-        help="by default the message file's name with orderbook in place of message",
+        help="default: the message file's name with orderbook in place of message",
     )
     parser.add_argument(
         "--tick",
         type=int,
-        help="tick in 1/10,000 of the currency; by default what all prices share",
+        help="tick in 1/10,000 of the currency; default: the largest step that divides all prices",
     )
-    parser.add_argument("--lot-size", type=int, default=100, help="shares in a lot (default: 100)")
+    parser.add_argument("--lot-size", type=int, default=100, help="shares per lot (default: 100)")
     parser.add_argument(
         "--signal-share",
         type=float,
         default=0.0,
-        help="share of the price's variance that the signal predicts (default: 0)",
+        help="share of the variance of price moves that the signal explains (default: 0)",
     )
     parser.add_argument(
-        "--replay", action="store_true", help="replay the messages into the order book and compare"
+        "--replay",
+        action="store_true",
+        help="apply the messages to the order book and compare it with the file's rows",
     )
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="stylised facts of the default and the calibrated market beside the data's",
+        help="compare stylised facts of the data with the default and the calibrated market",
     )
     return parser
 
@@ -87,7 +95,8 @@ if __name__ == "__main__":
         main()
     except ModuleNotFoundError as error:
         sys.exit(
-            f"mm_gym.data: {error.name} is not installed; write pip install 'mm-gym[evaluate]'"
+            f"mm_gym.data: a package is missing: expected {error.name} to be installed, got none "
+            "(write pip install 'mm-gym[evaluate]')"
         )
     except (LobsterError, DataError, ConfigurationError) as error:
         sys.exit(f"mm_gym.data: {error}")

@@ -1,5 +1,4 @@
-"""Stylised facts of a market beside those of exchange data, and where the market falls short of
-them."""
+"""Comparison of a market's stylised facts with those of exchange data."""
 
 import math
 
@@ -25,48 +24,49 @@ FACTS = (
     "gap_variation",
     *(f"sign_autocorrelation_{lag}" for lag in LAGS),
 )
-"""Figures of a description that are compared."""
+"""Names of the figures of a description that are compared."""
 
-# Why the simulated markets cannot have what the data have: by the rules of the market, not by its
-# figures. And which side the data's figure is then on: +1 above the market's, -1 below it, 0
-# either.
-_MEMORY = "takers arrive independently of one another, so Poisson flow has no long memory"
-_SIZES = "sizes are whole lots, geometrically distributed"
-_REASONS = {
+# Properties of data that the model rules out for any choice of its parameters. The sign is +1 if
+# the data's figure is then above the market's, -1 if it is below, and 0 if it may be either.
+_INDEPENDENT_SIGNS = "takers arrive independently of one another, so their signs have no memory"
+_SIZES = "sizes are whole lots with a geometric distribution"
+_LIMITATIONS = {
     "gap_variation": (
         1,
-        "takers arrive as a Poisson stream, at one rate all day, so trades do not come in clusters",
+        "takers arrive as a Poisson process of constant rate, so trades do not cluster",
     ),
     "kurtosis_1": (
         1,
-        "the efficient price moves by normal steps of one variance, so large moves are rare",
+        "the efficient price has normal increments of constant variance, so large moves are rare",
     ),
     "bounce": (
         -1,
-        "background makers quote at random depths, so the mid jumps about the efficient price",
+        "background makers quote at random depths, so the mid fluctuates around the efficient "
+        "price",
     ),
     "trade_size_1": (0, _SIZES),
     "limit_order_size_1": (0, _SIZES),
-    **{f"sign_autocorrelation_{lag}": (1, _MEMORY) for lag in LAGS},
+    **{f"sign_autocorrelation_{lag}": (1, _INDEPENDENT_SIGNS) for lag in LAGS},
 }
-_CLEARLY = 3.0  # standard errors
+_SIGNIFICANT = 3.0  # [standard errors]
 
 
 def distance(data: Description, market: Description, name: str) -> float:
-    """How far apart a figure is in the two, in standard errors of the difference; NaN where one has
-    none."""
+    """Market less data in one figure, in standard errors of the difference; NaN if they are 0."""
     ours, theirs = market[name], data[name]
     error = math.hypot(ours.standard_error, theirs.standard_error)
     return (ours.value - theirs.value) / error if error > 0.0 else math.nan
 
 
 def shortfalls(data: Description, market: Description) -> list[str]:
-    """A sentence for each rule of the market that puts its figures more than three standard errors
-    off the data's."""
+    """A sentence for each limitation of the model that shows in the market's figures.
+
+    A limitation shows if a figure differs by more than three standard errors.
+    """
     found: dict[str, list[str]] = {}
-    for name, (side, reason) in _REASONS.items():
+    for name, (side, reason) in _LIMITATIONS.items():
         above = -distance(data, market, name)
-        if (side * above if side else abs(above)) > _CLEARLY:
+        if (side * above if side else abs(above)) > _SIGNIFICANT:
             figure = data[name]
             found.setdefault(reason, []).append(
                 f"{figure.label}: {market[name].value:.2f}, data {figure.value:.2f}"

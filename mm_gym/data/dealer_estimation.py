@@ -1,21 +1,22 @@
-"""The parameters of a dealer market, estimated from what its maker saw in a warm-up, with standard
-errors.
+"""Maximum likelihood estimates of a dealer market's parameters from a maker's own observations.
 
-Unknown are the volatility of the price, the intensity A exp(-k depth) at which uninformed takers
-trade with a quote, and the share of takers who act on the signal. How the signal moves the price
-and at what threshold it is acted on is taken from a configuration. The maker saw, interval by
-interval, the mid, its own quotes and which of them traded.
+The unknown parameters are the volatility of the price, the intensity A exp(-k depth) at which
+uninformed takers trade with a quote, and the share of informed takers. The signal's drift and
+half-life and the threshold of informed takers come from a configuration. In each interval the maker
+observed the mid, its own quotes, and which of them traded.
 
-The likelihood is exact but for the signal's grid: a forward recursion over the hidden signal, in
-which an interval's factor is
+The likelihood is a forward recursion over the hidden signal s on a grid. It is exact except for the
+discretisation of the signal. The factor of an interval is
 
-    P(each quote traded or not | s) x P(move of the mid, s' | s),
+    P(each quote traded or not | s) x P(move of the mid, s' | s).
 
-a quote trading with probability 1 - exp(-(A exp(-k depth) + B 1{it is good enough for the
-informed}) dt), B the arrival rate of informed takers, and (s', move) jointly normal. It is
-maximised by the method of Berndt, Hall, Hall and Hausman (1974): an interval's score, given all
-before it, is a martingale difference, so the sum of squared scores estimates the Fisher
-information, whose inverse is the step and in the end the covariance of the estimates.
+A quote trades with probability 1 - exp(-(A exp(-k depth) + B 1{informed takers accept it}) dt).
+B is the arrival rate of informed takers, and s' and the move are jointly normal.
+
+The maximum is found by the method of Berndt, Hall, Hall and Hausman (1974, "Estimation and
+inference in nonlinear structural models"). Conditional scores of intervals are martingale
+differences. So the sum of their outer products estimates the Fisher information. Its inverse scales
+each step, and at the maximum it is the covariance of the estimates.
 """
 
 import dataclasses
@@ -33,13 +34,13 @@ from mm_gym.theory import rouwenhorst
 
 Array = npt.NDArray[np.float64]
 
-_STEP = 1e-4  # of the central differences, in the logarithms of the parameters' own scales
+_STEP = 1e-4  # of central differences, in the scaled parameters (mostly logarithms)
 _MOST_ROUNDS = 50
-_LONGEST = 1.0  # step, in the same logarithms
-_CLOSE_ENOUGH, _CLOSE_TO_A_KINK = 0.01, 0.1  # [standard errors] that are left to go
-_SHARES = 0.5 ** np.arange(6.0)  # of a step that are tried
+_LONGEST = 1.0  # longest step of a round, in the scaled parameters
+_CLOSE_ENOUGH, _CLOSE_TO_A_KINK = 0.01, 0.1  # [standard errors] distance to the maximum
+_SHARES = 0.5 ** np.arange(6.0)  # shares of a step that the line search tries
 _LEAST_RATE = 1e-12  # [1/s]
-_AT_ONCE = 500  # intervals whose factors are worked out together
+_AT_ONCE = 500  # intervals per batch, to limit memory
 
 
 class Estimate(NamedTuple):
@@ -51,11 +52,14 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What a maker saw in T intervals of a dealer market; its quotes are of one lot. Raises
-    ValueError if it cannot be.
+    """What a maker observed in T intervals of a dealer market, with quotes of one lot.
 
-    Depths are of the quotes that were live, as rounded to ticks, from the mid at the interval's
-    start; inf for none.
+    A depth is the distance of the live quote, rounded to ticks, from the mid at the start of the
+    interval. It is inf if there was no quote.
+
+    Raises:
+        ValueError: if the shapes do not match, a quote without a depth traded, or either none or
+            all of the quotes traded.
     """
 
     mids: Array
@@ -75,19 +79,21 @@ class WarmUp:
         }
         if shapes != {(len(self.mids) - 1,)}:
             raise ValueError(
-                f"{len(self.mids)} mids came with columns of shape {sorted(shapes)}; one row less than mids is wanted "
-                "in each: write mids from the start of the first interval to the end of the last"
+                f"the columns do not match {len(self.mids)} mids: expected shape "
+                f"({len(self.mids) - 1},), one less than mids, in each, got {sorted(shapes)} "
+                "(write mids from the start of the first interval to the end of the last)"
             )
         quoted = np.isfinite(np.concatenate([self.bid_depth, self.ask_depth]))
         traded = np.concatenate([self.bought, self.sold])
         if (traded & ~quoted).any():
             raise ValueError(
-                "a quote traded in an interval in which its depth is inf; write the depth it stood at"
+                "the depth of a quote that traded is unknown: expected a finite depth, got inf"
             )
         if not traded.any() or traded[quoted].all():
             raise ValueError(
-                f"{traded.sum()} of {quoted.sum()} quotes traded, which says nothing of how often they do at other "
-                "depths; some that did and some that did not are wanted: write a longer warm-up"
+                "the warm-up does not determine the intensity: expected some quotes that traded "
+                f"and some that did not, got {traded.sum()} of {quoted.sum()} that traded "
+                "(write a longer warm-up)"
             )
 
 
@@ -98,40 +104,41 @@ class Estimates:
     volatility: Estimate
     """sigma [ticks / sqrt(s)]"""
     arrival_rate: Estimate
-    """A [1/s]: uninformed takers of one side."""
+    """A [1/s]: arrival rate of uninformed takers on one side."""
     fill_decay: Estimate
     """k [1/tick]"""
     informed_share: Estimate
-    """p = B / (B + 2 A), a little below zero at times where nobody is informed, as an estimate
-    without bias has to be; NaN where `signal_drift` is zero, since the informed are then known by
-    nothing."""
+    """p = B / (B + 2 A).
+
+    It can be slightly negative if no taker is informed, because the estimate is unconstrained. It
+    is NaN if `signal_drift` is zero, because informed takers are then not identified."""
     log_likelihood: float
 
 
 def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
-    """Estimate the market's parameters from a warm-up.
+    """Estimate a dealer market's parameters from a warm-up.
 
     Args:
-        config: what is known, which is the length of intervals, the signal's drift and half-life,
-            and when the informed act on it; its other fields are not looked at.
-        seen: what the maker saw. Depths have to vary, or A and k cannot be told apart.
+        config: the known fields: the decision interval, the signal's drift and half-life, and the
+            threshold and price limit of informed takers. Other fields are ignored.
+        seen: what the maker observed. Depths have to vary, or A and k are not identified.
 
     Raises:
-        ValueError: if the depths do not vary, or the likelihood has no maximum that can be found.
+        ValueError: if the depths do not vary, or no maximum of the likelihood is found.
     """
     depths = np.concatenate([seen.bid_depth, seen.ask_depth])
     depths = depths[np.isfinite(depths)]
     if np.ptp(depths) == 0.0:
         raise ValueError(
-            f"every quote stood {depths[0]:g} ticks from the mid, where A and k cannot be told apart; quotes at "
-            "several depths are wanted: write a warm-up of the agent 'random'"
+            "the warm-up does not identify A and k: expected quotes at several depths, got only "
+            f"{depths[0]:g} ticks (write a warm-up of the agent 'random')"
         )
     informed = config.signal_drift > 0.0
     likelihood = _Likelihood(config, seen)
     traded = (seen.bought.sum() + seen.sold.sum()) / (len(depths) * config.decision_interval)
     moves = max(1e-6, float(np.diff(seen.mids).std()) / math.sqrt(config.decision_interval))
-    # In logarithms, but for B in units of A at the start, which may come out a little below zero
-    # where it is zero.
+    # Scaled parameters are logarithms relative to the start. B is in units of the starting A
+    # instead, because its estimate can be negative.
     start = np.array([moves, 2.0 * traded, 1.0 / depths.mean()])
     parameters = np.concatenate([np.zeros(3), [0.5] if informed else []])
 
@@ -159,12 +166,11 @@ def estimate(config: MarketConfig, seen: WarmUp) -> Estimates:
 
 
 class _Likelihood:
-    """Log-likelihoods of the intervals, each given all before it."""
+    """Log-likelihood of each interval, conditional on all earlier intervals."""
 
     def __init__(self, config: MarketConfig, seen: WarmUp) -> None:
         self.interval = config.decision_interval
-        # The transition over one decision interval; its own noise is worked out anew for each
-        # volatility.
+        # The transition over one decision interval. `__call__` adds the noise of each volatility.
         parameters = to_parameters(
             dataclasses.replace(config, value_interval=config.decision_interval, volatility=0.0)
         )
@@ -186,8 +192,7 @@ class _Likelihood:
         ]
 
     def _good_enough(self, config: MarketConfig, sign: float, depth: Array) -> Array:
-        """Share of each cell of the signal's grid in which informed takers trade at this depth;
-        shape (T, states)."""
+        """Share of each signal cell in which informed takers trade at this depth, (T, states)."""
         cell = self.states[1] - self.states[0]
         lowest = np.full(len(depth), config.signal_threshold)
         if config.informed_price_limit:
@@ -196,11 +201,11 @@ class _Likelihood:
         return shares * np.isfinite(depth)[:, None]
 
     def __call__(self, parameters: Array) -> Array:
-        """Shape (m, T), for m sets of (sigma, A, k, B)."""
+        """Log-likelihoods, shape (m, T), for m sets of (sigma, A, k, B), shape (m, 4)."""
         sigma, intensity, decay, informed = parameters.T[:, :, None]
         variance = self.own_variance + sigma**2 * self.interval
-        # The density of a move given s and s' parts into factors of s, of s', and one of both that
-        # never changes.
+        # The density of a move given s and s' is a product of factors of s, of s' and of both. The
+        # last one is the same in all intervals.
         both = self.per_signal * self.per_shock / variance[:, :, None]
         kernel = self.transition * np.exp(-both * self.states[:, None] * self.states)
         later = -0.5 * (self.per_shock * self.states) ** 2 / variance
@@ -227,7 +232,11 @@ class _Likelihood:
 
 
 def _maximise(likelihood: Callable[[Array], Array], start: Array) -> tuple[Array, Array, float]:
-    """The parameters of the highest likelihood, the information there, and the log-likelihood."""
+    """Maximise a likelihood.
+
+    Returns:
+        The scaled parameters at the maximum, the information matrix there, and the log-likelihood.
+    """
     size = len(start)
     parameters = start
     offsets = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size), -_STEP * np.eye(size)])
@@ -242,14 +251,15 @@ def _maximise(likelihood: Callable[[Array], Array], start: Array) -> tuple[Array
         tried = parameters + _SHARES[:, None] * step * min(1.0, _LONGEST / np.abs(step).max())
         gained = likelihood(tried).sum(axis=1) - here.sum()
         risen = gained.max() > 0.0
-        # Where the informed are hardly any, the least rate makes kinks that a step does not get
-        # past.
+        # With hardly any informed takers the likelihood has kinks at the least rate, where the line
+        # search can fail close to the maximum.
         if left < _CLOSE_ENOUGH or (not risen and left < _CLOSE_TO_A_KINK):
             return parameters, information, float(here.sum())
         if not risen:
             break
         parameters = tried[gained.argmax()]
     raise ValueError(
-        f"no maximum of the likelihood was found: {here.size} intervals came that say too little about some parameter, "
-        "as where nobody is uninformed; more are wanted: write a longer warm-up, with quotes at more different depths"
+        "no maximum of the likelihood was found: expected a warm-up that identifies all "
+        f"parameters, got {here.size} intervals that do not (write a longer warm-up, with quotes "
+        "at more different depths)"
     )

@@ -1,17 +1,14 @@
-"""What exchange data say, in this package's words, each figure with its standard error.
+"""Statistics of exchange data: rates, sizes, spread, volatility and dependence of trades.
 
-**Standard errors.** The recording is cut into blocks of equal length in time (20, or fewer where
-they would be shorter than five seconds). Every figure is a function of sums over blocks, so the
-jackknife that leaves out one block at a time gives its standard error: whatever depends on what
-within a block is kept, only dependence between blocks is neglected. The pattern of the day (busy at
-the open, quiet at noon) counts as variation, which makes the errors wide.
+Each figure has a standard error from blocks of time (`mm_gym.data.blocks`). The intraday pattern
+(busy at the open, quiet at noon) counts as variation between blocks, which makes the errors large.
 
-**Trades.** One taker's order hits several resting ones, and each is a message. Executions of
-visible orders on the same side with the same time stamp, without another such execution between,
-are one trade. Hidden executions are counted by themselves: they take nothing from the visible book.
+**Trades.** The order of one taker may execute against several resting orders, with one message for
+each. Consecutive executions of visible orders with the same side and time stamp count as one trade.
+Hidden executions are counted separately, because they take nothing from the visible book.
 
-**Cancel rates** are shares cancelled per share resting and second, since the rows show shares and
-not orders. Where orders of all sizes are cancelled alike, that is the rate of an order.
+**Cancel rates** are shares cancelled per resting share and second, because the rows show shares and
+not orders. If the rate does not depend on the size of an order, it is also the rate per order.
 """
 
 import itertools
@@ -24,35 +21,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
+from mm_gym.data.blocks import (
+    Array,
+    Blocks,
+    correlation,
+    jackknife,
+    kurtosis,
+    root_of_ratio,
+    variation,
+)
 from mm_gym.data.lobster import BUY, PRICES_PER_CURRENCY_UNIT, SELL, MessageType, Recording
 
 LAGS = (1, 2, 5, 10, 20, 50)  # [trades]
 VOLATILITY_INTERVALS = (1.0, 10.0, 60.0)  # [s]
-_BLOCKS = 20
-_SHORTEST_BLOCK = 5.0  # [s]
-_SPREAD_BINS = (
-    0,
-    1,
-    2,
-    4,
-    8,
-    16,
-    32,
-    64,
-)  # [ticks] above the first of two, up to and including the second
-_SIZE_BINS = (1.0, 2.0, 5.0, 10.0)  # [lots] likewise, beside a bin for one lot itself
+# Bin edges: above one edge, up to and including the next. One lot has a bin of its own.
+_SPREAD_BINS = (0, 1, 2, 4, 8, 16, 32, 64)  # [ticks]
+_SIZE_BINS = (1.0, 2.0, 5.0, 10.0)  # [lots]
 
 TRADE = np.dtype([("time", "f8"), ("sign", "i8"), ("size", "i8"), ("row", "i8")])
 
-_Floats = npt.NDArray[np.float64]
-
 
 class DataError(ValueError):
-    """Data that cannot say what was asked: the message says what came and what was wanted."""
+    """Data or arguments that do not allow the figure or the calibration asked for."""
 
 
 class Figure(NamedTuple):
-    """An estimate and its standard error; NaN where the data have nothing to estimate it from."""
+    """An estimate and its standard error; NaN if the data do not allow an estimate."""
 
     section: str
     label: str
@@ -63,7 +57,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """The figures of one recording, by name, and what they were measured in."""
+    """The figures of one recording by name, and the recording's units and size."""
 
     figures: dict[str, Figure]
     duration: float
@@ -77,33 +71,19 @@ class Description:
     first_mid: float
     """[ticks]"""
     n_blocks: int
-    """Blocks of equal length, left out one at a time for the standard errors."""
+    """Number of blocks behind the standard errors."""
 
     def __getitem__(self, name: str) -> Figure:
         return self.figures[name]
 
 
-def jackknife(
-    n_blocks: int, estimate: Callable[[npt.NDArray[np.int64]], float]
-) -> tuple[float, float]:
-    """An estimate and its standard error, leaving out one block at a time; NaN where it cannot be
-    had.
-
-    Args:
-        n_blocks: how many there are.
-        estimate: from the blocks whose numbers it is given.
-    """
-    blocks = np.arange(n_blocks)
-    left_out = np.array([estimate(np.delete(blocks, block)) for block in blocks])
-    if n_blocks < 2:
-        return estimate(blocks), math.nan
-    variance = (n_blocks - 1) / n_blocks * ((left_out - left_out.mean()) ** 2).sum()
-    return estimate(blocks), math.sqrt(variance)
-
-
 def trades(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Takers' orders that hit visible ones, of `TRADE`: time [s], sign (+1 a buy), shares, row of
-    the first message."""
+    """The trades of a recording: takers' orders that executed against visible orders.
+
+    Returns:
+        Rows of `TRADE`: time [s], sign (+1 for a taker's buy, -1 for a sell), size [shares], and
+        the row of the first message.
+    """
     rows = np.flatnonzero(messages["type"] == MessageType.VISIBLE_EXECUTION)
     hits = messages[rows]
     starts = np.ones(len(hits), dtype=np.bool_)
@@ -120,31 +100,37 @@ def trades(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def describe(recording: Recording, lot_size: int = 100) -> Description:
-    """Measure a recording.
+    """Compute the figures of a recording.
 
     Args:
-        recording: the files.
+        recording: of an exchange, or of a simulated market (`record_market`).
         lot_size: [shares] in a lot.
 
     Raises:
-        DataError: if the recording has no length in time, or nobody quotes both sides in it.
+        DataError: if the lot size is out of range, the recording has no duration, or its book never
+            has two sides.
     """
     if not isinstance(lot_size, (int, np.integer)) or lot_size < 1:
         raise DataError(
-            f"lot_size={lot_size!r} came; write a positive whole number of shares, such as 100"
+            f"lot_size={lot_size!r} is out of range: expected a whole number of shares, at least "
+            f"1, got {lot_size!r} (write for example 100)"
         )
     if len(recording) < 2 or recording.duration <= 0.0:
         raise DataError(
-            "the recording has no length in time; at least two messages at different times are wanted"
+            "the recording is too short: expected at least two messages at different times, "
+            f"got {len(recording)} within {recording.duration if len(recording) else 0.0:g} s"
         )
     measure = _Measure(recording, lot_size)
     if not measure.two_sided.any():
-        raise DataError("nobody quotes both sides in this recording; a book with a mid is wanted")
+        raise DataError(
+            "the recording has no mid price: expected at least one row with both a bid and an ask, "
+            "got none"
+        )
     measure.rates()
     measure.sizes()
     measure.book()
     measure.prices()
-    measure.memory()
+    measure.dependence()
     return Description(
         measure.figures,
         recording.duration,
@@ -157,17 +143,15 @@ def describe(recording: Recording, lot_size: int = 100) -> Description:
     )
 
 
-class _Measure:
-    """One recording, cut into blocks."""
+class _Measure(Blocks):
+    """The figures of one recording, added section by section."""
 
     def __init__(self, recording: Recording, lot_size: int) -> None:
+        super().__init__(recording.messages["time"])
         self.figures: dict[str, Figure] = {}
         self.messages, self.lot_size = recording.messages, lot_size
         self.n_levels = recording.n_levels
-        self.time = self.messages["time"]
         self.trades = trades(self.messages)
-        self.n_blocks = max(2, min(_BLOCKS, int(recording.duration / _SHORTEST_BLOCK)))
-        self.edges = np.linspace(self.time[0], self.time[-1], self.n_blocks + 1)
         order_book = recording.order_book
         self.resting = {
             side: (order_book[f"{name}_price"], order_book[f"{name}_size"])
@@ -183,53 +167,26 @@ class _Measure:
         )
         self.seconds = self.integral(np.ones(len(self.time)))
 
-    # ----------------------------------------------------------------------------- sums over blocks
-
-    def block_of(self, time: _Floats) -> npt.NDArray[np.int64]:
-        """The block in which each time lies."""
-        return np.clip(np.searchsorted(self.edges, time, side="right") - 1, 0, self.n_blocks - 1)
-
-    def total(self, time: _Floats, weights: npt.NDArray[Any] | None = None) -> _Floats:
-        """Number of events in each block, or the sum of their weights."""
-        return np.bincount(self.block_of(time), weights, minlength=self.n_blocks).astype(np.float64)
-
-    def integral(self, values: npt.NDArray[Any]) -> _Floats:
-        """Integral over each block of what stands from one message to the next; NaN counts for
-        nothing."""
-        steps = np.nan_to_num(values[:-1].astype(np.float64)) * np.diff(self.time)
-        until = np.concatenate([[0.0], np.cumsum(steps)])
-        last = np.append(
-            np.diff(self.time) > 0.0, True
-        )  # of the rows at one time, the last is the book that stands
-        return np.diff(np.interp(self.edges, self.time[last], until[last]))
-
     def add(
         self,
         name: str,
         section: str,
         label: str,
         unit: str,
-        sums: Sequence[_Floats],
+        sums: Sequence[Array],
         function: Callable[..., float],
     ) -> None:
-        """Put down a figure: a function of sums over blocks."""
-        table = np.stack(sums, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            estimate = jackknife(
-                self.n_blocks, lambda kept: float(function(*table[kept].sum(axis=0)))
-            )
-        self.figures[name] = Figure(section, label, unit, *estimate)
+        """Add a figure: a function of sums over blocks."""
+        self.figures[name] = Figure(section, label, unit, *self.estimate(sums, function))
 
     def add_ratio(
-        self, name: str, section: str, label: str, unit: str, above: _Floats, below: _Floats
+        self, name: str, section: str, label: str, unit: str, above: Array, below: Array
     ) -> None:
-        """Put down a ratio of two sums."""
+        """Add a ratio of two sums over blocks."""
         self.add(name, section, label, unit, [above, below], lambda a, b: a / b)
 
-    # ---------------------------------------------------------------------------------- the figures
-
     def rates(self) -> None:
-        """How often what happens."""
+        """Rates of limit orders, trades and cancellations."""
         kind, side = self.messages["type"], self.messages["side"]
         cancels = np.isin(kind, [MessageType.PARTIAL_CANCELLATION, MessageType.DELETION])
         section = "Rates"
@@ -271,7 +228,7 @@ class _Measure:
     def _cancel_rate(
         self, name: str, label: str, cancels: npt.NDArray[np.bool_], n_levels: int
     ) -> None:
-        """Shares cancelled in the best levels per share resting there, and second."""
+        """Shares cancelled in the best `n_levels` levels per share resting there and second."""
         shares, exposure = np.zeros(self.n_blocks), np.zeros(self.n_blocks)
         for number, (price, size) in self.resting.items():
             shown = size[:-1, n_levels - 1] > 0
@@ -283,7 +240,7 @@ class _Measure:
         self.add_ratio(name, "Rates", label, "1/s", shares, exposure)
 
     def sizes(self) -> None:
-        """How much at a time."""
+        """Sizes of trades and limit orders."""
         enters = self.messages[self.messages["type"] == MessageType.NEW_LIMIT_ORDER]
         for name, label, events in (
             ("trade", "trade", self.trades),
@@ -317,7 +274,7 @@ class _Measure:
         )
 
     def book(self) -> None:
-        """Spread and depth, by the time that they stood."""
+        """Spread and size at the best prices, as means over time."""
         quoted = self.integral(self.two_sided)
         self.add_ratio(
             "spread",
@@ -345,19 +302,18 @@ class _Measure:
         )
 
     def prices(self) -> None:
-        """Moves of the mid, and how takers shun a wide spread."""
-        sums_of: dict[float, list[_Floats]] = {}
+        """Moves of the mid, and the sensitivity of trades to the spread."""
+        sums_of: dict[float, list[Array]] = {}
         for interval in VOLATILITY_INTERVALS:
             grid = np.arange(self.time[0], self.time[-1], interval)
             moves = np.diff(self.mid[np.searchsorted(self.time, grid, side="right") - 1])
-            # A block shorter than the interval would hold one move or none: no standard error could
-            # be had.
+            # Blocks shorter than the interval hold at most one move, too few for a standard error.
             known = ~np.isnan(moves) & (interval <= self.edges[1] - self.edges[0])
             start = grid[:-1][known]
             squares, length = self.total(start, moves[known] ** 2), interval * self.total(start)
             name, label = f"volatility_{interval:g}", f"volatility of the mid over {interval:g} s"
             sums_of[interval] = [squares, length]
-            self.add(name, "Price", label, "ticks/sqrt(s)", sums_of[interval], _root_of_ratio)
+            self.add(name, "Price", label, "ticks/sqrt(s)", sums_of[interval], root_of_ratio)
             if interval == 1.0:
                 sums = [self.total(start), squares, self.total(start, moves[known] ** 4)]
                 self.add(
@@ -366,21 +322,17 @@ class _Measure:
                     "kurtosis of moves over 1 s (normal: 3)",
                     "",
                     sums,
-                    _kurtosis,
+                    kurtosis,
                 )
         sums = [*sums_of[VOLATILITY_INTERVALS[0]], *sums_of[VOLATILITY_INTERVALS[-1]]]
         label = "volatility over 1 s / over 60 s"
-        self.add(
-            "bounce", "Price", label, "", sums, lambda a, b, c, d: _root_of_ratio(a * d, b * c)
-        )
-        self._tolerance()
+        self.add("bounce", "Price", label, "", sums, lambda a, b, c, d: root_of_ratio(a * d, b * c))
+        self._price_sensitivity()
 
-    def _tolerance(self) -> None:
-        """The fall of the trade rate with the half-spread h, rate = A exp(-k h), by Poisson
-        likelihood.
+    def _price_sensitivity(self) -> None:
+        """Add k of the trade rate A exp(-k h) at half-spread h, by Poisson maximum likelihood.
 
-        Each block has an A of its own, so that a busy and wide open does not pass for an effect of
-        the spread.
+        Each block has its own A. So a busy open with a wide spread does not bias k.
         """
         rows = self.trades["row"][self.trades["row"] > 0]
         rows = rows[self.two_sided[rows - 1]]
@@ -401,57 +353,41 @@ class _Measure:
         label = "trades fall as exp(-k half-spread)"
         self.figures["price_sensitivity"] = Figure("Price", label, "1/tick", *estimate)
 
-    def memory(self) -> None:
-        """What a trade says of the next ones."""
+    def dependence(self) -> None:
+        """Dependence of trades: gaps between them, and the autocorrelation of their signs."""
         gap, started = np.diff(self.trades["time"]), self.trades["time"][:-1]
         sums = [self.total(started, weights) for weights in (np.ones_like(gap), gap, gap**2)]
         self.add(
             "gap_variation",
-            "Memory",
+            "Dependence of trades",
             "gaps between trades, sd / mean (Poisson: 1)",
             "",
             sums,
-            _variation,
+            variation,
         )
         sign, time = self.trades["sign"].astype(np.float64), self.trades["time"]
         for lag in LAGS:
             x, y, at = sign[:-lag], sign[lag:], time[:-lag]
             if 4 * lag > len(sign):
-                x, y, at = x[:0], y[:0], at[:0]  # too few pairs to say anything
+                x, y, at = x[:0], y[:0], at[:0]  # too few pairs for an estimate
             sums = [
                 self.total(at, weights) for weights in (np.ones_like(x), x, y, x * y, x * x, y * y)
             ]
             self.add(
                 f"sign_autocorrelation_{lag}",
-                "Memory",
+                "Dependence of trades",
                 f"trade signs, lag {lag}",
                 "correlation",
                 sums,
-                _correlation,
+                correlation,
             )
 
 
-def _root_of_ratio(above: float, below: float) -> float:
-    return math.sqrt(above / below) if below > 0.0 else math.nan
+def _decay_rate(counts: Array, exposure: Array, half: Array) -> float:
+    """The k of maximum likelihood, shape (blocks, spreads) for counts and exposure.
 
-
-def _kurtosis(n: float, squares: float, fourths: float) -> float:
-    """Of moves around zero: their mean is too small to matter."""
-    return n * fourths / squares**2 if squares > 0.0 else math.nan
-
-
-def _variation(n: float, x: float, xx: float) -> float:
-    return math.sqrt(max(0.0, n * xx - x * x)) / x if x > 0.0 else math.nan
-
-
-def _correlation(n: float, x: float, y: float, xy: float, xx: float, yy: float) -> float:
-    scale = math.sqrt(max(0.0, (n * xx - x * x) * (n * yy - y * y)))
-    return (n * xy - x * y) / scale if scale > 0.0 else math.nan
-
-
-def _decay_rate(counts: _Floats, exposure: _Floats, half: _Floats) -> float:
-    """Maximum of the likelihood of k: at it, the mean half-spread of trades is the one expected of
-    exp(-k h)."""
+    There the mean half-spread of trades equals its expectation under a rate of A exp(-k h).
+    """
     if len(counts) == 0:
         return math.nan
     n = counts.sum(axis=1)
@@ -468,7 +404,7 @@ def _decay_rate(counts: _Floats, exposure: _Floats, half: _Floats) -> float:
     return float(optimize.brentq(excess, -largest, largest))
 
 
-def _size_bins(lots: _Floats) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+def _size_bins(lots: Array) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
     bins = [("odd", "under 1 lot", lots < 1.0), ("1", "1 lot", lots == 1.0)]
     for low, high in itertools.pairwise(_SIZE_BINS):
         bins.append((f"{high:g}", f"above {low:g} to {high:g} lots", (lots > low) & (lots <= high)))

@@ -1,9 +1,9 @@
-"""Reader and writer of LOBSTER files: messages, and the order book after each of them.
+"""Reader and writer of LOBSTER files: messages, and the order book after each message.
 
 A message file has the columns time [s after midnight], type, order id, size [shares], price
-[currency x 10,000] and side of the resting order (1 buy, -1 sell). An order book file has, for each
-level, ask price, ask size, bid price and bid size; row k is the book after message k. Prices stay
-the exchange's whole numbers, here and in the replay.
+[currency x 10,000] and side of the resting order (1 buy, -1 sell). An order book file has four
+columns for each level: ask price, ask size, bid price and bid size. Row k is the book after message
+k. Prices remain the exchange's whole numbers, here and in the replay.
 
 Huang and Polak (2011), LOBSTER: Limit Order Book Reconstruction System.
 """
@@ -19,15 +19,15 @@ import numpy.typing as npt
 Side = Literal["bid", "ask"]
 
 PRICES_PER_CURRENCY_UNIT = 10_000
-EMPTY_ASK = 9_999_999_999  # the price of an ask level that nobody quotes; its size is zero
+EMPTY_ASK = 9_999_999_999  # price of an empty ask level; its size is zero
 EMPTY_BID = -9_999_999_999
 
-BUY, SELL = 1, -1  # sides of resting orders as the files write them
+BUY, SELL = 1, -1  # sides of resting orders in the files
 SIDES: dict[int, Side] = {BUY: "bid", SELL: "ask"}
 
 
 class MessageType(IntEnum):
-    """What happened."""
+    """The event that a message reports."""
 
     NEW_LIMIT_ORDER = 1
     PARTIAL_CANCELLATION = 2
@@ -51,24 +51,23 @@ MESSAGE = np.dtype(
 
 
 def order_book_dtype(n_levels: int) -> np.dtype[Any]:
-    """A row of the order book: prices and sizes of each side, best level first."""
+    """The type of a row of the order book: prices and sizes of each side, best level first."""
     columns = ("ask_price", "ask_size", "bid_price", "bid_size")
     return np.dtype([(column, "i8", (n_levels,)) for column in columns])
 
 
 class LobsterError(ValueError):
-    """A file that cannot be read: the message says what came, what was wanted and what to write
-    instead."""
+    """A file that is missing, unreadable or not in LOBSTER's format."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What an exchange sent, message by message."""
+    """The messages of an exchange and the order book after each of them."""
 
     messages: npt.NDArray[Any]
-    """Of `MESSAGE`, shape (n,), in order of time."""
+    """Rows of `MESSAGE` in order of time, shape (n,)."""
     order_book: npt.NDArray[Any]
-    """Of `order_book_dtype`, shape (n,); row k is the book after message k."""
+    """Rows of `order_book_dtype`, shape (n,). Row k is the book after message k."""
     tick_size: int
     """[currency / 10,000] Smallest step between two visible prices."""
 
@@ -77,7 +76,7 @@ class Recording:
 
     @property
     def n_levels(self) -> int:
-        """Levels of each side that the order book shows."""
+        """Number of levels per side of the order book."""
         return int(self.order_book["ask_price"].shape[1])
 
     @property
@@ -94,15 +93,14 @@ def read(
     """Read a message file and its order book file.
 
     Args:
-        message_file: its path.
-        order_book_file: its path; by default the message file's, with `orderbook` in place of
-            `message`.
-        tick_size: [currency / 10,000]; by default the largest step of which every visible price is
-            a multiple.
+        message_file: path.
+        order_book_file: path. Default: that of the message file, with `orderbook` in place of
+            `message` in its name.
+        tick_size: [currency / 10,000]. Default: the largest step that divides every visible price.
 
     Raises:
-        LobsterError: for a file that is missing or not in LOBSTER's format, or two that do not
-            belong together.
+        LobsterError: if a file is missing or not in LOBSTER's format, if the files differ in their
+            number of rows, or if the tick size is out of range.
     """
     message_file = Path(message_file)
     order_book_file = (
@@ -111,8 +109,9 @@ def read(
     messages, order_book = read_messages(message_file), read_order_book(order_book_file)
     if len(messages) != len(order_book):
         raise LobsterError(
-            f"{message_file.name} has {len(messages)} rows and {order_book_file.name} has {len(order_book)}; row k of "
-            "the order book is the book after message k, so write two files of the same stock and day"
+            f"{order_book_file.name} does not belong to {message_file.name}: expected "
+            f"{len(messages)} rows, one per message, got {len(order_book)} (write two files of the "
+            "same stock and day)"
         )
     if tick_size is None:
         tick_size = infer_tick_size(messages, order_book)
@@ -120,16 +119,17 @@ def read(
         isinstance(tick_size, bool) or not isinstance(tick_size, (int, np.integer)) or tick_size < 1
     ):
         raise LobsterError(
-            f"tick_size={tick_size!r} came; write a positive whole number, such as 100 for one cent"
+            f"tick_size={tick_size!r} is out of range: expected a whole number of 1/10,000 of the "
+            f"currency, at least 1, got {tick_size!r} (write for example 100 for one cent)"
         )
     return Recording(messages, order_book, int(tick_size))
 
 
 def read_messages(path: str | Path) -> npt.NDArray[Any]:
-    """The rows of a message file, of `MESSAGE`, shape (n,).
+    """Read a message file: rows of `MESSAGE`, shape (n,).
 
     Raises:
-        LobsterError: if the file is missing, has other columns, or a row that no exchange sends.
+        LobsterError: if the file is missing, has other columns, or holds an invalid value.
     """
     path = Path(path)
     _check_columns(
@@ -137,7 +137,7 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
     )
     messages = _load(path, MESSAGE)
     known = [kind.value for kind in MessageType]
-    for broken, what, wanted in (
+    for invalid, column, expected in (
         (~np.isfinite(messages["time"]), "time", "seconds after midnight"),
         (
             ~np.isin(messages["type"], known),
@@ -152,32 +152,34 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
         (
             (messages["size"] < 1) & (messages["type"] != MessageType.TRADING_HALT),
             "size",
-            "a positive number of shares",
+            "at least one share",
         ),
     ):
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
+        if invalid.any():
+            row = int(np.flatnonzero(invalid)[0])
             raise LobsterError(
-                f"{path.name}, line {row + 1}: {what} {messages[what][row]} came, wanted was {wanted}"
+                f"{column} in {path.name}, line {row + 1} is out of range: expected {expected}, "
+                f"got {messages[column][row]}"
             )
     backwards = np.diff(messages["time"]) < 0.0
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0]) + 1
         raise LobsterError(
-            f"{path.name}, line {row + 1} is earlier than the line before it; sort the lines by time"
+            f"time in {path.name}, line {row + 1} is out of order: expected at least "
+            f"{messages['time'][row - 1]}, got {messages['time'][row]} (sort the lines by time)"
         )
     return messages
 
 
 def read_order_book(path: str | Path) -> npt.NDArray[Any]:
-    """The rows of an order book file, of `order_book_dtype`, shape (n,).
+    """Read an order book file: rows of `order_book_dtype`, shape (n,).
 
     Raises:
-        LobsterError: if the file is missing or has other columns than four for each level.
+        LobsterError: if the file is missing or does not have four columns for each level.
     """
     path = Path(path)
     n_columns = _check_columns(
-        path, None, "4 columns a level (ask price, ask size, bid price, bid size)"
+        path, None, "4 columns per level (ask price, ask size, bid price, bid size)"
     )
     table = _load(path, np.dtype("i8")).reshape(-1, n_columns)
     rows = np.empty(len(table), dtype=order_book_dtype(n_columns // 4))
@@ -187,22 +189,23 @@ def read_order_book(path: str | Path) -> npt.NDArray[Any]:
 
 
 def order_book_of(message_file: Path) -> Path:
-    """Where the order book file of a message file lies, by LOBSTER's names.
+    """The path of the order book file that belongs to a message file, by LOBSTER's naming scheme.
 
     Raises:
-        LobsterError: if the name does not say.
+        LobsterError: if the name does not contain `message`.
     """
     if "message" not in message_file.name:
         raise LobsterError(
-            f"{message_file.name} has no 'message' in its name, so its order book file cannot be guessed; name that too"
+            "the order book file is unknown: expected 'message' in the name of the message file, "
+            f"got {message_file.name} (write the path of the order book file too)"
         )
     return message_file.with_name(message_file.name.replace("message", "orderbook"))
 
 
 def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) -> int:
-    """[currency / 10,000] The largest step of which every visible price is a multiple.
+    """The tick size [currency / 10,000]: the largest step that divides every visible price.
 
-    Hidden orders may execute between two ticks, so their prices are left out.
+    Hidden orders may execute between two ticks, so their prices do not count.
 
     Raises:
         LobsterError: if there is no visible price.
@@ -217,14 +220,14 @@ def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) ->
     tick_size = int(np.gcd.reduce(np.concatenate(prices)))
     if tick_size == 0:
         raise LobsterError(
-            "no visible price is in the files, so they do not show the tick; write tick_size=100"
+            "the tick size is unknown: expected at least one visible price in the files, got none "
+            "(write for example tick_size=100)"
         )
     return tick_size
 
 
 def levels(order_book: npt.NDArray[Any], side: Side) -> list[list[tuple[int, int]]]:
-    """The levels of one side in each row of an order book as (price, size), best first, without
-    empty ones."""
+    """The non-empty levels of one side in each row of an order book: (price, size), best first."""
     prices, sizes = (order_book[f"{side}_{column}"].tolist() for column in ("price", "size"))
     return [
         [(price, size) for price, size in zip(*row, strict=True) if size > 0]
@@ -233,28 +236,36 @@ def levels(order_book: npt.NDArray[Any], side: Side) -> list[list[tuple[int, int
 
 
 def write(recording: Recording, message_file: str | Path, order_book_file: str | Path) -> None:
-    """Write a recording as an exchange's would be: what `read` reads."""
+    """Write a recording to LOBSTER files, which `read` reads."""
     np.savetxt(message_file, recording.messages, fmt="%.9f,%d,%d,%d,%d,%d")
     book = recording.order_book
     table = np.stack([book[name] for name in book.dtype.names or ()], axis=2).reshape(len(book), -1)
     np.savetxt(order_book_file, table, fmt="%d", delimiter=",")
 
 
-def _check_columns(path: Path, wanted: int | None, sentence: str) -> int:
-    """The number of columns, from the first row."""
+def _check_columns(path: Path, wanted: int | None, expected: str) -> int:
+    """Check the number of columns in the first row and return it.
+
+    Args:
+        path: of the file.
+        wanted: number of columns, or None for any multiple of four.
+        expected: the same in words, for the error.
+    """
     try:
         with path.open() as file:
             first = file.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise LobsterError(
-            f"{path} cannot be read ({getattr(error, 'strerror', error)}); write the path of a LOBSTER file"
+            f"{path} cannot be read: expected a LOBSTER file, got "
+            f"{getattr(error, 'strerror', error)}"
         ) from error
     if not first:
-        raise LobsterError(f"{path.name} holds no rows; write the path of a LOBSTER file")
+        raise LobsterError(f"{path.name} is empty: expected a LOBSTER file, got no rows")
     n_columns = first.count(",") + 1
     if n_columns % 4 != 0 if wanted is None else n_columns != wanted:
         raise LobsterError(
-            f"{path.name} has {n_columns} columns, {sentence} were wanted; is it the other of the two files?"
+            f"{path.name} has the wrong columns: expected {expected}, got {n_columns} "
+            "(check that the two files are not swapped)"
         )
     return n_columns
 
@@ -263,7 +274,8 @@ def _load(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     try:
         return np.loadtxt(path, delimiter=",", dtype=dtype, ndmin=1 if dtype.names else 2)
     except ValueError as error:
-        what = str(error).split(";")[0]  # NumPy goes on with advice about its own arguments
+        reason = str(error).split(";")[0]  # NumPy's advice about its own arguments follows
         raise LobsterError(
-            f"{path.name} is not in LOBSTER's format: {what}; whole numbers parted by commas were wanted"
+            f"{path.name} is not in LOBSTER's format: expected comma-separated whole numbers, "
+            f"got {reason}"
         ) from error

@@ -1,12 +1,12 @@
-"""Replay what an exchange sent into this package's order book, and compare the two.
+"""Replay: apply an exchange's messages to this package's order book and compare it with the rows.
 
-A file with n levels holds only what touches the best n levels of each side. So a level that comes
-into view from below is news: its size is taken from the order book row and its orders are one
-anonymous order. The same goes for what was in the book before the file began. Nothing else is taken
-from the rows; everything else has to follow.
+`check_rows` tests each row by itself: row k-1 and message k give row k. `replay` starts from row 0,
+applies all messages, and tests every row and the price-time priority of every execution.
 
-    row k-1 of the order book  +  message k  ->  row k        `check_rows`, for each row by itself
-    row 0                      +  messages   ->  every row, and every execution hits the oldest order   `replay`
+A file with n levels holds only messages that touch the best n levels of each side. A level that
+comes into view from below is therefore unknown. Its size is taken from the row, and one anonymous
+order stands for its orders. The same holds for orders that were in the book before the file began.
+Nothing else is taken from the rows.
 """
 
 from dataclasses import dataclass
@@ -19,44 +19,43 @@ from mm_gym.order_book import LimitOrderBook
 
 
 class Discrepancy(NamedTuple):
-    """Something to be said about one row."""
+    """A remark about one row."""
 
     row: int
-    """Of the files, the first being 0."""
+    """Number of the row in the files, from 0."""
     reason: str
 
 
 @dataclass(frozen=True)
 class RowReport:
-    """What became of the comparison of books with rows."""
+    """The result of a comparison of books with rows."""
 
     rows: int
-    """Messages applied, each followed by a comparison of the book with the row."""
+    """Number of messages applied and rows compared."""
     levels_compared: int
-    """Levels whose price and size were compared."""
+    """Number of levels whose price and size were compared."""
     levels_revealed: int
-    """Levels that came into view from below, which no message foretells: they cannot be compared.
-    All that is checked is that they are worse than every level that was in view."""
+    """Number of levels that came into view from below. They cannot be compared.
+
+    The check is only that they are worse than every level that was in view."""
     exceptions: tuple[Discrepancy, ...]
-    """Messages that the book cannot follow, and rows that did not come out."""
+    """Messages that the book cannot apply, and rows that differ from the book."""
 
 
 @dataclass(frozen=True)
 class ReplayReport(RowReport):
-    """The same for a replay in one go, and whether executions keep price-time priority."""
+    """The result of a continuous replay, with the price-time priority of executions."""
 
     executions: int
-    """Executions of visible orders."""
+    """Number of executions of visible orders."""
     hit_oldest: int
-    """Those that hit the oldest order of the best queue, an order whose entry is in the file."""
+    """Number of executions of the oldest order of the best queue, whose entry is in the file."""
     hit_unknown: tuple[Discrepancy, ...]
-    """Those that hit the anonymous order at the head of the best queue, each with what is known of
-    the order."""
+    """Executions of the anonymous order at the head of the best queue, with what is known of it."""
 
 
 def check_rows(recording: Recording) -> RowReport:
-    """Put row k-1 into a book, apply message k, and compare with row k; for every k, each by
-    itself."""
+    """For each k by itself, put row k-1 into a book, apply message k, and compare with row k."""
     replayed = _Replay(recording)
     for row in range(1, len(recording)):
         replayed.clear(row - 1)
@@ -73,13 +72,14 @@ def replay(
 ) -> tuple[LimitOrderBook, ReplayReport]:
     """Put row 0 into a book and apply all later messages, with their order ids.
 
-    After each, the book is compared with the row, levels that came into view are added, and levels
-    that left it are taken out, since the file says no more about them. A row that does not come out
-    is reported and put into the book as it is, so that one fault is one exception.
+    After each message the book is compared with the row. Levels that came into view are added.
+    Levels that left the view are removed, because the file has no further messages about them. A
+    row that differs from the book is reported and replaces the book, so that one fault is one
+    exception.
 
     Args:
-        recording: the files.
-        last_row: stop after this row; by default after the last.
+        recording: to replay.
+        last_row: the row to stop after. Default: the last.
 
     Returns:
         The book after the last message, and the report. Anonymous orders have negative ids.
@@ -107,7 +107,7 @@ def replay(
 
 
 class _Replay:
-    """A book beside the files."""
+    """A book, the recording that it follows, and the differences found so far."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -119,26 +119,25 @@ class _Replay:
         self._messages = recording.messages.tolist()
         self._shown = {side: levels(recording.order_book, side) for side in SIDES.values()}
         self._entered: dict[int, int] = {}  # order id -> row
-        self._lost: dict[int, int] = {}  # order id -> row in which it went out of view
-        self._placed: list[int] = []  # since the book was last emptied
+        self._lost: dict[int, int] = {}  # order id -> row in which it left the view
+        self._placed: list[int] = []  # ids since the book was last emptied
         self._last_anonymous = 0
 
     def clear(self, row: int) -> None:
-        """Empty the book; where its orders stand is not known from this row on."""
+        """Empty the book. The positions of its orders are unknown from this row on."""
         for order_id in self._placed:
             if order_id in self.book:
                 self._lose(row, order_id)
         self._placed.clear()
 
     def seed(self, row: int) -> None:
-        """Put a row of the order book into an empty book, each level as one anonymous order."""
+        """Put a row into an empty book, with one anonymous order per level."""
         for side in SIDES.values():
             for price, size in self._shown[side][row]:
                 self._add_anonymous(side, price, size)
 
     def apply(self, row: int) -> None:
-        """Do to the book what the message says. What cannot be done is reported and leaves the book
-        as it is."""
+        """Apply a message to the book. A message that cannot be applied is only reported."""
         _, kind, order_id, size, price, number = self._messages[row]
         side = SIDES[number]
         if kind == MessageType.NEW_LIMIT_ORDER:
@@ -147,18 +146,20 @@ class _Replay:
             self._cancel(row, side, price, size, order_id, whole=kind == MessageType.DELETION)
         elif kind == MessageType.VISIBLE_EXECUTION:
             self._execute(row, side, price, size, order_id)
-        # Hidden executions, auctions and halts do not touch the visible book.
+        # Hidden executions, auctions and halts do not change the visible book.
 
     def compare(self, row: int) -> bool:
-        """Whether the book is the row, as far as what was in view can say; counts levels and
-        reports differences."""
+        """Compare the book with a row, count levels, and report differences.
+
+        Returns:
+            Whether they agree in all levels that are known.
+        """
         agrees = True
         for side in SIDES.values():
             shown = self._shown[side][row]
             ours = self.book.levels(side, self.n_levels)
             self.compared += len(ours)
-            # Where no level of the row before was empty, levels below the known ones may have come
-            # into view.
+            # New levels can come into view only if the previous row had no empty level.
             may_reveal = row > 0 and len(self._shown[side][row - 1]) == self.n_levels
             below = shown[len(ours) :]
             prices = [price for price, _ in shown]
@@ -173,7 +174,7 @@ class _Replay:
         return agrees
 
     def follow_view(self, row: int) -> None:
-        """Add the levels that came into view, and take out those that left it."""
+        """Add the levels that came into view, and remove those that left it."""
         for side in SIDES.values():
             ours = self.book.levels(side)
             for price, _ in ours[self.n_levels :]:
@@ -184,7 +185,7 @@ class _Replay:
 
     def _enter(self, row: int, side: Side, price: int, size: int, order_id: int) -> None:
         if order_id in self.book:
-            return self._report(row, f"order {order_id} enters, but rests in the book already")
+            return self._report(row, f"order {order_id} enters, but is in the book already")
         _, fills = self.book.submit(side, price, size, order_id)
         self._entered[order_id] = row
         self._placed.append(order_id)
@@ -206,14 +207,13 @@ class _Replay:
         self.book.reduce(resting_id, size)
 
     def _execute(self, row: int, side: Side, price: int, size: int, order_id: int) -> None:
-        """The taker's order, as the book matches it, has to find the order and price that the
-        message names."""
+        """Match a taker's order in the book. It has to hit the order and price of the message."""
         self.executions += 1
         resting_id, resting = self._find(side, price, order_id)
         if resting_id is None or size > resting:
             return self._report(
                 row,
-                f"{size} shares of order {order_id} are executed, of which {resting} are in the book",
+                f"{size} shares of order {order_id} are executed, but {resting} are in the book",
             )
         best = self.book.levels(side, 1)[0][0]
         queue = self.book.queue(side, best)
@@ -224,37 +224,46 @@ class _Replay:
         fills = self.book.market("ask" if side == "bid" else "bid", size)
         if fills != [(resting_id, price, size)]:
             return self._report(
-                row, f"the book's own fills are {fills}, not {size} shares of order {order_id}"
+                row, f"the fills in the book are {fills}, not {size} shares of order {order_id}"
             )
         if resting_id == order_id:
             self.hit_oldest += 1
         else:
-            self.hit_unknown.append(Discrepancy(row, self._whence(order_id)))
+            self.hit_unknown.append(Discrepancy(row, self._origin(order_id)))
         return None
 
     def _find(self, side: Side, price: int, order_id: int) -> tuple[int | None, int]:
-        """The order's own id and size where it is known, else those of the anonymous order at its
-        price, if any."""
+        """Find an order in the book.
+
+        Returns:
+            Id and size of the order if it is known, else of the anonymous order at its price. None
+            and 0 if there is neither.
+        """
         queue = dict(self.book.queue(side, price))
         if order_id in queue:
             return order_id, queue[order_id]
         if order_id in self._entered and order_id not in self._lost:
-            return None, 0  # it was seen to leave the book, or rests at another price
+            return None, 0  # the order left the book, or is at another price
         return next(
             ((resting_id, size) for resting_id, size in queue.items() if resting_id < 0), (None, 0)
         )
 
-    def _whence(self, order_id: int) -> str:
+    def _origin(self, order_id: int) -> str:
+        """What is known of an order of unknown age."""
         if order_id not in self._entered:
-            return f"order {order_id} was in the book before it came into view, ahead of all that joined since"
+            return (
+                f"order {order_id} was in the book before it came into view, ahead of all later "
+                "orders"
+            )
         return (
-            f"order {order_id} entered in row {self._entered[order_id]}; its level left the view in row "
-            f"{self._lost[order_id]} and came back, ahead of all that joined since"
+            f"order {order_id} entered in row {self._entered[order_id]}; its level left the view "
+            f"in row {self._lost[order_id]} and came back, ahead of all later orders"
         )
 
     def _passed_over(
         self, row: int, order_id: int, price: int, best: int, queue: list[tuple[int, int]]
     ) -> str:
+        """Why an execution breaks price-time priority."""
         if price != best:
             return f"order {order_id} at {price} is executed while {best} is the best price"
         ahead = []
@@ -266,10 +275,13 @@ class _Replay:
             later = (
                 row + 1 + np.flatnonzero(self.recording.messages["order_id"][row + 1 :] == older)
             )
-            fate = "of which the file says no more"
+            fate = "with no later message"
             if len(later):
                 time, kind, *_ = self._messages[later[0]]
-                fate = f"{MessageType(kind).name} {time - self._messages[row][0]:.6f} s later, in row {later[0]}"
+                fate = (
+                    f"{MessageType(kind).name} {time - self._messages[row][0]:.6f} s later, "
+                    f"in row {later[0]}"
+                )
             ahead.append(f"{older} ({fate})")
         return f"order {order_id} is executed before older ones at its price: {', '.join(ahead)}"
 
@@ -279,8 +291,7 @@ class _Replay:
         self._placed.append(self._last_anonymous)
 
     def _lose(self, row: int, order_id: int) -> None:
-        """Take an order out of the book: what becomes of it from this row on, the file does not
-        say."""
+        """Remove an order from the book. Its state is unknown from this row on."""
         self.book.cancel(order_id)
         if order_id >= 0:
             self._lost[order_id] = row

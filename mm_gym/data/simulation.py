@@ -1,9 +1,8 @@
-"""A simulated market, recorded as an exchange would: the same messages and rows that `lobster`
-reads.
+"""Recording of a simulated market: the same messages and rows that `lobster` reads.
 
-So one measure serves both: what `description` says of an exchange's file it says of a simulated
-market, whose true rates are known. Nobody but the background makers and the takers is in the
-market: the agent sends no quotes.
+So `description` measures simulated markets and exchange data in the same way, and can be tested on
+markets with known rates. The market has background makers and takers only: the agent sends no
+quotes.
 """
 
 from typing import Any
@@ -30,7 +29,7 @@ from mm_gym.data.lobster import (
 from mm_gym.markets import Markets
 from mm_gym.order_book import LimitOrderBook
 
-OPENING = 34_200.0  # [s after midnight] half past nine, when the session of a LOBSTER file starts
+OPENING = 34_200.0  # [s after midnight] 9:30, the opening of NASDAQ
 
 _NUMBERS = {BID: BUY, ASK: SELL}
 
@@ -38,25 +37,25 @@ _NUMBERS = {BID: BUY, ASK: SELL}
 def record_market(
     config: MarketConfig, seconds: float, seed: int = 0, n_levels: int = 1, lot_size: int = 100
 ) -> Recording:
-    """Let a market run by itself for `seconds` and write down its messages.
+    """Run a market without an agent for `seconds` and record its messages.
 
     Args:
-        config: of the market; its background makers have to be there, since the agent is not.
+        config: of the market. It needs background makers.
         seconds: [s] length of the recording, after the warm-up.
-        seed: as of `reset(seed=...)`.
-        n_levels: levels of the order book; messages that touch none of them are left out, as
-            LOBSTER does.
+        seed: as in `reset(seed=...)`.
+        n_levels: levels per side of the order book. Messages that touch none of them are left out,
+            as LOBSTER does.
         lot_size: [shares] in a lot.
 
     Raises:
-        ValueError: if nothing happens in this time, as in the dealer market.
+        ValueError: if there is no message in this time, as in the dealer market.
     """
     tape = _Tape(config, seed, n_levels, lot_size)
     tape.run(seconds)
     if not tape.messages:
         raise ValueError(
-            f"nothing happened in {seconds:g} s of a market with makers={config.makers!r} and nobody but them and the "
-            "takers; write more seconds or another market"
+            f"the recording is empty: expected messages within {seconds:g} s of a market with "
+            f"makers={config.makers!r}, got none (write more seconds or another market)"
         )
     return Recording(
         np.array(tape.messages, dtype=MESSAGE), np.array(tape.rows, tape.row_type), tape.price_unit
@@ -64,8 +63,7 @@ def record_market(
 
 
 class _Tape:
-    """One market, its book mirrored order by order under ids of its own, and what was written
-    down."""
+    """One market, a mirror of its book with unique order ids, and the messages recorded so far."""
 
     def __init__(self, config: MarketConfig, seed: int, n_levels: int, lot_size: int) -> None:
         self.messages: list[tuple[float, int, int, int, int, int]] = []
@@ -88,12 +86,11 @@ class _Tape:
         self.rows.clear()
 
     def run(self, seconds: float) -> None:
-        """Let events happen until `seconds` after the start, and write down what they did to the
-        book."""
+        """Process events until `seconds` after the start, and record their effects on the book."""
         book = self._market["book"]
         while True:
             n_events = int(book["n_events"])
-            book["n_fills"] = 0  # so that fills are this event's
+            book["n_fills"] = 0  # so that the fills are those of this event
             entry_points.audit_events(self._markets.records, 1, self._markets.fill_rows)
             if self._market["time"] > seconds:
                 return
@@ -102,7 +99,7 @@ class _Tape:
                 self._placed_or_cancelled()
 
     def _oldest_first(self) -> list[int]:
-        """Slots of the resting orders, those of each price oldest first."""
+        """Slots of the resting orders. Those at one price are in order of age, oldest first."""
         book = self._market["book"]
         slots = []
         for side in (BID, ASK):
@@ -114,6 +111,7 @@ class _Tape:
         return slots
 
     def _filled(self) -> None:
+        """Record the fills of an event."""
         book = self._market["book"]
         for fill in book["fills"][: int(book["n_fills"])]:
             slot, lots = int(fill["slot"]), int(fill["lots"])
@@ -125,17 +123,17 @@ class _Tape:
             self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, int(fill["price"]), side)
 
     def _placed_or_cancelled(self) -> None:
-        """One order came, or some went: never both in one event, so a slot that changed hands is
-        not missed."""
+        """Record the new order of an event, or its cancelled ones.
+
+        No event has both. So a slot that is freed and used again cannot be missed.
+        """
         book = self._market["book"]
         live = set(book["live"][: int(book["n_live"])].tolist())
         for slot in live - self._resting.keys():
             self._added(slot)
         for slot in sorted(self._resting.keys() - live):
             order_id, side, lots = self._resting.pop(slot)
-            key = int(
-                book["orders"][slot]["key"]
-            )  # a freed slot keeps its price until it is used again
+            key = int(book["orders"][slot]["key"])  # a freed slot keeps its price until reuse
             self._mirror.cancel(order_id)
             self._write(MessageType.DELETION, order_id, lots, key if side == BID else -key, side)
 
@@ -149,7 +147,7 @@ class _Tape:
         self._write(MessageType.NEW_LIMIT_ORDER, self._last_id, lots, price, side)
 
     def _write(self, kind: MessageType, order_id: int, lots: int, price: int, side: int) -> None:
-        """One message and the book after it, unless none of the levels in view was touched."""
+        """Record a message and the book after it, unless it touches no level in view."""
         row = (*self._levels("ask", EMPTY_ASK), *self._levels("bid", EMPTY_BID))
         if self.rows and row == self.rows[-1]:
             return

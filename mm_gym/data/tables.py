@@ -1,5 +1,4 @@
-"""What a terminal of 80 columns shows of exchange data. Needs rich, which the extra `evaluate`
-brings."""
+"""Tables of exchange data for a terminal of 80 columns. They need rich (the extra `evaluate`)."""
 
 import itertools
 import math
@@ -33,8 +32,9 @@ def _table(columns: Mapping[str, int]) -> Table:
 def description_table(description: Description) -> Group:
     """Every figure with its standard error, section by section."""
     parts: list[str | Table] = [
-        f"{description.n_messages} messages in {description.duration:.0f} s, {description.n_levels} level(s) a side, "
-        f"a tick of {description.tick_size:g}, lots of {description.lot_size} shares."
+        f"{description.n_messages} messages in {description.duration:.0f} s, "
+        f"{description.n_levels} level(s) per side, tick {description.tick_size:g}, "
+        f"lots of {description.lot_size} shares."
     ]
     for section, figures in itertools.groupby(
         description.figures.values(), lambda figure: figure.section
@@ -56,7 +56,7 @@ def description_table(description: Description) -> Group:
 
 
 def calibration_table(calibration: Calibration) -> Group:
-    """What was matched, the call that makes the market, and what has to be said about it."""
+    """The matched figures, the call that makes the market, and the notes."""
     table = _table({"Matched by simulation": 23, "data": 9, "market": 9, "": 6})
     for matched in calibration.matched:
         table.add_row(matched.name, _number(matched.data), _number(matched.market), matched.unit)
@@ -64,7 +64,7 @@ def calibration_table(calibration: Calibration) -> Group:
 
 
 def make_call(calibration: Calibration) -> str:
-    """The `gymnasium.make(...)` of the market: the fields that are not their regime's own."""
+    """The `gymnasium.make(...)` of the market, with the fields that are not regime defaults."""
     config = calibration.config
     usual = configure(config.regime).to_dict()
     lines = [f'    regime="{config.regime}",']
@@ -76,8 +76,12 @@ def make_call(calibration: Calibration) -> str:
 
 
 def comparison_table(data: Description, markets: Mapping[str, Description]) -> Group:
-    """Stylised facts of the data beside those of markets, each with its standard error, and the
-    shortfalls."""
+    """Stylised facts of the data and of markets with standard errors, and the shortfalls.
+
+    Args:
+        data: the description of the data.
+        markets: name -> description of a simulated market.
+    """
     columns = {"Stylised facts": 35, **dict.fromkeys(["data", *markets], _CELL)}
     table = _table(columns)
     for name in FACTS:
@@ -101,7 +105,7 @@ def comparison_table(data: Description, markets: Mapping[str, Description]) -> G
 
 
 def _with_error(figure: Figure) -> str:
-    """Value and standard error to two digits of the error, or to one where that is too wide."""
+    """Value and standard error, with two digits of the error, or one if the cell is too narrow."""
     if not figure.standard_error > 0.0:
         return _number(figure.value)
     for digits in (2, 1):
@@ -113,23 +117,23 @@ def _with_error(figure: Figure) -> str:
 
 
 def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
-    """What became of the replay."""
-    table = _table({"Replayed into LimitOrderBook": 53, "": 9})
+    """The results of `check_rows` and `replay`."""
+    table = _table({"Replay into LimitOrderBook": 53, "": 9})
     table.add_row(
-        "rows that follow from the row before and the message",
+        "rows that follow from the previous row and the message",
         f"{rows.rows - len(rows.exceptions)}",
     )
     table.add_row("rows that do not", f"{len(rows.exceptions)}")
     table.add_row("levels compared", f"{rows.levels_compared}")
-    table.add_row("levels that came into view from below: not foretold", f"{rows.levels_revealed}")
+    table.add_row("levels that came into view and cannot be compared", f"{rows.levels_revealed}")
     table.add_row("executions of visible orders", f"{replayed.executions}")
     table.add_row("- of the oldest order of the best queue", f"{replayed.hit_oldest}")
-    table.add_row("- of an order of unknown age at the head of it", f"{len(replayed.hit_unknown)}")
-    table.add_row("exceptions in the replay in one go", f"{len(replayed.exceptions)}")
+    table.add_row("- of an order of unknown age at its head", f"{len(replayed.hit_unknown)}")
+    table.add_row("exceptions in the continuous replay", f"{len(replayed.exceptions)}")
     return Group(
         table,
         *_discrepancies("Rows that do not follow", rows.exceptions),
-        *_discrepancies("Exceptions", replayed.exceptions),
+        *_discrepancies("Exceptions in the continuous replay", replayed.exceptions),
         *_discrepancies("Executions of orders of unknown age", replayed.hit_unknown),
     )
 

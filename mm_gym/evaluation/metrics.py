@@ -1,19 +1,17 @@
-"""What happened after the fills: the measures of adverse selection, fill by fill, as every table
-defines them.
+"""Measures of adverse selection per fill, and measures of inventory per session.
 
-With D = +1 for a taker's buy and -1 for a sell, p the fill's price, m_t the public mid just before
-it:
+D is +1 for a taker's buy and -1 for a taker's sell. p is the price of the fill. m_t is the public
+mid just before the fill.
 
     effective half-spread     D (p - m_t)            earned
     adverse move at h         D (m_{t+h} - m_t)      positive hurts the maker
     markout at h              D (p - m_{t+h})        = effective half-spread - adverse move
-    adverse fill             1 if the adverse move is positive, 1/2 for a tie, else 0
+    adverse fill at h         1 if the adverse move is positive, 1/2 for a tie, else 0
 
-Each is given against the mid and, with the efficient price V in place of m, against the truth.
+Each measure is computed against the mid, and against the efficient price V in place of m.
 
-And what the position did: since a fill of size n changes the inventory by -D n for good, the
-session's inventory PnL is the sum over its fills of -D n (m_T - m_t), T the close. So it can be
-split by who took.
+Inventory PnL can be attributed to fills. A fill of n lots changes the inventory by -D n until the
+close T. So a session's inventory PnL is the sum of -D n (m_T - m_t) over its fills.
 """
 
 from dataclasses import dataclass
@@ -22,14 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.core.layout import ASK, TakerKind
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, fill_sums, of_sums
 
 
 @dataclass(frozen=True)
 class FillMeasures:
-    """Measures of f fills: shape (f,), or (f, h) with NaN where the horizon passes the close. In
-    ticks."""
+    """Measures of f fills [ticks].
+
+    Shape (f,), or (f, h) for measures at h horizons. NaN where the horizon passes the close.
+    """
 
     effective_half_spread: npt.NDArray[np.float64]
     adverse_move: npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ class FillMeasures:
 
 
 def taker_direction(sessions: Sessions) -> npt.NDArray[np.float64]:
-    """D of each fill, shape (f,): +1 where the agent's ask was taken."""
+    """D of each fill, shape (f,): +1 if the agent's ask was taken, -1 if its bid was."""
     return np.where(sessions.fills["side"] == ASK, 1.0, -1.0)
 
 
@@ -67,35 +67,35 @@ def _measure(
 
 
 INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
-"""Those who know something. Naive and deceived takers trade like them and do not."""
+"""Takers who act on information. Naive and decoy takers trade alike but have none."""
 
 
 def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
-    """What each fill's change of the inventory made until the close, shape (f,) [ticks x lots].
+    """The inventory PnL of each fill until the close, shape (f,) [ticks x lots].
 
-    Summed over a session's fills this is its inventory PnL.
+    The sum over the fills of a session is the session's inventory PnL.
     """
     later = sessions.final_mid[sessions.fill_session] - sessions.fills["mid"]
     return np.asarray(-taker_direction(sessions) * sessions.fills["lots"] * later)
 
 
 def by_session(sessions: Sessions, of_fills: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Sums over the fills of each session, shape (n,)."""
+    """Sum a figure per fill, shape (f,), over the fills of each session, shape (n,)."""
     return np.bincount(sessions.fill_session, weights=of_fills, minlength=len(sessions)).astype(
         np.float64
     )
 
 
 def with_informed_takers(sessions: Sessions) -> npt.NDArray[np.bool_]:
-    """Whether each fill was with a taker who knows something, shape (f,)."""
+    """Whether the taker of each fill acted on information, shape (f,)."""
     return np.asarray(np.isin(sessions.fills["taker"], INFORMED_TAKERS))
 
 
 def unrealised_pnl(sessions: Sessions) -> npt.NDArray[np.float64]:
-    """Inventory at the close, valued at the mid over its average cost; shape (n,) [ticks x lots].
+    """Unrealised PnL at the close: inventory x (mid - average cost), shape (n,) [ticks x lots].
 
-    The average cost is that of the lots held: adding to a position averages it, reducing leaves it,
-    crossing through zero starts it anew.
+    A fill that adds to the position averages the cost. A fill that reduces the position leaves the
+    cost unchanged. A fill that crosses zero sets the cost to its own price.
     """
     unrealised = np.zeros(len(sessions))
     for session in range(len(sessions)):
@@ -120,10 +120,15 @@ def difference_over_fills(
     reference: Sessions,
     reference_measure: npt.NDArray[np.float64],
 ) -> Estimate:
-    """Mean of a figure per fill, shape (f,), less that over the fills of another agent or market on
-    the same sessions.
+    """The difference of two means over fills, of two agents or markets on the same sessions.
 
-    Paired: a resample draws the same sessions for both.
+    The difference is paired: each resample draws the same sessions for both.
+
+    Args:
+        sessions: n sessions with f fills.
+        measure: one figure per fill of `sessions`, shape (f,).
+        reference: n sessions with g fills, on the same seeds.
+        reference_measure: one figure per fill of `reference`, shape (g,).
     """
     sums = [
         *fill_sums(measure, sessions.fill_session, len(sessions)),
@@ -133,8 +138,11 @@ def difference_over_fills(
 
 
 def inventory_half_life(sessions: Sessions) -> Estimate:
-    """[s] Time in which half of an inventory is worked off: ln 2 / -ln rho, rho the autocorrelation
-    about zero from one decision to the next. NaN where inventory does not come back."""
+    """The half-life of inventory [s]: ln 2 / -ln rho decision intervals.
+
+    rho is the autocorrelation of inventory about zero from one decision to the next. The result is
+    NaN if inventory does not revert.
+    """
     before, after = sessions.inventory[:, :-1], sessions.inventory[:, 1:]
     interval = sessions.config.decision_interval
 
@@ -149,15 +157,13 @@ def inventory_half_life(sessions: Sessions) -> Estimate:
 
 
 def sharpe(sessions: Sessions) -> float:
-    """Mean of the final PnL over its standard deviation, per session; NaN where it does not
-    vary."""
+    """Mean final PnL over its standard deviation between sessions; NaN if it does not vary."""
     spread = float(sessions.final_pnl.std(ddof=1)) if len(sessions) > 1 else 0.0
     return float(sessions.final_pnl.mean()) / spread if spread > 0.0 else float("nan")
 
 
 def sign_autocorrelation(sessions: Sessions, lag: int) -> Estimate:
-    """Autocorrelation of the sign of takers' net flow between decisions, about zero, at a lag in
-    decisions."""
+    """Autocorrelation about zero of the sign of takers' net flow, at a lag in decisions."""
     signs = np.sign(sessions.net_flow)
     return of_sums(
         [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)],
@@ -166,8 +172,7 @@ def sign_autocorrelation(sessions: Sessions, lag: int) -> Estimate:
 
 
 def direction_correlation(sessions: Sessions, horizon_index: int) -> Estimate:
-    """Correlation between the side that takers took from the agent and the efficient price's later
-    move."""
+    """Correlation of the taker's direction D with the later move of the efficient price."""
     direction = taker_direction(sessions)
     move = sessions.later_value[:, horizon_index] - sessions.fills["efficient_price"]
     kept = ~np.isnan(move)

@@ -1,8 +1,7 @@
-"""What an evaluation runs: agents in markets, a sweep over a field, or the post-mortem's
-experiments.
+"""What an evaluation runs: a grid of agents and markets, or the post-mortem's experiments.
 
-Agents are named by strings and made by a function that the caller brings, since this package knows
-no agents.
+Agents are named by strings. The caller passes the function that makes an agent from its name,
+because this package imports no agents.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +11,13 @@ from typing import Any
 from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
 from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, ExperimentRunner
 from mm_gym.evaluation.experiments.runner import AgentNamer
-from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, shown_name
+from mm_gym.evaluation.rollout import Cell, run_cells, shown_name
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.summary import summarise
 from mm_gym.regimes import with_informed
 
 Market = tuple[MarketConfig, dict[str, float]]
-"""A market, and the value of the swept field if that has no column of its own."""
-
+"""A market, and the value of the swept field if the summary has no column for it."""
 
 _DEFAULTS = configure().to_dict()
 
@@ -28,17 +27,19 @@ class Entry:
     """One agent in one market."""
 
     label: str
-    """Its name where it stands alone, such as `inventory_skew, informed, p = 0.4`."""
+    """Agent and market, such as `inventory_skew, informed, p = 0.4`."""
     agent: str
     sessions: Sessions
 
 
 @dataclass
 class Results:
-    """What came out: rows for tables, entries for pictures, and the experiments of experiments."""
+    """The results of an evaluation."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    """Of the summary, for tables."""
     entries: list[Entry] = field(default_factory=list)
+    """For pictures."""
     experiments: list[ExperimentResult] = field(default_factory=list)
 
 
@@ -50,23 +51,29 @@ def plan_markets(
 ) -> list[Market]:
     """The markets of an evaluation: each regime, or each regime at each value of the swept field.
 
+    Args:
+        regimes: keys of `mm_gym.REGIMES`.
+        p_informed: share of informed takers, in the regimes that have them. None keeps the
+            regime's own.
+        sweep: a numeric field of `MarketConfig`, or None.
+        values: of the swept field.
+
     Raises:
         ConfigurationError: for an unknown regime or field, or a value out of range.
     """
     if sweep is not None and not isinstance(_DEFAULTS.get(sweep, 0.0), (int, float)):
         raise ConfigurationError(
-            f"{sweep!r} cannot be swept, it is no number that varies; write for example p_informed or latency"
+            f"{sweep!r} cannot be swept: expected a numeric field, got {sweep!r} "
+            "(write for example p_informed or latency)"
         )
-    settings: list[dict[str, float]] = (
-        [{}] if sweep is None else [{sweep: value} for value in values]
-    )
+    swept: list[dict[str, float]] = [{}] if sweep is None else [{sweep: value} for value in values]
     return [
         (
-            configure(regime, **(with_informed(regime, p_informed) | setting)),
-            {name: value for name, value in setting.items() if name != "p_informed"},
+            configure(regime, **(with_informed(regime, p_informed) | field_value)),
+            {name: value for name, value in field_value.items() if name != "p_informed"},
         )
         for regime in regimes
-        for setting in settings
+        for field_value in swept
     ]
 
 
@@ -80,20 +87,28 @@ def run_grid(
     jobs: int | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Every agent in every market, with differences from a reference agent if one is named.
+    """Run every agent in every market.
 
     Args:
-        on_batch: called with the number of sessions done and the number of all.
+        name_agent: turns an agent's name into the function that makes it.
+        agents: names.
+        markets: see `plan_markets`.
+        reference: one of the agents. If given, rows hold the paired differences from it.
+        episodes: number of sessions per agent and market.
+        seed: of the evaluation.
+        jobs: number of processes; see `run_cells`.
+        on_batch: called after each batch with its number of sessions and the total number.
 
     Raises:
-        ConfigurationError: if the reference is none of the agents.
+        ConfigurationError: if the reference is not one of the agents.
     """
     if reference is not None and reference not in agents:
         raise ConfigurationError(
-            f"the reference {reference!r} is none of the agents; {nearest(reference, agents)}"
+            f"the reference is unknown: expected one of the agents, got {reference!r}; "
+            f"{nearest(reference, agents)}"
         )
     cells = [Cell(agent, name_agent(agent), config) for config, _ in markets for agent in agents]
-    # An agent that cannot be made is found out now, not after the others have run.
+    # Making each agent once here reports an agent that cannot be made before any session runs.
     shown = {cell.agent: shown_name(cell.agent, cell.make_agent(cell.config)) for cell in cells}
     total = len(cells) * episodes
     sessions = run_cells(
@@ -120,7 +135,11 @@ def run_grid(
 
 
 def run_experiments(names: Sequence[str], runner: ExperimentRunner) -> Results:
-    """Experiments by name; `all` is all of them.
+    """Run experiments by name; `all` runs every experiment.
+
+    Args:
+        names: keys of `EXPERIMENTS`, or `all`.
+        runner: runs the agents in the markets.
 
     Raises:
         ConfigurationError: for an unknown name.
@@ -128,7 +147,8 @@ def run_experiments(names: Sequence[str], runner: ExperimentRunner) -> Results:
     for name in names:
         if name not in (*EXPERIMENTS, "all"):
             raise ConfigurationError(
-                f"experiment {name!r} is unknown; {nearest(name, [*EXPERIMENTS, 'all'])}"
+                f"experiment is unknown: expected {', '.join(EXPERIMENTS)} or all, got {name!r}; "
+                f"{nearest(name, [*EXPERIMENTS, 'all'])}"
             )
     results = Results()
     for name in EXPERIMENTS if "all" in names else names:

@@ -1,9 +1,8 @@
-"""An agent's quotes over one thing that it observes: what it answers when that alone varies, and
-what it quoted.
+"""An agent's quotes as a function of one observed quantity, queried and as quoted in its sessions.
 
-The two differ by what comes along in sessions: with a run of purchases the mid has moved, the agent
-has sold, and who infers believes something else. None of that happens where a column alone is
-varied.
+The two differ because observation columns are correlated in sessions. After a run of purchases the
+mid has moved, the agent has sold, and an agent that estimates the signal has updated its estimate.
+A query varies one quantity and keeps all other columns at their mean.
 """
 
 from collections.abc import Callable
@@ -11,49 +10,48 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Obs
 from mm_gym.core.scales import inventory_of_column
+from mm_gym.evaluation.statistics import Array
 from mm_gym.observations import inventory_column
 from mm_gym.parameters import to_parameters
 
 FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
-"""Varied together: flow that lasts shows in both."""
+"""Varied together, because persistent flow shows in both."""
 _POINTS = 41
 _BINS = 12
-_LEAST_DECISIONS = 20  # of a bin whose mean is shown
-_SHOWN = (0.5, 99.5)  # [percent] of the decisions: further out there are too few to say anything
+_LEAST_DECISIONS = 20  # a bin with fewer decisions has no mean
+_SHOWN = (0.5, 99.5)  # [percentiles of the decisions] the range shown
 
-_Array = npt.NDArray[np.float64]
-Ask = Callable[[_Array], _Array]
+Query = Callable[[Array], Array]
 """From observations, shape (n, columns), to the offsets of bid and ask [ticks], shape (n, 2)."""
-
-
-_Scale = Callable[[_Array], _Array]
+_Scale = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Quotes over one thing observed. Of arrays of shape (2, ...) the bid has the first row, the
-    ask the second."""
+    """Quotes as a function of one quantity.
+
+    In arrays of shape (2, ...) row 0 is the bid and row 1 the ask.
+    """
 
     axis: str
-    """What varies, with its unit."""
-    value: _Array
-    """In that unit, shape (k,); of one value alone where the agent's sessions showed no other."""
-    asked: _Array
-    """[ticks] Offsets from the public mid when asked, every other column at its mean, shape (2,
-    k)."""
-    seen: _Array
-    """The mean value in a bin of the agent's own decisions, shape (2, b); NaN where there are too
-    few. A place in the queue has who has a quote."""
-    quoted: _Array
-    """[ticks] The mean offset in those decisions, shape (2, b)."""
+    """The quantity, with its unit."""
+    value: Array
+    """Its values, shape (k,). A single one if it was constant in the agent's sessions."""
+    queried: Array
+    """[ticks] Offsets from the public mid, with all other columns at their mean, shape (2, k)."""
+    seen: Array
+    """Mean of the quantity in each bin of the agent's own decisions, shape (2, b).
+
+    NaN in bins with too few decisions. A queue position counts only while the side has a quote."""
+    quoted: Array
+    """[ticks] Mean offset in the decisions of each bin, shape (2, b)."""
 
 
-def _same(values: _Array) -> _Array:
+def _same(values: Array) -> Array:
     return values
 
 
@@ -62,18 +60,19 @@ def _times(unit: float) -> tuple[_Scale, _Scale]:
 
 
 class _Axis(NamedTuple):
-    """Something observed: in which columns, of which the first counts, by the bid and by the ask;
-    and its scale."""
+    """An observed quantity and the columns that hold it."""
 
     label: str
     bid: tuple[Obs, ...]
+    """Columns to vary for the bid. The first one holds the quantity in sessions."""
     ask: tuple[Obs, ...]
+    """Columns to vary for the ask."""
     scale: tuple[_Scale, _Scale] = (_same, _same)
     """From the column to the axis's unit, and back."""
     whole: bool = False
-    """Whether it comes in whole units."""
+    """Whether the quantity is a whole number."""
     of_quotes: bool = False
-    """Whether it says something only of a side that has a quote."""
+    """Whether the quantity is defined only while the side has a quote."""
 
 
 def _axes(config: MarketConfig) -> list[_Axis]:
@@ -95,20 +94,20 @@ def _axes(config: MarketConfig) -> list[_Axis]:
 
 
 def profiles(
-    ask: Ask, observations: _Array, offsets: _Array, config: MarketConfig
+    query: Query, observations: Array, offsets: Array, config: MarketConfig
 ) -> tuple[Profile, ...]:
-    """Over inventory, recent flow, time left and each quote's own place in its queue.
+    """Profiles over inventory, recent flow, time left and each quote's own queue position.
 
     Args:
-        ask: the agent.
+        query: the agent.
         observations: of its own decisions in this market, shape (n, columns).
-        offsets: [ticks] what it quoted in them, shape (n, 2).
+        offsets: [ticks] that it quoted in these decisions, shape (n, 2).
         config: of the market.
     """
-    return tuple(_profile(axis, ask, observations, offsets) for axis in _axes(config))
+    return tuple(_profile(axis, query, observations, offsets) for axis in _axes(config))
 
 
-def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Profile:
+def _profile(axis: _Axis, query: Query, observations: Array, offsets: Array) -> Profile:
     read, write = axis.scale
     shown = read(observations[:, [axis.bid[0], axis.ask[0]]])
     low, high = np.percentile(shown, _SHOWN)
@@ -119,8 +118,8 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
     for columns in {axis.bid, axis.ask}:
         rows = np.tile(observations.mean(axis=0), (len(value), 1))
         rows[:, columns] = write(value)[:, None]
-        answers[columns] = ask(rows)
-    asked = np.stack([answers[axis.bid][:, 0], answers[axis.ask][:, 1]])
+        answers[columns] = query(rows)
+    queried = np.stack([answers[axis.bid][:, 0], answers[axis.ask][:, 1]])
     bins = []
     for side in (0, 1):
         counts = (
@@ -129,11 +128,11 @@ def _profile(axis: _Axis, ask: Ask, observations: _Array, offsets: _Array) -> Pr
             else np.full(len(shown), True)
         )
         bins.append(_bin_means(edges, shown[counts, side], offsets[counts, side]))
-    return Profile(axis.label, value, asked, *np.swapaxes(bins, 0, 1))
+    return Profile(axis.label, value, queried, *np.swapaxes(bins, 0, 1))
 
 
-def _bin_means(edges: _Array, values: _Array, offsets: _Array) -> _Array:
-    """The mean value and the mean offset of the decisions in each bin, shape (2, bins)."""
+def _bin_means(edges: Array, values: Array, offsets: Array) -> Array:
+    """Mean value and mean offset of the decisions in each bin, shape (2, bins)."""
     within = (values >= edges[0]) & (values <= edges[-1])
     values, offsets = values[within], offsets[within]
     chosen = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _BINS - 1)

@@ -1,11 +1,11 @@
-"""Let an agent quote through whole sessions, and keep the records of what happened.
+"""Run an agent through whole sessions and record what happened.
 
-The seeds of the sessions follow from one seed, whatever the agent: agents are compared on the same
-prices and the same arrivals (common random numbers). Different seeds share no session.
+One seed determines the seeds of all sessions, independently of the agent. So agents are compared on
+the same prices and the same arrivals (common random numbers). Different seeds share no session.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
@@ -16,16 +16,18 @@ from joblib import Parallel, delayed
 from mm_gym.actions import to_offsets, to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
+from mm_gym.evaluation.sessions import Sessions as Sessions
+from mm_gym.evaluation.sessions import concatenate
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 
-PRIVILEGED_MARK = " (shown the signal)"  # what tables add to the name of an agent that cheats
+PRIVILEGED_MARK = " (shown the signal)"  # tables add it to the name of a privileged agent
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
-_PATH_POINTS = 200  # points kept of each session's PnL and inventory, for pictures
-_MIDDLE = 1  # the half-life that flow and activity share
-_FIRST_FILLS = 1024  # rows for fills, to begin with
-_FIRST_ROOM = 1.2  # rows of the recorder per expected event; too little is found out and mended
+_PATH_POINTS = 200  # points kept of each session's paths, for pictures
+_MIDDLE = 1  # index of the half-life that the flow and activity features share
+_FIRST_FILLS = 1024  # initial number of rows for fills
+_FIRST_ROOM = 1.2  # initial recorder rows per expected event; `_run_batch` enlarges it if needed
 
 
 class Predicts(Protocol):
@@ -41,91 +43,29 @@ class Predicts(Protocol):
 
 
 class Privileged(Predicts, Protocol):
-    """An agent that says so (`privileged = True`) is shown the truth in place of `predict`; no other
-    agent is."""
+    """An agent with privileged information: `predict_knowing` is called instead of `predict`."""
 
     privileged: bool
 
     def predict_knowing(self, observations: Any, signal: Any, gap: Any) -> Any:
-        """Actions, given the signal and V - mid [ticks] as well; shape (n,) each."""
+        """Actions from observations and privileged information.
+
+        Args:
+            observations: shape (n, columns).
+            signal: shape (n,).
+            gap: [ticks] efficient price minus public mid, shape (n,).
+        """
         ...
 
 
 def is_privileged(agent: Predicts) -> TypeGuard[Privileged]:
-    """Whether an agent asks to be shown the truth."""
+    """Whether an agent declares that it uses privileged information."""
     return bool(getattr(agent, "privileged", False))
 
 
 def shown_name(name: str, agent: Predicts) -> str:
-    """The name of an agent as tables have it: one that cheats is marked."""
+    """The name of an agent in tables; a privileged agent is marked."""
     return f"{name}{PRIVILEGED_MARK}" if is_privileged(agent) else name
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """What one agent did in n sessions of one configuration. Money in ticks x lots, prices in
-    ticks.
-
-    Arrays of shape (n,) have a figure per session, those of shape (f,) one per fill, those of shape
-    (f, h) one per fill and horizon (NaN where the horizon passes the close), those of shape (n, p)
-    one per session and point in time.
-    """
-
-    config: MarketConfig
-    horizons: tuple[float, ...]
-    seeds: npt.NDArray[np.int64]
-    """Session i is `reset(seed=seeds[i])`."""
-    final_pnl: npt.NDArray[np.float64]
-    objective: npt.NDArray[np.float64]
-    control_variate: npt.NDArray[np.float64]
-    """Inventory times the moves of `MarketConfig.foreseen_price` between decisions: most of what
-    sessions differ by, and zero on average whatever is quoted. Zero in each session where the book
-    alone makes the price (`zero_intelligence`): nobody knows what it is worth there."""
-    spread_pnl: npt.NDArray[np.float64]
-    inventory_pnl: npt.NDArray[np.float64]
-    fees: npt.NDArray[np.float64]
-    close_out: npt.NDArray[np.float64]
-    n_fills: npt.NDArray[np.int64]
-    final_mid: npt.NDArray[np.float64]
-    mean_inventory: npt.NDArray[np.float64]
-    mean_abs_inventory: npt.NDArray[np.float64]
-    max_abs_inventory: npt.NDArray[np.int64]
-    quoted_spread: npt.NDArray[np.float64]
-    """[ticks] Mean distance of the ask the agent asked for from its bid."""
-    share_at_touch: npt.NDArray[np.float64]
-    """Share of time in which nobody quoted better than the agent, mean of both sides."""
-    fill_ratio: npt.NDArray[np.float64]
-    """Lots traded / lots of all orders entered."""
-    fills: npt.NDArray[Any]
-    """Rows of `layout.FILL_ROW`, shape (f,), session by session."""
-    fill_session: npt.NDArray[np.int64]
-    """The session of each fill, shape (f,)."""
-    later_mid: npt.NDArray[np.float64]
-    """The public mid a horizon after each fill, shape (f, h)."""
-    later_value: npt.NDArray[np.float64]
-    """The efficient price a horizon after each fill, shape (f, h)."""
-    path_times: npt.NDArray[np.float64]
-    """[s] Shape (p,)."""
-    net_flow: npt.NDArray[np.float64]
-    """[lots] Bought minus sold by takers, from anybody, between decisions; shape (n, steps)."""
-    volume: npt.NDArray[np.float64]
-    """[lots] Taken between decisions; shape (n, steps)."""
-    inventory: npt.NDArray[np.float64]
-    """[lots] After each decision interval; shape (n, steps)."""
-    pnl_path: npt.NDArray[np.float64]
-    inventory_path: npt.NDArray[np.float64]
-    mid_path: npt.NDArray[np.float64]
-    value_path: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.final_pnl)
-
-    @property
-    def variance_reduced_objective(self) -> npt.NDArray[np.float64]:
-        """The objective less the control_variate, shape (n,): of the same mean, with a fraction of its
-        standard error (a control variate). What a maker earned in a session is `objective`; this
-        tells sooner which of two makers is better."""
-        return self.objective - self.control_variate
 
 
 @dataclass(frozen=True)
@@ -135,7 +75,7 @@ class Cell:
     agent: str
     """Its name in tables."""
     make_agent: Callable[[MarketConfig], Predicts]
-    """Makes a fresh one; has to pickle when sessions fan out over processes."""
+    """Makes a new agent. It has to be picklable if `jobs` is not 1."""
     config: MarketConfig
 
 
@@ -146,7 +86,7 @@ def run_sessions(
     seed: int = 0,
     horizons: tuple[float, ...] = HORIZONS,
 ) -> Sessions:
-    """Run one agent through sessions; see `run_cells`."""
+    """Run one agent in one market; see `run_cells`."""
     return run_cells([Cell("", make_agent, config)], episodes, seed, horizons=horizons)[0]
 
 
@@ -158,33 +98,37 @@ def run_cells(
     horizons: tuple[float, ...] = HORIZONS,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Sessions]:
-    """Run each cell through the same sessions, those of `session_seeds(seed, episodes)`.
+    """Run each cell through the same sessions, with the seeds `session_seeds(seed, episodes)`.
 
     Args:
         cells: agents in markets.
-        episodes: number of sessions of each.
+        episodes: number of sessions per cell.
         seed: of the whole evaluation.
-        jobs: processes to fan out over; None leaves it to `joblib.parallel_config`, so that a user
-            can choose the ray or dask backend, and is one process without it.
-        horizons: [s] at which prices after each fill are looked up.
-        on_batch: called with the number of sessions done after each batch, to show progress.
+        jobs: number of processes, -1 for one per core. None uses `joblib.parallel_config`, which
+            can select the ray or dask backend; without it None means one process.
+        horizons: [s] after each fill at which prices are looked up.
+        on_batch: called after each batch with its number of sessions, to show progress.
 
     Returns:
         The sessions of each cell, in order. They do not depend on `jobs`.
 
     Raises:
-        ValueError: for a number of episodes below 1 or a negative seed.
+        ValueError: if `episodes` is below 1, `jobs` is 0 or `seed` is negative.
     """
     if episodes < 1:
         raise ValueError(
-            f"episodes={episodes} came, at least one session was wanted; write episodes=1 or more"
+            f"episodes={episodes} is out of range: expected a whole number, at least 1, "
+            f"got {episodes}"
         )
     if jobs == 0:
         raise ValueError(
-            "jobs=0 came, at least one process is wanted; write jobs=1 or more, or -1 for all cores"
+            "jobs=0 is out of range: expected a number of processes, at least 1, or -1 for all "
+            "cores, got 0"
         )
     if seed < 0:
-        raise ValueError(f"seed={seed} came; write a whole number from 0 up")
+        raise ValueError(
+            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
+        )
     seeds = session_seeds(seed, episodes)
     batches = [
         seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)
@@ -203,26 +147,8 @@ def run_cells(
 
 
 def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:
-    """The seeds of an evaluation's sessions: the first `episodes` of a sequence of their own for
-    each seed."""
+    """The seeds of an evaluation's sessions: the first `episodes` numbers of a random sequence."""
     return np.random.SeedSequence(seed).generate_state(episodes).astype(np.int64)
-
-
-def concatenate(batches: list[Sessions]) -> Sessions:
-    """Put batches of sessions of one configuration together, in order."""
-    joined: dict[str, Any] = {}
-    first_session = np.cumsum([0] + [len(batch) for batch in batches])
-    for field in fields(Sessions):
-        parts = [getattr(batch, field.name) for batch in batches]
-        if field.name in ("config", "horizons", "path_times"):
-            joined[field.name] = parts[0]
-        elif field.name == "fill_session":
-            joined[field.name] = np.concatenate(
-                [part + start for part, start in zip(parts, first_session, strict=False)]
-            )
-        else:
-            joined[field.name] = np.concatenate(parts)
-    return Sessions(**joined)
 
 
 def _run_batch(
@@ -231,7 +157,7 @@ def _run_batch(
     seeds: npt.NDArray[np.int64],
     horizons: tuple[float, ...],
 ) -> Sessions:
-    """One batch; if the recorder's room was too small, once more with room for what was counted."""
+    """Run one batch. If the recorder was too small, run it again with the rows it needs."""
     makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
@@ -247,14 +173,15 @@ def _run_batch(
 
 @dataclass(frozen=True)
 class _Walk:
-    """What is noted at decisions, a row each: shape (steps + 1, n), and (steps, n) for what lies
-    between them."""
+    """What was recorded at the decisions of n sessions."""
 
+    # At reset and after each decision interval, shape (steps + 1, n).
     pnl: npt.NDArray[np.float64]
     inventory: npt.NDArray[np.float64]
     mid: npt.NDArray[np.float64]
     value: npt.NDArray[np.float64]
     signal: npt.NDArray[np.float64]
+    # Per decision interval, shape (steps, n).
     quoted_spread: npt.NDArray[np.float64]
     net_flow: npt.NDArray[np.float64]
     volume: npt.NDArray[np.float64]
@@ -269,8 +196,8 @@ def _walk(
         np.arange(n), [seeding.np_random(int(seed))[0] for seed in seeds], observations, outcomes
     )
     columns = [Outcome.PNL, Outcome.INVENTORY, Outcome.MID, Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]
-    noted = np.empty((len(columns), steps + 1, n))
-    noted[:, 0] = outcomes[:, columns].T
+    recorded = np.empty((len(columns), steps + 1, n))
+    recorded[:, 0] = outcomes[:, columns].T
     between = np.empty((3, steps, n))
     state = None
     starts = np.ones(n, dtype=np.bool_)
@@ -282,23 +209,25 @@ def _walk(
             actions, state = agent.predict(
                 observations, state=state, episode_start=starts, deterministic=True
             )
-        before = _tape(markets)
+        before = _running_flow(markets)
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
-        noted[:, step + 1] = outcomes[:, columns].T
+        recorded[:, step + 1] = outcomes[:, columns].T
         between[0, step] = to_ticks(actions, config.max_offset).sum(axis=1)
-        between[1:, step] = np.rint(_tape(markets) - before * _tape_decay(markets))
+        between[1:, step] = np.rint(_running_flow(markets) - before * _flow_decay(markets))
         starts[:] = False
-    return _Walk(*noted, *between)
+    return _Walk(*recorded, *between)
 
 
-def _tape(markets: Markets) -> npt.NDArray[np.float64]:
-    """The running net flow and volume from which an interval's own are the innovation; shape (2,
-    n)."""
+def _running_flow(markets: Markets) -> npt.NDArray[np.float64]:
+    """The exponentially weighted net flow and volume of each market, shape (2, n).
+
+    An interval's own flow is the new value less the decayed old one.
+    """
     features = markets.records["features"]
     return np.stack([features["flow"][:, _MIDDLE], features["activity"]])
 
 
-def _tape_decay(markets: Markets) -> float:
+def _flow_decay(markets: Markets) -> float:
     return float(markets.records["parameters"]["feature_decay"][0, _MIDDLE])
 
 
@@ -319,7 +248,7 @@ def _collect(
         rows = markets.fill_rows[session, : n_fills[session]]
         path = markets.path_rows[session, : markets.records["n_path_rows"][session]]
         later = rows["time"][:, None] + np.asarray(horizons)
-        # The last row not after that time: what held then.
+        # The last row at or before that time holds the price in force.
         found = np.searchsorted(path["time"], later, side="right") - 1
         within = later <= config.session_length
         later_mid.append(np.where(within, path["mid"][found], np.nan))
@@ -369,16 +298,16 @@ def _control_variate(config: MarketConfig, walk: _Walk) -> npt.NDArray[np.float6
 
 
 def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any]) -> None:
-    """Final PnL = spread captured + inventory PnL - fees - close-out, in every session.
+    """Check that final PnL = spread captured + inventory PnL - fees - close-out, in every session.
 
     Raises:
-        AssertionError: if it is not: then the account is wrong, and so would every figure be.
+        AssertionError: if a session violates the identity, because its figures are then wrong.
     """
     parts = (
         account["spread_pnl"] + account["inventory_pnl"] - account["fees"] - account["close_out"]
     )
-    # Far below a tick; prices off the tick grid (the dealer's mid, fractional fees) leave rounding
-    # errors.
+    # Prices off the tick grid (the dealer's mid, fractional fees) leave rounding errors far below
+    # a tick.
     allowed = 1e-9 * (
         1.0
         + np.abs(account["cash"])
@@ -389,6 +318,7 @@ def _check_identity(final_pnl: npt.NDArray[np.float64], account: npt.NDArray[Any
     if (gap > allowed).any():
         session = int(np.argmax(gap - allowed))
         raise AssertionError(
-            f"session {session} of a batch ended with a PnL of {final_pnl[session]}, but its parts sum to "
-            f"{parts[session]}: the account is wrong; please report it with the configuration and the seed"
+            f"the account of session {session} of a batch is wrong: expected a final PnL of "
+            f"{parts[session]}, the sum of its parts, got {final_pnl[session]} (please report the "
+            "configuration and the seed)"
         )

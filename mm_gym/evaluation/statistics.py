@@ -1,24 +1,27 @@
-"""How sure we are: 95 percent intervals over sessions, by the bootstrap.
+"""Confidence intervals of 95 percent over sessions, by the bootstrap.
 
-Sessions are independent; the fills of one are not. So a mean over fills is a ratio of two sums over
-sessions, and sessions are what is resampled.
+Sessions are independent, but the fills of one session are not. So the bootstrap resamples sessions.
+A mean over fills is a ratio of two sums over sessions.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+Array = npt.NDArray[np.float64]
+
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
-_SEED = 20080402  # any fixed number: equal data give equal intervals
+_SEED = 20080402  # an arbitrary constant, so that equal data give equal intervals
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 percent interval; NaN where there is nothing to estimate it from."""
+    """A figure and its 95 percent interval; NaN if the data do not allow an estimate."""
 
     value: float
     low: float
@@ -29,7 +32,7 @@ class Estimate(NamedTuple):
 
 
 def mean(values: npt.NDArray[np.float64]) -> Estimate:
-    """The mean of one figure per session, shape (n,). One session has no interval (NaN)."""
+    """The mean of one figure per session, shape (n,). A single session has a NaN interval."""
     values = np.asarray(values, dtype=np.float64)
     centre = float(values.mean())
     if len(values) < 2:
@@ -48,7 +51,7 @@ def mean(values: npt.NDArray[np.float64]) -> Estimate:
 
 
 def difference(values: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> Estimate:
-    """The mean difference of two agents on the same sessions, shape (n,) each, paired."""
+    """The paired mean difference of two agents on the same sessions, shape (n,) each."""
     return mean(np.asarray(values, dtype=np.float64) - np.asarray(reference, dtype=np.float64))
 
 
@@ -56,12 +59,12 @@ def of_sums(
     columns: Sequence[npt.NDArray[np.float64]],
     function: Callable[..., npt.NDArray[np.float64] | float],
 ) -> Estimate:
-    """A function of sums over sessions, such as a ratio, a difference of ratios or a correlation.
+    """Estimate a function of sums over sessions: a ratio, a difference of ratios, a correlation.
 
     Args:
-        columns: figures per session, shape (n,) each; those of two agents on the same sessions are
-            resampled together, so that their difference is paired.
-        function: of the sums, one argument a column; has to work on arrays as well.
+        columns: figures per session, shape (n,) each. All columns are resampled together, so a
+            difference of two agents on the same sessions is paired.
+        function: takes one sum per column and has to work elementwise on arrays.
     """
     table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -85,10 +88,12 @@ def ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float6
 def mean_over_fills(
     measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
 ) -> Estimate:
-    """The mean of one figure per fill, shape (f,); NaN figures (a horizon past the close) are left
-    out.
+    """The mean of one figure per fill. The interval resamples sessions with all their fills.
 
-    The interval resamples sessions with all their fills.
+    Args:
+        measure: one figure per fill, shape (f,). NaN (a horizon past the close) is left out.
+        fill_session: the session of each fill, shape (f,).
+        n_sessions: number of sessions.
     """
     return ratio(*fill_sums(measure, fill_session, n_sessions))
 
@@ -96,17 +101,29 @@ def mean_over_fills(
 def fill_sums(
     measure: npt.NDArray[np.float64], fill_session: npt.NDArray[np.int64], n_sessions: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sum and number of a figure per fill in each session, shape (n,) each, NaN figures left
-    out."""
+    """Sum and count of a figure per fill in each session, shape (n,) each; NaN is left out."""
     kept = ~np.isnan(measure)
     sums = np.bincount(fill_session[kept], weights=measure[kept], minlength=n_sessions)
     counts = np.bincount(fill_session[kept], minlength=n_sessions)
     return sums.astype(np.float64), counts.astype(np.float64)
 
 
+def standard_error(values: Array) -> float:
+    """The standard error of a mean over sessions, shape (n,); NaN for a single session."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def nan_to_none(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a row with None in place of NaN: null in JSON, an empty cell in CSV."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in row.items()
+    }
+
+
 @lru_cache(maxsize=8)
 def _resampled_counts(n_sessions: int) -> npt.NDArray[np.float64]:
-    """How often each session is in each resample, shape (resamples, n)."""
+    """How often each resample draws each session, shape (resamples, n)."""
     shares = np.full(n_sessions, 1.0 / n_sessions)
     return (
         np.random.default_rng(_SEED).multinomial(n_sessions, shares, _RESAMPLES).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Judge makers on the benchmark suite: `mm_gym.TASKS`, on fixed sessions.
+"""Evaluate makers on the benchmark suite: `mm_gym.TASKS`, on fixed sessions.
 
 A contender is a rule, a trained maker, or several run folders of one learner that differ in their
 training seed. Each task scores every contender on the same sessions. No training, tuning or other
@@ -6,36 +6,35 @@ evaluation uses these sessions.
 
     score = (objective - score of 0) / (score of 1 - score of 0)
 
-0 is the best tuned flow-agnostic rule. 1 is the strongest reference that is told every parameter
-of the market. The reference scores define the scale and count as exact.
+0 is the best tuned flow-agnostic rule: a rule that does not react to order flow. 1 is the strongest
+reference that knows every parameter of the market. The reference scores define the scale and count
+as exact.
 
-A control variate estimates the objective (`Sessions.variance_reduced_objective`) wherever that lowers the
-standard error. Both estimates have the same mean. The rows of `suite.csv` hold both.
+The objective is estimated with a control variate (`Sessions.variance_reduced_objective`) where that
+lowers the standard error. Both estimates have the same mean. The rows of `suite.csv` hold both.
 """
 
 import glob
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
-from mm_gym.evaluation.rollout import Cell, Predicts, Sessions, run_cells, shown_name
+from mm_gym.evaluation.rollout import Cell, Predicts, run_cells, shown_name
+from mm_gym.evaluation.sessions import Sessions
+from mm_gym.evaluation.statistics import standard_error
 from mm_gym.tasks import Task, find_task
 
-Array = npt.NDArray[np.float64]
-
 EPISODES = 512
-"""Sessions of 1,000 decisions of each contender in each task, by default; see `sessions_in`."""
+"""Default number of sessions per contender and task, at 1,000 decisions each; see `sessions_in`."""
 _DECISIONS = 1000
-_FAMILY = 1937074537  # any fixed number: sessions of the suite are no sessions of training, tuning or other evaluations
+# An arbitrary constant. It keeps the suite's sessions apart from those of training and tuning.
+_FAMILY = 1937074537
 SUITE_SEED = int(np.random.SeedSequence(0, spawn_key=(_FAMILY,)).generate_state(1)[0])
 """Seed of the suite's sessions, the same in every task."""
-
 
 _LABELLED = re.compile(r"([\w.-]+)=(.+)")
 _TASK = "{task}"
@@ -43,18 +42,18 @@ _TASK = "{task}"
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is judged: a label, and the names of the agents that are its training seeds."""
+    """A label, and the agents that are evaluated under it: one per training seed."""
 
     label: str
     members: tuple[str, ...]
-    """As the caller's function names agents. `{task}` stands for the task's name; `*`, `?` and `[`
-    are wildcards in the path of a run folder."""
+    """Names of agents. `{task}` stands for the task's name. `*`, `?` and `[` are wildcards in the
+    path of a run folder."""
 
     def in_task(self, task: str) -> list[str]:
-        """The names of its agents in a task.
+        """The names of the contender's agents in a task.
 
         Raises:
-            ValueError: if a wildcard finds nothing.
+            ValueError: if a wildcard matches no run folder.
         """
         names = []
         for member in self.members:
@@ -64,17 +63,19 @@ class Contender:
                 continue
             found = sorted(path for path in glob.glob(name) if Path(path).is_dir())
             if not found:
-                raise ValueError(f"{name} names no run folder: expected at least one, got none")
+                raise ValueError(f"{name} matches no run folder: expected at least one, got none")
             names += found
         return names
 
 
 def parse_contenders(text: str) -> list[Contender]:
-    """Contenders from a command line: comma-separated agents, or `LABEL=A+B+C` for training seeds
-    of one learner.
+    """Parse contenders from a command line.
+
+    Args:
+        text: comma-separated agents, or `LABEL=A+B+C` for the training seeds of one learner.
 
     Raises:
-        ValueError: if two have the same label.
+        ValueError: if two contenders have the same label.
     """
     contenders = []
     for part in text.split(","):
@@ -88,27 +89,30 @@ def parse_contenders(text: str) -> list[Contender]:
     for label in labels:
         if labels.count(label) > 1:
             raise ValueError(
-                f"two agents have the same label: expected different ones, got {label!r} twice"
+                f"two agents have the same label: expected distinct labels, got {label!r} twice"
             )
     return contenders
 
 
 def sessions_in(task: Task, episodes: int = EPISODES) -> int:
-    """Sessions in a task: so many of 1,000 decisions, or as many decisions in more sessions where
-    they are shorter.
+    """Number of sessions in a task.
+
+    A task with sessions of less than 1,000 decisions gets more sessions, so that the number of
+    decisions is `1000 * episodes`.
 
     Raises:
-        ValueError: for a number below 1.
+        ValueError: if `episodes` is below 1.
     """
     if episodes < 1:
         raise ValueError(
-            f"episodes is out of range: expected a whole number, at least 1, got {episodes}"
+            f"episodes={episodes} is out of range: expected a whole number, at least 1, "
+            f"got {episodes}"
         )
     return max(episodes, episodes * _DECISIONS // task.config.session_steps)
 
 
 def choose_tasks(names: Sequence[str] | None, tasks: Mapping[str, Task]) -> list[Task]:
-    """Tasks by name, all of them if no names are given.
+    """Tasks by name; all tasks if `names` is None.
 
     Raises:
         ConfigurationError: for an unknown name.
@@ -118,41 +122,46 @@ def choose_tasks(names: Sequence[str] | None, tasks: Mapping[str, Task]) -> list
 
 @dataclass(frozen=True)
 class Row:
-    """What one agent earned in one task: a row of `suite.csv`. Money in ticks x lots a session."""
+    """What one agent earned in one task: a row of `suite.csv`.
+
+    Money is in ticks x lots per session.
+    """
 
     agent: str
     """The contender's label."""
     task: str
     task_version: int
     seed: int
-    """Which of the contender's training seeds, from 0."""
+    """Index of the contender's training seed, from 0."""
     run: str
-    """The name of the agent itself."""
+    """The agent's name."""
     objective: float
     """Mean objective, by the estimate with the smaller standard error."""
     standard_error: float
+    """Of the objective."""
     estimate: str
-    """`variance_reduced` or `plain`."""
+    """`variance_reduced` or `plain`: which estimate `objective` is."""
     plain_objective: float
-    """Mean objective, as it was earned."""
+    """Mean objective, without a control variate."""
     plain_standard_error: float
     score: float
-    """Normalised; NaN where the task has no reference scores."""
+    """Normalised objective; NaN if the task has no reference scores."""
     score_standard_error: float
     fills: float
-    """Mean number a session."""
+    """Mean number per session."""
     episodes: int
+    """Number of sessions."""
     mm_gym_version: str
     command: str
 
 
 @dataclass
 class Results:
-    """What came out of a suite."""
+    """The results of a suite."""
 
     rows: list[Row] = field(default_factory=list)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Contender's label and task: why the contender was not judged there."""
+    """Contender's label and task -> the reason why the contender was not evaluated there."""
 
 
 def run_suite(
@@ -166,29 +175,28 @@ def run_suite(
     jobs: int | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Judge every contender in every task that it suits.
+    """Evaluate every contender in every task that it suits.
 
     Args:
-        name_agent: turns the name of an agent into what makes it.
-        contenders: who is judged.
-        tasks: in which.
+        name_agent: turns an agent's name into the function that makes it.
+        contenders: to evaluate.
+        tasks: to evaluate them in.
         version: of mm_gym, for the rows.
-        command: that was typed, for the rows.
-        episodes: of each agent in each task, as of `sessions_in`; the first so many of the suite's
-            sessions.
-        jobs: processes to fan out over, as of `run_cells`.
-        on_batch: called with the number of sessions done and the number of all.
+        command: the command line, for the rows.
+        episodes: see `sessions_in`. A smaller number takes the first of the suite's sessions.
+        jobs: number of processes; see `run_cells`.
+        on_batch: called after each batch with its number of sessions and the total number.
 
     Raises:
-        ValueError: if a contender suits none of the tasks (the reason is the first task's), or if
-            `run_cells` does.
+        ValueError: if a contender suits no task (with the reason of the first task), or if
+            `run_cells` raises it.
     """
     numbers = {task.name: sessions_in(task, episodes) for task in tasks}
     results, cells = Results(), []
-    shown: dict[str, str] = {}  # by label, of those who can be made somewhere
+    shown: dict[str, str] = {}  # label -> shown name, of contenders that suit at least one task
     for task in tasks:
         for contender in contenders:
-            # What cannot be made is found out now, not after others have run.
+            # Making each agent here reports one that cannot be made before any session runs.
             try:
                 made = [
                     _cell(name_agent, name, task.config) for name in contender.in_task(task.name)
@@ -205,7 +213,7 @@ def run_suite(
         (shown[label], task): reason for (label, task), reason in results.left_out.items()
     }
     total = sum(numbers[task.name] for _, task, _, _ in cells)
-    # One at a time: the records of thousands of sessions would not fit into memory together.
+    # One cell at a time, because the records of all sessions together may not fit into memory.
     for label, task, seed, cell in cells:
         sessions = run_cells(
             [cell],
@@ -241,10 +249,13 @@ def _cell(
 
 
 def mean_objective(sessions: Sessions) -> tuple[float, float, str]:
-    """Mean objective and its standard error, by the estimate with the smaller one, and that
-    estimate's name."""
+    """Mean objective by the estimate with the smaller standard error.
+
+    Returns:
+        The mean, its standard error, and the name of the estimate: `variance_reduced` or `plain`.
+    """
     plain, reduced = (
-        (float(values.mean()), _standard_error(values))
+        (float(values.mean()), standard_error(values))
         for values in (sessions.objective, sessions.variance_reduced_objective)
     )
     return (*reduced, "variance_reduced") if reduced[1] < plain[1] else (*plain, "plain")
@@ -259,12 +270,8 @@ def _figures(
         error,
         estimate,
         float(sessions.objective.mean()),
-        _standard_error(sessions.objective),
+        standard_error(sessions.objective),
         task.normalise(objective),
         task.normalise_error(error),
         float(sessions.n_fills.mean()),
     )
-
-
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan

@@ -2,8 +2,8 @@
 
 The intervals come from a bootstrap over training seeds, stratified by task (Agarwal et al., 2021,
 "Deep reinforcement learning at the edge of the statistical precipice", and their package rliable).
-A contender with one seed has its sessions resampled instead: the mean of hundreds of sessions is
-normal with its standard error, and the bootstrap draws it from that normal distribution.
+With a single seed the interval covers the sampling error of its sessions instead. A mean of
+hundreds of sessions is close to normal, so the bootstrap draws it from a normal distribution.
 """
 
 import math
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.evaluation.statistics import CONFIDENCE, Estimate
+from mm_gym.evaluation.statistics import CONFIDENCE, Array, Estimate, nan_to_none
 from mm_gym.evaluation.suite import Row
 
-Array = npt.NDArray[np.float64]
-
 _RESAMPLES = 2000
-_SEED = 20211206  # any fixed number: equal rows give equal intervals
-_TRIMMED = 0.25  # at each end, by the interquartile mean
+_SEED = 20211206  # an arbitrary constant, so that equal rows give equal intervals
+_TRIMMED = 0.25  # share that the interquartile mean leaves out at each end
 
 
 def interquartile_mean(scores: npt.ArrayLike) -> Array:
-    """The mean of the middle half, along the last axis: a quarter of the scores, rounded down, is
-    left out each end."""
+    """The mean of the middle half of the scores, along the last axis.
+
+    A quarter of the scores, rounded down, is left out at each end.
+    """
     ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=-1)
     out = int(_TRIMMED * ordered.shape[-1])
     return np.asarray(ordered[..., out : ordered.shape[-1] - out].mean(axis=-1))
@@ -36,8 +36,9 @@ def interquartile_estimate(scores: Sequence[Array], errors: Sequence[Array]) -> 
     """The interquartile mean over all tasks and seeds, and its 95 percent interval.
 
     Args:
-        scores: of each task, its seeds' scores, shape (seeds,).
-        errors: their standard errors, of use where a task has one seed.
+        scores: for each task, the scores of its seeds, shape (seeds,).
+        errors: for each task, their standard errors, shape (seeds,). Only a task with a single seed
+            uses them.
     """
     value = float(interquartile_mean(np.concatenate(scores)))
     resampled = interquartile_mean(np.concatenate(_resampled(scores, errors), axis=1))
@@ -49,8 +50,7 @@ def interquartile_estimate(scores: Sequence[Array], errors: Sequence[Array]) -> 
 
 
 def _resampled(scores: Sequence[Array], errors: Sequence[Array]) -> list[Array]:
-    """Each task's scores again and again, shape (resamples, seeds): seeds drawn with replacement,
-    within the task."""
+    """Resampled scores of each task, shape (resamples, seeds): seeds drawn with replacement."""
     rng = np.random.default_rng(_SEED)
     drawn = []
     for of_task, of_errors in zip(scores, errors, strict=True):
@@ -64,17 +64,17 @@ def _resampled(scores: Sequence[Array], errors: Sequence[Array]) -> list[Array]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A contender in one task, or over all its tasks. NaN where there is nothing to estimate a
-    figure from."""
+    """A contender in one task, or over all its tasks. NaN if the data do not allow an estimate."""
 
     agent: str
     task: str
-    """Empty: over all tasks."""
+    """The task's name, or empty for the summary over all tasks."""
     tasks: int
+    """Number of tasks."""
     seeds: int
-    """Training seeds in a task; over all tasks the largest number."""
+    """Number of training seeds in the task; over all tasks the largest number."""
     objective: float
-    """[ticks x lots] Mean over seeds; NaN over all tasks, where it means nothing."""
+    """[ticks x lots] Mean over seeds; NaN over all tasks, whose objectives are not comparable."""
     standard_error: float
     """[ticks x lots] Of the objective, over sessions."""
     interquartile_mean: Estimate
@@ -82,13 +82,15 @@ class Summary:
     mean: float
     """Of the normalised scores."""
     spread: float
-    """Standard deviation between training seeds: of the objective [ticks x lots] in a task; over
-    all tasks, of the normalised score, root mean square over tasks. NaN with one seed."""
+    """Standard deviation between training seeds; NaN with one seed.
+
+    In a task it is that of the objective [ticks x lots]. Over all tasks it is that of the
+    normalised score, as the root mean square over tasks."""
     fills: float
-    """Mean number a session."""
+    """Mean number per session."""
 
     def plain(self) -> dict[str, Any]:
-        """The same as JSON holds it; a figure that is missing is None."""
+        """The summary as plain values for JSON, with None in place of NaN."""
         estimate = self.interquartile_mean
         values = {
             name: value for name, value in vars(self).items() if name != "interquartile_mean"
@@ -97,12 +99,11 @@ class Summary:
             "interquartile_mean_low": estimate.low,
             "interquartile_mean_high": estimate.high,
         }
-        return {name: None if _missing(value) else value for name, value in values.items()}
+        return nan_to_none(values)
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """Every contender in every task, task by task, and then over all tasks that have reference
-    scores."""
+    """Summaries of every contender in each task, then over all tasks with reference scores."""
     by_task = _grouped(rows, lambda row: (row.task, row.agent))
     summaries = [_in_task(members) for members in by_task.values()]
     for agent, members in _grouped(rows, lambda row: row.agent).items():
@@ -164,7 +165,3 @@ def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[R
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups
-
-
-def _missing(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

@@ -1,4 +1,4 @@
-"""The summary of an evaluation: one row of plain values for each agent and market."""
+"""The summary of an evaluation: one row of plain values for each agent in each market."""
 
 from typing import Any
 
@@ -11,14 +11,15 @@ from mm_gym.evaluation.metrics import (
     sharpe,
     with_informed_takers,
 )
-from mm_gym.evaluation.rollout import HORIZONS, Sessions
+from mm_gym.evaluation.rollout import HORIZONS
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import difference, mean, mean_over_fills
 
 _PARTS = ("spread_pnl", "inventory_pnl", "fees", "close_out")
 
 
 def horizon_name(horizon: float) -> str:
-    """How a horizon [s] is written in a column's name: 50 for 50.0, 0.5 for 0.5."""
+    """A horizon [s] as column names have it: `50` for 50.0, `0.5` for 0.5."""
     return f"{horizon:g}"
 
 
@@ -57,17 +58,26 @@ COLUMNS = (
     "quoted_spread",
     "share_at_touch",
     "fill_ratio",
-    "fills_rested_on",
+    "total_fills",
 )
-"""Columns of the summary at the default horizons. Money in ticks x lots a session, prices in ticks,
-intervals 95 %."""
+"""Columns of the summary at the default horizons.
+
+Money is in ticks x lots per session. Prices are in ticks. Intervals are 95 percent. `fills` is the
+mean number per session and `total_fills` the number in all sessions.
+"""
 
 
 def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None) -> dict[str, Any]:
-    """The row of one agent in one market: plain values, NaN where nothing was filled.
+    """The row of one agent in one market: plain values; NaN where there is no estimate.
 
-    With the sessions of a reference agent in the same market, the row ends with the paired
-    differences of PnL and objective from it (`*_vs_reference`), with their intervals.
+    Args:
+        agent: its name.
+        sessions: what it did.
+        reference: what another agent did in the same sessions. If given, the row ends with the
+            paired differences of PnL and objective from it (`*_vs_reference`) and their intervals.
+
+    Returns:
+        The keys are `COLUMNS`, with the horizons of `sessions`.
     """
     pnl, objective = mean(sessions.final_pnl), mean(sessions.objective)
     row: dict[str, Any] = {
@@ -99,7 +109,7 @@ def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None)
     row["sharpe"] = sharpe(sessions)
     for name in ("quoted_spread", "share_at_touch", "fill_ratio"):
         row[name] = float(getattr(sessions, name).mean())
-    row["fills_rested_on"] = len(sessions.fills)
+    row["total_fills"] = len(sessions.fills)
     if reference is not None:
         for name in ("final_pnl", "objective"):
             gap = difference(getattr(sessions, name), getattr(reference, name))

@@ -1,1 +1,1 @@
-"""Showing results: tables, pictures, the report and the files of an evaluation."""
+"""Presentation of results: tables, pictures, the report and the files of an evaluation."""

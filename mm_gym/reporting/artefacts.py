@@ -1,9 +1,7 @@
-"""Writing results down: a folder appears whole or not at all, and never on top of an earlier one
-unasked."""
+"""Writing results: a folder appears complete or not at all, and replaces one only on request."""
 
 import csv
 import json
-import math
 import os
 import platform
 import shutil
@@ -13,6 +11,8 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from mm_gym.evaluation.statistics import nan_to_none
 
 _PACKAGES = (
     "mm-gym",
@@ -26,28 +26,29 @@ _PACKAGES = (
     "optuna",
 )
 
-
 _SUMMARY = "summary.json"
-_MARKS = (_SUMMARY, "suite.json")  # a folder without one of them is not ours to replace
+_MARKS = (_SUMMARY, "suite.json")  # only a folder with one of these files may be replaced
 
 
 class ArtefactError(OSError):
-    """A folder that cannot be written: the message says what came, what was wanted and what to
-    write instead."""
+    """A results folder that cannot be written."""
 
 
 @contextmanager
 def results_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write into, put in its place when the block ends without an error.
+    """A folder to write into. It moves to its final place if the block ends without an error.
 
-    Until then everything goes to a hidden folder beside it, which is removed if the block fails.
+    Until then it is a hidden folder in the same parent. It is removed if the block fails.
 
     Args:
-        folder: where the results will lie.
-        overwrite: whether a folder that is already there may be replaced.
+        folder: the final place of the results.
+        overwrite: whether earlier results in this place may be replaced.
+
+    Yields:
+        The hidden folder.
 
     Raises:
-        ArtefactError: if there is one and it may not, or if nothing can be written there.
+        ArtefactError: if the place is occupied or cannot be written to.
     """
     check_free(folder, overwrite)
     try:
@@ -55,8 +56,8 @@ def results_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise ArtefactError(
-            f"the results cannot be written to {folder} ({error.strerror or error}); write --out with a folder in a "
-            "place where you may write"
+            f"{folder} cannot be created: expected a place where you may write, "
+            f"got {error.strerror or error} (write --out with another folder)"
         ) from error
     try:
         yield partial
@@ -70,14 +71,15 @@ def results_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def check_free(folder: Path, overwrite: bool = False) -> None:
-    """Make sure that nothing would be destroyed, before any work is done.
+    """Check that writing results to `folder` destroys nothing else.
 
     Raises:
-        ArtefactError: if there is something that may not be replaced.
+        ArtefactError: if the place is occupied by something that may not be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise ArtefactError(
-            f"{folder} is a file, a folder was wanted; write --out with another name"
+            f"{folder} is occupied: expected a new or empty folder, got a file "
+            "(write --out with another name)"
         )
     if not folder.exists() or not any(folder.iterdir()):
         return
@@ -85,16 +87,18 @@ def check_free(folder: Path, overwrite: bool = False) -> None:
         folder.resolve()
     ):
         raise ArtefactError(
-            f"{folder} holds something else than results, which is never replaced; write --out with another name"
+            f"{folder} is occupied: expected a new or empty folder, got one with other contents "
+            "than results, which is never replaced (write --out with another name)"
         )
     if not overwrite:
         raise ArtefactError(
-            f"{folder} holds results already; write --out with another name, or --overwrite to replace them"
+            f"{folder} is occupied: expected a new or empty folder, got one that holds results "
+            "already (write --out with another name, or --overwrite to replace them)"
         )
 
 
 def fresh_folder(parent: Path, stem: str) -> Path:
-    """The first of `stem-1`, `stem-2`, ... that is not there yet."""
+    """The first of `stem-1`, `stem-2`, ... in `parent` that does not exist."""
     number = 1
     while (parent / f"{stem}-{number}").exists():
         number += 1
@@ -102,7 +106,7 @@ def fresh_folder(parent: Path, stem: str) -> Path:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result may depend on, where installed."""
+    """Versions of Python and of the installed packages that a result may depend on."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -111,27 +115,20 @@ def package_versions() -> dict[str, str]:
 
 
 def write_summary(folder: Path, rows: Sequence[dict[str, Any]], about: dict[str, Any]) -> None:
-    """Write `summary.csv` and `summary.json`: the rows, and in the JSON what made them. NaN is
-    written as nothing.
+    """Write the rows to `summary.csv`, and the rows and `about` to `summary.json`.
+
+    NaN becomes an empty cell in CSV and null in JSON.
 
     Args:
         folder: to write into.
-        rows: with the same keys each.
-        about: plain values: arguments, configurations, versions.
+        rows: all with the same keys.
+        about: arguments, configurations and versions, as plain values.
     """
+    plain = [nan_to_none(row) for row in rows]
     with (folder / "summary.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(
-            {key: "" if _missing(value) else value for key, value in row.items()} for row in rows
-        )
-    plain = [
-        {key: None if _missing(value) else value for key, value in row.items()} for row in rows
-    ]
+        writer.writerows(plain)
     (folder / _SUMMARY).write_text(
         json.dumps({**about, "rows": plain}, indent=1, allow_nan=False) + "\n"
     )
-
-
-def _missing(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

@@ -1,4 +1,4 @@
-"""The report's tables: what of a summary's rows is shown, under which words, as HTML."""
+"""The report's tables: columns of the summary with headings and units, as HTML."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from mm_gym.config import FIELD_NAMES
-from mm_gym.reporting.pictures.entries import setting_text
+from mm_gym.reporting.pictures.entries import field_text
 from mm_gym.reporting.pictures.style import unbroken
 
 _MISSING = "–"
@@ -17,21 +17,22 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a summary's row."""
+    """One column of a table."""
 
     key: str
+    """In the summary's row."""
     heading: str
     unit: str = ""
     decimals: int = 1
     group: str = ""
-    """What several columns side by side have in common."""
+    """A common heading over adjacent columns with the same group."""
     interval: bool = False
-    """Whether the row holds `key_low` and `key_high` beside it."""
+    """Whether to show the interval from `key_low` to `key_high` of the row."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns with a title and what has to be known to read them."""
+    """Columns with a title and an explanation."""
 
     title: str
     explanation: str
@@ -53,53 +54,54 @@ def _fill_columns(prefix: str, group: str) -> list[Column]:
 
 TABLES = (
     Table(
-        "What was earned",
-        "Means a session with 95 % bootstrap intervals over sessions. The objective is the PnL less the running price "
-        "of squared inventory. Differences are paired: same prices, same arrivals.",
+        "PnL and objective",
+        "Means per session, with 95 % bootstrap intervals over sessions. The objective is the PnL "
+        "less the running penalty on squared inventory. Differences are paired: both agents face "
+        "the same prices and the same arrivals.",
         [
             Column("episodes", "sessions", decimals=0),
             Column("final_pnl", "final PnL", _MONEY, 1, interval=True),
-            Column("final_pnl_vs_reference", "PnL less the reference's", _MONEY, 1, interval=True),
+            Column("final_pnl_vs_reference", "PnL less reference", _MONEY, 1, interval=True),
             Column("objective", "objective", _MONEY, 1, interval=True),
-            Column(
-                "objective_vs_reference", "objective less the reference's", _MONEY, 1, interval=True
-            ),
-            Column("sharpe", "Sharpe ratio", "a session", 2),
-            Column("fills", "fills", "a session", 1),
+            Column("objective_vs_reference", "objective less reference", _MONEY, 1, interval=True),
+            Column("sharpe", "Sharpe ratio", "per session", 2),
+            Column("fills", "fills", "per session", 1),
         ],
     ),
     Table(
-        "Where the PnL came from",
-        "Final PnL = spread captured + inventory PnL − fees − close-out, to the last tick. Inventory PnL again split "
-        "by who took: takers who know something, and all others.",
+        "PnL decomposition",
+        "Final PnL = spread captured + inventory PnL − fees − close-out, exactly. Inventory PnL is "
+        "the sum of two parts: fills with informed takers, and fills with all others.",
         [
             Column("spread_pnl", "spread captured", _MONEY),
             Column("inventory_pnl", "inventory PnL", _MONEY),
-            Column("inventory_pnl_informed", "of it, fills with informed takers", _MONEY),
-            Column("inventory_pnl_noise", "of it, fills with all others", _MONEY),
+            Column("inventory_pnl_informed", "inventory PnL, informed takers", _MONEY),
+            Column("inventory_pnl_noise", "inventory PnL, all others", _MONEY),
             Column("fees", "fees", _MONEY),
             Column("close_out", "close-out", _MONEY),
             Column("final_pnl", "final PnL", _MONEY),
         ],
     ),
     Table(
-        "What followed the fills",
-        "With D = +1 for a taker's buy, p the fill's price and m the price just before: effective half-spread "
-        "D (p − m), adverse move at 50 s D (m after 50 s − m), markout their difference, adverse fill ratio the share "
-        "of fills with an adverse move above zero (a tie counts one half; one half means no information).",
+        "Adverse selection",
+        "D is +1 for a taker's buy and −1 for a sell. p is the fill's price. m is the reference "
+        "price just before the fill. The effective half-spread is D (p − m). The adverse move is "
+        "D (m after 50 s − m). The markout is the effective half-spread less the adverse move. "
+        "The adverse fill ratio is the share of fills with a positive adverse move. A tie counts "
+        "one half. A ratio of one half means no information.",
         [
-            Column("fills_rested_on", "fills", "of all sessions", 0),
+            Column("total_fills", "fills", "in all sessions", 0),
             *_fill_columns("", _MID),
             *_fill_columns("value_", _VALUE),
         ],
     ),
     Table(
         "Inventory and quoting",
-        "Inventory over time, its half-life from its autocorrelation, and how the agent quoted.",
+        "The half-life of inventory comes from its autocorrelation between decisions.",
         [
             Column("mean_inventory", "mean inventory", "lots", 2),
             Column("mean_abs_inventory", "mean absolute inventory", "lots", 2),
-            Column("max_abs_inventory", "largest inventory", "lots", 0),
+            Column("max_abs_inventory", "maximum absolute inventory", "lots", 0),
             Column("inventory_half_life", "half-life of inventory", "s", 1),
             Column("quoted_spread", "quoted spread", "ticks", 2),
             Column("share_at_touch", "share of time at the touch", "", 3),
@@ -110,7 +112,7 @@ TABLES = (
 
 
 def number(value: Any, decimals: int) -> str:
-    """A figure for people, with a true minus sign; a dash where there is none."""
+    """A number as text, with a true minus sign; a dash for NaN or None."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return _MISSING
     if math.isinf(value):
@@ -122,44 +124,46 @@ def number(value: Any, decimals: int) -> str:
 
 
 def data(value: Any, decimals: int) -> str:
-    """The same as HTML that keeps the figure itself for programs."""
+    """A number as an HTML `data` element that also holds the unrounded value."""
     shown = number(value, decimals)
     return shown if shown == _MISSING else f'<data value="{value!r}">{shown}</data>'
 
 
 def market_title(row: Row) -> str:
-    """The market of a row: as an experiment calls it, or its regime with what was set."""
+    """The market of a row: the experiment's label, or the regime with its fields."""
     if "market" in row:
         return str(row["market"])
-    says_share = row.get("p_informed") or row["regime"] == "informed"
-    settings = {"p_informed": row["p_informed"]} if says_share else {}
-    settings |= {
+    shows_share = row.get("p_informed") or row["regime"] == "informed"
+    shown = {"p_informed": row["p_informed"]} if shows_share else {}
+    shown |= {
         key: value
         for key, value in row.items()
         if key in FIELD_NAMES and key not in ("regime", "p_informed")
     }
     return ", ".join(
-        [str(row["regime"]), *(setting_text(key, value) for key, value in settings.items())]
+        [str(row["regime"]), *(field_text(key, value) for key, value in shown.items())]
     )
 
 
 def table_html(table: Table, rows: Sequence[Row], anchor: str) -> str:
-    """One table in a box of its own that scrolls; columns that no row has are left out, and so is
-    an empty table.
+    """One table in a scrolling box.
 
-    Rows of one experiment stand together under its name.
+    Columns that no row has are left out. Without columns the result is empty. Rows of one
+    experiment are grouped under its name.
     """
     columns = [column for column in table.columns if any(column.key in row for row in rows)]
     if not columns:
         return ""
     bodies = []
     for experiment, members in itertools.groupby(rows, lambda row: str(row.get("experiment", ""))):
-        name = f'<tr><th scope="rowgroup" colspan="{len(columns) + 2}">{escape(experiment)}</th></tr>\n'
+        width = len(columns) + 2
+        name = f'<tr><th scope="rowgroup" colspan="{width}">{escape(experiment)}</th></tr>\n'
         lines = "\n".join(_row(columns, row) for row in members)
         bodies.append(f"<tbody>\n{name if experiment else ''}{lines}\n</tbody>")
     head, body = _head(columns), "\n".join(bodies)
     return (
-        f'<h3 id="{anchor}">{escape(table.title)}</h3>\n<p class="quiet">{escape(table.explanation)}</p>\n'
+        f'<h3 id="{anchor}">{escape(table.title)}</h3>\n'
+        f'<p class="quiet">{escape(table.explanation)}</p>\n'
         f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{anchor}">'
         f'<table aria-labelledby="{anchor}">\n<thead>{head}</thead>\n{body}\n</table></div>'
     )
@@ -185,13 +189,13 @@ def _head(columns: Sequence[Column]) -> str:
             for group, width in groups
         ]
         first = f'<tr><td colspan="2"></td>{"".join(cells)}</tr>'
-    headings = [
-        f'<th scope="col">{escape(unbroken(c.heading))}{f"<small>{escape(c.unit)}</small>" if c.unit else ""}</th>'
-        for c in columns
-    ]
-    return (
-        f'{first}<tr><th scope="col">market</th><th scope="col">agent</th>{"".join(headings)}</tr>'
-    )
+    headings = "".join(_heading(column) for column in columns)
+    return f'{first}<tr><th scope="col">market</th><th scope="col">agent</th>{headings}</tr>'
+
+
+def _heading(column: Column) -> str:
+    unit = f"<small>{escape(column.unit)}</small>" if column.unit else ""
+    return f'<th scope="col">{escape(unbroken(column.heading))}{unit}</th>'
 
 
 def _cell(column: Column, row: Row) -> str:

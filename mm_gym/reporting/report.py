@@ -1,7 +1,6 @@
-"""`report.html`: one file that opens anywhere and asks no network for anything, and its pictures as
-PNG beside it.
+"""`report.html`: a self-contained page without network access, with its pictures as PNG files.
 
-The checks come first, then the tables, then the pictures, then how it was made.
+Sections in order: checks, tables, pictures, and how the report was made.
 """
 
 import base64
@@ -35,22 +34,23 @@ def write_report(
     command: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write `report.html` and its pictures as PNG files. If that fails, nothing of it is left
-    behind.
+    """Write `report.html` and its pictures as PNG files. A failure leaves no file behind.
 
     Args:
-        folder: to write into; has to be there.
+        folder: an existing folder to write into.
         title: of the report.
-        entries: what the pictures show.
-        experiments: of experiments, whose checks come first.
-        rows: of the summary (`table.summarise`), which the tables show.
-        policies: the quotes of agents, by name.
-        command: that made all this.
-        about: what else has to be known to make it again, as JSON holds it: `arguments`,
-            `versions`, `configurations`.
+        entries: for the pictures.
+        experiments: for the checks.
+        rows: of the summary (`summary.summarise`), for the tables.
+        policies: agents' quotes by agent name, for the pictures.
+        command: that produced the results.
+        about: `arguments`, `versions` and `configurations`, as plain values for JSON.
 
     Returns:
         The files written, `report.html` first.
+
+    Raises:
+        OSError: if a file cannot be written.
     """
     pictures = list(draw(entries, policies or {}))
     page = _page(title, experiments, rows, pictures, command, about or {})
@@ -104,7 +104,7 @@ def _page(
 <body>
 <header>
 <h1>{escape(title)}</h1>
-{_in_short(experiments)}
+{_overview(experiments)}
 <nav aria-label="Contents"><ul>{links}</ul></nav>
 </header>
 <main>
@@ -115,16 +115,20 @@ def _page(
 """
 
 
-def _in_short(experiments: Sequence[ExperimentResult]) -> str:
+def _overview(experiments: Sequence[ExperimentResult]) -> str:
     checks = [check for experiment in experiments for check in experiment.audit + experiment.checks]
     if not checks:
         return ""
     held = sum(check.holds for check in checks)
     verdicts = "".join(
-        f'<li><a href="#experiment-{number}">{escape(experiment.name)}</a> {_verdict(experiment.holds)}</li>'
-        for number, experiment in enumerate(experiments, 1)
+        f'<li><a href="#experiment-{position}">{escape(experiment.name)}</a> '
+        f"{_verdict(experiment.holds)}</li>"
+        for position, experiment in enumerate(experiments, 1)
     )
-    return f'<p>{held} of {len(checks)} checks hold.</p>\n<nav aria-label="Experiments"><ul>{verdicts}</ul></nav>'
+    return (
+        f"<p>{held} of {len(checks)} checks hold.</p>\n"
+        f'<nav aria-label="Experiments"><ul>{verdicts}</ul></nav>'
+    )
 
 
 # ------------------------------------------------------------------------------------------ checks
@@ -135,15 +139,16 @@ def _checks(experiments: Sequence[ExperimentResult]) -> str:
     for position, experiment in enumerate(experiments, 1):
         control = "" if experiment.effect else " (negative control)"
         parts.append(
-            f'<article id="experiment-{position}"><h3>{escape(experiment.name)}{control} {_verdict(experiment.holds)}</h3>\n'
+            f'<article id="experiment-{position}">'
+            f"<h3>{escape(experiment.name)}{control} {_verdict(experiment.holds)}</h3>\n"
             f"<p>{escape(experiment.question)}</p>"
         )
         if not experiment.effect:
             parts.append(
-                "<p>What causes the effect was taken out here: checks about it should not hold.</p>"
+                "<p>The cause of the effect is removed, so checks of the effect should fail.</p>"
             )
         if experiment.audit:
-            parts.append("<h4>Audit: what has to be so before the results mean anything</h4>")
+            parts.append("<h4>Audit of the set-up: the checks below need these to hold</h4>")
             parts.append(_check_list(experiment.audit, "audit"))
             parts.append("<h4>Checks</h4>")
         parts.append(_check_list(experiment.checks, "check"))
@@ -158,14 +163,16 @@ def _checks(experiments: Sequence[ExperimentResult]) -> str:
 
 
 def _verdict(holds: bool) -> str:
-    return f'<span class="verdict {"holds" if holds else "fails"}">{"✓ holds" if holds else "✗ does not hold"}</span>'
+    kind, words = ("holds", "✓ holds") if holds else ("fails", "✗ does not hold")
+    return f'<span class="verdict {kind}">{words}</span>'
 
 
 def _check_list(checks: Iterable[Check], kind: str) -> str:
     items = [
         f'<li class="{kind}">{_verdict(check.holds)}<span>{escape(check.sentence)}</span>'
         f'<span class="figure">{_estimate(check.estimate, check.unit)}</span>'
-        f'<span class="quiet">wanted: {escape(check.wanted)}<br>{escape(check.sample)}</span></li>'
+        f'<span class="quiet">wanted: {escape(check.wanted)}<br>'
+        f"sample: {escape(check.sample)}</span></li>"
         for check in checks
     ]
     return f'<ul class="checks">{"".join(items)}</ul>'
@@ -183,7 +190,7 @@ def _estimate(estimate: Estimate, unit: str) -> str:
 
 
 def _decimals(estimate: Estimate) -> int:
-    """As many as the interval is worth: two digits of its half-width."""
+    """Decimals that show two significant digits of the interval's half-width."""
     half_width = 0.5 * (estimate.high - estimate.low)
     if not math.isfinite(half_width) or half_width <= 0.0:
         return 0 if estimate.value == round(estimate.value, 0) else 3
@@ -233,6 +240,7 @@ def _about(command: str, about: Mapping[str, Any]) -> str:
     if about.get("configurations"):
         text = escape(json.dumps(about["configurations"], indent=1, default=str))
         parts.append(
-            f"<details><summary>Configurations of the markets</summary><pre><code>{text}</code></pre></details>"
+            "<details><summary>Configurations of the markets</summary>"
+            f"<pre><code>{text}</code></pre></details>"
         )
     return "\n".join(parts)

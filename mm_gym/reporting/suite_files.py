@@ -1,4 +1,4 @@
-"""Files of the suite: `suite.csv` and `suite.json`, written, read and compared."""
+"""Files of the suite, `suite.csv` and `suite.json`: writing, reading and comparing them."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mm_gym.evaluation.statistics import nan_to_none
 from mm_gym.evaluation.suite import SUITE_SEED, Results, Row
 from mm_gym.evaluation.suite_scores import summarise
 from mm_gym.tasks import Task, find_task
@@ -21,19 +22,15 @@ _MAY_BE_MISSING = ("standard_error", "plain_standard_error", "score", "score_sta
 def write_suite(
     folder: Path, results: Results, tasks: Sequence[Task], about: Mapping[str, Any]
 ) -> None:
-    """Write `suite.csv`, the rows, and `suite.json`: the same, their summaries, the scales and what
-    made them.
+    """Write the rows to `suite.csv`, and rows, summaries, reference scores and `about` to JSON.
 
     Args:
         folder: to write into.
         results: of `run_suite`.
         tasks: that were run.
-        about: plain values: arguments, versions.
+        about: arguments and versions, as plain values.
     """
-    plain = [
-        {name: None if _missing(value) else value for name, value in vars(row).items()}
-        for row in results.rows
-    ]
+    plain = [nan_to_none(vars(row)) for row in results.rows]
     with (folder / RESULTS_FILE).open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=_COLUMNS)
         writer.writeheader()
@@ -61,10 +58,14 @@ def write_suite(
 
 
 def read_suite(path: Path, tasks: Mapping[str, Task]) -> list[Row]:
-    """The rows of a `suite.csv`, with scores by the reference scores of these tasks.
+    """Read the rows of a `suite.csv`, and compute their scores anew.
+
+    Args:
+        path: of the file.
+        tasks: by name, with the reference scores to normalise with.
 
     Raises:
-        ValueError: if it is no such file, or a row is of another version of a task.
+        ValueError: if the file is not a `suite.csv`, or a row is of another version of a task.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -113,8 +114,8 @@ def _row(plain: Mapping[str, Any], where: str, tasks: Mapping[str, Task]) -> Row
         raise ValueError(f"{where}: {error}") from None
     if values["task_version"] != task.version:
         raise ValueError(
-            f"{where} is of another version of the task {task.name!r}: expected version {task.version}, got "
-            f"{values['task_version']}"
+            f"{where} is of another version of the task {task.name!r}: expected version "
+            f"{task.version}, got {values['task_version']}"
         )
     values["score"] = task.normalise(values["objective"])
     values["score_standard_error"] = task.normalise_error(values["standard_error"])
@@ -131,11 +132,16 @@ def _number(text: str, missing: bool) -> float:
 
 
 def compare(paths: Sequence[Path], tasks: Mapping[str, Task]) -> Results:
-    """The rows of several `suite.csv` together; an agent that is in more than one is named with its
-    folder.
+    """Join the rows of several `suite.csv` files.
+
+    An agent that is in several files gets the folder of its file in its label.
+
+    Args:
+        paths: of the files.
+        tasks: see `read_suite`.
 
     Raises:
-        ValueError: as of `read_suite`.
+        ValueError: see `read_suite`.
     """
     files = [(path, read_suite(path, tasks)) for path in paths]
     labels = [label for _, rows in files for label in {row.agent for row in rows}]
@@ -145,7 +151,3 @@ def compare(paths: Sequence[Path], tasks: Mapping[str, Task]) -> Results:
             label = f"{row.agent} [{path.parent}]" if labels.count(row.agent) > 1 else row.agent
             results.rows.append(Row(**{**vars(row), "agent": label}))
     return results
-
-
-def _missing(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

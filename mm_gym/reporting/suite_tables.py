@@ -1,4 +1,4 @@
-"""Tables of the suite: for a terminal of 80 columns, and the list of tasks as Markdown."""
+"""Tables of the suite for a terminal of 80 columns, and the list of tasks as Markdown."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,16 +33,17 @@ _ALL_COLUMNS = {
     "fills": 5,
 }
 
-
-_NOTE = """Objective in ticks x lots a session, ± one standard error. IQM: interquartile
+_NOTE = """Objective: ticks x lots per session, ± one standard error. IQM: interquartile
 mean of the normalised scores, with its 95 % interval. Spread: standard
-deviation between training seeds, of the objective in a task, of the score over
-all tasks. Over all tasks, compare only agents judged in the same tasks."""
+deviation between training seeds, of the objective in a task and of the score
+over all tasks. Over all tasks, compare only agents with the same tasks."""
 
 
 def text_table(results: Results, tasks: Sequence[Task]) -> Group:
-    """For a terminal of 80: a table for each task, one over all tasks, and the reasons of what was
-    left out."""
+    """A table for each task, one over all tasks, and why agents were left out.
+
+    The tables fit a terminal of 80 columns.
+    """
     summaries = summarise(results.rows)
     agents = list(
         dict.fromkeys(
@@ -116,7 +117,7 @@ def _figure(value: float, style: str) -> str:
 
 
 def _reasons(left_out: Mapping[tuple[str, str], str]) -> list[str]:
-    """Why agents were left out: for each agent its tasks and the reason in the first of them."""
+    """For each agent that was left out: the tasks, and the reason in the first of them."""
     tasks: dict[str, list[str]] = {}
     for label, task in left_out:
         tasks.setdefault(label, []).append(task)
@@ -127,8 +128,7 @@ def _reasons(left_out: Mapping[tuple[str, str], str]) -> list[str]:
 
 
 def tasks_markdown(tasks: Iterable[Task]) -> str:
-    """The tasks as a Markdown table, for docs/benchmark.md: what each asks, and its
-    configuration."""
+    """The tasks as a Markdown table for the benchmark page: description and configuration."""
     lines = ["| task | version | what it asks | configuration |", "|---|---:|---|---|"]
     for task in tasks:
         fields = ", ".join(

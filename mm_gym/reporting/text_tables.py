@@ -1,4 +1,4 @@
-"""Tables of an evaluation as text: for a terminal of 80 columns, and as Markdown."""
+"""Tables of an evaluation, for a terminal of 80 columns and as Markdown."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,8 +25,7 @@ _TEXT_COLUMNS = {
 
 
 def text_table(rows: Sequence[dict[str, Any]]) -> Group:
-    """The columns that fit a terminal of 80, market by market: what was earned, how surely, what
-    followed the fills."""
+    """The summary's main columns for a terminal of 80 columns, one table per market."""
     parts: list[str | Table] = []
     for market, members in itertools.groupby(rows, _market_title):
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
@@ -52,23 +51,20 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
 
 def _market_title(row: dict[str, Any]) -> str:
     """The regime, its informed share, and any field that a sweep added to the row."""
-    settings = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
-    settings |= {
-        key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS
-    }
-    return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in settings.items())])
+    shown = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
+    shown |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS}
+    return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in shown.items())])
 
 
 def checks_table(experiment: ExperimentResult) -> Group:
-    """An experiment's checks for a terminal of 80: whether each holds, and the figure it rests
-    on."""
+    """An experiment's checks for a terminal of 80 columns: verdict, sentence and estimate."""
     verdict = "every check holds" if experiment.holds else "does not hold"
     control = "" if experiment.effect else " (negative control)"
     parts: list[str | Table] = [
         f"[bold]{experiment.name}[/bold]{control}: {experiment.question} [bold]{verdict}[/bold]"
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for header, width in (("", 5), ("check", 44), ("figure [95 %]", 26)):
+    for header, width in (("", 5), ("check", 44), ("estimate [95 %]", 26)):
         table.add_column(header, width=width, overflow="fold")
     for check in experiment.audit + experiment.checks:
         table.add_row(
@@ -98,17 +94,18 @@ _MARKDOWN_COLUMNS = (
 def markdown(
     rows: Sequence[dict[str, Any]], experiments: Sequence[ExperimentResult], command: str
 ) -> str:
-    """Checks and the summary's main columns as Markdown, with the command that printed them."""
+    """The checks and the summary's main columns as Markdown, with the command that prints them."""
     lines = [f"Printed by `{command}`.", ""]
     for experiment in experiments:
         verdict = "every check holds" if experiment.holds else "**does not hold**"
-        lines += [f"## {experiment.name}: {verdict}", "", experiment.question, ""]
-        lines += ["| | check | figure [95 %] | wanted | rests on |", "|---|---|---|---|---|"]
+        control = "" if experiment.effect else " (negative control)"
+        lines += [f"## {experiment.name}{control}: {verdict}", "", experiment.question, ""]
+        lines += ["| | check | estimate [95 %] | wanted | sample |", "|---|---|---|---|---|"]
         for check in experiment.audit + experiment.checks:
             mark = "holds" if check.holds else "**no**"
-            figure = f"{check.estimate} {check.unit}".strip()
+            estimate = f"{check.estimate} {check.unit}".strip()
             lines.append(
-                f"| {mark} | {check.sentence} | {figure} | {check.wanted} | {check.sample} |"
+                f"| {mark} | {check.sentence} | {estimate} | {check.wanted} | {check.sample} |"
             )
         lines += ["", *(f"{note}\n" for note in experiment.notes)]
     names = [name for name, _ in _MARKDOWN_COLUMNS]

@@ -1,5 +1,4 @@
-"""What the tests of exchange data share: a session written by hand, and the public sample files
-where they lie."""
+"""Fixtures of the tests of exchange data: a session written by hand, and the public samples."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,16 +60,14 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def hand_session(session: Session) -> Recording:
-    """Eleven messages whose consequences were worked out by hand."""
+    """Eleven messages whose effects are worked out by hand."""
     return session(HAND_MESSAGES, HAND_ORDER_BOOK)
 
 
 def _sample(stock: str, n_levels: int) -> Recording:
     path = SAMPLES / f"{stock}_2012-06-21_34200000_57600000_message_{n_levels}.csv"
     if not path.exists():
-        pytest.skip(
-            f"the sample {path.name} is not in ../shared/data; it may not be published with the project"
-        )
+        pytest.skip(f"the sample {path.name} is not in ../shared/data, and not part of the project")
     return read(path)
 
 

@@ -1,5 +1,5 @@
-"""Calibration: of a simulated market it finds the market again; of the sample day, a market that
-resembles it in what was matched, and falls short of it where its rules must."""
+"""Calibration: it recovers a simulated market. For the sample day it matches the matched figures
+and differs where the model has to."""
 
 import json
 import math
@@ -49,9 +49,9 @@ def known_calibrated(known_described: Description) -> Calibration:
 @pytest.mark.parametrize(
     "field, relative_error",
     [
-        # Read off: three standard errors, as `describe` gives them for 40 minutes. The data show
-        # the sizes that were executed, and about seven percent of the lots that takers want here
-        # are beyond the price that they accept.
+        # Measured: three standard errors, as `describe` gives them for 40 minutes. The data show
+        # executed sizes. About seven percent of the lots that takers want are beyond the price that
+        # they accept.
         ("taker_tolerance", 3 * 0.1),
         ("taker_size", 3 * 0.015 + 0.07),
         ("maker_rate", 3 * 0.012),
@@ -140,7 +140,7 @@ def test_without_a_choice_there_is_no_signal_and_the_notes_say_why(
 ) -> None:
     assert known_calibrated.config.signal_drift == 0.0
     assert known_calibrated.config.p_informed == 0.0
-    assert any("cannot be read off the data" in note for note in known_calibrated.notes)
+    assert any("do not show the signal" in note for note in known_calibrated.notes)
 
 
 def test_the_configuration_goes_into_gymnasium_make_as_it_is(known_calibrated: Calibration) -> None:
@@ -178,20 +178,25 @@ def test_more_orders_than_a_market_holds_are_cut_down_and_the_notes_say_so() -> 
         figures[name] = figures[name]._replace(value=2.0 * figures[name].value)
     found = calibrate(Description(**{**vars(crowded), "figures": figures}))
     assert found.config.maker_rate / found.config.maker_cancel_rate <= 64.0
-    assert any("more orders than a market holds" in note for note in found.notes)
+    assert any("more resting orders than a market holds" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
     "share, fields, error, sentence",
     [
-        (1.0, {}, DataError, "signal_share=1.0 came; write a share from 0 to below 1"),
-        (math.nan, {}, DataError, "signal_share=nan came"),
+        (
+            1.0,
+            {},
+            DataError,
+            "signal_share=1.0 is out of range: expected a number from 0 to below 1, got 1.0",
+        ),
+        (math.nan, {}, DataError, "signal_share=nan is out of range"),
         (0.0, {"taker_rat": 1.0}, ConfigurationError, "did you mean 'taker_rate'"),
         (0.0, {"taker_size": 0.5}, ConfigurationError, "out of range"),
-        (0.0, {"makers": "none"}, DataError, "only a market with makers='anchored'"),
+        (0.0, {"makers": "none"}, DataError, "cannot be calibrated: expected makers='anchored'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(
+def test_invalid_arguments_are_refused(
     known_described: Description,
     share: float,
     fields: dict[str, float],
@@ -204,7 +209,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
 
 def test_data_in_which_nobody_trades_are_refused() -> None:
     quiet = describe(record_market(configure(taker_rate=0.0), 30.0))
-    with pytest.raises(DataError, match="show no trades"):
+    with pytest.raises(DataError, match="do not allow a calibration: expected trades, got none"):
         calibrate(quiet)
 
 
@@ -234,12 +239,12 @@ def test_the_market_of_the_sample_day_trades_and_quotes_as_the_day_does(
         assert market[name].value == pytest.approx(data[name].value, rel=tolerance), name
 
 
-def test_and_falls_short_where_its_rules_must_and_says_so(
+def test_the_market_of_the_sample_day_differs_where_the_model_has_to_and_reports_it(
     goog_round_trip: tuple[Description, Calibration, Description],
 ) -> None:
-    """Independent takers have no memory of signs and no clusters; sizes are whole lots; and
-    background makers at random depths make the mid bounce, so that over one second it moves up to
-    two and a half times as much as the day's."""
+    """Signs of independent takers have no autocorrelation, and trades do not cluster. Sizes are
+    whole lots. Background makers at random depths make the mid bounce: over one second it moves up
+    to two and a half times as much as the day's."""
     data, calibration, market = goog_round_trip
     assert data["sign_autocorrelation_1"].value > 0.5
     assert abs(market["sign_autocorrelation_1"].value) < 0.15
@@ -250,12 +255,12 @@ def test_and_falls_short_where_its_rules_must_and_says_so(
         < market["volatility_1"].value
         < 2.5 * data["volatility_1"].value
     )
-    told = " ".join(shortfalls(data, market))
-    for words in ("no long memory", "do not come in clusters", "whole lots"):
-        assert words in told
+    reported = " ".join(shortfalls(data, market))
+    for words in ("no memory", "do not cluster", "whole lots"):
+        assert words in reported
     assert shortfalls(market, market) == []
     notes = " ".join(calibration.notes)
-    assert "taker_size is 1 lot, the least there is: the mean is 0.83 lots of 100 shares" in notes
+    assert "taker_size is 1 lot, the smallest size, because the mean is 0.83 lots of" in notes
     assert "best level only" in notes
 
 
@@ -265,15 +270,15 @@ def test_smaller_lots_keep_the_sizes_of_the_sample(goog: Recording) -> None:
     assert found.maker_size == pytest.approx(8.2, abs=0.4)
 
 
-def test_the_short_sample_of_ten_levels_gives_a_market_with_its_reservations(
+def test_the_short_sample_of_ten_levels_gives_a_market_with_notes(
     aapl: Recording,
 ) -> None:
     found = calibrate(describe(aapl))
     notes = " ".join(found.notes)
     for words in (
         "49 s long",
-        "more orders than a market holds",
-        "held at 0.25 half-spreads",
+        "more resting orders than a market holds",
+        "limited to 0.25 half-spreads",
         "within 10 levels",
     ):
         assert words in notes

@@ -1,4 +1,4 @@
-"""`python -m mm_gym.data`: what it prints, and what it says when it cannot."""
+"""`python -m mm_gym.data`: its output and its errors."""
 
 import re
 import runpy
@@ -50,12 +50,12 @@ def test_replay_and_comparison_come_on_request(
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     rows = len(read(files[0])) - 1
-    assert re.search(rf"rows that follow from the row before and the message +{rows}\n", printed)
+    assert re.search(rf"rows that follow from the previous row and the message +{rows}\n", printed)
     assert re.search(r"rows that do not +0\n", printed)
     header = next(line for line in printed.splitlines() if line.startswith("Stylised facts"))
     assert header.split()[2:] == ["data", "default", "calibrated"]
-    *_, memory = (line for line in printed.splitlines() if line.startswith("trade signs, lag 1 "))
-    assert len(re.findall(r"-?\d\.\d+ \(\d\.\d+\)", memory)) == 3
+    *_, signs = (line for line in printed.splitlines() if line.startswith("trade signs, lag 1 "))
+    assert len(re.findall(r"-?\d\.\d+ \(\d\.\d+\)", signs)) == 3
 
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_there_ends_it_with_a_sentence(monkeypatch: pytest.Mo
     said = run(["gone_message_1.csv"], monkeypatch)
     assert said.startswith("mm_gym.data: ")
     assert "gone_message_1.csv" in said
-    assert "write the path of a LOBSTER file" in said
+    assert "expected a LOBSTER file, got No such file" in said
 
 
 def test_without_rich_it_says_what_to_install(
@@ -78,11 +78,15 @@ def test_without_rich_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     said = run([str(files[0])], monkeypatch)
-    assert "is not installed; write pip install 'mm-gym[evaluate]'" in said
+    assert "expected rich.console to be installed, got none" in said
+    assert "(write pip install 'mm-gym[evaluate]')" in said
 
 
 def test_reading_replaying_and_calibrating_need_no_library_that_draws() -> None:
-    code = "import sys, mm_gym; assert 'mm_gym.data' not in sys.modules; import mm_gym.data; print(*sys.modules)"
+    code = (
+        "import sys, mm_gym; assert 'mm_gym.data' not in sys.modules; "
+        "import mm_gym.data; print(*sys.modules)"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

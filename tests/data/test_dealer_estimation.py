@@ -154,21 +154,21 @@ def test_without_a_signal_the_estimates_are_those_of_two_regressions() -> None:
 def test_observations_without_information_are_refused() -> None:
     config = configure("dealer", session_steps=50)
     [seen] = warm_ups(config, 1, seed=1)
-    with pytest.raises(ValueError, match="one row less than mids is wanted"):
+    with pytest.raises(ValueError, match="one less than mids, in each, got"):
         replace(seen, mids=seen.mids[:-1])
-    with pytest.raises(ValueError, match="some that did and some that did not are wanted"):
+    with pytest.raises(ValueError, match="expected some quotes that traded and some that did not"):
         replace(seen, bought=np.zeros(50, np.bool_), sold=np.zeros(50, np.bool_))
-    with pytest.raises(ValueError, match="in which its depth is inf"):
+    with pytest.raises(ValueError, match="expected a finite depth, got inf"):
         replace(seen, ask_depth=np.full(50, np.inf), sold=np.ones(50, np.bool_))
     with pytest.raises(
-        ValueError, match="A and k cannot be told apart; quotes at several depths are wanted"
+        ValueError, match="does not identify A and k: expected quotes at several depths, got only"
     ):
         estimate(config, replace(seen, bid_depth=np.full(50, 2.0), ask_depth=np.full(50, 2.0)))
     nobody_uninformed = configure(
         "dealer", session_steps=1200, max_offset=10.0, signal_drift=0.09, p_informed=1.0
     )
     with pytest.raises(
-        ValueError, match="no maximum of the likelihood was found: 1200 intervals came"
+        ValueError, match=r"no maximum of the likelihood was found: expected .*got 1200 intervals"
     ):
         estimate(nobody_uninformed, warm_ups(nobody_uninformed, 1, seed=900)[0])
 

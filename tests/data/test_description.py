@@ -1,6 +1,5 @@
-"""What the data say: against a session worked out by hand, plain loops over the sample day, and
-simulated markets whose rates are known. Standard errors against the textbook's, and against the
-spread of many recordings."""
+"""Statistics of data: against a session worked out by hand, plain loops over the sample day, and
+simulated markets with known rates. Standard errors are tested against textbook formulas."""
 
 import itertools
 import math
@@ -13,7 +12,8 @@ import pytest
 
 from mm_gym import configure
 from mm_gym.data import DataError, Description, Recording, describe, record_market
-from mm_gym.data.description import jackknife, trades
+from mm_gym.data.blocks import jackknife
+from mm_gym.data.description import trades
 
 from .conftest import Session
 
@@ -72,16 +72,16 @@ def test_one_taker_s_executions_are_one_trade(hand_session: Recording) -> None:
     assert trades(hand_session.messages).tolist() == [(34203.0, -1, 150, 2), (34210.0, 1, 50, 8)]
 
 
-def test_what_the_data_cannot_say_is_nan(hand_session: Recording) -> None:
+def test_a_figure_that_the_data_do_not_allow_is_nan(hand_session: Recording) -> None:
     found = describe(hand_session)
     for name in ("volatility_60", "sign_autocorrelation_1", "price_sensitivity"):
         assert math.isnan(found[name].value) or math.isnan(found[name].standard_error)
 
 
-def test_data_without_length_or_without_two_sides_are_refused(
+def test_data_without_duration_or_without_two_sides_are_refused(
     hand_session: Recording, session: Session
 ) -> None:
-    with pytest.raises(DataError, match="no length in time"):
+    with pytest.raises(DataError, match="too short: expected at least two messages at different"):
         describe(
             replace(
                 hand_session,
@@ -93,9 +93,12 @@ def test_data_without_length_or_without_two_sides_are_refused(
         "1,1,1,100,1000000,1\n9,1,2,100,1000000,1\n",
         "9999999999,0,1000000,100\n9999999999,0,1000000,200\n",
     )
-    with pytest.raises(DataError, match="nobody quotes both sides"):
+    with pytest.raises(DataError, match="no mid price: expected at least one row with both"):
         describe(one_sided)
-    with pytest.raises(DataError, match="write a positive whole number of shares"):
+    with pytest.raises(
+        DataError,
+        match="lot_size=0 is out of range: expected a whole number of shares, at least 1, got 0",
+    ):
         describe(hand_session, lot_size=0)
 
 
@@ -225,7 +228,7 @@ def test_the_day_s_spread_and_size_at_the_best_are_those_of_a_plain_loop(
     assert goog_described["spread_33"].value == pytest.approx(wide, rel=1e-6)
 
 
-def test_the_day_s_trades_have_the_memory_that_numpy_finds_in_their_signs(
+def test_the_sign_autocorrelation_of_the_day_s_trades_is_numpy_s(
     goog: Recording, goog_described: Description
 ) -> None:
     signs, previous = [], None

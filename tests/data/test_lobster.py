@@ -61,7 +61,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         LobsterError,
-        match=r"gone_message_1\.csv cannot be read .* write the path of a LOBSTER file",
+        match=r"gone_message_1\.csv cannot be read: expected a LOBSTER file, got No such file",
     ):
         read(tmp_path / "gone_message_1.csv")
 
@@ -70,12 +70,12 @@ def test_a_folder_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LobsterError, match="cannot be read"):
         read(tmp_path, tmp_path)
     (tmp_path / "message.csv").write_text("")
-    with pytest.raises(LobsterError, match="holds no rows"):
+    with pytest.raises(LobsterError, match="is empty: expected a LOBSTER file, got no rows"):
         read(tmp_path / "message.csv")
 
 
-def test_a_name_that_does_not_say_where_the_order_book_is_asks_for_it(tmp_path: Path) -> None:
-    with pytest.raises(LobsterError, match="name that too"):
+def test_without_message_in_its_name_the_order_book_file_has_to_be_given(tmp_path: Path) -> None:
+    with pytest.raises(LobsterError, match=r"expected 'message' in the name .*, got day\.csv"):
         read(tmp_path / "day.csv")
 
 
@@ -85,35 +85,47 @@ def test_a_name_that_does_not_say_where_the_order_book_is_asks_for_it(tmp_path: 
         (
             HAND_ORDER_BOOK,
             HAND_ORDER_BOOK,
-            "message.csv has 8 columns, 6 columns .* is it the other of the two",
+            "message.csv has the wrong columns: expected 6 columns .*, got 8 .*not swapped",
         ),
-        (HAND_MESSAGES, HAND_MESSAGES, "orderbook.csv has 6 columns, 4 columns a level"),
+        (
+            HAND_MESSAGES,
+            HAND_MESSAGES,
+            "orderbook.csv has the wrong columns: expected 4 columns per level .*, got 6",
+        ),
         (
             HAND_MESSAGES,
             HAND_ORDER_BOOK.split("\n", 1)[1],
-            "11 rows and orderbook.csv has 10; row k",
+            "orderbook.csv does not belong to message.csv: expected 11 rows, .*, got 10",
         ),
         (
             HAND_MESSAGES.replace("34205.0,1,3", "34205.0,8,3"),
             HAND_ORDER_BOOK,
-            "line 5: type 8 came, wanted was one of 1 ",
+            "type in message.csv, line 5 is out of range: expected one of 1 .*, got 8",
         ),
-        (HAND_MESSAGES.replace("1000200,-1", "1000200,0"), HAND_ORDER_BOOK, "line 5: side 0 came"),
+        (
+            HAND_MESSAGES.replace("1000200,-1", "1000200,0"),
+            HAND_ORDER_BOOK,
+            "side in message.csv, line 5 is out of range: expected 1 .*, got 0",
+        ),
         (
             HAND_MESSAGES.replace("3,40,", "3,0,"),
             HAND_ORDER_BOOK,
-            "line 5: size 0 came, wanted was a positive number",
+            "size in message.csv, line 5 is out of range: expected at least one share, got 0",
         ),
-        (HAND_MESSAGES.replace("34205.0", "nan"), HAND_ORDER_BOOK, "line 5: time nan came"),
+        (
+            HAND_MESSAGES.replace("34205.0", "nan"),
+            HAND_ORDER_BOOK,
+            "time in message.csv, line 5 is out of range: expected seconds .*, got nan",
+        ),
         (
             HAND_MESSAGES.replace("34205.0", "34202.0"),
             HAND_ORDER_BOOK,
-            "line 5 is earlier than the line before it",
+            "line 5 is out of order: expected at least 34203.0, got 34202.0",
         ),
         (
             HAND_MESSAGES.replace("1000200", "10.5"),
             HAND_ORDER_BOOK,
-            "not in LOBSTER's format: .*10.5",
+            "not in LOBSTER's format: expected comma-separated whole numbers, got .*10.5",
         ),
         (
             HAND_MESSAGES.replace("34205.0,1,", "34205.0,"),
@@ -139,7 +151,7 @@ def test_a_file_that_is_not_lobster_s_is_refused_in_a_sentence(
 def test_a_tick_that_cannot_be_is_refused(
     hand_session: Recording, tmp_path: Path, tick_size: float
 ) -> None:
-    with pytest.raises(LobsterError, match="write a positive whole number, such as 100"):
+    with pytest.raises(LobsterError, match="is out of range: expected a whole number of 1/10,000"):
         read(tmp_path / "message.csv", tick_size=tick_size)  # type: ignore[arg-type]
 
 

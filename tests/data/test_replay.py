@@ -105,9 +105,9 @@ def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_ord
         session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n1000300,50,999900,30\n"
     )
     assert row == 4
-    assert (
-        reason
-        == "order 3 is executed before older ones at its price: 2 (DELETION 1.500000 s later, in row 5)"
+    assert reason == (
+        "order 3 is executed before older ones at its price: 2 (DELETION 1.500000 s later, "
+        "in row 5)"
     )
 
 

@@ -1,5 +1,4 @@
-"""The post-mortem's lessons hold at the defaults, and the same code says that they do not once the
-cause is gone."""
+"""The experiments' checks hold at the defaults, and fail in the negative controls."""
 
 import functools
 
@@ -19,37 +18,37 @@ def runner(seed: int, effect: bool) -> ExperimentRunner:
 
 
 @functools.cache
-def found(experiment: str, seed: int, effect: bool) -> ExperimentResult:
+def result_of(experiment: str, seed: int, effect: bool) -> ExperimentResult:
     return EXPERIMENTS[experiment](runner(seed, effect))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_claim_of_every_experiment_holds_at_the_defaults(experiment: str, seed: int) -> None:
-    experiment = found(experiment, seed, True)
+def test_every_check_of_every_experiment_holds_at_the_defaults(experiment: str, seed: int) -> None:
+    result = result_of(experiment, seed, True)
     failed = [
         f"{check.sentence}: {check.estimate}, wanted {check.wanted}"
-        for check in experiment.checks
+        for check in result.checks
         if not check.holds
     ]
     assert not failed
-    assert experiment.holds
+    assert result.holds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_no_experiment_holds_once_its_cause_is_taken_out(experiment: str, seed: int) -> None:
-    control = found(experiment, seed, False)
+def test_no_negative_control_holds(experiment: str, seed: int) -> None:
+    control = result_of(experiment, seed, False)
     assert not control.holds
     assert {check.sentence for check in control.checks} == {
-        check.sentence for check in found(experiment, seed, True).checks
+        check.sentence for check in result_of(experiment, seed, True).checks
     }
-    # The set-up is as sound as in the experiment itself: it is the effect that is gone.
+    # The audit holds as in the experiment itself: only the effect is gone.
     assert all(check.holds for check in control.audit)
 
 
 def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> None:
-    notes = found("identical_prices", 0, True).notes
+    notes = result_of("identical_prices", 0, True).notes
     digests = {note.rsplit(" ", 1)[1] for note in notes}
     assert len(notes) == 4
     assert len(digests) == 1
@@ -65,16 +64,12 @@ def test_identical_prices_shows_one_digest_and_another_one_for_other_seeds() -> 
         (Estimate(1.0, 0.5, 1.5), True, False, False),
         (Estimate(-1.0, -1.5, -0.5), False, True, False),
         (Estimate(0.0, -0.1, 0.1), False, False, True),
-        (
-            Estimate(0.0, -0.4, 0.4),
-            False,
-            False,
-            False,
-        ),  # too little data proves nothing, not even sameness
+        # Too small a sample shows nothing, not even equality.
+        (Estimate(0.0, -0.4, 0.4), False, False, False),
         (Estimate(float("nan"), float("nan"), float("nan")), False, False, False),
     ],
 )
-def test_a_claim_holds_only_if_its_whole_interval_lies_where_it_should(
+def test_a_check_holds_only_if_its_whole_interval_lies_in_the_required_range(
     estimate: Estimate, judged_above: bool, judged_below: bool, judged_within: bool
 ) -> None:
     assert above("", estimate, 0.0, "", "").holds is judged_above

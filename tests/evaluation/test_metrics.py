@@ -27,7 +27,8 @@ from mm_gym.evaluation.metrics import (
     unrealised_pnl,
     with_informed_takers,
 )
-from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, run_sessions
+from mm_gym.evaluation.rollout import Cell, run_cells, run_sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate
 from mm_gym.evaluation.summary import summarise
 
@@ -132,9 +133,9 @@ def test_the_table_gives_the_means_of_the_worked_example_over_the_fills_whose_ho
 
 
 def test_inventory_pnl_by_fill_of_the_worked_example(example: Sessions) -> None:
-    """Minus D times the size times what the mid did until the close, 97; by who took."""
+    """-D n (m_T - m) with m_T = 97, and its sums over fills with informed takers and all others."""
     np.testing.assert_array_equal(inventory_pnl_of_fills(example), [-3.0, 9.0, 3.5, -6.0])
-    # Naive takers are only called informed; snipers know.
+    # Naive takers have no information, snipers do.
     np.testing.assert_array_equal(with_informed_takers(example), [False, True, False, True])
     np.testing.assert_array_equal(by_session(example, inventory_pnl_of_fills(example)), [3.5])
     row = summarise("a", example)
@@ -148,7 +149,7 @@ def test_unrealised_pnl_of_the_worked_example(example: Sessions) -> None:
 
 
 def test_half_life_autocorrelation_and_sharpe_of_made_up_sessions(example: Sessions) -> None:
-    # An inventory of which each decision keeps 80 percent, decisions every 2 s: 0.8^(t/2) = 1/2.
+    # Each decision interval of 2 s keeps 80 percent of the inventory: 0.8^(t/2) = 1/2.
     held = replace(
         example,
         config=configure("noise", decision_interval=2.0),
@@ -157,8 +158,8 @@ def test_half_life_autocorrelation_and_sharpe_of_made_up_sessions(example: Sessi
         final_pnl=np.array([4.0, 6.0, 8.0]),
     )
     assert inventory_half_life(held).value == pytest.approx(2.0 * math.log(0.5) / math.log(0.8))
-    # Signs + + - - 0 +: of the four that are not zero and have a neighbour, two are like it and one
-    # is not.
+    # Signs + + - - 0 +: of the pairs that start with one of the first four, two are equal, one is
+    # opposite, and one has a zero.
     assert sign_autocorrelation(held, 1).value == pytest.approx((1 - 1 + 1 + 0 + 0) / 4)
     assert sign_autocorrelation(held, 2).value == pytest.approx((-1 - 1 + 0 - 1) / 4)
     assert sharpe(held) == 6.0 / 2.0
@@ -286,13 +287,9 @@ def test_the_objective_is_the_pnl_less_the_price_of_inventory_held(informed: Ses
     np.testing.assert_allclose(informed.objective, informed.final_pnl - held, atol=1e-9)
 
 
-def test_an_agent_that_is_alone_on_a_side_is_at_the_touch_all_the_time_and_one_at_the_end_hardly() -> (
-    None
-):
-    dealer, book = (
-        configure("dealer", session_steps=50, taker_rate=0.0),
-        configure("noise", session_steps=200),
-    )
+def test_a_sole_maker_is_always_at_the_touch_and_one_far_from_the_mid_hardly_ever() -> None:
+    dealer = configure("dealer", session_steps=50, taker_rate=0.0)
+    book = configure("noise", session_steps=200)
     near, far = (partial(make_agent, "fixed_spread", half_spread=offset) for offset in (1.0, 10.0))
     assert run_sessions(near, dealer, 2).share_at_touch == pytest.approx([1.0, 1.0])
     assert (run_sessions(far, book, 2).share_at_touch < 0.05).all()
@@ -326,7 +323,7 @@ def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(
 
     monkeypatch.setattr(rollout, "Markets", Tampered)
     with pytest.raises(
-        AssertionError, match=r"session 1 of a batch ended with a PnL of .*: the account is wrong"
+        AssertionError, match=r"account of session 1 of a batch is wrong: expected .*, got "
     ):
         run_sessions(
             partial(make_agent, "fixed_spread"), configure("noise", session_steps=20), episodes=3

@@ -1,5 +1,4 @@
-"""The map of an agent's quotes, and their profiles over one thing at a time: a rule's own formula,
-everything else at what the agent's own sessions showed."""
+"""The map of an agent's quotes and its profiles, against the formulas of rules."""
 
 from typing import Any
 
@@ -14,9 +13,7 @@ from mm_gym.core.layout import Obs
 from mm_gym.evaluation.policy_map import map_policy
 
 
-def test_the_map_of_inventory_skew_is_its_formula_cut_off_at_the_mid_and_at_the_largest_offset() -> (
-    None
-):
+def test_the_map_of_inventory_skew_is_its_formula_clipped_to_the_range_of_offsets() -> None:
     config = configure("noise", session_steps=40, max_offset=4.0)
     agent = make_agent("inventory_skew", config, half_spread=1.5, skew=0.25)
     lots = np.arange(-20, 21)
@@ -25,7 +22,7 @@ def test_the_map_of_inventory_skew_is_its_formula_cut_off_at_the_mid_and_at_the_
     np.testing.assert_allclose(policy.bid_offset, np.clip(1.5 + skewed, 0.0, 4.0), atol=1e-6)
     np.testing.assert_allclose(policy.ask_offset, np.clip(1.5 - skewed, 0.0, 4.0), atol=1e-6)
     assert {0.0, 4.0} <= set(policy.bid_offset.ravel().tolist())
-    assert policy.repeatable
+    assert policy.deterministic
 
 
 def test_the_map_of_adaptive_spread_widens_with_the_flow_whichever_its_sign() -> None:
@@ -55,10 +52,10 @@ def test_what_a_map_holds_fixed_is_the_mean_of_the_agents_own_observations() -> 
     assert policy.inventory.tolist() == list(range(-max(5, most), max(5, most) + 1))
 
 
-def test_a_map_says_when_the_agent_draws_its_quotes_by_lot() -> None:
+def test_a_map_shows_that_the_agent_quotes_at_random() -> None:
     config = configure("noise", session_steps=20)
     policy = map_policy(make_agent("random", config), config)
-    assert not policy.repeatable
+    assert not policy.deterministic
     assert (
         policy.bid_offset.shape
         == policy.ask_offset.shape
@@ -66,23 +63,22 @@ def test_a_map_says_when_the_agent_draws_its_quotes_by_lot() -> None:
     )
 
 
-def test_a_map_beyond_what_an_observation_can_say_is_refused() -> None:
+def test_a_map_beyond_the_bounds_of_the_observation_is_refused() -> None:
     config = configure("noise", session_steps=20, max_inventory=10)
     agent = make_agent("fixed_spread", config)
-    with pytest.raises(ValueError, match="goes to 11 lots, at most max_inventory=10"):
-        map_policy(agent, config, inventory=[-11, 0])
     with pytest.raises(
-        ValueError, match="goes to 11 standard deviations, an observation shows at most 10"
+        ValueError, match=r"inventory is out of range: expected at most max_inventory=10 .* got 11"
     ):
+        map_policy(agent, config, inventory=[-11, 0])
+    with pytest.raises(ValueError, match=r"flow is out of range: expected at most 10 .* got 11"):
         map_policy(agent, config, flow=[0.0, 11.0])
 
 
-def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> None:
+def test_quotes_are_averaged_over_the_recurrent_states_of_the_agents_sessions() -> None:
     config = configure("noise", session_steps=30)
 
-    class Remembers:
-        """Quotes by what it remembers, which differs from market to market and grows with each
-        decision."""
+    class Recurrent:
+        """Quotes by its state, which differs between markets and grows with each decision."""
 
         def predict(
             self,
@@ -92,25 +88,24 @@ def test_with_a_memory_the_answers_are_averaged_over_those_of_its_sessions() -> 
             deterministic: bool = True,
         ):  # type: ignore[no-untyped-def]
             n = len(observation)
-            memory = np.arange(n, dtype=float)[:, None] * 0.01 if state is None else state
-            return np.repeat(memory, 2, axis=1).astype(np.float32), memory + 0.01
+            held = np.arange(n, dtype=float)[:, None] * 0.01 if state is None else state
+            return np.repeat(held, 2, axis=1).astype(np.float32), held + 0.01
 
-    policy = map_policy(Remembers(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
-    # Eight markets began with 0 to 0.07; the memory of the second decision had 0.01 more, the
-    # thirtieth's 0.29. Those of every fourth are taken: answers are averaged in ticks, after the
-    # curve.
-    memories = 0.01 * (np.arange(8)[:, None] + np.arange(1, 30, 4))
-    expected = float(np.mean(config.max_offset * ((1.0 + memories) / 2.0) ** 3))
+    policy = map_policy(Recurrent(), config, inventory=[-1, 0, 1], flow=[0.0, 1.0])
+    # The states of the eight markets start at 0 to 0.07 and grow by 0.01 per decision. Those of
+    # every fourth decision are used. The mean is taken in ticks, after the map from actions.
+    states = 0.01 * (np.arange(8)[:, None] + np.arange(1, 30, 4))
+    expected = float(np.mean(config.max_offset * ((1.0 + states) / 2.0) ** 3))
     np.testing.assert_allclose(policy.bid_offset, np.full((2, 3), expected), rtol=1e-6)
     for profile in policy.profiles:
         np.testing.assert_allclose(
-            profile.asked, np.full((2, len(profile.value)), expected), rtol=1e-6
+            profile.queried, np.full((2, len(profile.value)), expected), rtol=1e-6
         )
-    assert policy.repeatable
-    assert policy.memory == "as in sessions"
+    assert policy.deterministic
+    assert policy.recurrent_state == "as in sessions"
 
 
-def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> None:
+def test_an_agent_with_a_state_of_another_kind_is_queried_as_at_the_start() -> None:
     asked = []
 
     class Recurrent:
@@ -125,7 +120,7 @@ def test_a_state_that_is_no_array_of_the_markets_is_asked_as_at_the_start() -> N
             return np.zeros((len(observation), 2), np.float32), (np.zeros(3), np.zeros(3))
 
     policy = map_policy(Recurrent(), configure("noise", session_steps=5), inventory=[0], flow=[0.0])
-    assert policy.memory == "as at the start of a session"
+    assert policy.recurrent_state == "as at the start of a session"
     for state, starts in asked[-2:]:
         assert state is None
         assert starts.all()
@@ -142,15 +137,15 @@ def test_the_profile_over_time_left_is_avellanedas_and_stoikovs_spread() -> None
     assert 0.0 < time_left.value[0] < time_left.value[-1] <= 200.0
     # Avellaneda and Stoikov (2008), equation 30.
     spread = gamma * volatility**2 * time_left.value + 2.0 / gamma * np.log(1.0 + gamma / kappa)
-    np.testing.assert_allclose(time_left.asked.sum(axis=0), spread, rtol=1e-5)
+    np.testing.assert_allclose(time_left.queried.sum(axis=0), spread, rtol=1e-5)
 
 
-def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() -> None:
+def test_profiles_vary_one_quantity_and_each_quotes_own_queue() -> None:
     config = configure("noise", session_steps=60)
 
     class Follows:
-        """Offsets in ticks: 0.1 a lot ahead of the quote, 0.3 a lot ahead of the other one, 0.05 a
-        lot held, 0.2 a standard deviation of slow flow."""
+        """Offsets in ticks: 0.1 per lot ahead of the quote, 0.3 per lot ahead of the other quote,
+        0.05 per lot of inventory, 0.2 per standard deviation of slow flow."""
 
         def predict(
             self,
@@ -170,9 +165,9 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
     inventory, flow, time_left, queue = map_policy(Follows(), config).profiles
     for profile, slope in ((inventory, 0.05), (flow, 0.2), (time_left, 0.0), (queue, 0.1)):
         assert len(profile.value) > 3
-        for asked in profile.asked:
+        for queried in profile.queried:
             np.testing.assert_allclose(
-                asked - asked[0], slope * (profile.value - profile.value[0]), atol=1e-5
+                queried - queried[0], slope * (profile.value - profile.value[0]), atol=1e-5
             )
     for profile in (inventory, queue):
         np.testing.assert_array_equal(
@@ -180,7 +175,7 @@ def test_profiles_ask_with_one_thing_varied_and_each_quote_of_its_own_queue() ->
         )
 
 
-def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw() -> None:
+def test_quoted_offsets_are_the_means_of_the_agents_own_decisions_by_bin() -> None:
     config = configure("informed", session_steps=60)
     agent = make_agent("inventory_skew", config, half_spread=2.0, skew=0.1)
     profile = map_policy(agent, config, seed=3).profiles[1]
@@ -207,18 +202,18 @@ def test_what_was_quoted_is_the_mean_of_the_agents_own_decisions_by_what_it_saw(
         np.testing.assert_allclose((seen, quoted), expected, rtol=1e-5)
 
 
-def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alone_is_varied() -> (
+def test_an_agent_that_estimates_the_signal_follows_the_flow_in_sessions_and_not_when_queried() -> (
     None
 ):
     config = configure("informed", p_informed=0.6, session_steps=300)
 
     def lean(name: str) -> list[float]:
-        """How much further back the bid stands after sales than after purchases, and the ask the
-        other way."""
-        # Without skew: inventory, too, goes with the flow.
+        """How much larger the bid offset is after sales than after purchases, and the reverse for
+        the ask."""
+        # There is no skew, because inventory is correlated with the flow.
         agent = make_agent(name, config, skew=0.0)
         flow = map_policy(agent, config).profiles[1]
-        assert np.ptp(flow.asked, axis=1).max() == 0.0
+        assert np.ptp(flow.queried, axis=1).max() == 0.0
         bid, ask = (row[np.isfinite(row)] for row in flow.quoted)
         return [float(bid[0] - bid[-1]), float(ask[-1] - ask[0])]
 
@@ -226,11 +221,11 @@ def test_who_infers_leans_with_the_flow_in_sessions_and_not_when_the_column_alon
     assert lean("inventory_skew") == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
-def test_where_nothing_varies_a_profile_has_one_value() -> None:
+def test_the_profile_of_a_constant_quantity_has_one_value() -> None:
     dealer = configure("dealer")
     *_, queue = map_policy(make_agent("fixed_spread", dealer), dealer).profiles
     assert queue.value.tolist() == [0.0]
-    assert queue.asked.shape == (2, 1)
+    assert queue.queried.shape == (2, 1)
     shortest = configure("noise", session_steps=1)
     for profile in map_policy(make_agent("fixed_spread", shortest), shortest).profiles:
         assert np.isnan(profile.quoted).all()  # eight decisions are too few

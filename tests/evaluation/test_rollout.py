@@ -15,7 +15,8 @@ from agents import RULES, make_agent
 from mm_gym import REGIMES, MarketConfig, configure
 from mm_gym.core.layout import FILL_ROW
 from mm_gym.evaluation import rollout
-from mm_gym.evaluation.rollout import Cell, Sessions, run_cells, run_sessions
+from mm_gym.evaluation.rollout import Cell, run_cells, run_sessions
+from mm_gym.evaluation.sessions import Sessions
 
 rule = partial(make_agent, "inventory_skew")
 near = partial(make_agent, "fixed_spread", half_spread=0.0)
@@ -80,15 +81,16 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
         assert sessions.objective[session] == pytest.approx(infos[-1]["objective"], abs=1e-8)
         edge = config.signal_drift * config.signal_half_life / np.log(2.0)
         worth = np.array([info["efficient_price"] + edge * info["signal"] for info in infos])
-        luck = 0.0 if regime == "zero_intelligence" else (inventories[:-1] * np.diff(worth)).sum()
-        assert sessions.control_variate[session] == pytest.approx(luck, abs=1e-8)
+        variate = (inventories[:-1] * np.diff(worth)).sum()
+        expected = 0.0 if regime == "zero_intelligence" else variate
+        assert sessions.control_variate[session] == pytest.approx(expected, abs=1e-8)
         assert sessions.mean_abs_inventory[session] == np.abs(inventories[1:]).mean()
         assert sessions.max_abs_inventory[session] == np.abs(inventories).max()
 
 
 @pytest.mark.parametrize("agent", ["fixed_spread", "inventory_skew", "glosten_milgrom", "oracle"])
 @pytest.mark.parametrize("regime", ["informed", "imbalanced"])
-def test_luck_has_mean_zero_for_every_agent_and_is_most_of_what_sessions_differ_by(
+def test_the_control_variate_has_mean_zero_for_every_agent_and_explains_most_of_the_variance(
     regime: str, agent: str
 ) -> None:
     config = configure(regime, session_steps=150)
@@ -180,12 +182,17 @@ def test_a_longer_evaluation_begins_with_the_sessions_of_a_shorter_one() -> None
 
 
 @pytest.mark.parametrize(
-    "episodes, seed, said", [(0, 0, "episodes=0"), (-3, 0, "episodes=-3"), (1, -1, "seed=-1")]
+    "episodes, seed, message",
+    [
+        (0, 0, "episodes=0 is out of range: expected a whole number, at least 1, got 0"),
+        (-3, 0, "episodes=-3 is out of range: expected a whole number, at least 1, got -3"),
+        (1, -1, "seed=-1 is out of range: expected a whole number, at least 0, got -1"),
+    ],
 )
-def test_a_number_of_sessions_or_a_seed_that_cannot_be_is_refused(
-    episodes: int, seed: int, said: str
+def test_a_number_of_sessions_or_a_seed_out_of_range_is_refused(
+    episodes: int, seed: int, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"{said}.*write"):
+    with pytest.raises(ValueError, match=message):
         run_sessions(rule, configure("noise"), episodes, seed)
 
 
@@ -229,14 +236,14 @@ def test_prices_a_horizon_after_a_fill_are_those_that_held_then(regime: str) -> 
     assert looked_up > 200
 
 
-def test_the_efficient_price_after_a_fill_is_that_of_the_lattice() -> None:
-    """V moves every half second whatever is quoted, so an environment with decisions that often
-    shows all of it."""
+def test_the_efficient_price_after_a_fill_is_that_of_the_time_grid() -> None:
+    """V moves every half second, whatever the agent quotes. An environment with a decision every
+    half second shows each of its values."""
     config = configure("informed", session_steps=100)
     sessions = run_sessions(rule, config, episodes=4, seed=3)
-    lattice = configure("informed", session_steps=200, decision_interval=0.5)
+    half_seconds = configure("informed", session_steps=200, decision_interval=0.5)
     for session, seed in enumerate(sessions.seeds.tolist()):
-        infos, _, _ = step_through(rule(lattice), lattice, seed)
+        infos, _, _ = step_through(rule(half_seconds), half_seconds, seed)
         values = np.array([info["efficient_price"] for info in infos])
         mine = sessions.fill_session == session
         times = sessions.fills["time"][mine]
@@ -270,7 +277,7 @@ def test_a_session_without_a_fill_has_figures_all_the_same() -> None:
         ({"session_steps": 600, "taker_rate": 20.0}, "fill_rows"),
     ],
 )
-def test_a_recorder_that_was_full_is_noticed_and_mended(
+def test_a_recorder_that_is_too_small_is_enlarged(
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
     full: str,

@@ -89,9 +89,7 @@ def made_up_fills(
     return generator.normal(generator.normal(0.5, 1.0, n_sessions)[sessions], 2.0), sessions
 
 
-def test_a_mean_over_fills_is_the_mean_of_all_and_its_interval_that_of_a_plain_cluster_bootstrap() -> (
-    None
-):
+def test_a_mean_over_fills_has_the_interval_of_a_plain_cluster_bootstrap() -> None:
     """Both have 2,000 resamples, so an end has a Monte Carlo s.e. of about 0.06 s.e. of the mean,
     twice."""
     n_sessions = 40

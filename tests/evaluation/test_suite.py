@@ -1,4 +1,4 @@
-"""The suite: whom it judges on what, how it sums scores up, and what it writes and reads."""
+"""The suite: contenders and their sessions, summary scores, tables, files and the command."""
 
 import csv
 import dataclasses
@@ -65,11 +65,23 @@ def judge(text: str, *tasks: Task, episodes: int = 1, **others: Any) -> Results:
 
 def a_row(**values: Any) -> Row:
     usual: dict[str, Any] = {
-        "agent": "ppo", "task": "noise", "task_version": 1, "seed": 0, "run": "runs/ppo", "objective": 20.0,
-        "standard_error": 1.0, "estimate": "plain", "plain_objective": 20.0, "plain_standard_error": 1.0,
-        "score": 0.5, "score_standard_error": 0.05, "fills": 12.0, "episodes": 64, "mm_gym_version": "0",
+        "agent": "ppo",
+        "task": "noise",
+        "task_version": 1,
+        "seed": 0,
+        "run": "runs/ppo",
+        "objective": 20.0,
+        "standard_error": 1.0,
+        "estimate": "plain",
+        "plain_objective": 20.0,
+        "plain_standard_error": 1.0,
+        "score": 0.5,
+        "score_standard_error": 0.05,
+        "fills": 12.0,
+        "episodes": 64,
+        "mm_gym_version": "0",
         "command": "python evaluate.py",
-    }  # fmt: skip
+    }
     return Row(**(usual | values))
 
 
@@ -90,7 +102,7 @@ def test_agents_are_parted_by_commas_and_training_seeds_by_plus() -> None:
 
 def test_two_contenders_of_one_label_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="the same label: expected different ones, got 'ppo' twice"
+        ValueError, match="the same label: expected distinct labels, got 'ppo' twice"
     ):
         parse_contenders("ppo=runs/a,ppo=runs/b")
 
@@ -106,7 +118,7 @@ def test_a_wildcard_finds_the_run_folders_of_a_task(tmp_path: Path) -> None:
     ]
     assert contender.in_task("mixed") == [f"{tmp_path}/ppo-mixed-seed0"]
     with pytest.raises(
-        ValueError, match=r"ppo-fee-seed\* names no run folder: expected at least one, got none"
+        ValueError, match=r"ppo-fee-seed\* matches no run folder: expected at least one, got none"
     ):
         contender.in_task("fee")
 
@@ -135,7 +147,7 @@ def test_shorter_sessions_are_more() -> None:
     assert sessions_in(TASKS["dealer-avellaneda-stoikov"], 512) == 2560
     assert sessions_in(a_task("long", session_steps=5000), 512) == 512
     with pytest.raises(
-        ValueError, match=r"episodes is out of range: expected .*, at least 1, got 0"
+        ValueError, match=r"episodes=0 is out of range: expected .*, at least 1, got 0"
     ):
         sessions_in(TASKS["noise"], 0)
 
@@ -218,13 +230,15 @@ def test_the_interquartile_mean_is_scipys_trimmed_mean(n: int) -> None:
 
 def test_the_interval_of_one_task_is_that_of_scipys_bootstrap() -> None:
     scores = np.random.default_rng(4).normal(0.6, 0.2, 10)
-    ours = interquartile_estimate(
-        [scores], [np.full(10, 99.0)]
-    )  # errors of single sessions are of no use here
+    # Standard errors over sessions are not used, because there are ten seeds.
+    ours = interquartile_estimate([scores], [np.full(10, 99.0)])
     theirs = stats.bootstrap(
-        (scores,), lambda x, axis: stats.trim_mean(x, 0.25, axis), n_resamples=20_000, method="percentile",
+        (scores,),
+        lambda x, axis: stats.trim_mean(x, 0.25, axis),
+        n_resamples=20_000,
+        method="percentile",
         rng=np.random.default_rng(1),
-    ).confidence_interval  # fmt: skip
+    ).confidence_interval
     assert ours.value == pytest.approx(stats.trim_mean(scores, 0.25))
     assert ours.low == pytest.approx(theirs.low, abs=0.02)
     assert ours.high == pytest.approx(theirs.high, abs=0.02)
@@ -466,7 +480,7 @@ def test_the_command_judges_writes_and_compares(
             "--seed has no effect with --suite: expected none, got 1",
         ),
         ({"suite": True, "p_informed": 0.5}, "--p-informed has no effect with --suite"),
-        ({"suite": True, "episodes": 0}, "episodes is out of range"),
+        ({"suite": True, "episodes": 0}, "episodes=0 is out of range"),
         (
             {"suite": True, "compare": "a.csv", "episodes": 3},
             "--episodes has no effect with --compare",

@@ -1,4 +1,4 @@
-"""Results on disk: whole or not at all, never on top of others unasked, and readable by others."""
+"""Results on disk: complete or not at all, replaced only on request, readable by other programs."""
 
 import csv
 import json
@@ -97,7 +97,8 @@ def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> Non
     out = tmp_path / "results"
     write(out, "summary.json")
     with pytest.raises(
-        ArtefactError, match=r"results holds results already; write --out .*--overwrite"
+        ArtefactError,
+        match=r"results is occupied: expected .*, got one that holds results already.*--overwrite",
     ):
         results_folder(out).__enter__()
     with pytest.raises(ArtefactError, match="holds results already"):
@@ -137,15 +138,14 @@ def test_a_folder_that_holds_something_else_is_never_replaced(
     sources.mkdir()
     (sources / "code.py").write_text("mine")
     with pytest.raises(
-        ArtefactError, match="something else than results, which is never replaced; write --out"
+        ArtefactError,
+        match=r"with other contents than results, which is never replaced \(write --out",
     ):
         results_folder(sources, overwrite=True).__enter__()
     results = tmp_path / "results"
     write(results, "summary.json")
     (results / "below").mkdir()
-    monkeypatch.chdir(
-        results / "below"
-    )  # one stands in it: replacing it would pull the ground away
+    monkeypatch.chdir(results / "below")  # a working directory must not vanish
     with pytest.raises(ArtefactError, match="never replaced"):
         check_free(results, overwrite=True)
     assert (sources / "code.py").read_text() == "mine"
@@ -164,11 +164,12 @@ def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path:
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(
-        ArtefactError, match=r"cannot be written to .*; write --out with a folder in a place"
+        ArtefactError, match=r"results cannot be created: expected a place where you may write, got"
     ):
         results_folder(file / "results").__enter__()
     with pytest.raises(
-        ArtefactError, match="is a file, a folder was wanted; write --out with another name"
+        ArtefactError,
+        match=r"file is occupied: expected a new or empty folder, got a file \(write --out",
     ):
         results_folder(file, overwrite=True).__enter__()
     assert file.read_text() == "mine"

@@ -1,5 +1,4 @@
-"""What pictures show: the sessions' own figures, reckoned anew by hand, of the markets that belong
-together."""
+"""The contents of pictures, against figures that plain Python computes from the sessions."""
 
 from typing import Any
 
@@ -11,7 +10,7 @@ from agents import make_agent
 from mm_gym import configure
 from mm_gym.core.layout import TakerKind
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.reporting.pictures.entries import curves, distinct, market_names, representatives
 from mm_gym.reporting.pictures.layout import render
 from mm_gym.reporting.pictures.money import inventories, pnl_parts
@@ -107,7 +106,7 @@ def test_a_curve_needs_three_markets_that_differ_in_one_field_alone() -> None:
     assert distinct([*shares, again]) == shares
 
 
-def test_markets_are_named_by_what_sets_them_apart() -> None:
+def test_markets_are_named_by_the_fields_in_which_they_differ() -> None:
     configs = [
         configure("noise"),
         configure("noise", latency=0.5),
@@ -122,7 +121,7 @@ def test_markets_are_named_by_what_sets_them_apart() -> None:
         "informed, p = 0.4, informed_kind = decoy",
         "imbalanced, sniping",
     ]
-    # What all have in common sets none apart.
+    # A field with the same value in all markets is not part of the names.
     assert market_names(
         [configure("noise", latency=1.0), configure("imbalanced", latency=1.0)]
     ) == [
@@ -161,7 +160,7 @@ def test_drawing_neither_follows_nor_changes_matplotlibs_settings() -> None:
         assert dict(matplotlib.rcParams) == own
 
 
-def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_what_never_varies() -> (
+def test_profiles_have_lines_for_deterministic_agents_and_marks_for_all_and_note_constants() -> (
     None
 ):
     dealer = configure("dealer", session_steps=50)
@@ -175,17 +174,17 @@ def test_profiles_have_lines_for_who_answers_alike_and_marks_for_all_and_say_wha
         "quote_profiles_2",
     ]
     for (name, policy), drawing in zip(policies.items(), drawings[1::2], strict=True):
-        answers_alike = name == "inventory_skew"
-        assert ("Lines:" in drawing.caption) is answers_alike
+        deterministic = name == "inventory_skew"
+        assert ("Lines:" in drawing.caption) is deterministic
         inventory, *_, queue = drawing.panels
         axes = Figure().add_subplot()
         inventory.draw(axes)
         drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
         profile = policy.profiles[0]
         expected = [
-            curve for side in (0, 1) for curve in (profile.asked[side], profile.quoted[side])
+            curve for side in (0, 1) for curve in (profile.queried[side], profile.quoted[side])
         ]
-        if not answers_alike:
+        if not deterministic:
             expected = [*profile.quoted]
         assert len(drawn) == len(expected)
         for ours, theirs in zip(drawn, expected, strict=True):

@@ -1,5 +1,4 @@
-"""The report: complete in one file, in order, with the rows' own figures, whatever the names,
-however few data."""
+"""The report: self-contained, in order, with the rows' own figures, for any names and few data."""
 
 import base64
 import io
@@ -12,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.reporting.page import Element, read, with_class
 
 from agents import make_agent
 from mm_gym import configure
 from mm_gym.evaluation.experiments import Check, ExperimentResult
 from mm_gym.evaluation.policy_map import map_policy
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate
 from mm_gym.evaluation.summary import summarise
 from mm_gym.reporting.report import Entry, write_report
 from tests.evaluation.few_sessions import sessions_of
+from tests.reporting.page import Element, read, with_class
 
-# Names that would be markup, entities, mathematics or nothing, if they were not taken as they are.
+# Names that would be markup, entities, mathematics or nothing if they were not escaped.
 HOSTILE_AGENT = '_<script>alert("x")</script> & $\\frac{a$'
 HOSTILE_WORDS = "<img src=x onerror=alert(1)> & 'quoted' \"twice\" </section>"
 
@@ -151,7 +150,7 @@ def test_the_page_says_its_language_fits_its_window_and_describes_its_pictures(
     )
 
 
-def test_claims_come_before_tables_before_pictures_before_how_it_was_made(report: Report) -> None:
+def test_checks_come_before_tables_before_pictures_before_how_it_was_made(report: Report) -> None:
     order = ["check" if e.tag == "li" else e.tag for e in report.page.every() if _kind(e)]
     firsts = list(dict.fromkeys(order))
     assert firsts == ["check", "table", "img", "pre"]
@@ -165,7 +164,7 @@ def _kind(element: Element) -> bool:
     return is_check or element.tag in ("table", "img", "pre")
 
 
-def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wanted_and_on_what_it_rests(
+def test_each_check_shows_verdict_estimate_interval_required_range_and_sample(
     report: Report,
 ) -> None:
     first, second = (" ".join(item.text.split()) for item in with_class(report.page, "li", "check"))
@@ -176,7 +175,7 @@ def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wante
         "−1.2 ticks × lots",
         "−2.5 to −0.4",
         "wanted: below 0",
-        "6 sessions, 321 fills",
+        "sample: 6 sessions, 321 fills",
     ):
         assert words in first
     assert second.startswith("✗ does not hold")
@@ -186,11 +185,11 @@ def test_each_claim_says_whether_it_holds_its_figure_its_interval_what_was_wante
     assert "Audit" in report.page.text
     assert "2 of 3 checks hold." in report.page.text
     (heading,) = report.page.all("article")[0].all("h3")
-    assert "✗ does not hold" in heading.text  # one check that does not is enough
+    assert "✗ does not hold" in heading.text  # one failing check is enough
 
 
-# The tables' headings, and the column of the summary that each stands for; beside the mid, then
-# beside V.
+# The tables' headings and their columns of the summary. BESIDE has those that appear twice: against
+# the mid, then against V.
 BESIDE = {"effective half-spread": "effective_half_spread", "markout, 50 s": "markout_50"}
 BESIDE |= {
     "adverse move, 50 s": "adverse_move_50",
@@ -199,19 +198,19 @@ BESIDE |= {
 HEADINGS = {
     "sessions": "episodes",
     "final PnL": "final_pnl",
-    "PnL less the reference's": "final_pnl_vs_reference",
+    "PnL less reference": "final_pnl_vs_reference",
     "objective": "objective",
-    "objective less the reference's": "objective_vs_reference",
+    "objective less reference": "objective_vs_reference",
     "Sharpe ratio": "sharpe",
     "spread captured": "spread_pnl",
     "inventory PnL": "inventory_pnl",
-    "of it, fills with informed takers": "inventory_pnl_informed",
-    "of it, fills with all others": "inventory_pnl_noise",
+    "inventory PnL, informed takers": "inventory_pnl_informed",
+    "inventory PnL, all others": "inventory_pnl_noise",
     "fees": "fees",
     "close-out": "close_out",
     "mean inventory": "mean_inventory",
     "mean absolute inventory": "mean_abs_inventory",
-    "largest inventory": "max_abs_inventory",
+    "maximum absolute inventory": "max_abs_inventory",
     "half-life of inventory": "inventory_half_life",
     "quoted spread": "quoted_spread",
     "share of time at the touch": "share_at_touch",
@@ -262,7 +261,7 @@ def _keys(headings: list[str]) -> list[str]:
     keys = []
     for position, heading in enumerate(headings):
         if heading == "fills":
-            keys.append("fills_rested_on" if "markout, 50 s" in headings else "fills")
+            keys.append("total_fills" if "markout, 50 s" in headings else "fills")
         elif heading in BESIDE:
             keys.append(("value_" if heading in headings[:position] else "") + BESIDE[heading])
         else:
@@ -359,7 +358,7 @@ def _page_of_one(folder: Path, sessions: Sessions) -> Element:
     return read(folder / "report.html")
 
 
-def test_a_report_of_nothing_but_claims_has_no_tables_and_no_pictures(tmp_path: Path) -> None:
+def test_a_report_of_checks_alone_has_no_tables_and_no_pictures(tmp_path: Path) -> None:
     experiment = ExperimentResult(
         "alone", "?", [Check("so", Estimate(1.0, 0.5, 1.5), "", "above 0", True, "data")], {}, {}
     )

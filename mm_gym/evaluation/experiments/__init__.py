@@ -1,7 +1,9 @@
-"""The post-mortem's experiments, by name, one per file. Each ends in checks; each has a control with
-the effect removed.
+"""The post-mortem's experiments by name, one per file.
 
-experiment = EXPERIMENTS["informed"](ExperimentRunner(name_agent))
+Each experiment ends in checks. Each has a negative control: the same experiment without the cause
+of the effect, in which the checks of the effect should fail.
+
+    result = EXPERIMENTS["informed"](ExperimentRunner(name_agent))
 """
 
 from collections.abc import Callable

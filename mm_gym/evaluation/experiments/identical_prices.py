@@ -1,6 +1,6 @@
-"""One price path, radically different outcomes: information lives in order flow, not in prices.
+"""One price path, different outcomes: the information is in order flow, not in prices.
 
-Twin: the signal predicts nothing.
+Negative control: the signal predicts nothing (`signal_drift=0`).
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from mm_gym.evaluation.experiments.runner import (
     market,
     sample,
 )
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
 
-QUESTION = "The same prices to the last bit: how different can the outcomes be?"
+QUESTION = "How much can outcomes differ on bit-for-bit equal price paths?"
 AGENT = "inventory_skew"
 
 
@@ -46,14 +46,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     ]
     checks += [
         below(
-            "It loses in informed, p = 0.8",
+            "The maker loses in informed, p = 0.8",
             mean(toxic.final_pnl),
             0.0,
             "ticks x lots",
             sample(toxic),
         ),
         below(
-            "On the same path it earns less there than in noise",
+            "On the same price path the maker earns less in informed, p = 0.8, than in noise",
             difference(toxic.final_pnl, quiet.final_pnl),
             0.0,
             "ticks x lots",
@@ -61,7 +61,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         ),
     ]
     notes = [
-        f"SHA-256 of the efficient price's paths in {label}: {digest}"
+        f"SHA-256 of the efficient price paths in {label} (first 16 digits): {digest}"
         for label, digest in digests.items()
     ]
     return ExperimentResult(
@@ -77,15 +77,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
 
 
 def price_digest(sessions: Sessions) -> str:
-    """A digest of the efficient price at the points of time that `Sessions` keeps of every
-    session."""
+    """A digest of the efficient price paths of all sessions (`Sessions.value_path`)."""
     return hashlib.sha256(np.ascontiguousarray(sessions.value_path).tobytes()).hexdigest()[:16]
 
 
 def _same(digests: dict[str, str], data: str) -> Check:
     different = float(len(set(digests.values())))
     return Check(
-        "The price paths are the same array",
+        "The price paths of all markets are bit for bit equal",
         Estimate(different, different, different),
         "digests",
         "1",

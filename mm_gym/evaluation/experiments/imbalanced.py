@@ -1,6 +1,6 @@
-"""Persistent imbalance without information: inventory drifts and stays bounded, PnL stays positive.
+"""Persistent imbalance without information: inventory drifts but is bounded, and the maker earns.
 
-Twin: no imbalance.
+Negative control: no imbalance.
 """
 
 from mm_gym.evaluation.experiments.runner import (
@@ -16,7 +16,7 @@ from mm_gym.evaluation.experiments.runner import (
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
 from mm_gym.evaluation.statistics import difference, mean
 
-QUESTION = "Persistent imbalance without information: is it harmless?"
+QUESTION = "Is persistent imbalance without information harmless to the maker?"
 AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"
 
@@ -38,14 +38,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     checks = [
         above("The maker still earns", mean(pressed.final_pnl), 0.0, "ticks x lots", data),
         above(
-            "Inventory drifts further than under noise",
+            "Inventory is larger than under noise",
             difference(pressed.mean_abs_inventory, calm.mean_abs_inventory),
             0.0,
             "lots",
             data,
         ),
         below(
-            "Yet it stays bounded: its largest size is below half of what is allowed",
+            "Inventory stays bounded: its maximum is below half of max_inventory",
             mean(pressed.max_abs_inventory.astype(float)),
             0.5 * imbalanced.max_inventory,
             "lots",
@@ -62,7 +62,8 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             sample(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
         ),
         within(
-            "No adverse move beyond that of noise (20 s, against the efficient price; a tenth of the half-spread)",
+            "The 20 s adverse move of the efficient price equals that under noise, to a tenth of "
+            "the half-spread",
             difference_over_fills(
                 pressed, adverse_move(pressed, 20.0), calm, adverse_move(calm, 20.0)
             ),

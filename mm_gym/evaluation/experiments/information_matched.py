@@ -1,11 +1,10 @@
-"""The control: two markets with the same flow, of which only one is informed.
+"""Two markets with the same flow statistics, of which only one has informed takers.
 
-In the second, takers act in just the same way on a decoy, a second signal of the same law that
-predicts nothing. The limit on the price that informed takers pay is taken off in both, so that
-every order trades in both. The audit proves that volume, imbalance and sign autocorrelation match
-before the results are shown.
+In the other market the takers act in the same way on a decoy: a second signal with the same
+distribution that predicts nothing. Informed takers have no price limit in either market, so every
+order trades in both. The audit checks that volume, imbalance and sign autocorrelation match.
 
-Twin: the signal predicts nothing either.
+Negative control: the signal predicts nothing in either market (`signal_drift=0`).
 """
 
 from typing import Any
@@ -24,10 +23,13 @@ from mm_gym.evaluation.experiments.runner import (
     within,
 )
 from mm_gym.evaluation.metrics import difference_over_fills
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, fill_sums, of_sums
 
-QUESTION = "Same volume, same imbalance, same sign autocorrelation: does it matter that one flow is informed?"
+QUESTION = (
+    "Do two flows with the same volume, imbalance and sign autocorrelation have the same outcome "
+    "if only one is informed?"
+)
 AGENT = "inventory_skew"
 P_INFORMED = 0.6
 _LAGS = (1, 5, 20, 50)  # [decisions]
@@ -46,24 +48,25 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     data = sample(informed, decoy)
     checks = [
         below(
-            "The informed flow costs the maker, the same flow without information does not: difference of PnL",
+            "The maker earns less from informed flow than from the same flow without information",
             difference(informed.final_pnl, decoy.final_pnl),
             0.0,
             "ticks x lots",
             data,
         ),
         above(
-            "The 50 s adverse move is larger",
+            "The 50 s adverse move is larger after informed flow",
             difference_over_fills(informed, adverse_move(informed), decoy, adverse_move(decoy)),
             0.0,
             "ticks",
             data,
         ),
         within(
-            "After the matched flow there is less than a quarter of it, in size",
+            "The 50 s adverse move after decoy flow is less than a quarter of that after informed "
+            "flow, in absolute value",
             _adverse_share(decoy, informed),
             0.25,
-            "of the informed",
+            "of informed",
             data,
         ),
     ]
@@ -79,15 +82,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
 
 
 def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Check]:
-    """Volume, imbalance and sign autocorrelation of the two flows, as differences that have to be
-    negligible."""
+    """Volume, imbalance and sign autocorrelation of the two flows are equal within tolerance."""
     volume = of_sums(
         [informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0
     )
     imbalance = difference(_imbalance(informed), _imbalance(decoy))
     checks = [
         within("Same volume (relative difference)", volume, 0.05, "", data),
-        within("Same imbalance, net over gross per minute (difference)", imbalance, 0.05, "", data),
+        within("Same imbalance, |net| / gross per minute (difference)", imbalance, 0.05, "", data),
     ]
     checks += [
         within(
@@ -103,7 +105,7 @@ def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Check]:
 
 
 def _imbalance(sessions: Sessions) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Mean of |net| / gross over blocks of a minute, per session."""
+    """Mean of |net| / gross flow over blocks of one minute, per session, shape (n,)."""
     block = max(1, round(60.0 / sessions.config.decision_interval))
     n_blocks = max(1, sessions.volume.shape[1] // block)
     shape = (len(sessions), n_blocks, -1)
@@ -121,7 +123,7 @@ def _sign_difference(informed: Sessions, decoy: Sessions, lag: int) -> Estimate:
 
 
 def _adverse_share(part: Sessions, whole: Sessions) -> Estimate:
-    """The 50 s adverse move in one market as a share of that in the other, paired by session."""
+    """The ratio of the 50 s adverse moves of two markets, paired by session."""
     sums = [
         *fill_sums(adverse_move(part), part.fill_session, len(part)),
         *fill_sums(adverse_move(whole), whole.fill_session, len(whole)),

@@ -1,6 +1,6 @@
-"""Informed traders who act on the signal: the toxicity sweep over their share.
+"""Informed takers who act on the signal: a sweep over their share p.
 
-Twin: the signal predicts nothing (`signal_drift=0`).
+Negative control: the signal predicts nothing (`signal_drift=0`).
 """
 
 from mm_gym.evaluation.experiments.runner import (
@@ -19,10 +19,10 @@ from mm_gym.evaluation.metrics import (
     against_value,
     difference_over_fills,
 )
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import difference, fill_sums, mean, mean_over_fills, of_sums
 
-QUESTION = "Takers who act on the signal: what does a rising share of them do to a maker?"
+QUESTION = "How does a maker fare as the share of takers who act on the signal rises?"
 AGENT = "inventory_skew"
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _HORIZON = 50.0
@@ -41,16 +41,16 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     markout = mean_over_fills(against_mid(toxic).markout[:, column], toxic.fill_session, len(toxic))
     checks = [
         above(
-            "Without informed takers the maker earns",
+            "At p = 0 the maker earns",
             mean(sweep[0].final_pnl),
             0.0,
             "ticks x lots",
             sample(sweep[0]),
         ),
         below(
-            "With nobody else it loses", mean(toxic.final_pnl), 0.0, "ticks x lots", sample(toxic)
+            "At p = 1 the maker loses", mean(toxic.final_pnl), 0.0, "ticks x lots", sample(toxic)
         ),
-        below("Its 50 s markout is negative then", markout, 0.0, "ticks", sample(toxic)),
+        below("At p = 1 the 50 s markout is negative", markout, 0.0, "ticks", sample(toxic)),
         *_steps(sweep, column),
         _acceleration(sweep, column),
     ]
@@ -67,7 +67,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
 
 
 def _steps(sweep: list[Sessions], column: int) -> list[Check]:
-    """From each share to the next: PnL falls, the adverse move and the adverse fill ratio grow."""
+    """From each share to the next PnL falls, and adverse move and adverse fill ratio grow."""
     checks = []
     for low, high, before, after in zip(SHARES, SHARES[1:], sweep, sweep[1:], strict=False):
         step, data = f"from p = {low:g} to {high:g}", sample(before, after)
@@ -86,7 +86,7 @@ def _steps(sweep: list[Sessions], column: int) -> list[Check]:
 
 
 def _acceleration(sweep: list[Sessions], column: int) -> Check:
-    """The fall of the markout per fill over the upper two steps against that over the lower two."""
+    """The markout per fill falls more over the upper two steps of p than over the lower two."""
     chosen = [sweep[0], sweep[2], sweep[-3], sweep[-1]]
     measured: list[FillMeasures] = [against_value(sessions) for sessions in chosen]
     sums = [
@@ -96,7 +96,8 @@ def _acceleration(sweep: list[Sessions], column: int) -> Check:
     ]
     bend = of_sums(sums, lambda a, i, b, j, c, k, d, m: (c / k - d / m) - (a / i - b / j))
     return above(
-        "The loss per fill grows faster than linearly (fall over p = 0.6 to 1 less that over 0 to 0.4)",
+        "The loss per fill grows faster than linearly: fall of the 50 s markout from p = 0.6 to 1, "
+        "less the fall from 0 to 0.4",
         bend,
         0.0,
         "ticks",
@@ -105,7 +106,7 @@ def _acceleration(sweep: list[Sessions], column: int) -> Check:
 
 
 def _about_total_pnl(sweep: list[Sessions]) -> str:
-    """What total PnL does, said as measured."""
+    """A note on total PnL, in the measured figures."""
     pnl = [result.final_pnl.mean() for result in sweep]
     fills = [result.n_fills.mean() for result in sweep]
     bend = difference(
@@ -114,10 +115,11 @@ def _about_total_pnl(sweep: list[Sessions]) -> str:
     shape = (
         "about linearly"
         if bend.low < 0.0 < bend.high
-        else ("ever faster" if bend.high < 0.0 else "ever slower")
+        else ("faster than linearly" if bend.high < 0.0 else "slower than linearly")
     )
     return (
-        f"Total PnL goes from {pnl[0]:.0f} to {pnl[-1]:.0f} ticks x lots and falls {shape}, while fills go from "
-        f"{fills[0]:.0f} to {fills[-1]:.0f} a session: informed takers stay away while the signal is weak and refuse "
-        "bad prices. So what a rising share does is to be read per fill, not per session."
+        f"Total PnL falls {shape}, from {pnl[0]:.0f} to {pnl[-1]:.0f} ticks x lots, as p goes from "
+        f"{SHARES[0]:g} to {SHARES[-1]:g}. Fills go from {fills[0]:.0f} to {fills[-1]:.0f} per "
+        "session, because informed takers do not trade on a weak signal or at a bad price. So the "
+        "effect of p shows per fill, not per session."
     )

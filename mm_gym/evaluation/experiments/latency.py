@@ -1,6 +1,6 @@
-"""Latency: what it costs to be slow, and that being fast does not help against information.
+"""Latency: being slow costs PnL, and being fast does not help against informed takers.
 
-Twin: the price does not move, so that no quote is ever stale.
+Negative control: the price does not move, so no quote is ever stale.
 """
 
 from mm_gym.evaluation.experiments.runner import (
@@ -12,7 +12,7 @@ from mm_gym.evaluation.experiments.runner import (
 )
 from mm_gym.evaluation.statistics import difference, mean
 
-QUESTION = "What does latency cost, with and without traders who pick off stale quotes?"
+QUESTION = "What does latency cost, with and without snipers, who pick off stale quotes?"
 AGENT = "inventory_skew"
 LATENCIES = (0.0, 0.25, 0.5, 1.0, 2.0)  # [s]
 P_INFORMED = 0.8
@@ -35,23 +35,21 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     for sniping in ("no sniping", "sniping"):
         fast, *_, slow = (sessions[f"{sniping}, latency {latency:g} s"] for latency in LATENCIES)
         loss = difference(slow.final_pnl, fast.final_pnl)
-        sentence = (
-            f"Speed helps, with {sniping}: PnL at {LATENCIES[-1]:g} s of latency less that at none"
-        )
+        sentence = f"Latency costs, with {sniping}: PnL at {LATENCIES[-1]:g} s less PnL at 0 s"
         checks.append(below(sentence, loss, 0.0, "ticks x lots", sample(slow, fast)))
     slow, sniped = (
         sessions[f"{kind}, latency {LATENCIES[-1]:g} s"] for kind in ("no sniping", "sniping")
     )
     checks += [
         below(
-            f"Sniping costs the slow: PnL at {LATENCIES[-1]:g} s with sniping less that without",
+            f"Sniping costs a slow maker: PnL at {LATENCIES[-1]:g} s with sniping less PnL without",
             difference(sniped.final_pnl, slow.final_pnl),
             0.0,
             "ticks x lots",
             sample(slow, sniped),
         ),
         below(
-            f"At p = {P_INFORMED:g} even zero latency loses",
+            f"At p = {P_INFORMED:g} the maker loses even with zero latency",
             mean(sessions[informed].final_pnl),
             0.0,
             "ticks x lots",

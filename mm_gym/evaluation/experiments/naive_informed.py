@@ -1,6 +1,6 @@
-"""Traders who are only labelled informed: the label means nothing.
+"""Takers who are labelled informed but have no information: the label has no effect.
 
-Twin: the label is true.
+Negative control: the takers are informed.
 """
 
 from mm_gym.evaluation.experiments.runner import (
@@ -14,12 +14,10 @@ from mm_gym.evaluation.experiments.runner import (
 from mm_gym.evaluation.metrics import direction_correlation
 from mm_gym.evaluation.statistics import mean
 
-QUESTION = "Takers who are only labelled informed: does the label matter?"
+QUESTION = "Does it matter that takers are labelled informed if they have no information?"
 AGENT = "inventory_skew"
 P_INFORMED = 0.8
-_TOLERANCE = (
-    0.03  # a correlation of this size explains a thousandth of the variance of what follows
-)
+_TOLERANCE = 0.03  # such a correlation explains a thousandth of the variance of later moves
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
@@ -33,7 +31,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     checks = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data)]
     checks += [
         within(
-            f"Fill direction says nothing about the efficient price {horizon:g} s later",
+            f"Fill direction is uncorrelated with the efficient price's move over {horizon:g} s",
             direction_correlation(result, index),
             _TOLERANCE,
             "correlation",

@@ -1,6 +1,6 @@
-"""Symmetric noise flow: the maker lives off the spread.
+"""Symmetric noise flow: the maker earns the spread.
 
-Twin: the flow is informed, so that what the maker holds is what it should not.
+Negative control: the flow is informed, so inventory tends to lose.
 """
 
 import numpy as np
@@ -16,10 +16,13 @@ from mm_gym.evaluation.experiments.runner import (
     within,
 )
 from mm_gym.evaluation.metrics import inventory_half_life, unrealised_pnl
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import mean, of_sums, ratio
 
-QUESTION = "Symmetric noise flow: does inventory hover around zero, PnL climb, and spread capture dominate?"
+QUESTION = (
+    "Under symmetric noise flow, does inventory stay around zero, does PnL grow, and is most of it "
+    "spread capture?"
+)
 AGENT = "inventory_skew"
 _QUARTERS = 4
 
@@ -33,16 +36,16 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     shortest = 0.05 * config.session_length
     checks = [
         above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data),
-        *_climb(result, data),
+        *_growth(result, data),
         within(
-            "Inventory has no side: its mean is zero",
+            "Mean inventory is zero",
             mean(result.mean_inventory),
             0.25,
             "lots",
             data,
         ),
         below(
-            "Inventory comes back: half of it is gone soon",
+            "Inventory reverts: its half-life is a small part of the session",
             inventory_half_life(result),
             shortest,
             "s",
@@ -50,7 +53,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         ),
         _spread_dominates(result, data),
         within(
-            "Unrealised PnL at the close is small beside the PnL",
+            "Unrealised PnL at the close is small relative to PnL",
             ratio(np.abs(unrealised_pnl(result)), np.abs(result.final_pnl)),
             0.05,
             "of PnL",
@@ -62,13 +65,13 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     )
 
 
-def _climb(result: Sessions, data: str) -> list[Check]:
-    """The PnL gained in each quarter of the session."""
+def _growth(result: Sessions, data: str) -> list[Check]:
+    """PnL grows in each quarter of the session."""
     edges = np.linspace(0, result.pnl_path.shape[1] - 1, _QUARTERS + 1).astype(int)
     gains = np.diff(result.pnl_path[:, edges], axis=1)
     return [
         above(
-            f"PnL climbs in quarter {quarter + 1} of the session",
+            f"PnL grows in quarter {quarter + 1} of the session",
             mean(gains[:, quarter]),
             0.0,
             "ticks x lots",
@@ -83,7 +86,7 @@ def _spread_dominates(result: Sessions, data: str) -> Check:
         [result.inventory_pnl, result.spread_pnl], lambda inventory, spread: inventory / spread
     )
     return within(
-        "Inventory PnL is less than a quarter of spread captured, in size",
+        "Inventory PnL is less than a quarter of the spread captured, in absolute value",
         share,
         0.25,
         "of spread",

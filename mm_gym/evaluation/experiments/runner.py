@@ -1,9 +1,8 @@
-"""What every experiment needs: a runner that runs agents in markets, and checks that are judged
-by intervals.
+"""What every experiment needs: a runner of agents in markets, and checks decided by intervals.
 
-A check holds when its whole 95 percent interval lies where it should. "No difference" is claimed as
-equivalence: the interval has to lie inside a stated tolerance, so too little data cannot make it
-hold.
+A check holds if its whole 95 percent interval lies in the required range. "No difference" is an
+equivalence test: the interval has to lie inside a stated tolerance. So a small sample cannot make a
+check hold.
 """
 
 import math
@@ -16,47 +15,51 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig, configure
 from mm_gym.evaluation.metrics import against_value
-from mm_gym.evaluation.rollout import Cell, Predicts, Sessions, run_cells
+from mm_gym.evaluation.rollout import Cell, Predicts, run_cells
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate
 
 AgentFactory = Callable[[MarketConfig], Predicts]
 AgentNamer = Callable[[str], AgentFactory]
-"""Turns the name of an agent, with parameters as `name:parameter=value`, into what makes it."""
+"""Turns an agent's name, such as `name:parameter=value`, into the function that makes it."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One sentence, the figure it rests on, and whether it holds."""
+    """A statement about a market, the estimate that tests it, and whether it holds."""
 
     sentence: str
+    """The statement."""
     estimate: Estimate
     unit: str
+    """Of the estimate."""
     wanted: str
-    """Where the interval has to lie."""
+    """The range in which the interval has to lie, in words."""
     holds: bool
     sample: str
-    """How much data: sessions and fills."""
+    """Number of sessions and fills behind the estimate, in words."""
 
 
 @dataclass
 class ExperimentResult:
-    """What an experiment found."""
+    """The result of an experiment: its checks, and the sessions behind them."""
 
     name: str
     question: str
     checks: list[Check]
+    """Of the effect."""
     sessions: dict[str, Sessions]
     """By label, for tables and pictures."""
     agents: dict[str, str]
     """The agent of each label."""
     audit: list[Check] = field(default_factory=list)
-    """Checks about the set-up that have to hold before the results mean anything."""
+    """Checks of the set-up. The other checks mean something only if these hold."""
     notes: list[str] = field(default_factory=list)
     effect: bool = True
-    """False for the control, in which what causes the effect was taken out."""
+    """False for the negative control, from which the cause of the effect is removed."""
 
     def plain_checks(self) -> list[dict[str, Any]]:
-        """The checks as JSON holds them; a figure that is missing is null."""
+        """The checks as plain values for JSON, with None in place of NaN."""
         return [
             {
                 "experiment": self.name,
@@ -77,20 +80,19 @@ class ExperimentResult:
 
     @property
     def holds(self) -> bool:
-        """Whether every check holds, and the set-up is what it should be."""
+        """Whether every check holds, including those of the set-up."""
         return all(check.holds for check in self.audit + self.checks)
 
 
 @dataclass
 class ExperimentRunner:
-    """Runs agents in markets on common random numbers, each pair once however many experiments ask
-    for it.
+    """Runs agents in markets on common random numbers, and each pair of agent and market only once.
 
     Args:
-        name_agent: makes agents from names.
-        episodes, seed, jobs: of `run_cells`.
-        on_batch: called with the number of sessions done, to show progress.
-        effect: False runs each experiment's control.
+        name_agent: turns an agent's name into the function that makes it.
+        episodes, seed, jobs: see `run_cells`.
+        on_batch: called after each batch with its number of sessions, to show progress.
+        effect: False runs the negative control of each experiment.
     """
 
     name_agent: AgentNamer
@@ -102,7 +104,14 @@ class ExperimentRunner:
     _done: dict[tuple[str, MarketConfig], Sessions] = field(default_factory=dict)
 
     def run(self, plan: dict[str, tuple[str, MarketConfig]]) -> dict[str, Sessions]:
-        """Run a plan, label to agent's name and market; returns label to sessions."""
+        """Run agents in markets.
+
+        Args:
+            plan: label -> name of the agent, and market.
+
+        Returns:
+            Label -> sessions.
+        """
         missing = list(dict.fromkeys(pair for pair in plan.values() if pair not in self._done))
         cells = [Cell(name, self.name_agent(name), config) for name, config in missing]
         if cells:
@@ -112,33 +121,32 @@ class ExperimentRunner:
 
 
 def market(regime: str, **fields: Any) -> MarketConfig:
-    """The market of a regime at its defaults, but for these fields."""
+    """The market of a regime, with some fields overridden."""
     return configure(regime, **fields)
 
 
 def sample(*sessions: Sessions) -> str:
-    """How much data stands behind a figure."""
+    """The sample behind an estimate, in words: number of sessions and fills."""
     fills = sum(len(result.fills) for result in sessions)
     return f"{len(sessions[0])} sessions, {fills:,} fills"
 
 
 def adverse_move(sessions: Sessions, horizon: float = 50.0) -> npt.NDArray[np.float64]:
-    """[ticks] The adverse move against the efficient price a horizon [s] after each fill, shape
-    (f,)."""
+    """The adverse move [ticks] of V at a horizon [s] after each fill, shape (f,)."""
     return against_value(sessions).adverse_move[:, sessions.horizons.index(horizon)]
 
 
 def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
-    """Holds if the interval lies above the bound."""
+    """A check that holds if the interval lies above the bound."""
     return Check(sentence, estimate, unit, f"above {bound:g}", bool(estimate.low > bound), data)
 
 
 def below(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
-    """Holds if the interval lies below the bound."""
+    """A check that holds if the interval lies below the bound."""
     return Check(sentence, estimate, unit, f"below {bound:g}", bool(estimate.high < bound), data)
 
 
 def within(sentence: str, estimate: Estimate, tolerance: float, unit: str, data: str) -> Check:
-    """Holds if the interval lies within the tolerance on either side of zero."""
+    """A check that holds if the interval lies between -tolerance and tolerance."""
     inside = bool(-tolerance < estimate.low and estimate.high < tolerance)
     return Check(sentence, estimate, unit, f"within {tolerance:.3g} of 0", inside, data)

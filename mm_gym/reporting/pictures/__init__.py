@@ -1,6 +1,7 @@
-"""The report's pictures: what happened to whom and why, for the eye.
+"""The report's pictures.
 
-Each module draws one kind; `style` is how all of them look, `entries` what is drawn.
+Each module makes one kind of drawing. `entries` chooses and names what is drawn. `style` holds the
+parts of a drawing and how they look, and `layout` renders a drawing as PNG.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ __all__ = ["Entry", "Picture", "draw"]
 
 
 def draw(entries: Sequence[Entry], policies: Mapping[str, PolicyMap]) -> Iterator[Picture]:
-    """Every picture that these entries and policies give, in the report's order."""
+    """All pictures of these entries and policies, in the order of the report."""
     shown = distinct(entries)
     kinds = (
         toxicity,

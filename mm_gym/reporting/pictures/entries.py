@@ -1,5 +1,4 @@
-"""What is drawn: entries, one agent in one market each; what to call them beside one another, and
-which to choose."""
+"""Choosing, grouping and naming the entries in pictures. An entry is one agent in one market."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,22 +16,24 @@ class Curve:
 
     name: str
     market: str
-    """What sets these markets apart from those of the other curves."""
+    """The fields in which these markets differ from those of the other curves, in words."""
     field: str
+    """The field that varies along the curve."""
     points: tuple[Entry, ...]
     """By ascending value of the field."""
 
     @property
     def values(self) -> list[float]:
+        """The values of the field."""
         return [float(getattr(entry.sessions.config, self.field)) for entry in self.points]
 
 
-_FEWEST_POINTS = 3  # fewer are no curve
+_FEWEST_POINTS = 3  # a curve needs at least as many
 _SHORT_NAMES = {"p_informed": "p"}
 
 
 def distinct(entries: Sequence[Entry]) -> list[Entry]:
-    """Each agent in each market once: several experiments may show the same sessions."""
+    """The entries without repetitions, since several experiments may use the same sessions."""
     kept: list[Entry] = []
     for entry in entries:
         if not any(
@@ -51,14 +52,13 @@ def by_agent(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def market_names(configs: Sequence[MarketConfig]) -> list[str]:
-    """What to call each market beside the others: its regime, and what sets it apart from the
-    regime's defaults.
+    """A name for each market: its regime, and the fields that distinguish it.
 
-    The informed share is said wherever there is one; other fields only if the markets differ in
-    them.
+    The informed share is part of the name if it is not zero. Other fields are part of it if the
+    markets differ in them and the value is not the regime's default.
     """
     differing = differing_fields(configs)
-    return [", ".join([config.regime, *_settings(config, differing)]) for config in configs]
+    return [", ".join([config.regime, *_field_texts(config, differing)]) for config in configs]
 
 
 def differing_fields(configs: Sequence[MarketConfig]) -> set[str]:
@@ -66,25 +66,24 @@ def differing_fields(configs: Sequence[MarketConfig]) -> set[str]:
     return {name for name in FIELD_NAMES if len({getattr(config, name) for config in configs}) > 1}
 
 
-def _settings(config: MarketConfig, differing: set[str], without: str = "") -> list[str]:
+def _field_texts(config: MarketConfig, differing: set[str], without: str = "") -> list[str]:
     default = configure(config.regime)
     parts = []
     for name in FIELD_NAMES:
         if name in ("regime", without):
             continue
         value = getattr(config, name)
-        told = name in differing and value != getattr(default, name)
+        distinguishes = name in differing and value != getattr(default, name)
         informed = name == "p_informed" and (
             value > 0.0 or (name in differing and config.regime == "informed")
         )
-        if told or informed:
-            parts.append(setting_text(name, value))
+        if distinguishes or informed:
+            parts.append(field_text(name, value))
     return parts
 
 
-def setting_text(name: str, value: Any) -> str:
-    """A field of the configuration as titles say it: `p = 0.4`, `latency = 0.5`, `sniping`,
-    `informed_kind = decoy`."""
+def field_text(name: str, value: Any) -> str:
+    """A field in titles: `p = 0.4`, `latency = 0.5`, `sniping` or `informed_kind = decoy`."""
     if isinstance(value, bool):
         return name if value else f"no {name}"
     shown = f"{value:g}" if isinstance(value, (int, float)) else str(value)
@@ -92,10 +91,13 @@ def setting_text(name: str, value: Any) -> str:
 
 
 def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
-    """By field, the curves over it: one agent in three markets or more that differ in this field
-    alone."""
+    """The curves over each field: one agent in at least three markets that differ in it alone.
+
+    Returns:
+        Field -> curves, with the informed share first.
+    """
     numeric = [field.name for field in fields(MarketConfig) if field.type in (int, float)]
-    numeric.sort(key=lambda name: name != "p_informed")  # what everything here is about comes first
+    numeric.sort(key=lambda name: name != "p_informed")
     found: dict[str, list[Curve]] = {}
     for field in numeric:
         groups: dict[tuple[Any, ...], dict[float, Entry]] = {}
@@ -112,24 +114,25 @@ def curves(entries: Sequence[Entry]) -> dict[str, list[Curve]]:
 
 
 def _named(field: str, groups: Sequence[tuple[Entry, ...]]) -> list[Curve]:
-    """Called by the agent, and by the market where markets differ in more than the field."""
+    """Curves named after the agent, and after the market if the curves differ in it."""
     configs = [group[0].sessions.config for group in groups]
     differing = differing_fields(configs)
     named = []
     for group, config in zip(groups, configs, strict=True):
         regime = [config.regime] if "regime" in differing else []
-        market = ", ".join([*regime, *_settings(config, differing, without=field)])
+        market = ", ".join([*regime, *_field_texts(config, differing, without=field)])
         agent = group[0].agent
         named.append(Curve(f"{agent}, {market}" if market else agent, market, field, group))
     return named
 
 
 def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
-    """At most `limit` of the entries, in their order, that show the range of markets.
+    """At most `limit` of the entries, in their order, that cover the range of markets.
 
-    Each regime in turn gives one until there are enough: first the markets that differ from the
-    regime's defaults in the fewest fields; of a sweep over the informed share its upper end, then
-    what is nearest to the middle; of a sweep over another field what is furthest from the default.
+    The regimes take turns, one entry at a time. Within a regime, markets with the fewest
+    non-default fields come first. Of a sweep over the informed share, the upper end comes first,
+    then the shares nearest to the middle. Of a sweep over another field, the value furthest from
+    the default comes first.
     """
     if len(entries) <= limit:
         return list(entries)
@@ -145,7 +148,7 @@ def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
 
 
 class Look(NamedTuple):
-    """How one market is told from others in a picture."""
+    """The name, colour and marker of one market in a picture."""
 
     name: str
     colour: str
@@ -153,8 +156,7 @@ class Look(NamedTuple):
 
 
 def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
-    """A look for each of at most as many markets as there are colours, the same ones whatever the
-    agent."""
+    """A look for each market, the same for all agents; at most as many as there are colours."""
     first = {entry.sessions.config: entry for entry in reversed(entries)}
     in_order = [
         first[config] for config in dict.fromkeys(entry.sessions.config for entry in entries)
@@ -169,6 +171,7 @@ def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
 
 
 def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries of one regime in the order of `representatives`."""
     shares = sorted({entry.sessions.config.p_informed for entry in entries})
     middle = 0.5 * (shares[0] + shares[-1])
 

@@ -1,8 +1,8 @@
-"""From a drawing to pixels: title, legend and panels put in their places, once for wide and once
-for narrow screens.
+"""Layout: places title, legend and panels of a drawing, and renders it as PNG.
 
-Places are computed in inches from what each panel says beside its axes, which is several times
-faster than letting matplotlib measure every word, and lines panels up.
+Each drawing is rendered once for wide and once for narrow screens. Positions are computed in inches
+from the length of the labels. This aligns the panels, and it is several times faster than
+matplotlib's own layout, which measures every word.
 """
 
 import io
@@ -38,10 +38,10 @@ _PANEL_TITLE_LINE = 0.165
 _AXIS_LABEL = 0.19
 _TICK_LABELS = 0.28  # below the axes
 _RIGHT = 0.19  # half of the last tick's label
-_BAR_RIGHT, _BAR_BELOW = 0.85, 0.62  # room for the colour bar
-_BAR = 0.1  # its thickness
+_BAR_RIGHT, _BAR_BELOW = 0.85, 0.62  # space for the colour bar
+_BAR = 0.1  # thickness of the colour bar
 
-# Letters an inch.
+# Characters per inch.
 _TITLE_LETTERS = 11.5
 _LETTERS = 15.5
 
@@ -49,24 +49,25 @@ _HANDLE = 0.45  # [inches] of a legend: the line or patch and the gaps
 
 
 class _LegendShape(NamedTuple):
-    """How a legend is set: its labels broken to fit, its columns, and its height in lines of
-    text."""
+    """The shape of a legend."""
 
     labels: list[str]
+    """Wrapped to fit."""
     columns: int
     lines: int
+    """Height in lines of text."""
 
 
 _Placed = dict[tuple[int, int], "Axes"]
+"""(row, column) -> axes."""
 
 
 def render(drawing: Drawing) -> Picture:
-    """Lay a drawing out for wide and for narrow screens."""
+    """Render a drawing for wide and for narrow screens."""
     from matplotlib import style
 
-    with style.context(
-        ["default", SETTINGS]
-    ):  # whatever the user's own settings are, which come back afterwards
+    # The context overrides the user's own matplotlib settings and restores them afterwards.
+    with style.context(["default", SETTINGS]):
         wide = _png(
             drawing, _WIDE, min(drawing.columns, len(drawing.panels)), _WIDE_DPI, drawing.by_row
         )
@@ -77,7 +78,7 @@ def render(drawing: Drawing) -> Picture:
 def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image  # matplotlib's own way to write PNG
+    from PIL import Image  # a dependency of matplotlib
 
     rows = -(-len(drawing.panels) // columns)
     figure = Figure(figsize=(width, 1.0), dpi=dpi)
@@ -99,11 +100,12 @@ def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -
     if drawing.keys:
         _add_legend(figure, drawing.keys, legend, (edge, top - _TITLE_LINE * len(title) / height))
     canvas.draw()
-    # 256 colours are as many as these pictures need, and a third of the bytes.
+    # These pictures need at most 256 colours, and a palette takes a third of the bytes.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(
         256, dither=Image.Dither.NONE
     )
-    figure.clear()  # a figure and its artists point at one another: without this they would wait for the collector
+    # A figure and its artists are a reference cycle: clearing it frees the memory at once.
+    figure.clear()
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
@@ -115,8 +117,11 @@ def _panel_title(panel: Panel, width: float) -> str:
 
 
 def _arrange(figure: "Figure", placed: _Placed, drawing: Drawing, head: float) -> float:
-    """Size the figure and place its axes, below a head of this height. Returns the figure's height
-    [inches]."""
+    """Size the figure and place its axes below a head of this height [inches].
+
+    Returns:
+        The height of the figure [inches].
+    """
     rows, columns = (1 + max(place[axis] for place in placed) for axis in (0, 1))
     below = drawing.colour_scale is not None and columns == 1
     beside = drawing.colour_scale is not None and not below
@@ -204,15 +209,15 @@ def _add_legend(
         labelspacing=0.35,
     )
     for text, label in zip(legend.get_texts(), shape.labels, strict=True):
-        text.set_text(
-            label
-        )  # afterwards: matplotlib leaves out what is labelled with a leading underscore
+        # Set here, because matplotlib leaves out entries whose label starts with an underscore.
+        text.set_text(label)
 
 
 def _share(panels: Sequence[Panel], all_axes: Sequence["Axes"]) -> None:
-    for word in {panel.share_y for panel in panels} - {""}:
+    """Give all panels of the same `share_y` the same range of y."""
+    for group in {panel.share_y for panel in panels} - {""}:
         members = [
-            axes for panel, axes in zip(panels, all_axes, strict=True) if panel.share_y == word
+            axes for panel, axes in zip(panels, all_axes, strict=True) if panel.share_y == group
         ]
         limits = [axes.get_ylim() for axes in members]
         for axes in members:
@@ -220,7 +225,7 @@ def _share(panels: Sequence[Panel], all_axes: Sequence["Axes"]) -> None:
 
 
 def _drop_repeated_labels(placed: _Placed) -> None:
-    """An axis label that the panel below, or the one to the left, says as well is said once."""
+    """Drop x labels that the panel below has, and y labels that the panel to the left has."""
     labels = {place: (axes.get_xlabel(), axes.get_ylabel()) for place, axes in placed.items()}
     for (row, column), (x_label, y_label) in labels.items():
         if labels.get((row + 1, column), ("", ""))[0] == x_label:

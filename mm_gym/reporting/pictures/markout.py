@@ -1,5 +1,4 @@
-"""Markout curves: how a fill's profit fades as time passes after it, by regime and by
-counterparty."""
+"""Markout curves: the markout of fills over the time since the fill, by market and by taker."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value, with_informed_takers
 from mm_gym.evaluation.plans import Entry
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import mean_over_fills
 from mm_gym.reporting.pictures.entries import Look, by_agent, look_of_markets, representatives
 from mm_gym.reporting.pictures.style import (
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
 
 Measures = Callable[[Sessions], FillMeasures]
 
-_AGENTS = 4  # rows of two panels
-_COUNTERPARTIES = 6  # panels
+_AGENTS = 4  # per picture, in one row each
+_COUNTERPARTIES = 6  # panels per picture
 _HOW_TO_READ = (
-    "At 0 s a curve starts at the effective half-spread; what it loses from there is the adverse move. Bands are 95 % "
-    "bootstrap intervals over sessions; fills whose horizon passes the close are left out."
+    "A curve starts at the effective half-spread at 0 s. Its fall from there is the adverse move. "
+    "Bands are 95 % bootstrap intervals over sessions. Fills whose horizon passes the close are "
+    "left out."
 )
 
 
 def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One row of panels for each agent, a line for each market: against the mid, and against the
-    efficient price."""
+    """Markout against the mid and against V: one row of panels per agent, one line per market."""
     looks = look_of_markets(entries)
     agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _AGENTS):
@@ -60,7 +59,7 @@ def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
             name="markout_by_regime"
             + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
             section="Markout over horizons",
-            title="Markout of the fills over the time since the fill, by market",
+            title="Markout over the time since the fill, by market",
             caption=_HOW_TO_READ,
             panels=panels,
             keys=[Key(look.name, look.colour, marker=look.marker) for look in looks.values()],
@@ -79,7 +78,7 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
     with_both = [entry for entry in entries if with_informed_takers(entry.sessions).any()]
     if not with_both:
         return
-    # Where a share of zero or one was asked for, only one kind of counterparty is there to be seen.
+    # Markets in which every taker is informed have only one line to show.
     split = [
         entry for entry in with_both if not with_informed_takers(entry.sessions).all()
     ] or with_both
@@ -90,8 +89,8 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
     yield Drawing(
         name="markout_by_counterparty",
         section="Markout over horizons",
-        title="Markout of the fills with takers who know something, and with all others",
-        caption=f"{_HOW_TO_READ} The number of fills of each kind stands above each panel.{left_out}",
+        title="Markout of fills with informed takers, and with all others",
+        caption=f"{_HOW_TO_READ} Titles show the number of fills of each kind.{left_out}",
         panels=[_counterparty_panel(entry) for entry in chosen],
         keys=[
             Key("with informed takers", VERMILION, marker="s"),
@@ -127,7 +126,7 @@ def _series(
     line: Line = "-",
     chosen: npt.NDArray[np.bool_] | None = None,
 ) -> Series:
-    """The markout of the chosen fills, all by default, from the fill itself to the last horizon."""
+    """The markout of the chosen fills (default: all) from time 0 to the last horizon."""
     kept = np.ones(len(sessions.fills), dtype=np.bool_) if chosen is None else chosen
     measures = measure(sessions)
     columns = [measures.effective_half_spread, *measures.markout.T]
@@ -142,7 +141,7 @@ def _panel(title: str, lines: Sequence[Series], share_y: str) -> Panel:
     ticks = lines[0].x
 
     def finish(axes: "Axes") -> None:
-        # Logarithmic, but for the stretch from the fill itself to the first horizon.
+        # The axis is linear from 0 to the first horizon and logarithmic beyond it.
         axes.set_xscale("symlog", linthresh=ticks[1], linscale=0.5)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()

@@ -1,4 +1,4 @@
-"""Where the PnL came from, how it and the inventory went through the session, and what was held."""
+"""Pictures of PnL and inventory: the decomposition of PnL, paths, and inventory distributions."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import by_session, inventory_pnl_of_fills, with_informed_takers
 from mm_gym.evaluation.plans import Entry
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import mean
 from mm_gym.reporting.pictures.entries import (
     by_agent,
@@ -29,16 +29,16 @@ from mm_gym.reporting.pictures.style import (
     Key,
     Panel,
     neutral_line,
-    say,
     wrapped,
+    write_message,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BARS = 16  # in a picture
-_PATHS = 4  # markets in a picture of paths, two panels each
-_PATH_PICTURES = 2  # of an agent, if there are few agents
+_BARS = 16  # per picture
+_PATHS = 4  # markets per picture of paths, with two panels each
+_PATH_PICTURES = 2  # per agent, if there are at most _FEW_AGENTS agents
 _FEW_AGENTS = 2
 _SAMPLES = 3
 _INVENTORY_PANELS = 8
@@ -50,11 +50,14 @@ PARTS: dict[str, tuple[str, str]] = {
     "fees": ("fees", SKY),
     "close_out": ("close-out", PURPLE),
 }
-"""The parts that final PnL is the sum of: what they are called, and their colour."""
+"""The parts of final PnL: name -> label and colour."""
 
 
 def pnl_parts(sessions: Sessions) -> dict[str, npt.NDArray[np.float64]]:
-    """The parts of `PARTS`, shape (n,) each [ticks x lots]; their sum is the final PnL."""
+    """The parts of final PnL by the names of `PARTS`, shape (n,) each [ticks x lots].
+
+    Their sum is the final PnL.
+    """
     of_fills, informed = inventory_pnl_of_fills(sessions), with_informed_takers(sessions)
     return {
         "spread": sessions.spread_pnl,
@@ -66,8 +69,7 @@ def pnl_parts(sessions: Sessions) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One bar for each entry: gains to the right of zero, losses to the left, and what is left in
-    the end."""
+    """One bar per entry, with gains to the right of zero and losses to the left."""
     chosen = representatives(entries, _BARS)
     means = [
         {name: float(part.mean()) for name, part in pnl_parts(e.sessions).items()} for e in chosen
@@ -81,10 +83,11 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
     yield Drawing(
         name="pnl_decomposition",
         section="PnL decomposition",
-        title="Where the PnL came from: mean of each part a session",
+        title="Mean of each part of the PnL per session",
         caption=(
-            "Parts to the right of zero were earned, parts to the left lost; they add up to the final PnL, whose 95 % "
-            f"bootstrap interval over {len(chosen[0].sessions)} sessions is drawn through the diamond.{left_out}"
+            "Parts to the right of zero are gains, parts to the left are losses. The diamond is "
+            "their sum, the final PnL. The line through it is the 95 % bootstrap interval over "
+            f"{len(chosen[0].sessions)} sessions.{left_out}"
         ),
         panels=[Panel(partial(_bars, entries=chosen, labels=labels, means=means, shown=shown))],
         keys=[
@@ -125,7 +128,7 @@ def _bars(
 
 
 def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """For each agent and market, PnL and inventory through the session."""
+    """PnL and inventory over the session, for each agent and market."""
     agents = by_agent(entries)
     most = _PATHS * (_PATH_PICTURES if len(agents) <= _FEW_AGENTS else 1)
     for number, (agent, members) in enumerate(agents.items(), 1):
@@ -152,12 +155,13 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
             )
             yield Drawing(
                 name=f"paths_{number}_{part}" if several else f"paths_{number}",
-                section="PnL and inventory through the session",
-                title=f"PnL and inventory of {agent} through the session"
+                section="PnL and inventory over the session",
+                title=f"PnL and inventory of {agent} over the session"
                 + (f", part {part}" if several else ""),
                 caption=(
-                    f"Median and range of 90 % of {len(shown[0].sessions)} sessions, and the first {_SAMPLES} of "
-                    f"them. PnL is marked to the public mid without the agent's own orders.{left_out}"
+                    f"Median and 5 % to 95 % range of {len(shown[0].sessions)} sessions, and the "
+                    f"first {_SAMPLES} sessions. PnL is marked to the public mid without the "
+                    f"agent's own orders.{left_out}"
                 ),
                 panels=panels,
                 keys=[
@@ -191,8 +195,7 @@ def _path_panel(
 
 
 def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """One panel for each agent, a line for each market: the share of time that each inventory was
-    held."""
+    """The share of time at each inventory: one panel per agent, one line per market."""
     looks = look_of_markets(entries)
     agents = list(by_agent([entry for entry in entries if entry.sessions.config in looks]).items())
     for first in range(0, len(agents), _INVENTORY_PANELS):
@@ -205,8 +208,9 @@ def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
             name="inventory_distribution"
             + (f"_{first // _INVENTORY_PANELS + 1}" if len(agents) > _INVENTORY_PANELS else ""),
             section="Inventory distributions",
-            title="Share of time in which each inventory was held",
-            caption=f"At the decisions of {len(entries[0].sessions)} sessions a line.",
+            title="Share of time at each inventory",
+            caption=f"Inventory after each decision interval, {len(entries[0].sessions)} sessions "
+            "per line.",
             panels=[
                 Panel(partial(_held, lines=drawn), agent)
                 for (agent, _), drawn in zip(shown, lines, strict=True)
@@ -219,7 +223,7 @@ def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 def _held(axes: "Axes", lines: Sequence[tuple[Sessions, str]]) -> None:
     most = max(int(sessions.max_abs_inventory.max()) for sessions, _ in lines)
-    width = 2 * (most // 41) + 1  # [lots] of a bin: odd, so that bins lie evenly about zero
+    width = 2 * (most // 41) + 1  # [lots] of a bin, odd, so that bins are symmetric about zero
     furthest = -(-most // width) + 0.5
     edges = np.arange(-furthest, furthest + 1.0) * width
     for sessions, colour in lines:
@@ -230,6 +234,6 @@ def _held(axes: "Axes", lines: Sequence[tuple[Sessions, str]]) -> None:
     axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1.5)
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("inventory [lots]")
-    axes.set_ylabel("share of time [% a lot]")
+    axes.set_ylabel("share of time [% per lot]")
     if most == 0:
-        say(axes, "always flat")
+        write_message(axes, "inventory is always zero")

@@ -1,5 +1,4 @@
-"""What an agent quotes: two heat maps over inventory and recent flow, and curves over one thing at
-a time."""
+"""Pictures of an agent's quotes: heat maps over inventory and flow, and profiles."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -20,24 +19,26 @@ from mm_gym.reporting.pictures.style import (
     Drawing,
     Key,
     Panel,
-    say,
+    write_message,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEAST_RANGE = 0.1  # [ticks] differences smaller than that are not blown up into a landscape
-_SECTION = "What is quoted, and what it depends on"
-_MEMORY = {
+_LEAST_RANGE = 0.1  # [ticks] smallest range of the colour scale, so that noise shows no pattern
+_SECTION = "Quotes as a function of the observation"
+_STATES = {
     "none": "",
-    "as in sessions": " Its answers are averaged over what it remembered in some of them.",
-    "as at the start of a session": " It is asked with nothing remembered, as at the start of a session.",
+    "as in sessions": " Quotes are averaged over recurrent states from these sessions.",
+    "as at the start of a session": (
+        " The agent's recurrent state is that at the start of a session."
+    ),
 }
 _SIDES = (("bid", BLUE, MARKERS[0]), ("ask", VERMILION, MARKERS[1]))
 
 
 def quotes(policies: Mapping[str, PolicyMap]) -> Iterator[Drawing]:
-    """For each agent the maps of its bid offset and its ask offset, and its profiles."""
+    """For each agent, the maps of its bid and ask offsets, and its profiles."""
     for number, (name, policy) in enumerate(policies.items(), 1):
         yield _maps(name, policy, number)
         yield _profiles(name, policy, number)
@@ -48,16 +49,16 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
     low, high = float(both.min()), float(both.max())
     if high - low < _LEAST_RANGE:
         low, high = max(0.0, low - _LEAST_RANGE), high + _LEAST_RANGE
-    luck = "" if policy.repeatable else "This agent draws its quotes by lot: one draw is shown. "
+    random = "" if policy.deterministic else "The agent quotes at random: one draw is shown. "
     return Drawing(
         name=f"quotes_{number}",
         section=_SECTION,
-        title=f"How far from the mid {name} quotes, by its inventory and the recent flow",
+        title=f"Quote offsets of {name} by inventory and recent flow",
         caption=(
-            f"{luck}Offset of each quote from the public mid in ticks; contours are labelled where there are any. "
-            "The flow is bought less sold by takers, in standard deviations of noise flow, the same at half-lives "
-            f"of {policy.flow_half_lives}. All other observations are at their mean over {policy.n_observations:,} "
-            f"decisions of the agent itself.{_MEMORY[policy.memory]}"
+            f"{random}Offset of each quote from the public mid [ticks]. The flow is bought minus "
+            "sold by takers, in standard deviations of noise flow. It is the same at half-lives of "
+            f"{policy.flow_half_lives}. All other observation columns are at their mean over "
+            f"{policy.n_observations:,} decisions of the agent.{_STATES[policy.recurrent_state]}"
         ),
         panels=[
             Panel(
@@ -76,49 +77,50 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
 
 
 def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
-    asked = [Key(f"{side} offset", colour) for side, colour, _ in _SIDES]
+    queried = [Key(f"{side} offset", colour) for side, colour, _ in _SIDES]
     quoted = [
-        Key(f"mean {side} offset in its sessions", colour, "", marker)
+        Key(f"mean {side} offset in sessions", colour, "", marker)
         for side, colour, marker in _SIDES
     ]
     lines = (
-        "Lines: what it answers when that alone varies, all else at the mean of these decisions (the flow at "
-        f"half-lives of {policy.flow_half_lives} together, the queue ahead of the quote itself)."
-        f"{_MEMORY[policy.memory]} "
+        "Lines: the agent's answer if this quantity alone varies and all other observation "
+        f"columns are at their mean. Flow varies at half-lives of {policy.flow_half_lives} "
+        "together. The queue is the one ahead of the quote itself."
+        f"{_STATES[policy.recurrent_state]} Lines and marks differ because quantities are "
+        "correlated in sessions. "
     )
-    differ = "The two differ by what comes along with it in sessions. " if policy.repeatable else ""
     return Drawing(
         name=f"quote_profiles_{number}",
         section=_SECTION,
-        title=f"How far from the mid {name} quotes, by one thing at a time",
+        title=f"Quote offsets of {name} by one quantity at a time",
         caption=(
-            f"Marks: the mean of where it wanted its quotes in {policy.n_observations:,} decisions of its sessions, "
-            f"by what it saw, where there are enough of them. {lines if policy.repeatable else ''}{differ}A quote "
-            "that would stay where it rests is shown where it would go."
+            f"Marks: mean offset in {policy.n_observations:,} decisions of the agent's own "
+            f"sessions, in bins of the quantity. {lines if policy.deterministic else ''}The offset "
+            "is that of the desired price. A resting quote near it may stay in place."
         ),
         panels=[
             Panel(
-                partial(_profile, profile=profile, repeatable=policy.repeatable),
+                partial(_profile, profile=profile, deterministic=policy.deterministic),
                 share_y="offset" if len(profile.value) > 1 else "",
             )
             for profile in policy.profiles
         ],
-        keys=[*(asked if policy.repeatable else []), *quoted],
+        keys=[*(queried if policy.deterministic else []), *quoted],
         columns=4,
         narrow_columns=2,
     )
 
 
-def _profile(axes: "Axes", profile: Profile, repeatable: bool) -> None:
+def _profile(axes: "Axes", profile: Profile, deterministic: bool) -> None:
     if len(profile.value) > 1:
         for row, (_, colour, marker) in enumerate(_SIDES):
-            if repeatable:
-                axes.plot(profile.value, profile.asked[row], color=colour)
+            if deterministic:
+                axes.plot(profile.value, profile.queried[row], color=colour)
             axes.plot(
                 profile.seen[row], profile.quoted[row], color=colour, linestyle="", marker=marker
             )
     else:
-        say(axes, f"always {profile.value[0]:g}")
+        write_message(axes, f"always {profile.value[0]:g}")
         axes.set_xticks([])
     axes.set_xlabel(profile.axis)
     axes.set_ylabel("offset from the mid [ticks]")
@@ -137,7 +139,7 @@ def _map(
         vmax=high,
         rasterized=True,
     )
-    if min(offsets.shape) > 1 and np.ptp(offsets) > _LEAST_RANGE and policy.repeatable:
+    if min(offsets.shape) > 1 and np.ptp(offsets) > _LEAST_RANGE and policy.deterministic:
         lines = axes.contour(
             policy.inventory, policy.flow, offsets, levels=5, colors="white", linewidths=0.6
         )

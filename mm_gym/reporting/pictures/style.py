@@ -1,8 +1,7 @@
-"""How every picture looks, and what it is made of: one palette, and drawings of panels, that
-`layout` puts in place.
+"""The parts of a drawing and how all pictures look: palette, line styles, panels, legends.
 
-Matplotlib is loaded when something is drawn, and nothing of it is global: no pyplot, no settings
-left behind.
+Matplotlib is imported only when something is drawn. No code uses pyplot or changes matplotlib's
+global settings.
 """
 
 import re
@@ -18,7 +17,8 @@ from mm_gym.evaluation.statistics import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008): told apart with any colour vision, and by their lightness on paper.
+# Okabe and Ito (2008), "Color Universal Design": readers with any colour vision can distinguish
+# these colours, also by their lightness in print.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
     "#0072B2",
     "#D55E00",
@@ -51,7 +51,7 @@ SETTINGS = {
     "lines.linewidth": 1.5,
     "lines.markersize": 4,
     "text.color": INK,
-    "text.parse_math": False,  # a name with $ in it is a name
+    "text.parse_math": False,  # a $ in a name is not mathematics
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 7.5,
@@ -60,9 +60,8 @@ SETTINGS = {
     "ytick.labelsize": 7.5,
 }
 
-
 Line = Literal["-", "--", ""]
-"""Matplotlib's style of a line: drawn, dashed, none."""
+"""Matplotlib's line style: solid, dashed, none."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ class Key:
     line: Line = "-"
     marker: str = ""
     filled: bool = False
-    """A patch of colour, for bars and bands."""
+    """Whether the legend shows a patch of colour, for bars and bands."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """Estimates along x, drawn as a line in a band."""
+    """Estimates along x, drawn as a line with a band for the intervals."""
 
     x: Sequence[float]
     estimates: Sequence[Estimate]
@@ -95,12 +94,12 @@ class Panel:
     draw: Callable[["Axes"], None]
     title: str = ""
     share_y: str = ""
-    """Panels with the same word have the same range of y."""
+    """Panels with the same non-empty value share the range of y."""
 
 
 @dataclass(frozen=True)
 class ColourScale:
-    """What the colours of heat maps mean."""
+    """The range and the label of the colour bar of heat maps."""
 
     low: float
     high: float
@@ -109,49 +108,52 @@ class ColourScale:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What one picture shows, before it is laid out."""
+    """The contents of one picture, before layout."""
 
     name: str
     """Of the file, without its ending."""
     section: str
-    """The heading it belongs under."""
+    """The heading in the report under which it appears."""
     title: str
-    """Says what is seen."""
     caption: str
-    """How to read it, and what it rests on."""
+    """How to read the picture, and its sample."""
     panels: Sequence[Panel]
     keys: Sequence[Key] = ()
+    """Lines of the legend."""
     columns: int = 3
+    """Columns of panels on wide screens."""
     narrow_columns: int = 1
+    """Columns of panels on narrow screens."""
     by_row: bool = True
-    """Whether panels are given row by row of the wide layout; False: column by column. The narrow
-    one is by row."""
+    """Whether panels fill the wide layout row by row. The narrow layout always does."""
     panel_height: float = 1.85
     """[inches] Of the axes."""
     tick_labels: float = 0.5
-    """[inches] Room for the words beside the y axis."""
+    """[inches] Width of the tick labels of the y axis."""
     colour_scale: ColourScale | None = None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing as two PNG files' bytes."""
+    """A rendered drawing."""
 
     name: str
     section: str
     title: str
     caption: str
     wide: bytes
+    """PNG for wide screens."""
     narrow: bytes
+    """PNG for narrow screens."""
 
 
 def unbroken(text: str) -> str:
-    """Text whose `p = 0.4` and `2 s` stay in one piece where lines are broken."""
+    """Text with no-break spaces in expressions such as `p = 0.4` and `2 s`."""
     return re.sub(r" (?=[=×])|(?<=[=×]) |(?<=\d) (?=s\b)", "\u00a0", text)
 
 
 def wrapped(text: str, letters: int) -> str:
-    """Text in lines of at most so many letters."""
+    """Text in lines of at most `letters` characters."""
     return textwrap.fill(unbroken(text), letters)
 
 
@@ -164,15 +166,16 @@ def curves_panel(
     share_y: str = "",
     finish: Callable[["Axes"], None] | None = None,
 ) -> Panel:
-    """Lines through estimates with their 95 percent intervals as bands; gaps where there is nothing
-    to show.
+    """A panel with lines through estimates and their 95 percent intervals as bands.
+
+    NaN estimates are gaps.
 
     Args:
         lines: to draw.
         title, x_label, y_label: of the panel.
-        neutral: where gain turns into loss, as a horizontal line.
-        share_y: of the panel.
-        finish: called with the axes in the end.
+        neutral: y of a horizontal line between gain and loss; None for no line.
+        share_y: see `Panel`.
+        finish: called with the axes after everything is drawn.
     """
 
     def draw(axes: "Axes") -> None:
@@ -185,7 +188,7 @@ def curves_panel(
         if not any(
             np.isfinite(estimate.value) for series in lines for estimate in series.estimates
         ):
-            say(axes, "no fills")
+            write_message(axes, "no fills")
         elif neutral is not None:
             neutral_line(axes, neutral)
         axes.set_xlabel(x_label)
@@ -197,14 +200,20 @@ def curves_panel(
 
 
 def neutral_line(axes: "Axes", y: float = 0.0) -> None:
-    """Where gain turns into loss."""
+    """A horizontal line between gain and loss."""
     axes.axhline(y, color=INK, linewidth=0.8, zorder=1.5)
 
 
-def say(axes: "Axes", words: str) -> None:
-    """In a panel with nothing to show, the reason why."""
-    paper = {"facecolor": "white", "edgecolor": "none"}
+def write_message(axes: "Axes", message: str) -> None:
+    """Write into an empty panel why it is empty."""
     axes.text(
-        0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=MUTED, bbox=paper
+        0.5,
+        0.5,
+        message,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=MUTED,
+        bbox={"facecolor": "white", "edgecolor": "none"},
     )
     axes.set_yticks([])

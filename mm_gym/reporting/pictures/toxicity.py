@@ -1,5 +1,7 @@
-"""Curves over one field of the market, above all over the informed share of takers: what toxicity
-does to a maker."""
+"""Curves of PnL, fills and adverse selection over one field of the market.
+
+Over the informed share of takers they are called toxicity curves.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
 from mm_gym.evaluation.plans import Entry
-from mm_gym.evaluation.rollout import Sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
 from mm_gym.reporting.pictures.entries import Curve, curves
 from mm_gym.reporting.pictures.style import (
@@ -34,23 +36,21 @@ _AXIS_LABELS = {
     "taker_rate": "taker rate [1/s]",
 }
 _CURVES_PER_PICTURE = 5
-_CURVES_WITH_BOTH = (
-    2  # with more of them, what followed the fills is drawn against the efficient price only
-)
+_CURVES_WITH_BOTH = 2  # with more curves, the lower row is drawn against the efficient price only
 
 Measure = Callable[[Sessions], Estimate]
 
 
 def toxicity(entries: Sequence[Entry]) -> Iterator[Drawing]:
-    """For each field with curves over it: PnL, fills and what followed the fills."""
+    """Pictures of PnL, fills and adverse selection for each field that has curves."""
     for field, found in curves(entries).items():
-        pictures = list(_shared_out(found))
+        pictures = list(_split(found))
         for number, shown in enumerate(pictures, 1):
             yield _over(field, shown, f"_{number}" if len(pictures) > 1 else "")
 
 
-def _shared_out(found: Sequence[Curve]) -> Iterator[Sequence[Curve]]:
-    """Curves for each picture: all in one if they fit, else market by market and evenly."""
+def _split(found: Sequence[Curve]) -> Iterator[Sequence[Curve]]:
+    """The curves of each picture: all in one if they fit, else split by market and evenly."""
     if len(found) <= _CURVES_PER_PICTURE:
         yield found
         return
@@ -62,7 +62,7 @@ def _shared_out(found: Sequence[Curve]) -> Iterator[Sequence[Curve]]:
 
 
 def horizon_column(sessions: Sessions, horizon: float = HORIZON) -> int:
-    """The column of the horizon nearest to this one."""
+    """The index of the horizon nearest to `horizon` [s]."""
     return int(np.argmin(np.abs(np.asarray(sessions.horizons) - horizon)))
 
 
@@ -143,19 +143,19 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
         ),
     ]
     against = (
-        "What followed the fills is measured against the efficient price V, which the maker never sees."
+        "The lower row is against the efficient price V, which the maker does not observe."
         if crowded
-        else "In the lower row, solid lines are against the public mid and dashed ones against the efficient price V, "
-        "which the maker never sees."
+        else "In the lower row, solid lines are against the public mid. Dashed lines are against "
+        "the efficient price V, which the maker does not observe."
     )
     episodes = len(sessions[0])
     return Drawing(
         name=f"{sweep_name}{suffix}",
         section="Toxicity curves" if field == "p_informed" else f"Sweep of {field}",
-        title=f"PnL, fills and what followed the fills, against the {axis}",
+        title=f"PnL, fills and adverse selection by {axis}",
         caption=(
-            f"Bands are 95 % bootstrap intervals over {episodes} sessions a point. {against} An adverse "
-            " fill ratio of one half means no information."
+            f"Bands are 95 % bootstrap intervals over {episodes} sessions per point. {against} "
+            "An adverse fill ratio of one half means no information."
         ),
         panels=panels,
         keys=keys,
