@@ -126,8 +126,8 @@ def test_a_second_run_into_the_same_folder_is_refused_and_destroys_nothing(
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     done = start("--agents", "fixed_spread", out=out)
     assert done.returncode != 0
-    assert re.fullmatch(r"evaluate\.py: .*holds results already; write --out .*\n", done.stderr)
-    assert done.stdout == ""  # said before any work was done
+    assert re.fullmatch(r"evaluate\.py: .*holds results already .write --out .*\n", done.stderr)
+    assert done.stdout == ""  # refused before any work was done
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
@@ -249,30 +249,30 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
     "fields, said",
     [
         ({"agents": "fixed_spred"}, "'fixed_spred'.*did you mean 'fixed_spread'"),
-        ({"agents": "runs/nowhere"}, "'runs/nowhere' is no rule and no run folder"),
+        ({"agents": "runs/nowhere"}, "agent 'runs/nowhere' is unknown"),
         (
             {"agents": "fixed_spread:half_spred=1"},
             "no parameter 'half_spred'; did you mean 'half_spread'",
         ),
         ({"agents": "fixed_spread:half_spread=wide"}, "'half_spread=wide'.*write"),
         ({"agents": "avellaneda_stoikov:risk_aversion=-1"}, "risk_aversion.*-1.*write"),
-        ({"regimes": "informd"}, "'informd' is unknown; did you mean 'informed'"),
-        ({"regimes": "informed", "p_informed": 2.0}, "p_informed=2.0 is out of range; write"),
+        ({"regimes": "informd"}, "'informd' is unknown: .*; did you mean 'informed'"),
+        ({"regimes": "informed", "p_informed": 2.0}, "p_informed=2.0 is out of range: expected"),
         ({"sweep": "volatilty"}, "'volatilty'.*did you mean 'volatility'"),
         ({"sweep": "reward"}, "'reward' cannot be swept.*write"),
-        ({"sweep": "latency", "values": "-1"}, "latency=-1.0.*write"),
+        ({"sweep": "latency", "values": "-1"}, "latency=-1.0 is out of range: expected"),
         (
             {"regimes": "noise", "sweep": "p_informed", "values": "0.5"},
             "contradicts regime 'noise'.*write",
         ),
-        ({"episodes": 0}, "episodes=0.*write"),
-        ({"seed": -1}, "seed=-1.*write"),
+        ({"episodes": 0}, "episodes=0 is out of range: expected"),
+        ({"seed": -1}, "seed=-1 is out of range: expected"),
         ({"sweep": "latency", "values": "0,fast"}, "--values cannot be read.*got '0,fast'"),
         ({"sweep": "regime", "values": "1"}, "regime.*write"),
         ({"agents": "fixed_spread,"}, "agent ''"),
         ({"agents": "fixed_spread:half_spread=nan"}, "nan.*write"),
         ({"agents": "random:seed=1.5"}, "seed.*write"),
-        ({"jobs": 0}, "jobs=0.*write"),
+        ({"jobs": 0}, "jobs=0 is out of range: expected"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(
@@ -288,7 +288,7 @@ def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(
         ArtefactError,
-        match=r"file/results.*write --out with a folder in a place where you may write",
+        match=r"file/results cannot be created: expected a place where you may write",
     ):
         call(tmp_path / "file" / "results", regimes="noise")
     assert (tmp_path / "file").read_text() == "mine"
