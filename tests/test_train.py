@@ -244,7 +244,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
         "resume into what is taken": (
             asked(resume=old, out=full, timesteps=2000),
             TrainingError,
-            "holds something",
+            "is not empty",
         ),
         "resume another regime": (
             asked(resume=old, regime="noise"),
@@ -314,16 +314,16 @@ def test_a_shipped_maker_is_neither_overwritten_nor_resumed(
     monkeypatch.setattr(agents.training.trainer, "TRAINED", tmp_path / "trained")
     shipped = an_untrained_folder(tmp_path / "trained" / "tiny", a_run(1))
     before = {path: path.read_bytes() for path in shipped.iterdir()}
-    with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
+    with pytest.raises(TrainingError, match=r"cannot overwrite a maker .*write --out"):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE))
-    with pytest.raises(TrainingError, match=r"holds shipped makers.*; write --out with one"):
+    with pytest.raises(TrainingError, match=r"cannot overwrite a maker .*write --out"):
         train.main(
             train.Arguments(
                 resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "trained" / "other"
             )
         )
     with pytest.raises(
-        AgentError, match=r"expected a checkpoint\.zip in it, got none \(makers that are shipped"
+        AgentError, match=r"expected a checkpoint\.zip in it, got none \(write a run folder of your own"
     ):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "mine"))
     assert {path: path.read_bytes() for path in shipped.iterdir()} == before

@@ -139,8 +139,8 @@ def model_card(name: str, run: Run) -> str:
         "A market maker for `MarketMaking-v0`, trained in simulation. "
         "It is for research, not for trading.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
-        "`run.json` holds the configuration. `policy.pth` holds the weights of a stable-baselines3\n"
-        "policy. Read them with `torch.load(weights_only=True)`.\n\n"
+        "`run.json` holds the configuration. `policy.pth` holds the weights of a\n"
+        "stable-baselines3 policy. Read them with `torch.load(weights_only=True)`.\n\n"
         "To evaluate the maker, run this in a checkout of mm_gym:\n\n"
         f"    python evaluate.py --agents trained/{name} --regimes {config.regime}{share}\n"
     )

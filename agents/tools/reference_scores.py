@@ -249,8 +249,8 @@ def _makers(text: str) -> dict[str, list[str]]:
         (task,) = choose_tasks([name], TASKS)
         if not agent or not _unbounded(task):
             raise ValueError(
-                "--makers cannot be used: expected TASK=AGENT with a task without a known bound, "
-                f"got {part!r} (write for example zero-intelligence=runs/NAME)"
+                "--makers cannot be used: expected TASK=AGENT with a task whose bound is not known"
+                f", got {part!r} (write for example zero-intelligence=runs/NAME)"
             )
         name_agent(agent)(task.config)
         makers.setdefault(name, []).append(agent)
