@@ -28,7 +28,7 @@ FACTS = (
 
 # Properties of data that the model rules out for any choice of its parameters. The sign is +1 if
 # the data's figure is then above the market's, -1 if it is below, and 0 if it may be either.
-_INDEPENDENT_SIGNS = "takers arrive independently of one another, so their signs have no memory"
+_INDEPENDENT_SIGNS = "takers arrive independently, so trade signs are not autocorrelated"
 _SIZES = "sizes are whole lots with a geometric distribution"
 _LIMITATIONS = {
     "gap_variation": (

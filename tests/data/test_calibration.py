@@ -36,8 +36,7 @@ KNOWN = configure(
 
 @pytest.fixture(scope="module")
 def known_described() -> Description:
-    """A market whose configuration is known, as an exchange would have recorded it for forty
-    minutes."""
+    """Statistics of a recording of forty minutes of a market with a known configuration."""
     return describe(record_market(KNOWN, 2400.0, seed=11, n_levels=40))
 
 
@@ -70,11 +69,11 @@ def test_the_calibration_of_a_simulated_market_finds_its_configuration(
     )
 
 
-def test_volatility_is_found_but_for_the_bounce_of_the_mid(
+def test_volatility_is_found_except_for_the_bounce_of_the_mid(
     known_calibrated: Calibration, known_described: Description
 ) -> None:
-    """Over a minute the mid's own noise adds to the price's variance: a little, where over a second
-    it doubles it."""
+    """The mid's own noise adds to the price's variance: a little over a minute, as much again over
+    a second."""
     figure = known_described["volatility_60"]
     assert known_calibrated.config.volatility == pytest.approx(figure.value, rel=1e-3)
     assert (
@@ -85,7 +84,7 @@ def test_volatility_is_found_but_for_the_bounce_of_the_mid(
     assert known_described["volatility_1"].value > 1.6 * KNOWN.volatility
 
 
-def test_prices_are_put_where_the_data_s_are(
+def test_the_tick_and_the_price_level_are_those_of_the_data(
     known_calibrated: Calibration, known_described: Description
 ) -> None:
     assert known_calibrated.config.tick_size == 0.01
@@ -152,7 +151,7 @@ def test_the_configuration_goes_into_gymnasium_make_as_it_is(known_calibrated: C
     assert info["mid"] == pytest.approx(known_calibrated.config.initial_price, abs=30.0)
 
 
-def test_takers_who_accept_any_price_are_found_to_and_the_notes_say_so() -> None:
+def test_takers_who_accept_any_price_get_an_infinite_tolerance_and_a_note() -> None:
     described = describe(
         record_market(
             configure(taker_tolerance=math.inf, taker_rate=0.5), 600.0, seed=4, n_levels=40
@@ -166,9 +165,9 @@ def test_takers_who_accept_any_price_are_found_to_and_the_notes_say_so() -> None
     )  # 300 takers: 3 s.e. are 17 percent
 
 
-def test_more_orders_than_a_market_holds_are_cut_down_and_the_notes_say_so() -> None:
-    """Orders that live 50 s and come once a second make 50 a side; twice the arrivals make 100, and
-    64 is the most."""
+def test_the_number_of_orders_is_limited_to_what_a_market_holds_with_a_note() -> None:
+    """One order per second with a mean lifetime of 50 s makes 50 per side. Twice the arrivals make
+    100, and the limit is 64."""
     config = configure(
         maker_rate=1.0, maker_cancel_rate=0.02, warm_up=300.0, volatility=0.05, signal_drift=0.0
     )
@@ -218,8 +217,7 @@ def test_data_in_which_nobody_trades_are_refused() -> None:
 
 @pytest.fixture(scope="module")
 def goog_round_trip(goog: Recording) -> tuple[Description, Calibration, Description]:
-    """The day's figures, the market made from them, and the figures of that market, measured in the
-    same way."""
+    """The day's figures, the calibrated market, and the figures of that market."""
     data = describe(goog)
     calibration = calibrate(data)
     return data, calibration, describe(record_market(calibration.config, 4000.0, seed=12))
@@ -228,7 +226,8 @@ def goog_round_trip(goog: Recording) -> tuple[Description, Calibration, Descript
 def test_the_market_of_the_sample_day_trades_and_quotes_as_the_day_does(
     goog_round_trip: tuple[Description, Calibration, Description],
 ) -> None:
-    """Matched at 400 steps of 64 markets, measured over 4,000 s of another: about 1,000 trades."""
+    """Matched on 400 steps of 64 markets, and measured on another for 4,000 s: about 1,000
+    trades."""
     data, _, market = goog_round_trip
     trades = [
         sum(figures[f"trades_{side}"].value for side in ("buys", "sells"))
@@ -256,7 +255,7 @@ def test_the_market_of_the_sample_day_differs_where_the_model_has_to_and_reports
         < 2.5 * data["volatility_1"].value
     )
     reported = " ".join(shortfalls(data, market))
-    for words in ("no memory", "do not cluster", "whole lots"):
+    for words in ("not autocorrelated", "do not cluster", "whole lots"):
         assert words in reported
     assert shortfalls(market, market) == []
     notes = " ".join(calibration.notes)

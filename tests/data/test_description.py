@@ -60,7 +60,7 @@ def test_a_session_written_by_hand_has_the_figures_worked_out_by_hand(
     assert (found.tick_size, found.first_mid) == (0.01, 10_001.5)
 
 
-def test_sizes_are_in_lots_of_as_many_shares_as_one_says(hand_session: Recording) -> None:
+def test_sizes_are_in_lots_of_the_given_number_of_shares(hand_session: Recording) -> None:
     found = describe(hand_session, lot_size=50)
     assert found["trade_size"].value == pytest.approx(2.0)
     assert found["trade_size_1"].value == pytest.approx(0.5)
@@ -113,7 +113,7 @@ def test_the_jackknife_of_a_mean_is_the_textbook_s_standard_error() -> None:
 
 
 def test_the_jackknife_of_a_ratio_is_that_of_the_delta_method() -> None:
-    """To second order in the coefficient of variation, so here to a few percent."""
+    """The two agree to second order in the coefficient of variation: here to a few percent."""
     generator = np.random.default_rng(2)
     below = generator.normal(10.0, 1.0, 20)
     above = 3.0 * below + generator.normal(0.0, 1.0, 20)
@@ -124,8 +124,8 @@ def test_the_jackknife_of_a_ratio_is_that_of_the_delta_method() -> None:
 
 
 def test_the_standard_error_of_a_rate_is_that_of_a_poisson_count() -> None:
-    """Orders arrive at 2.2 a second and side for 1,000 s. From 20 blocks a standard error has one
-    of 16 percent."""
+    """2.2 orders arrive per second and side for 1,000 s. A standard error from 20 blocks has a
+    relative standard error of 16 percent."""
     found = describe(record_market(configure(), 1000.0, seed=5, n_levels=60))
     for side in ("bid", "ask"):
         error = found[f"limit_orders_{side}"].standard_error
@@ -137,8 +137,8 @@ def test_the_standard_error_of_a_rate_is_that_of_a_poisson_count() -> None:
 
 @pytest.fixture(scope="module")
 def simple_market() -> Description:
-    """Takers who take any price, from a book around a price that stands still: every rate is the
-    configuration's."""
+    """A market with a constant efficient price and takers who accept any price. So every rate is
+    that of the configuration."""
     config = configure(
         volatility=0.0,
         signal_drift=0.0,
@@ -181,9 +181,9 @@ def test_a_simulated_market_shows_the_rates_it_was_configured_with(
     assert figure.standard_error < max(0.1, 0.1 * truth)
 
 
-def test_takers_who_shun_a_wide_spread_are_seen_to_and_by_how_much() -> None:
-    """Of takers with exponential tolerance a share exp(-h / tolerance) accepts the half-spread h.
-    Market orders, which accept any, must show none of it."""
+def test_the_sensitivity_of_takers_to_the_spread_is_measured() -> None:
+    """A share exp(-h / tolerance) of takers with exponential tolerance accepts the half-spread h.
+    Market orders accept any spread, so their sensitivity is zero."""
     shy = describe(record_market(configure(taker_tolerance=2.0, taker_rate=2.0), 1500.0, seed=7))[
         "price_sensitivity"
     ]

@@ -1,4 +1,4 @@
-"""The reader: against what was written, and against Python's own csv module on the sample files."""
+"""The reader, against written recordings and against Python's csv module on the sample files."""
 
 import csv
 import re
@@ -35,16 +35,17 @@ def test_empty_levels_are_left_out_of_the_levels_of_a_row(hand_session: Recordin
     assert levels(hand_session.order_book, "bid")[8] == [(1000000, 150), (999900, 30)]
 
 
-def test_the_tick_is_what_all_visible_prices_share_and_hidden_ones_and_empty_levels_do_not_count(
+def test_the_tick_is_the_largest_step_that_divides_all_visible_prices(
     hand_session: Recording, tmp_path: Path
 ) -> None:
-    """A hidden order traded half a cent off, and 9999999999 is no multiple of a cent."""
+    """A hidden order trades at half a cent, and the price 9999999999 of an empty level is not a
+    multiple of a cent. Neither counts."""
     assert hand_session.tick_size == 100
     assert read(tmp_path / "message.csv", tick_size=50).tick_size == 50
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    """A market with empty levels; times are kept to the nanosecond, as the files hold them."""
+    """The market has empty levels. The files hold times to the nanosecond."""
     recording = record_market(configure(maker_rate=0.5), 60.0, seed=3, n_levels=4)
     assert (recording.order_book["ask_size"] == 0).any()
     write(recording, tmp_path / "sim_message_4.csv", tmp_path / "sim_orderbook_4.csv")
@@ -139,7 +140,7 @@ def test_without_message_in_its_name_the_order_book_file_has_to_be_given(tmp_pat
         ),
     ],
 )
-def test_a_file_that_is_not_lobster_s_is_refused_in_a_sentence(
+def test_a_file_that_is_not_in_lobster_s_format_is_refused(
     session: Session, messages: str, order_book: str, sentence: str
 ) -> None:
     with pytest.raises(LobsterError, match=sentence) as refused:
@@ -148,7 +149,7 @@ def test_a_file_that_is_not_lobster_s_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("tick_size", [0, -100, 0.01, True])
-def test_a_tick_that_cannot_be_is_refused(
+def test_a_tick_size_out_of_range_is_refused(
     hand_session: Recording, tmp_path: Path, tick_size: float
 ) -> None:
     with pytest.raises(LobsterError, match="is out of range: expected a whole number of 1/10,000"):

@@ -1,5 +1,4 @@
-"""The measures: against a worked example, against each other, and the account's identity to the
-last tick."""
+"""The measures: against a worked example and against each other, and the account's identity."""
 
 import math
 from dataclasses import replace
@@ -103,8 +102,8 @@ def test_the_measures_of_the_worked_example(example: Sessions) -> None:
 
 
 def test_against_v_the_half_spread_differs_and_with_it_the_markout(example: Sessions) -> None:
-    """V a quarter above the mid: a taker's buy earns a quarter less, a sell a quarter more; moves
-    are the same."""
+    """V is a quarter tick above the mid. A taker's buy earns a quarter less, and a sell a quarter
+    more. Moves are the same."""
     measures = against_value(example)
     np.testing.assert_array_equal(measures.effective_half_spread, [1.25, 1.75, 0.25, 2.25])
     np.testing.assert_array_equal(measures.adverse_move, against_mid(example).adverse_move)
@@ -113,7 +112,7 @@ def test_against_v_the_half_spread_differs_and_with_it_the_markout(example: Sess
     )
 
 
-def test_the_table_gives_the_means_of_the_worked_example_over_the_fills_whose_horizon_it_knows(
+def test_the_summary_has_the_means_over_the_fills_whose_horizon_is_before_the_close(
     example: Sessions,
 ) -> None:
     row = summarise("a", example)
@@ -143,8 +142,8 @@ def test_inventory_pnl_by_fill_of_the_worked_example(example: Sessions) -> None:
 
 
 def test_unrealised_pnl_of_the_worked_example(example: Sessions) -> None:
-    """Long one at 99; three sold cross zero: short two at 102; one more sold: short three at (2 x
-    102 + 101) / 3; two bought back leave the cost: short one, marked at 97."""
+    """Long 1 at 99. Selling 3 crosses zero: short 2 at 102. Selling 1 more: short 3 at
+    (2 x 102 + 101) / 3. Buying 2 leaves the cost: short 1, marked at 97."""
     assert unrealised_pnl(example) == pytest.approx([-(97.0 - 305.0 / 3.0)])
 
 
@@ -175,8 +174,8 @@ def informed() -> Sessions:
 
 
 def test_markout_is_the_half_spread_less_the_adverse_move_exactly(informed: Sessions) -> None:
-    """Of every fill and horizon, and is what the maker would have made by trading out at the later
-    price."""
+    """It holds for every fill and horizon. The markout is also the PnL of a maker who trades out at
+    the later price."""
     for measures, later in (
         (against_mid(informed), informed.later_mid),
         (against_value(informed), informed.later_value),
@@ -188,7 +187,7 @@ def test_markout_is_the_half_spread_less_the_adverse_move_exactly(informed: Sess
         )
         np.testing.assert_allclose(measures.markout, traded_out, atol=1e-9)
         assert (~np.isnan(measures.markout)).sum() > 1000
-    # Mids are multiples of half a tick: against them nothing is rounded.
+    # Mids are multiples of half a tick, so the arithmetic against them is exact.
     direction = taker_direction(informed)[:, None]
     exact = direction * (informed.fills["price"][:, None] - informed.later_mid)
     np.testing.assert_array_equal(against_mid(informed).markout, exact)
@@ -197,8 +196,7 @@ def test_markout_is_the_half_spread_less_the_adverse_move_exactly(informed: Sess
 def test_the_correlation_of_the_side_taken_with_later_moves_is_that_of_numpy(
     informed: Sessions,
 ) -> None:
-    """Which takes off the means: they are small beside the spread of the moves, and of no
-    interest."""
+    """NumPy subtracts the means, which are small relative to the standard deviations."""
     estimate = direction_correlation(informed, 3)
     move = informed.later_value[:, 3] - informed.fills["efficient_price"]
     known = ~np.isnan(move)
@@ -210,7 +208,7 @@ def test_the_correlation_of_the_side_taken_with_later_moves_is_that_of_numpy(
 
 
 def test_a_difference_over_fills_is_that_of_the_means_and_paired(informed: Sessions) -> None:
-    """With itself it is nothing at all, not nothing on average; and with another agent's, the
+    """The difference from itself is exactly zero in every resample. That from another agent is the
     difference of means."""
     measure = against_mid(informed).markout[:, 2]
     assert difference_over_fills(informed, measure, informed, measure) == Estimate(0.0, 0.0, 0.0)
@@ -228,11 +226,11 @@ def test_a_difference_over_fills_is_that_of_the_means_and_paired(informed: Sessi
 
 @pytest.mark.parametrize("fee", [0.125, -0.25])
 def test_the_account_is_an_identity_in_every_session_of_every_agent_and_regime(fee: float) -> None:
-    """final PnL = spread captured + inventory PnL - fees - close-out, and each part is what the
-    fills say.
+    """Final PnL = spread captured + inventory PnL - fees - close-out, and each part follows from
+    the fills.
 
-    Prices are multiples of a half and fees of an eighth, so that floating point numbers hold all of
-    it exactly; but in the dealer market, where the mid is V.
+    Prices are multiples of 1/2 and fees of 1/8, so floating-point arithmetic is exact. The
+    exception is the dealer market, where the mid is V.
     """
     cells: list[Cell] = []
     for regime in REGIMES:
@@ -312,7 +310,7 @@ def test_measures_do_not_depend_on_where_prices_begin() -> None:
     np.testing.assert_array_equal(high.final_pnl, low.final_pnl)
 
 
-def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_never_reported(
+def test_a_session_whose_parts_do_not_sum_to_its_pnl_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Tampered(rollout.Markets):

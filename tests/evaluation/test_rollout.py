@@ -1,5 +1,5 @@
-"""Sessions as evaluated are the sessions of the environments; what is looked up after fills is what
-happened."""
+"""Evaluated sessions equal those of the environments, and prices after fills are those that held
+then."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -36,7 +36,7 @@ def assert_equal(left: Sessions, right: Sessions) -> None:
 def step_through(
     agent: Any, config: MarketConfig, seed: int
 ) -> tuple[list[dict[str, Any]], list[float], Any]:
-    """Infos from reset on, rewards, and what was recorded of one session of one environment."""
+    """Run one session of one environment: its infos from reset on, rewards and recording."""
     env: Any = gymnasium.make("MarketMaking-v0", **config.to_dict(), record=20_000).unwrapped
     observation, info = env.reset(seed=seed)
     infos, rewards, ended = [info], [], False
@@ -56,14 +56,15 @@ def test_a_session_is_that_of_the_single_environment_with_its_seed(regime: str) 
         regime, session_steps=80, maker_fee=0.125, close_out_impact=0.25, latency=0.25
     )
     sessions = run_sessions(rule, config, episodes=3, seed=4)
-    assert sessions.n_fills.sum() > (1 if regime == "zero_intelligence" else 5)  # a slow book
+    # The zero-intelligence market has few trades.
+    assert sessions.n_fills.sum() > (1 if regime == "zero_intelligence" else 5)
     for session, seed in enumerate(sessions.seeds.tolist()):
         infos, rewards, recorded = step_through(rule(config), config, seed)
         inventories = np.array([info["inventory"] for info in infos])
         assert sessions.final_pnl[session] == infos[-1]["pnl"]
         assert sessions.n_fills[session] == sum(info["fills"] for info in infos)
         assert sessions.final_mid[session] == infos[-1]["mid"]
-        # At 80 decisions every one of them is kept.
+        # Paths have 200 points, so they hold all of 80 decisions.
         np.testing.assert_array_equal(sessions.inventory_path[session], inventories)
         np.testing.assert_array_equal(sessions.inventory[session], inventories[1:])
         for name, path in (("pnl", sessions.pnl_path), ("mid", sessions.mid_path)):
@@ -102,7 +103,7 @@ def test_the_control_variate_has_mean_zero_for_every_agent_and_explains_most_of_
 
 @pytest.mark.parametrize("regime", ["noise", "mixed"])
 def test_recording_a_session_does_not_change_it(regime: str) -> None:
-    """Long enough for sides of the book to be empty now and then, when the last mid stands."""
+    """In 300 decisions a side of the book is sometimes empty. The last mid then stays in force."""
     paths = []
     for record in (0, 5000):
         env = gymnasium.make_vec(
@@ -200,7 +201,7 @@ def test_a_number_of_sessions_or_a_seed_out_of_range_is_refused(
 
 
 def scan(path: npt.NDArray[Any], column: str, time: float) -> float:
-    """What held at a time, by going through all rows."""
+    """The value in force at a time, by a scan of all rows."""
     held = float("nan")
     for row_time, value in zip(path["time"].tolist(), path[column].tolist(), strict=True):
         if row_time <= time:
@@ -210,7 +211,7 @@ def scan(path: npt.NDArray[Any], column: str, time: float) -> float:
 
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
 def test_prices_a_horizon_after_a_fill_are_those_that_held_then(regime: str) -> None:
-    """Against a scan of the recorded path, which at decisions says what `info` says."""
+    """Against a scan of the recorded path, which equals `info` at decisions."""
     config = configure(regime, session_steps=60, taker_rate=2.0, taker_size=4.0)
     horizons = (0.0, 0.7, 5.0, 20.0, 50.0)
     sessions = run_sessions(near, config, episodes=2, seed=7, horizons=horizons)
@@ -258,7 +259,7 @@ def test_the_efficient_price_after_a_fill_is_that_of_the_time_grid() -> None:
             np.testing.assert_array_equal(sessions.later_value[mine, column][known], values[points])
 
 
-def test_a_session_without_a_fill_has_figures_all_the_same() -> None:
+def test_a_session_without_a_fill_has_all_figures() -> None:
     sessions = run_sessions(near, configure("noise", session_steps=20, taker_rate=0.0), episodes=2)
     assert sessions.fills.shape == (0,)
     assert sessions.fills.dtype == FILL_ROW

@@ -1,5 +1,4 @@
-"""Intervals: against the t interval, against simulation, and against a bootstrap written as a
-loop."""
+"""Intervals: against the t interval, against simulation, and against a plain bootstrap loop."""
 
 import math
 
@@ -12,11 +11,10 @@ from mm_gym.evaluation.statistics import Estimate, difference, mean, mean_over_f
 
 
 def test_the_interval_of_a_mean_is_the_t_interval_where_data_are_normal() -> None:
-    """Of normal scores, which have no skewness for BCa to correct.
+    """The values are normal scores, which have no skewness for BCa to correct.
 
-    Of 2,000 resamples a quantile has a Monte Carlo s.e. of sqrt(0.025 * 0.975 / 2000) / 0.0585 =
-    0.06 standard errors of the mean, and BCa's correction of the median adds as much: 0.08
-    together.
+    A quantile of 2,000 resamples has a Monte Carlo s.e. of sqrt(0.025 * 0.975 / 2000) / 0.0585 =
+    0.06 standard errors of the mean. BCa's correction of the median adds as much: 0.08 together.
     """
     values = 3.0 + 5.0 * stats.norm.ppf((np.arange(400) + 0.5) / 400)
     standard_error = values.std(ddof=1) / math.sqrt(400)
@@ -29,7 +27,7 @@ def test_the_interval_of_a_mean_is_the_t_interval_where_data_are_normal() -> Non
 
 @pytest.mark.parametrize("law", ["normal", "exponential"])
 def test_the_interval_of_a_mean_covers_the_truth_nineteen_times_in_twenty(law: str) -> None:
-    """Of 300 data sets of 256; the binomial s.e. of the share covered is 1.3 percent."""
+    """300 data sets of 256 values: the binomial s.e. of the coverage is 1.3 percent."""
     generator = np.random.default_rng(2)
     draw = generator.normal if law == "normal" else generator.exponential
     centre = 0.0 if law == "normal" else 1.0
@@ -39,7 +37,7 @@ def test_the_interval_of_a_mean_covers_the_truth_nineteen_times_in_twenty(law: s
 
 
 def test_the_interval_of_skewed_data_reaches_further_to_the_long_side() -> None:
-    """A t interval does not: what losses in a few bad sessions look like."""
+    """A t interval is symmetric. The values look like losses in a few bad sessions."""
     values = -np.random.default_rng(3).lognormal(0.0, 1.5, 60)
     found = mean(values)
     assert found.value - found.low > 1.2 * (found.high - found.value)
@@ -61,8 +59,8 @@ def test_equal_data_give_equal_intervals() -> None:
 
 
 def test_a_difference_is_paired() -> None:
-    """Two agents on the same sessions share what the sessions were: with correlation 0.96, a fifth
-    of the width."""
+    """Results of two agents on the same sessions have a correlation of 0.96. So the paired interval
+    has a fifth of the width."""
     generator = np.random.default_rng(5)
     shared = generator.normal(0.0, 5.0, 200)
     one, other = shared + generator.normal(1.0, 1.0, 200), shared + generator.normal(0.0, 1.0, 200)
@@ -80,8 +78,10 @@ def test_a_difference_is_paired() -> None:
 def made_up_fills(
     n_sessions: int, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """A figure per fill, and its session: sessions differ in mean and in number of fills, and one
-    has none."""
+    """A figure per fill, and the session of each fill.
+
+    Sessions differ in mean and in number of fills, and one has no fills.
+    """
     generator = np.random.default_rng(seed)
     counts = generator.poisson(20.0, n_sessions)
     counts[3] = 0
@@ -90,8 +90,8 @@ def made_up_fills(
 
 
 def test_a_mean_over_fills_has_the_interval_of_a_plain_cluster_bootstrap() -> None:
-    """Both have 2,000 resamples, so an end has a Monte Carlo s.e. of about 0.06 s.e. of the mean,
-    twice."""
+    """Both have 2,000 resamples. So each end has a Monte Carlo s.e. of about 0.06 standard errors
+    of the mean in both."""
     n_sessions = 40
     measure, sessions = made_up_fills(n_sessions, seed=6)
     found = mean_over_fills(measure, sessions, n_sessions)
@@ -110,8 +110,8 @@ def test_a_mean_over_fills_has_the_interval_of_a_plain_cluster_bootstrap() -> No
 
 
 def test_the_interval_of_a_mean_over_fills_covers_the_truth() -> None:
-    """300 data sets of 60 sessions; the binomial s.e. is 1.3 percent. Fills taken for independent
-    would cover half."""
+    """300 data sets of 60 sessions: the binomial s.e. of the coverage is 1.3 percent. Intervals
+    that treat fills as independent cover about half."""
     covered, naively_covered = 0, 0
     for seed in range(300):
         measure, sessions = made_up_fills(60, seed)
@@ -132,7 +132,7 @@ def test_fills_that_are_missing_are_left_out_with_their_weight() -> None:
     )
 
 
-def test_no_fills_and_one_session_say_nan_where_there_is_nothing_to_say() -> None:
+def test_no_fills_and_a_single_session_give_nan() -> None:
     nothing = mean_over_fills(np.empty(0), np.empty(0, dtype=np.int64), 5)
     assert all(math.isnan(number) for number in nothing)
     assert all(
@@ -146,8 +146,8 @@ def test_no_fills_and_one_session_say_nan_where_there_is_nothing_to_say() -> Non
 
 
 def test_of_sums_resamples_all_columns_together() -> None:
-    """A column over itself is one in every resample; independent columns resampled apart would not
-    be."""
+    """The ratio of a column to itself is one in every resample. Columns that were resampled
+    separately would not have this property."""
     column = np.random.default_rng(10).exponential(size=50)
     assert ratio(column, column) == Estimate(1.0, 1.0, 1.0)
     assert ratio(3.0 * column, column) == pytest.approx((3.0, 3.0, 3.0))
