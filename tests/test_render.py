@@ -1,5 +1,4 @@
-"""Text and pictures show what the record holds and what `info` says, and Gymnasium's own tools work
-with them."""
+"""Text and pictures show the state of the market, and they work with Gymnasium's own tools."""
 
 import copy
 import os
@@ -34,7 +33,7 @@ MODES = ("human", "rgb_array", "ansi")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Windows do not wait between frames, and none is left open."""
+    """Show frames without a delay and close the window after each test."""
     monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 1000)
     yield
     if sys.modules.get("pygame") is not None:
@@ -51,7 +50,7 @@ def started(seed: int = 0, **keywords: Any) -> Any:
 
 
 def written(queue: list[Any]) -> str:
-    """A queue, oldest first: other people's lots summed, each order of the agent's as >lots<."""
+    """Return a queue as the ladder writes it: oldest first, an order of the agent as >lots<."""
     parts: list[str] = []
     others = 0
     for order in queue:
@@ -64,7 +63,7 @@ def written(queue: list[Any]) -> str:
 
 
 def read_ladder(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Bids and asks as (price, queue), from the highest price to the lowest."""
+    """Return bids and asks as (price, queue), from the highest price to the lowest."""
     bids, asks = [], []
     for line in text.splitlines()[2:]:
         if line.count("|") == 2:
@@ -75,7 +74,9 @@ def read_ladder(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]
 
 
 @pytest.mark.parametrize("regime", ["noise", "informed", "dealer"])
-def test_the_ladder_is_the_book_of_the_record(regime: str, read_queues: Callable[..., Any]) -> None:
+def test_the_ladder_shows_the_book_of_the_record(
+    regime: str, read_queues: Callable[..., Any]
+) -> None:
     env = started(regime=regime, quote_size=3, maker_size=3.0, maker_depth=1.0)
     generator = np.random.default_rng(0)
     in_the_middle = 0
@@ -95,10 +96,10 @@ def test_the_ladder_is_the_book_of_the_record(regime: str, read_queues: Callable
         assert ("no bids" in text, "no asks" in text) == (not book["bid"], not book["ask"])
         in_the_middle += len(re.findall(r"\d \+ >\d<.* \+ \d", text))
     if regime != "dealer":
-        assert in_the_middle > 10  # with others before it and behind it
+        assert in_the_middle > 10  # an order of the agent between other orders
 
 
-def test_the_ladder_says_what_the_info_says() -> None:
+def test_the_first_line_of_the_ladder_agrees_with_the_info() -> None:
     env = started(regime="informed", taker_rate=3.0, session_steps=40)
     fills = 0
     for step in range(1, 41):
@@ -115,13 +116,13 @@ def test_the_ladder_says_what_the_info_says() -> None:
     assert fills > 10
 
 
-def test_an_empty_book_is_drawn_as_one() -> None:
+def test_the_ladder_of_an_empty_book_says_so() -> None:
     env = started(regime="dealer")
     assert env.render().splitlines()[-2:] == [
         f"{'no asks':^62}".rstrip(),
         f"{'no bids':^62}".rstrip(),
     ]
-    # At the bound one side is not quoted, and nobody else is there.
+    # At the bound of inventory the agent does not quote the bid, and nobody else quotes.
     env = started(regime="dealer", max_inventory=1, taker_rate=50.0, taker_tolerance=1.0)
     env.step(np.array([-0.9, 1.0], np.float32))
     env.step(np.array([-0.9, 1.0], np.float32))
@@ -131,7 +132,7 @@ def test_an_empty_book_is_drawn_as_one() -> None:
     assert "no asks" not in text
 
 
-def test_before_the_first_reset_there_is_an_empty_ladder_and_no_error() -> None:
+def test_before_the_first_reset_the_ladder_is_empty() -> None:
     text = MarketMakingEnv(render_mode="ansi").render()
     assert text is not None
     assert "no asks" in text
@@ -159,7 +160,7 @@ def test_before_the_first_reset_there_is_an_empty_ladder_and_no_error() -> None:
         },
     ],
 )
-def test_no_line_is_wider_than_eighty_columns(fields: dict[str, Any]) -> None:
+def test_no_line_of_the_ladder_is_wider_than_80_columns(fields: dict[str, Any]) -> None:
     env = started(**fields)
     generator = np.random.default_rng(1)
     widest = 0
@@ -169,7 +170,7 @@ def test_no_line_is_wider_than_eighty_columns(fields: dict[str, Any]) -> None:
     assert widest <= 80
 
 
-def test_prices_below_zero_are_drawn_from_the_highest_to_the_lowest() -> None:
+def test_negative_prices_are_sorted_from_the_highest_to_the_lowest() -> None:
     env = started(initial_price=0.0, maker_depth=1.0)
     env.step(quote(7.5, 7.5))
     bids, asks = read_ladder(env.render())
@@ -178,13 +179,13 @@ def test_prices_below_zero_are_drawn_from_the_highest_to_the_lowest() -> None:
     assert min(prices) < 0 < max(prices)
 
 
-def test_without_a_render_mode_nothing_is_drawn() -> None:
+def test_without_a_render_mode_render_returns_none() -> None:
     env = gymnasium.make("MarketMaking-v0").unwrapped
     env.reset(seed=0)
     assert env.render() is None
 
 
-def test_drawing_changes_nothing() -> None:
+def test_drawing_does_not_change_the_record() -> None:
     env = started()
     env.step(np.array([-0.7, -0.7], np.float32))
     before = env._markets.records.tobytes()
@@ -195,13 +196,11 @@ def test_drawing_changes_nothing() -> None:
 # ----------------------------------------------------------------------------------------- picture
 
 HEIGHT, WIDTH = 540, 960
-# What the picture is made of, measured on it.
-TOP, ROW, N_ROWS = 92, 18, 24  # the ladder's rows; row 12 is that of the mid, rounded down
-BIDS, ASKS = (
-    slice(56, 160),
-    slice(232, 336),
-)  # its bars, which start at the price column in the middle
-PRICES, INVENTORY, PNL = (slice(92, 296), slice(332, 408), slice(444, 508))  # the charts' rows
+# Positions [pixels] and colours of the parts of the picture.
+TOP, ROW, N_ROWS = 92, 18, 24  # rows of the ladder; row 12 is that of the mid, rounded down
+# Columns of the bars in the ladder, which start at the price column in the middle.
+BIDS, ASKS = slice(56, 160), slice(232, 336)
+PRICES, INVENTORY, PNL = (slice(92, 296), slice(332, 408), slice(444, 508))  # rows of the charts
 CHART = slice(456, 944)
 OWN = {"bid": (86, 190, 255), "ask": (255, 166, 43)}
 PUBLIC = {"bid": (38, 78, 112), "ask": (112, 72, 30)}
@@ -221,7 +220,7 @@ def where(image: Image, colour: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
 
 
 def read_bars(image: Image, side: str, mid: float) -> dict[int, list[tuple[bool, int]]]:
-    """Price -> (agent's own, pixels) of each piece of its bar, from the price column outwards."""
+    """Return, for each price, the pieces of its bar as (agent's own, pixels), outwards."""
     bars = {}
     for row in range(N_ROWS):
         line = image[TOP + ROW * row + ROW // 2, BIDS if side == "bid" else ASKS][None]
@@ -238,7 +237,7 @@ def read_bars(image: Image, side: str, mid: float) -> dict[int, list[tuple[bool,
 
 
 @pytest.mark.parametrize("regime", ["noise", "informed", "dealer", "zero_intelligence"])
-def test_the_bars_of_the_picture_are_the_queues_of_the_record(
+def test_the_bars_of_the_picture_show_the_queues_of_the_record(
     regime: str, read_queues: Callable[..., Any]
 ) -> None:
     env = drawn(regime=regime, quote_size=3, maker_size=3.0, maker_depth=1.0)
@@ -258,9 +257,8 @@ def test_the_bars_of_the_picture_are_the_queues_of_the_record(
         }
         assert bars.keys() == shown.keys()
         for place, queue in shown.items():
-            pieces: list[
-                tuple[bool, int]
-            ] = []  # other people's orders beside one another are one piece
+            # Neighbouring orders of other makers are one piece.
+            pieces: list[tuple[bool, int]] = []
             for order in queue:
                 if pieces and not order.own and not pieces[-1][0]:
                     pieces[-1] = (False, pieces[-1][1] + order.lots)
@@ -273,7 +271,7 @@ def test_the_bars_of_the_picture_are_the_queues_of_the_record(
     assert own_bars > 60
 
 
-def test_the_own_bid_moves_down_a_row_of_the_ladder_for_a_tick() -> None:
+def test_the_own_bid_is_one_row_lower_for_each_tick() -> None:
     rows = []
     for offset in range(1, 11):
         env = drawn(regime="dealer", volatility=0.0, taker_rate=0.0)
@@ -281,10 +279,10 @@ def test_the_own_bid_moves_down_a_row_of_the_ladder_for_a_tick() -> None:
         lines = np.flatnonzero(where(env.render()[TOP:, BIDS], OWN["bid"]).any(axis=1))
         assert len(lines) < ROW
         rows.append(int(lines.min()) // ROW)
-    assert rows == list(range(13, 23))  # the mid is a whole number of ticks, in row 12
+    assert rows == list(range(13, 23))  # the mid is a whole tick, in row 12
 
 
-def test_an_order_beyond_the_ladder_is_named_at_its_edge() -> None:
+def test_an_own_order_beyond_the_ladder_is_shown_at_its_edge() -> None:
     env = drawn(regime="dealer", volatility=0.0, taker_rate=0.0, max_offset=100.0)
     env.step(np.array([0.0, 0.0], np.float32))
     ladder = env.render()[:, :376]
@@ -293,7 +291,7 @@ def test_an_order_beyond_the_ladder_is_named_at_its_edge() -> None:
     assert not where(ladder[TOP + ROW : TOP + (N_ROWS - 1) * ROW], OWN["bid"]).any()
 
 
-def test_the_inventory_is_above_its_zero_line_in_blue_and_below_in_orange() -> None:
+def test_a_long_inventory_is_blue_above_zero_and_a_short_one_orange_below() -> None:
     for action, above, below in (([-0.9, 1.0], True, False), ([1.0, -0.9], False, True)):
         env = drawn(regime="dealer", taker_rate=20.0, volatility=0.0, max_inventory=1)
         before = env.render()
@@ -308,8 +306,8 @@ def test_the_inventory_is_above_its_zero_line_in_blue_and_below_in_orange() -> N
         assert (image[INVENTORY, CHART] != before[INVENTORY, CHART]).any()
 
 
-def test_the_lines_of_mid_and_pnl_are_those_of_the_infos() -> None:
-    """A session of 487 decisions has one column of pixels for each."""
+def test_the_lines_of_mid_and_pnl_show_the_infos() -> None:
+    # A session of 487 decisions has one column of pixels for each decision.
     env = drawn(regime="informed", session_steps=487, taker_rate=3.0)
     mids, pnls = [env._markets.records[0]["mid"]], [0.0]
     for _ in range(487):
@@ -318,20 +316,20 @@ def test_the_lines_of_mid_and_pnl_are_those_of_the_infos() -> None:
         pnls.append(info["pnl"])
     image = env.render()
     for rows, colour, values in ((PRICES, WHITE, mids), (PNL, GREEN, pnls)):
-        line = where(image[rows, CHART], colour)[:, :-8]  # the last ones are covered by the dot
+        line = where(image[rows, CHART], colour)[:, :-8]  # the dot covers the last columns
         assert line.any(axis=0).all()
         heights = [np.flatnonzero(column).mean() for column in line.T]
         assert np.corrcoef(heights, values[: len(heights)])[0, 1] < -0.99
 
 
-def test_what_is_kept_of_the_past_is_what_the_infos_and_the_book_said(
+def test_the_stored_past_equals_the_infos_and_the_quotes_in_the_book(
     read_queues: Callable[..., Any],
 ) -> None:
     env = drawn(regime="informed", session_steps=600, taker_rate=3.0, max_inventory=2)
     generator = np.random.default_rng(0)
     for seed in (1, 2):  # the second session shows nothing of the first
         _, info = env.reset(seed=seed)
-        said = []
+        expected = []
         for step in range(1 + (600 if seed == 1 else 50)):
             if step:
                 *_, info = env.step(generator.uniform(-1.0, -0.6, 2).astype(np.float32))
@@ -341,14 +339,14 @@ def test_what_is_kept_of_the_past_is_what_the_infos_and_the_book_said(
                 prices += [
                     price for price, queue in queues.items() if any(order.own for order in queue)
                 ] or [np.nan]
-            said.append([info["mid"], info["inventory"], info["pnl"], *prices])
+            expected.append([info["mid"], info["inventory"], info["pnl"], *prices])
         past = env._renderer._history.of(0, step)
         assert past.first == 0
-        np.testing.assert_array_equal(np.transpose(past[1:]), said)
-        assert 0.1 < np.isnan(np.array(said)[:, 3:]).mean() < 0.9
+        np.testing.assert_array_equal(np.transpose(past[1:]), expected)
+        assert 0.1 < np.isnan(np.array(expected)[:, 3:]).mean() < 0.9
 
 
-def test_a_picture_does_not_show_the_hidden_value() -> None:
+def test_the_picture_does_not_show_hidden_state() -> None:
     env = drawn(regime="informed")
     env.step(np.array([-0.8, -0.8], np.float32))
     before = env.render()
@@ -357,7 +355,7 @@ def test_a_picture_does_not_show_the_hidden_value() -> None:
     np.testing.assert_array_equal(env.render(), before)
 
 
-def test_frames_share_no_memory_and_the_first_comes_before_the_first_reset() -> None:
+def test_frames_share_no_memory_and_exist_before_the_first_reset() -> None:
     env = MarketMakingEnv(render_mode="rgb_array")
     frames = [env.render()]
     env.reset(seed=0)
@@ -405,7 +403,7 @@ def test_extreme_markets_are_drawn_without_an_error(fields: dict[str, Any]) -> N
         assert env.render().shape == (HEIGHT, WIDTH, 3)
 
 
-# ----------------------------------------------------------------------------------- life of an env
+# -------------------------------------------------------------------- environments that are drawn
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -432,7 +430,7 @@ def test_a_run_is_the_same_with_and_without_drawing(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["human", "rgb_array"])
-def test_a_restored_market_is_drawn_and_has_the_same_future(mode: str) -> None:
+def test_a_restored_market_has_the_same_future_and_no_stored_past(mode: str) -> None:
     env = gymnasium.make("MarketMaking-v0", regime="informed", render_mode=mode).unwrapped
     action = np.array([-0.8, -0.8], np.float32)
     env.reset(seed=0)
@@ -444,7 +442,7 @@ def test_a_restored_market_is_drawn_and_has_the_same_future(mode: str) -> None:
     after = env.render()
     if mode == "rgb_array":
         np.testing.assert_array_equal(after[:, :376], before[:, :376])  # the ladder
-        assert not where(after[PRICES, CHART], WHITE).any()  # the past is not known
+        assert not where(after[PRICES, CHART], WHITE).any()  # no stored past
     assert [env.step(action)[1] for _ in range(60)] == future
     env.reset(seed=0)
     for _ in range(10):
@@ -460,13 +458,13 @@ def test_a_copy_draws_its_own_market(mode: str, copier: Callable[[Any], Any]) ->
     action = np.array([-0.8, -0.8], np.float32)
     env.reset(seed=0)
     env.step(action)
-    twin = copier(env)
+    copied = copier(env)
     for _ in range(20):
-        twin.step(action)
+        copied.step(action)
     for _ in range(20):
         env.step(action)
-    np.testing.assert_array_equal(env.render(), twin.render())
-    twin.close()
+    np.testing.assert_array_equal(env.render(), copied.render())
+    copied.close()
     env.step(action)
     env.close()
 
@@ -482,16 +480,16 @@ def pixels(surface: Any) -> Image:
     return np.asarray(sys.modules["pygame"].surfarray.array3d(surface).swapaxes(0, 1))
 
 
-def test_the_window_shows_by_itself_what_the_picture_shows() -> None:
+def test_the_window_shows_the_picture_after_each_step() -> None:
     pytest.importorskip("pygame")
-    env, twin = gymnasium.make("MarketMaking-v0", render_mode="human"), drawn(seed=5)
+    env, reference = gymnasium.make("MarketMaking-v0", render_mode="human"), drawn(seed=5)
     env.reset(seed=5)
-    np.testing.assert_array_equal(pixels(screen()), twin.render())
+    np.testing.assert_array_equal(pixels(screen()), reference.render())
     for _ in range(5):
         action = np.array([-0.8, -0.8], np.float32)
         env.step(action)
-        twin.step(action)
-        np.testing.assert_array_equal(pixels(screen()), twin.render())
+        reference.step(action)
+        np.testing.assert_array_equal(pixels(screen()), reference.render())
         assert env.render() is None
     env.close()
     assert screen() is None
@@ -509,7 +507,7 @@ def test_the_window_is_paced_by_render_fps(monkeypatch: pytest.MonkeyPatch) -> N
     env.close()
 
 
-def test_a_window_that_its_user_closes_stays_closed_and_the_run_goes_on() -> None:
+def test_a_window_closed_by_the_user_stays_closed_and_the_run_continues() -> None:
     pygame = pytest.importorskip("pygame")
     env = gymnasium.make("MarketMaking-v0", render_mode="human")
     env.reset(seed=0)
@@ -521,12 +519,12 @@ def test_a_window_that_its_user_closes_stays_closed_and_the_run_goes_on() -> Non
     env.reset()
     assert screen() is None
     env.close()
-    env.reset()  # after close() it may be opened again
+    env.reset()  # after close() a new window opens
     assert screen() is not None
     env.close()
 
 
-def test_keys_are_left_to_the_program() -> None:
+def test_key_events_stay_in_the_queue_for_the_program() -> None:
     pygame = pytest.importorskip("pygame")
     env = gymnasium.make("MarketMaking-v0", render_mode="human")
     env.reset(seed=0)
@@ -536,7 +534,7 @@ def test_keys_are_left_to_the_program() -> None:
     env.close()
 
 
-def test_two_environments_share_the_window_and_one_may_close_it() -> None:
+def test_two_environments_share_the_window_and_either_may_close_it() -> None:
     first, second = (gymnasium.make("MarketMaking-v0", render_mode="human") for _ in range(2))
     first.reset(seed=0)
     second.reset(seed=1)
@@ -550,7 +548,7 @@ def test_two_environments_share_the_window_and_one_may_close_it() -> None:
 
 
 @pytest.mark.parametrize("skip_render_check", [True, False])
-def test_gymnasium_finds_nothing_to_say_about_the_render_modes(skip_render_check: bool) -> None:
+def test_gymnasiums_checker_accepts_the_render_modes(skip_render_check: bool) -> None:
     assert MarketMakingEnv.metadata["render_modes"] == list(MODES)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -564,7 +562,7 @@ def test_gymnasium_finds_nothing_to_say_about_the_render_modes(skip_render_check
 
 
 class _Clip:
-    """Stands for moviepy's, which brings 165 MB: keeps what it is given."""
+    """A stand-in for the clip of moviepy, a package of 165 MB. It stores its arguments."""
 
     written: list[tuple[list[Image], float, str]] = []
 
@@ -576,7 +574,7 @@ class _Clip:
 
 
 def record_a_session(folder: Path) -> list[Image]:
-    """What was drawn in a session of ten decisions that `RecordVideo` recorded."""
+    """Record a session of ten decisions with `RecordVideo` and return its frames."""
     env: Any = gymnasium.make("MarketMaking-v0", session_steps=10, render_mode="rgb_array")
     env = RecordVideo(env, str(folder / "videos"), episode_trigger=lambda _: True)
     env.reset(seed=0)
@@ -589,7 +587,7 @@ def record_a_session(folder: Path) -> list[Image]:
     return frames
 
 
-def test_record_video_gets_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_video_receives_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = types.ModuleType("moviepy.video.io.ImageSequenceClip")
     clips.ImageSequenceClip = _Clip  # type: ignore[attr-defined]
     for name in ("moviepy", "moviepy.video", "moviepy.video.io"):
@@ -619,17 +617,17 @@ def test_record_video_writes_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert next(reader)["size"] == (WIDTH, HEIGHT)
     for frame, seen in zip(frames, reader, strict=True):
         difference = np.frombuffer(seen, np.uint8).reshape(HEIGHT, WIDTH, 3).astype(int) - frame
-        assert np.abs(difference).mean() < 5  # compression changes colours a little
+        assert np.abs(difference).mean() < 5  # compression changes the colours slightly
 
 
 def test_human_rendering_shows_the_picture() -> None:
     pytest.importorskip("pygame")
     env = HumanRendering(gymnasium.make("MarketMaking-v0", render_mode="rgb_array"))
-    twin = drawn(seed=2)
+    reference = drawn(seed=2)
     env.reset(seed=2)
     env.step(np.array([-0.8, -0.8], np.float32))
-    twin.step(np.array([-0.8, -0.8], np.float32))
-    np.testing.assert_array_equal(pixels(env.window), twin.render())
+    reference.step(np.array([-0.8, -0.8], np.float32))
+    np.testing.assert_array_equal(pixels(env.window), reference.render())
     env.close()
 
 
@@ -655,8 +653,9 @@ def test_frames_are_collected_in_a_list() -> None:
     assert np.shape(frames) == (5, HEIGHT, WIDTH, 3)
 
 
-def test_gymnasium_play_drives_the_market_by_keys() -> None:
-    """In a process of its own: importing `gymnasium.utils.play` changes matplotlib's backend."""
+def test_gymnasium_play_sends_the_actions_of_keys() -> None:
+    # It runs in a separate process, since importing `gymnasium.utils.play` changes the backend of
+    # matplotlib.
     code = """
 import gymnasium, mm_gym, pygame
 from gymnasium.utils.play import play
@@ -677,7 +676,7 @@ print(actions)
     assert done.stdout.splitlines()[-1] == "[9, 27, 27]"
 
 
-def test_make_vec_env_of_stable_baselines3_works_as_it_is() -> None:
+def test_make_vec_env_of_stable_baselines3_draws_a_batch() -> None:
     env_util = pytest.importorskip("stable_baselines3.common.env_util")
     batch = env_util.make_vec_env("mm_gym:MarketMaking-v0", n_envs=2, seed=0)
     observations = batch.reset()
@@ -700,7 +699,7 @@ def test_make_vec_env_of_stable_baselines3_works_as_it_is() -> None:
 @pytest.mark.parametrize(
     "mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=["next_step", "same_step"]
 )
-def test_the_pictures_of_a_batch_are_those_of_the_singles(mode: AutoresetMode) -> None:
+def test_the_pictures_of_a_batch_equal_those_of_single_environments(mode: AutoresetMode) -> None:
     keywords: dict[str, Any] = {"regime": "mixed", "session_steps": 7, "render_mode": "rgb_array"}
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=2, autoreset_mode=mode, **keywords)
     single = SyncVectorEnv([lambda: MarketMakingEnv(**keywords)] * 2, autoreset_mode=mode)
@@ -716,7 +715,7 @@ def test_the_pictures_of_a_batch_are_those_of_the_singles(mode: AutoresetMode) -
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_batch_that_is_reset_in_part_keeps_the_past_of_the_others() -> None:
+def test_a_partial_reset_of_a_batch_keeps_the_past_of_the_other_markets() -> None:
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode="rgb_array")
     batch.reset(seed=0)
     for _ in range(5):
@@ -729,13 +728,16 @@ def test_a_batch_that_is_reset_in_part_keeps_the_past_of_the_others() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*not in the possible render_modes:UserWarning")
-def test_a_batch_offers_no_window_and_says_what_does() -> None:
-    sentence = r"None or one of 'rgb_array', 'ansi', got 'human'; .*gymnasium\.wrappers\.vector\.HumanRendering"
+def test_a_batch_refuses_human_mode_and_names_the_wrapper() -> None:
+    sentence = (
+        r"None or one of 'rgb_array', 'ansi', got 'human' "
+        r"\(for a window use gymnasium\.wrappers\.vector\.HumanRendering\)"
+    )
     with pytest.raises(ConfigurationError, match=sentence):
         gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode="human")
 
 
-# ------------------------------------------------------------------------------------------ refusal
+# ------------------------------------------------------------------------------------------ errors
 
 
 @pytest.mark.parametrize(
@@ -745,17 +747,17 @@ def test_a_batch_offers_no_window_and_says_what_does() -> None:
             "rgb_array",
             "PIL",
             "picture",
-            r'Pillow is not installed: run `pip install "mm-gym\[render\]"`\.',
+            r'Pillow is not installed: expected .* \(write `pip install "mm-gym\[render\]"`\)',
         ),
         (
             "human",
             "pygame",
             "window",
-            r'pygame-ce is not installed: run `pip install "mm-gym\[render\]"`\.',
+            r'pygame-ce is not installed: expected .* \(write `pip install "mm-gym\[render\]"`\)',
         ),
     ],
 )
-def test_a_missing_package_is_named_when_the_first_picture_is_drawn(
+def test_a_missing_package_is_an_error_at_the_first_picture(
     mode: str, package: str, module: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, f"mm_gym.rendering.{module}", raising=False)
@@ -771,8 +773,8 @@ def test_a_missing_package_is_named_when_the_first_picture_is_drawn(
     env.close()
 
 
-def test_without_a_display_the_sentence_says_what_to_do() -> None:
-    """In a process of its own, since SDL chooses its driver once."""
+def test_without_a_display_the_error_says_what_to_do() -> None:
+    # It runs in a separate process, since SDL chooses its driver only once.
     code = """
 import gymnasium, mm_gym
 try:
@@ -789,24 +791,25 @@ except gymnasium.error.Error as error:
         text=True,
         timeout=120,
     )
-    assert 'render_mode="human" cannot open a window: expected a display, got' in done.stdout
+    assert "render_mode='human' cannot open a window: expected a display, got" in done.stdout
+    assert "(write render_mode='rgb_array'" in done.stdout
 
 
 @pytest.mark.parametrize("mode", ["text", "", 3])
-def test_an_unknown_render_mode_is_refused_with_those_that_are_offered(mode: Any) -> None:
-    offered = f"got {mode!r}$"
+def test_an_unknown_render_mode_is_an_error_that_lists_the_modes(mode: Any) -> None:
+    got = f"got {mode!r}$"
     with pytest.raises(
-        ConfigurationError, match=f"None or one of 'human', 'rgb_array', 'ansi', {offered}"
+        ConfigurationError, match=f"None or one of 'human', 'rgb_array', 'ansi', {got}"
     ):
         MarketMakingEnv(render_mode=mode)
-    with pytest.raises(ConfigurationError, match=f"None or one of 'rgb_array', 'ansi', {offered}"):
+    with pytest.raises(ConfigurationError, match=f"None or one of 'rgb_array', 'ansi', {got}"):
         gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode=mode)
 
 
 @pytest.mark.filterwarnings("ignore:.*not in the possible render_modes:UserWarning")
-def test_make_refuses_an_unknown_render_mode_in_the_same_sentence() -> None:
+def test_make_refuses_an_unknown_render_mode_with_the_same_error() -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"render_mode is not offered: expected None or one of .*, got 'svg'",
+        match=r"render_mode='svg' is not offered: expected None or one of .*, got 'svg'",
     ):
         gymnasium.make("MarketMaking-v0", render_mode="svg")

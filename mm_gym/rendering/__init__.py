@@ -1,1 +1,1 @@
-"""Pictures of a market: text ladder, image, window."""
+"""Rendering of a market: the order book as text, an image, and a window on the screen."""

@@ -1,5 +1,4 @@
-"""The order book as text: one line per price, with the agent's orders and their places in the
-queue."""
+"""The order book as text: one line per price, with the agent's orders and their queue places."""
 
 from typing import Any
 
@@ -10,15 +9,16 @@ _WIDTH = 62
 
 
 def ladder(market: Any) -> str:
-    """The best levels of one market record as text: sizes in lots, prices in ticks.
+    """Return the best levels of one market record as text, with sizes in lots and prices in ticks.
 
-    `3 + >1< + 2` is a queue in which the agent has one lot, with three lots before it and two
-    behind it.
+    `3 + >1< + 2` is a queue with an order of the agent of one lot, three lots before it and two
+    lots behind it.
     """
     account = market["account"]
     pnl = float(account["cash"] + account["inventory"] * market["mid"] - account["close_out"])
     lines = [
-        f"t = {market['time']:.1f} s   mid {market['mid']:.1f}   inventory {account['inventory']:+d}   PnL {pnl:+.1f}",
+        f"t = {market['time']:.1f} s   mid {market['mid']:.1f}   "
+        f"inventory {account['inventory']:+d}   PnL {pnl:+.1f}",
         f"{'bid lots':>24} | {'price':^8} | {'ask lots':<24}",
         "-" * _WIDTH,
     ]
@@ -34,10 +34,10 @@ def ladder(market: Any) -> str:
 
 
 def best_levels(book: Any, side: int, depth: int) -> list[tuple[int, list[tuple[int, bool]]]]:
-    """The best `depth` prices of a side, best first, each with its queue as (lots, agent's own),
-    oldest first.
+    """Return the best `depth` levels of a side as (price, queue), best price first.
 
-    Orders of others that stand next to each other in the queue are summed.
+    A queue is a list of (lots, whether the order is the agent's), oldest order first. Neighbouring
+    orders of other makers are summed.
     """
     n_levels = int(book["n_levels"][side])
     return [

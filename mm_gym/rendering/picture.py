@@ -1,7 +1,7 @@
 """One market as an image: the order book on the left, the session so far on the right.
 
-Shows what a participant can see: never the efficient price or the signal, so that a policy may
-learn from pixels. Importing this module loads Pillow.
+The image shows only what a participant can see, never the efficient price or the signal. A policy
+may therefore learn from pixels. Importing this module loads Pillow.
 """
 
 import functools
@@ -20,7 +20,8 @@ try:
     from PIL import Image, ImageDraw, ImageFont
 except ImportError as error:
     raise DependencyNotInstalled(
-        'Pillow is not installed: run `pip install "mm-gym[render]"`.'
+        "Pillow is not installed: expected the packages of the extra `render` "
+        '(write `pip install "mm-gym[render]"`)'
     ) from error
 
 WIDTH, HEIGHT = 960, 540  # [pixels]
@@ -31,7 +32,7 @@ PANEL: Colour = (25, 30, 39)
 GRID: Colour = (45, 52, 64)
 MUTED: Colour = (139, 149, 163)
 TEXT: Colour = (222, 228, 236)
-# Blue for buying, orange for selling; bright ones are the agent's.
+# Blue for buying, orange for selling. The agent's orders are brighter.
 PUBLIC_BID: Colour = (38, 78, 112)
 PUBLIC_ASK: Colour = (112, 72, 30)
 OWN_BID: Colour = (86, 190, 255)
@@ -40,7 +41,7 @@ PNL: Colour = (64, 200, 150)
 
 
 class Area(NamedTuple):
-    """A rectangle of the image [pixels]; right and bottom are outside it."""
+    """A rectangle of the image [pixels]. `right` and `bottom` are the first pixels outside it."""
 
     left: int
     top: int
@@ -48,12 +49,12 @@ class Area(NamedTuple):
     bottom: int
 
 
-# The ladder has a row per tick, the row of the mid in the middle.
+# The ladder has one row per tick. The row of the mid is in the middle.
 LADDER = Area(16, 92, 376, 524)
 ROW_HEIGHT = 18
 N_ROWS = (LADDER.bottom - LADDER.top) // ROW_HEIGHT
 _PRICE = Area(160, LADDER.top, 232, LADDER.bottom)
-_LOTS_WIDTH = 40  # [pixels] of the number of lots beside its bar
+_LOTS_WIDTH = 40  # [pixels] room for the number of lots beside its bar
 _SMALLEST_BAR = 3  # [pixels]
 
 PRICE_CHART = Area(456, 92, 944, 296)
@@ -66,11 +67,14 @@ _MARK = 3  # [pixels] radius of the dot at the end of a line
 
 
 def draw(market: Any, past: Past) -> npt.NDArray[np.uint8]:
-    """The image of one market record, shape (HEIGHT, WIDTH, 3).
+    """Draw one market.
 
     Args:
         market: a record of `core.layout.MARKET`.
-        past: what is known of its session's decisions so far.
+        past: the stored decisions of its session.
+
+    Returns:
+        The image, shape (HEIGHT, WIDTH, 3).
     """
     image = _frame().copy()
     pen = ImageDraw.Draw(image)
@@ -81,7 +85,7 @@ def draw(market: Any, past: Past) -> npt.NDArray[np.uint8]:
 
 
 def row_of(price: int, mid: float) -> int:
-    """Row of a price in the ladder, 0 at the top; outside [0, N_ROWS) it is not shown."""
+    """Return the row of a price in the ladder, 0 at the top. Rows beyond N_ROWS are not shown."""
     return N_ROWS // 2 + math.floor(mid) - price
 
 
@@ -99,7 +103,7 @@ def _write(
     anchor: str = "lm",
     room: float = math.inf,
 ) -> None:
-    """Write a line of text, in smaller letters if it needs more than `room` pixels."""
+    """Write a line of text. Shrink the letters if the text needs more than `room` pixels."""
     while size > 7 and _font(size).getlength(text) > room:
         size -= 1
     pen.text(at, text, fill=colour, font=_font(size), anchor=anchor)
@@ -107,7 +111,7 @@ def _write(
 
 @functools.cache
 def _frame() -> Image.Image:
-    """What all pictures have in common."""
+    """Return the background that all pictures share."""
     image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
     pen = ImageDraw.Draw(image)
     for number, heading in enumerate(_HEADINGS):
@@ -134,7 +138,7 @@ def _frame() -> Image.Image:
 
 
 def _inside(area: Area) -> tuple[int, int, int, int]:
-    """The rectangle in Pillow's terms, in which right and bottom belong to it."""
+    """Return the rectangle as Pillow defines it, with right and bottom inside."""
     return area.left, area.top, area.right - 1, area.bottom - 1
 
 
@@ -145,7 +149,7 @@ def _draw_header(pen: ImageDraw.ImageDraw, market: Any) -> None:
     values = (
         (f"{market['time']:.10g}" + (" (closed)" if closed else ""), TEXT),
         (f"{outcome[Outcome.MID]:.1f}", TEXT),
-        (f"{spread:.1f}" if spread > 0.0 else "-", TEXT),  # with one side empty there is none
+        (f"{spread:.1f}" if spread > 0.0 else "-", TEXT),  # zero in the dealer market
         (f"{inventory:+d}" if inventory else "0", _colour_of(inventory)),
         (f"{outcome[Outcome.PNL]:+.1f}", TEXT),
     )
@@ -200,7 +204,7 @@ def _draw_ladder(pen: ImageDraw.ImageDraw, market: Any) -> None:
 def _draw_queue(
     pen: ImageDraw.ImageDraw, side: int, y: int, queue: list[tuple[int, bool]], most: int
 ) -> None:
-    """The lots at one price as a bar that starts at the price column, oldest order first."""
+    """Draw the lots at one price as a bar outwards from the price column, oldest order first."""
     outwards = -1 if side == BID else 1
     x = float(_PRICE.left if side == BID else _PRICE.right)
     room = _PRICE.left - LADDER.left - _LOTS_WIDTH
@@ -225,7 +229,7 @@ def _draw_queue(
 
 
 def _short(lots: int) -> str:
-    """A number of lots in at most five letters: 99999, 1.23M."""
+    """Return a number of lots in at most five characters: 99999, 1.23M."""
     if lots < 100_000:
         return str(lots)
     power = min((len(str(lots)) - 1) // 3, 6)
@@ -258,10 +262,11 @@ def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
 
 
 def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.NDArray[np.float64]:
-    """A chart's columns from the session's start until now, NaN where nothing is known.
+    """Return one value per pixel column from the start of the session until now.
 
-    A column between decisions k - 1 and k shows the value at k. Long sessions show some of their
-    decisions, and always the latest.
+    A column between decisions k - 1 and k shows the value at k. Columns before the first stored
+    decision are NaN. If a session has more decisions than columns, some decisions are left out, but
+    never the latest.
     """
     last = PRICE_CHART.right - PRICE_CHART.left - 1
     end = first + len(values) - 1  # the latest decision
@@ -274,7 +279,7 @@ def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.N
 
 
 class _Scale(NamedTuple):
-    """From values to rows of pixels."""
+    """The map from values to rows of pixels."""
 
     area: Area
     low: float
@@ -288,8 +293,10 @@ class _Scale(NamedTuple):
 def _draw_axis(
     pen: ImageDraw.ImageDraw, area: Area, values: npt.NDArray[np.float64], smallest: float
 ) -> _Scale:
-    """Grid lines and their labels, for a range that holds all values and is no smaller than
-    `smallest`."""
+    """Draw grid lines with labels and return the scale.
+
+    The range contains all values and is at least `smallest` wide.
+    """
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     missing = max(smallest - (high - low), 0.1 * (high - low), 1e-12 * abs(high))
@@ -306,7 +313,7 @@ def _draw_axis(
 
 
 def _round_step(step: float) -> float:
-    """1, 2 or 5 times a power of ten, at least 1 and at least `step`."""
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is at least `step`."""
     power = 10.0 ** math.floor(math.log10(max(step, 1.0)))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= step)
 
@@ -326,7 +333,7 @@ def _draw_line(
 def _draw_dashes(
     pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour
 ) -> None:
-    """The values alone, not connected: quotes jump."""
+    """Draw the values as points. Quotes jump, so a connecting line would mislead."""
     known = np.flatnonzero(np.isfinite(y))
     for thickness in (0, 1):
         pen.point(

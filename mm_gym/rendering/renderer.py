@@ -1,4 +1,4 @@
-"""Render modes of the environments: what is drawn of a market, and when."""
+"""The render modes of the environments: what is drawn of a market, and when."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,28 +14,29 @@ if TYPE_CHECKING:
     from mm_gym.rendering.window import Window
 
 Frame = str | npt.NDArray[np.uint8]
-"""A ladder as text, or an image of shape (height, width, 3)."""
+"""The order book as text, or an image of shape (height, width, 3)."""
 
 
 def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
-    """The mode, if it is offered.
+    """Return the mode if it is None or one of `offered`.
 
     Raises:
-        ConfigurationError: if it is not.
+        ConfigurationError: the mode is not offered.
     """
     if mode is None or mode in offered:
         return mode
-    hint = "; for a window use gymnasium.wrappers.vector.HumanRendering" if mode == "human" else ""
+    hint = " (for a window use gymnasium.wrappers.vector.HumanRendering)" if mode == "human" else ""
     raise ConfigurationError(
-        f"render_mode is not offered: expected None or one of {', '.join(map(repr, offered))}, got {mode!r}{hint}"
+        f"render_mode={mode!r} is not offered: expected None or one of "
+        f"{', '.join(map(repr, offered))}, got {mode!r}{hint}"
     )
 
 
 class Renderer:
-    """Draws `n` markets in one render mode. It reads their records and never changes them.
+    """Draws `n` markets in one render mode. It reads their records and does not change them.
 
-    Pillow and pygame are imported when the first picture is drawn, so an environment can be made
-    without them.
+    Pillow and pygame are imported when the first picture is drawn. An environment can therefore be
+    made without them.
     """
 
     def __init__(self, mode: str | None, n: int = 1) -> None:
@@ -44,8 +45,7 @@ class Renderer:
         self._window: Window | None = None
 
     def update(self, records: npt.NDArray[Any], fps: float) -> None:
-        """Call it after each reset and step: keeps what later pictures show and, in `human` mode,
-        shows the window."""
+        """Store the state after a reset or a step and, in `human` mode, show it in the window."""
         if self._history is None:
             return
         self._history.note(records)
@@ -57,7 +57,7 @@ class Renderer:
                 self._window.show(self._picture(records, 0), fps)
 
     def render(self, records: npt.NDArray[Any]) -> tuple[Frame, ...] | None:
-        """A frame of each market; None without a render mode and in `human` mode."""
+        """Return a frame of each market, or None in `human` mode and without a render mode."""
         if self._mode == "ansi":
             return tuple(ladder(record) for record in records)
         if self._mode == "rgb_array":
@@ -65,13 +65,12 @@ class Renderer:
         return None
 
     def forget(self, records: npt.NDArray[Any]) -> None:
-        """Call it after a checkpoint was restored: the past that was kept is not the market's any
-        more."""
+        """Drop the stored past after a checkpoint is restored: it belongs to another session."""
         if self._history is not None:
             self._history.forget(records)
 
     def close(self) -> None:
-        """Close the window, if there is one; the next `update` opens a new one."""
+        """Close the window, if there is one. The next `update` opens a new one."""
         if self._window is not None:
             self._window.close()
             self._window = None
@@ -83,5 +82,5 @@ class Renderer:
         return draw(records[market], self._history.of(market, int(records["steps"][market])))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Copies and pickles of an environment open windows of their own.
+        # A copy of an environment opens a window of its own.
         return {**self.__dict__, "_window": None}

@@ -11,14 +11,15 @@ try:
     import pygame
 except ImportError as error:
     raise DependencyNotInstalled(
-        'pygame-ce is not installed: run `pip install "mm-gym[render]"`.'
+        "pygame-ce is not installed: expected the packages of the extra `render` "
+        '(write `pip install "mm-gym[render]"`)'
     ) from error
 
 
 class Window:
-    """Shows frames. Once its user has closed it, it stays closed and frames are dropped.
+    """A window that shows frames. After the user has closed it, further frames are ignored.
 
-    pygame has one window per process: two environments in `human` mode share it.
+    pygame has one window per process, so two environments in `human` mode share it.
     """
 
     def __init__(self) -> None:
@@ -26,10 +27,14 @@ class Window:
         self._clock = pygame.time.Clock()
 
     def show(self, frame: npt.NDArray[np.uint8], fps: float) -> None:
-        """Put a frame on the screen, no sooner than 1 / `fps` seconds after the one before.
+        """Show a frame, at least 1 / `fps` seconds after the previous frame.
+
+        Args:
+            frame: an image of shape (height, width, 3).
+            fps: largest number of frames per second.
 
         Raises:
-            gymnasium.error.Error: if there is no display.
+            gymnasium.error.Error: there is no display.
         """
         if self.is_closed:
             return
@@ -38,18 +43,18 @@ class Window:
         screen.blit(pygame.image.frombuffer(frame.tobytes(), (width, height), "RGB"), (0, 0))
         pygame.display.flip()
         self._clock.tick(fps)
-        if pygame.event.get(pygame.QUIT):  # other events are left to the program
+        if pygame.event.get(pygame.QUIT):  # other events stay in the queue for the program
             self.close()
 
     def close(self) -> None:
-        """Close the window for good; closing it twice is no error."""
+        """Close the window for good. Closing it twice is allowed."""
         if not self.is_closed:
             self.is_closed = True
             pygame.display.quit()
 
 
 def _screen(size: tuple[int, int]) -> pygame.Surface:
-    """The window's surface; opens the window if there is none."""
+    """Return the surface of the window. Open the window if there is none of this size."""
     screen = pygame.display.get_surface() if pygame.display.get_init() else None
     if screen is not None and screen.get_size() == size:
         return screen
@@ -59,6 +64,6 @@ def _screen(size: tuple[int, int]) -> pygame.Surface:
         return pygame.display.set_mode(size)
     except pygame.error as error:
         raise Error(
-            f'render_mode="human" cannot open a window: expected a display, got "{error}". '
-            'Use render_mode="rgb_array", or set the environment variable SDL_VIDEODRIVER=dummy.'
+            f"render_mode='human' cannot open a window: expected a display, got {str(error)!r} "
+            "(write render_mode='rgb_array', or set the environment variable SDL_VIDEODRIVER=dummy)"
         ) from error

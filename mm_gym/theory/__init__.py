@@ -1,16 +1,16 @@
-"""Closed forms and exact solutions, one paper per file; plain Python over numpy and scipy.
+"""Closed forms and exact solutions, one paper per file, in plain Python with NumPy and SciPy.
 
-* `avellaneda_stoikov`: quotes of the 2008 paper, and exact moments of what a strategy earns.
-* `gueant_lehalle_fernandez_tapia`: the same problem solved exactly, with bounded inventory.
-* `cartea_jaimungal`: a running penalty instead of a utility, also with uneven order flow.
-* `glosten_milgrom`: quotes against informed traders, and what a trade reveals.
-* `cont_stoikov_talreja`: where the price of a zero-intelligence book goes next.
-* `informed_flow`: this project's informed takers: adverse move, markout, break-even.
+* `avellaneda_stoikov`: the quotes of the 2008 paper.
+* `strategy_moments`: exact moments of the profit of a strategy in the model of that paper.
+* `gueant_lehalle_fernandez_tapia`: the exact solution of the same problem with bounded inventory.
+* `cartea_jaimungal`: optimal quotes with a running penalty, also for uneven order flow.
+* `glosten_milgrom`: quotes against informed traders, and the information in a trade.
+* `cont_stoikov_talreja`: the direction of the next price move of a zero-intelligence book.
+* `informed_flow`: adverse move, markout and break-even against this project's informed takers.
 * `dealer_bellman`: the exact optimum of the discrete dealer environment.
-* `rouwenhorst`: a Markov chain that stands for the signal.
+* `rouwenhorst`: a Markov chain that approximates the signal.
 
-All formulas are free of units as long as the units agree; elsewhere in `mm_gym` prices are in
-ticks, time in seconds and sizes in lots.
+All formulas hold in any consistent units. The rest of `mm_gym` uses ticks, seconds and lots.
 """
 
 from . import (
@@ -22,6 +22,7 @@ from . import (
     gueant_lehalle_fernandez_tapia,
     informed_flow,
     rouwenhorst,
+    strategy_moments,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "gueant_lehalle_fernandez_tapia",
     "informed_flow",
     "rouwenhorst",
+    "strategy_moments",
 ]

@@ -1,5 +1,4 @@
-"""What several of the papers need: checks of arguments, a pair of depths, one matrix
-exponential."""
+"""Code shared by the papers: checks of arguments, quote depths and a matrix exponential."""
 
 from __future__ import annotations
 
@@ -13,10 +12,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Depths(NamedTuple):
-    """Distances of the two quotes from the mid, ask first: the ask is `mid + ask`, the bid `mid -
-    bid`.
+    """Distances of the two quotes from the mid [price].
 
-    `inf` says that the side is not quoted.
+    The ask is at `mid + ask`, the bid at `mid - bid`. A depth of `inf` means no quote on that side.
     """
 
     ask: FloatArray
@@ -24,58 +22,63 @@ class Depths(NamedTuple):
 
 
 def check_positive(**values: float) -> None:
-    """Raise ValueError unless every keyword holds a finite number above zero."""
+    """Raise ValueError unless every value is a finite number above zero."""
     for name, value in values.items():
         if not (np.isfinite(value) and value > 0):
             raise ValueError(
-                f"{name} came as {value!r}; a finite number above 0 is wanted: write for example {name}=1.0."
+                f"{name}={value!r} is out of range: expected a finite number above 0, got {value!r}"
             )
 
 
 def check_not_negative(**values: npt.ArrayLike) -> None:
-    """Raise ValueError unless every keyword holds finite numbers, none below zero."""
+    """Raise ValueError unless every value holds only finite numbers of at least zero."""
     for name, value in values.items():
         numbers = np.asarray(value, dtype=np.float64)
         if not (np.all(np.isfinite(numbers)) and np.all(numbers >= 0)):
             raise ValueError(
-                f"{name} came as {value!r}; finite numbers of at least 0 are wanted: write for example {name}=0.0."
+                f"{name}={value!r} is out of range: expected finite numbers of at least 0, "
+                f"got {value!r}"
             )
 
 
 def check_share(**values: npt.ArrayLike) -> None:
-    """Raise ValueError unless every keyword holds numbers from 0 to 1."""
+    """Raise ValueError unless every value holds only numbers from 0 to 1."""
     for name, value in values.items():
         numbers = np.asarray(value, dtype=np.float64)
         if not np.all((numbers >= 0) & (numbers <= 1)):
             raise ValueError(
-                f"{name} came as {value!r}; a share between 0 and 1 is wanted: write for example {name}=0.3."
+                f"{name}={value!r} is out of range: expected a number from 0 to 1, got {value!r}"
             )
 
 
 def check_count(**values: int) -> None:
-    """Raise ValueError unless every keyword holds a whole number of at least one."""
+    """Raise ValueError unless every value is a whole number of at least one."""
     for name, value in values.items():
         if value != int(value) or value < 1:
             raise ValueError(
-                f"{name} came as {value!r}; a whole number of at least 1 is wanted: write for example {name}=10."
+                f"{name}={value!r} is out of range: expected a whole number of at least 1, "
+                f"got {value!r}"
             )
 
 
 def inventory_index(inventory: npt.ArrayLike, max_inventory: int) -> npt.NDArray[np.int64]:
-    """Return the column of each inventory in a table that runs from -max_inventory to
-    max_inventory."""
+    """Return the column of each inventory in a table from -max_inventory to max_inventory.
+
+    Raises:
+        ValueError: an inventory is not a whole number or outside the table.
+    """
     numbers = np.asarray(inventory, dtype=np.float64)
-    # Written so that nan fails the test too.
+    # NaN fails this check too, since every comparison with NaN is false.
     if not np.all((numbers == np.round(numbers)) & (np.abs(numbers) <= max_inventory)):
         raise ValueError(
-            f"inventory came as {inventory!r}; whole lots between -{max_inventory} and "
-            f"{max_inventory} are wanted: raise max_inventory, or round the inventory."
+            f"inventory={inventory!r} is out of range: expected whole lots from -{max_inventory} "
+            f"to {max_inventory}, got {inventory!r} (write a larger max_inventory)"
         )
     return numbers.astype(np.int64) + max_inventory
 
 
 def pick_column(table: FloatArray, column: npt.NDArray[np.int64]) -> FloatArray:
-    """Return table[..., column], the leading shape of the table broadcast with that of column."""
+    """Return table[..., column]. The leading shapes of both arguments broadcast."""
     shape = np.broadcast_shapes(table.shape[:-1], column.shape)
     rows = np.broadcast_to(table, (*shape, table.shape[-1]))
     chosen = np.broadcast_to(column, shape)[..., None]
@@ -83,9 +86,15 @@ def pick_column(table: FloatArray, column: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def depths_from_value(value: FloatArray, margin: float, column: npt.NDArray[np.int64]) -> Depths:
-    """Return the depths margin + value(q) - value(q -/+ 1) of the chosen columns, inf at the wall.
+    """Return the depths that follow from a value function, at the given columns [price].
 
-    The value is in price x lots, its last axis runs over the inventories.
+    The depth of the ask is margin + value(q) - value(q - 1), that of the bid is
+    margin + value(q) - value(q + 1). A side is not quoted at its bound of inventory: depth `inf`.
+
+    Args:
+        value: the value of each inventory, on the last axis [price x lots].
+        margin: [price].
+        column: columns of `value`, from `inventory_index`.
     """
     rise = np.diff(value, axis=-1)
     wall = np.full((*rise.shape[:-1], 1), np.inf)
@@ -98,18 +107,16 @@ def depths_from_value(value: FloatArray, margin: float, column: npt.NDArray[np.i
 def log_exponential_action(
     generator: FloatArray, log_start: FloatArray, times: npt.ArrayLike
 ) -> FloatArray:
-    """Return log(expm(generator t) exp(log_start)) for each t, accurate in every component.
+    """Return log(expm(generator t) exp(log_start)) for each time t, accurate in every component.
 
-    The generator must have no negative number off its diagonal. `scipy.linalg.expm` keeps the
-    error small against the *largest* component only, and far from zero inventory the components
-    here are hundreds of powers of ten smaller. Shifting the diagonal makes every term positive, so
-    nothing cancels, and the logarithm keeps what would underflow.
+    `scipy.linalg.expm` is accurate relative to the largest component only. Far from zero inventory
+    the components here are smaller by hundreds of powers of ten. A shift of the diagonal makes all
+    terms positive, so that nothing cancels. Logarithms represent what would underflow.
 
     Args:
-        generator: shape [n, n], per unit of time.
-        log_start: shape [n], spread over 3,000 at most: one piece cannot reach farther down than
-            exp(-700).
-        times: any shape, not negative.
+        generator: shape [n, n] [1 / time]. Elements off the diagonal must not be negative.
+        log_start: shape [n]. Its range must be at most 3,000; beyond it the numbers underflow.
+        times: any shape, not negative [time].
 
     Returns:
         Shape times.shape + [n].
@@ -125,16 +132,16 @@ def log_exponential_action(
     log_vector, reached = np.asarray(log_start, dtype=np.float64), 0.0
     log_kernel, kernel_time = np.empty((size, size)), np.nan
     for row, time in enumerate(unique_times):
-        # Pieces this short keep exp(-shift * piece) far above the smallest number there is. Where
-        # they are many, it is cheaper to square the kernel than to apply it.
+        # With pieces this short, exp(-shift * piece) does not underflow. With many pieces, squaring
+        # the kernel is cheaper than applying it many times.
         pieces = int(np.ceil((time - reached) * norm / 32.0))
         squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / (2 * size)))))
         pieces = int(np.ceil(pieces / 2**squarings))
-        # Times that are evenly spaced, but for rounding, share one kernel.
+        # Evenly spaced times share one kernel. The comparison allows for rounding.
         if pieces and not np.isclose((time - reached) / pieces, kernel_time, rtol=1e-11, atol=0.0):
             kernel_time = (time - reached) / pieces
             shortest = kernel_time / 2**squarings
-            with np.errstate(divide="ignore"):  # a component out of reach has logarithm -inf
+            with np.errstate(divide="ignore"):  # a component of zero has logarithm -inf
                 log_kernel = np.log(_positive_exponential(positive * shortest)) - shift * shortest
             for _ in range(squarings):
                 log_kernel = np.stack(
@@ -147,10 +154,11 @@ def log_exponential_action(
 
 
 def _positive_exponential(matrix: FloatArray) -> FloatArray:
-    """Return expm of a matrix without negative numbers: Taylor's series, then squaring.
+    """Return expm of a matrix without negative elements, by a Taylor series and repeated squaring.
 
-    It is squared so often that no single factor has to reach farther than two places: then thirty
-    terms are exact to rounding for the far components too, which come from the high orders alone.
+    Elements far from the diagonal come only from high orders of the series. With this number of
+    squarings, one factor spans about two places off the diagonal. Thirty terms are then exact to
+    rounding in these elements too.
     """
     norm = float(np.max(matrix.sum(axis=1)))
     squarings = int(np.ceil(np.log2(max(1.0, norm, len(matrix) / 2.0))))

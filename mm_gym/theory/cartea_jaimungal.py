@@ -1,18 +1,18 @@
 """Cartea, Jaimungal and Penalva (2015), Algorithmic and High-Frequency Trading, section 10.2.
 
-A market maker maximises expected wealth with a running penalty phi q^2 and a final penalty
+A market maker maximises expected wealth with a running penalty phi q^2 and a terminal penalty
 alpha q^2. The mid is a martingale, so its volatility does not matter. Market orders arrive at rates
-lambda+ (buys, which hit the ask) and lambda- (sells, which hit the bid), and one walks to depth
-delta with probability exp(-kappa delta). The value is x + q S + h(t, q) with
+lambda+ (buys, which fill the ask) and lambda- (sells, which fill the bid). A market order fills a
+quote at depth delta with probability exp(-kappa delta). The value is x + q S + h(t, q) with
 
     h = (1 / kappa) ln omega,  omega(t) = exp(A (T - t)) z,  z_q = exp(-alpha kappa q^2),
     A_qq = -phi kappa q^2,  A_{q,q-1} = lambda+ / e,  A_{q,q+1} = lambda- / e.
 
 Letters: q inventory, T - t `time_left`, lambda+ `buy_rate`, lambda- `sell_rate`, kappa
-`fill_decay`, phi `running_penalty`, alpha `terminal_penalty`. Uneven rates are an imbalance of the
-order flow that carries no information. Units are free as long as they agree: with prices in ticks,
-time in seconds and sizes in lots, rates are per second, fill_decay is per tick, running_penalty in
-ticks per lot and second, terminal_penalty in ticks per lot.
+`fill_decay`, phi `running_penalty`, alpha `terminal_penalty`. Uneven rates are an order-flow
+imbalance without information. Any consistent units are valid. With ticks, seconds and lots, rates
+are per second, fill_decay is per tick, running_penalty in ticks per lot and second, and
+terminal_penalty in ticks per lot.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def value(
     terminal_penalty: float,
     max_inventory: int = 60,
 ) -> FloatArray:
-    """Return h(t, q), the best expected objective still to come on top of the marked wealth.
+    """Return h(t, q), the optimal expected objective from now on, beyond the marked wealth.
 
-    The published figures belong to a market without a bound on inventory. The default of 60 lots
-    is no bound in all of them: the hardest, lambda 140, kappa 1.5, phi 0.01, has the same ten
-    digits from 50 on, while 30 gives 68.25582 and 10 gives 67.97 for 68.25583476.
+    The published values have no bound on inventory. The default bound of 60 lots reproduces all of
+    them. In the hardest case (lambda 140, kappa 1.5, phi 0.01) ten digits stay the same from a
+    bound of 50 lots: h is 68.25583476. With a bound of 30 lots it is 68.25582, with 10 lots 67.97.
 
     Args:
         inventory: whole lots, any shape.
@@ -59,7 +59,7 @@ def value(
         fill_decay: kappa, positive.
         running_penalty: phi, not negative.
         terminal_penalty: alpha, not negative.
-        max_inventory: bound on both sides; the side that would pass it is not quoted [lots].
+        max_inventory: bound on both sides. A side at the bound is not quoted [lots].
 
     Returns:
         The broadcast shape [price x lots].
@@ -92,13 +92,13 @@ def optimal_depths(
 ) -> Depths:
     """Return the optimal depths from the mid.
 
-    delta^+ = 1 / kappa + h(q) - h(q - 1) for the ask, 1 / kappa + h(q) - h(q + 1) for the bid
+    ask: 1 / kappa + h(q) - h(q - 1),  bid: 1 / kappa + h(q) - h(q + 1)
 
-    A large inventory makes one of them negative: the formula then counts on more than all arrivals.
-    Arguments and errors are those of `value`; the depth of a side that is not quoted is inf.
+    A large inventory makes one depth negative. The formula then assumes a fill probability above 1.
+    The arguments and the errors are those of `value`.
 
     Returns:
-        Depths(ask, bid), each of the broadcast shape [price].
+        Depths(ask, bid), each of the broadcast shape [price]. A side without a quote has depth inf.
     """
     table = _value_table(
         time_left,
@@ -123,17 +123,17 @@ def constant_depths_value(
     running_penalty: float,
     terminal_penalty: float,
 ) -> FloatArray:
-    """Return what the same depths, always, are expected to earn from flat, without a bound.
+    """Return the expected objective of constant depths from zero inventory, without a bound.
 
-    The fills are two Poisson streams of rates a = lambda+ exp(-kappa delta+) and
-    b = lambda- exp(-kappa delta-), so E[q(t)^2] = (a + b) t + (b - a)^2 t^2 and
+    The fills are two Poisson processes with rates a = lambda+ exp(-kappa delta+) and
+    b = lambda- exp(-kappa delta-). Hence E[q(t)^2] = (a + b) t + (b - a)^2 t^2 and
     J = T (a delta+ + b delta-) - phi ((a + b) T^2 / 2 + (b - a)^2 T^3 / 3)
     - alpha ((a + b) T + (b - a)^2 T^2).
 
     Args:
         ask_depth: delta+, any shape [price].
-        bid_depth: delta-, any shape that broadcasts with it [price].
-        time_left: T - t, any shape that broadcasts with them [time].
+        bid_depth: delta-, any shape that broadcasts with ask_depth [price].
+        time_left: T - t, any shape that broadcasts with the depths [time].
         buy_rate: lambda+, positive.
         sell_rate: lambda-, positive.
         fill_decay: kappa, positive.
@@ -169,10 +169,11 @@ def best_constant_depths(
     running_penalty: float,
     terminal_penalty: float,
 ) -> tuple[float, float, float]:
-    """Return (ask depth, bid depth, value) of the best pair that never changes.
+    """Return (ask depth, bid depth, value) of the best constant depths.
 
-    With even rates both are 1 / kappa + phi T / 2 + alpha. The value is concave in the two rates of
-    fills, so there is one best pair. Arguments and errors are those of `constant_depths_value`.
+    With equal rates both depths are 1 / kappa + phi T / 2 + alpha. The value is concave in the two
+    fill rates, so the optimum is unique. The arguments and the errors are those of
+    `constant_depths_value`.
     """
     market = {
         "buy_rate": buy_rate,
@@ -208,12 +209,13 @@ def _value_table(
     )
     check_count(max_inventory=max_inventory)
     steepness = terminal_penalty * fill_decay * max_inventory**2
-    if (
-        steepness > 3000
-    ):  # beyond it the chance of selling everything at once matters and underflows
+    # Above this limit, the probability of selling the whole inventory at once matters, but it
+    # underflows.
+    if steepness > 3000:
+        largest = int((3000 / steepness) ** 0.5 * max_inventory)
         raise ValueError(
-            f"terminal_penalty * fill_decay * max_inventory^2 came as {steepness!r}; at most 3000 is wanted, beyond it "
-            f"the numbers underflow: write for example max_inventory={int((3000 / steepness) ** 0.5 * max_inventory)}."
+            f"terminal_penalty * fill_decay * max_inventory^2 = {steepness!r} underflows: "
+            f"expected at most 3000, got {steepness!r} (write for example max_inventory={largest})"
         )
     lots = np.arange(-max_inventory, max_inventory + 1.0)
     generator = (

@@ -1,11 +1,12 @@
 """Cont, Stoikov and Talreja (2010), A stochastic model for order book dynamics.
 
-Unit orders come and go as independent Poisson processes whose rates hang on the distance from the
-opposite best quote. While the spread is one tick, each best queue is a birth-death process: born at
-lambda (limit orders at distance one), dying at mu + k theta (market orders and cancellations of k
-orders). The mid moves when the first queue is empty.
+Orders of one lot arrive and are cancelled as independent Poisson processes. Their rates depend on
+the distance from the opposite best price. At a spread of one tick, each best queue is a birth-death
+process: a queue of k orders has the birth rate lambda (limit orders at distance one) and the death
+rate mu + k theta (market orders and cancellations). The mid moves when one of the queues is empty.
 
-Letters: lambda `limit_rate`, mu `market_rate`, theta `cancel_rate`, each per unit of time and side.
+Letters: lambda `limit_rate`, mu `market_rate`, theta `cancel_rate`, each per unit of time on each
+side.
 """
 
 from __future__ import annotations
@@ -26,25 +27,24 @@ def up_move_probability(
     cancel_rate: float,
     longest_queue: int = 80,
 ) -> FloatArray:
-    """Return the chance that the next move of the mid is up, at a spread of one tick (proposition
-    3).
+    """Return the probability that the next move of the mid is up (proposition 3).
 
-    The paper inverts Laplace transforms of first-passage times. The same probability solves a
-    linear system: with Q the generator of one queue and P[b, a] the chance that the ask empties
-    first, Q P + P Q' = -R, where R pays 1 at the rate at which an ask queue of one lot dies. Queues
-    longer than `longest_queue` are cut off, which does not show in ten digits as long as few orders
-    can gather: limit_rate well below longest_queue cancel_rate.
+    The spread is one tick. The paper inverts Laplace transforms of first-passage times. Here the
+    same probability solves a linear system. Let Q be the generator of one queue and P[b, a] the
+    probability that the ask queue empties first. Then Q P + P Q' = -R, where R holds the death rate
+    of an ask queue of one lot in its first column. Queues are truncated at `longest_queue`. The
+    result is correct to ten digits if limit_rate is well below longest_queue x cancel_rate.
 
     Args:
-        bid_lots: any shape, whole numbers from 1 up.
-        ask_lots: any shape that broadcasts with it.
-        limit_rate: lambda, not negative.
-        market_rate: mu, not negative.
-        cancel_rate: theta, positive.
-        longest_queue: where the system is cut off.
+        bid_lots: length of the bid queue, whole numbers of at least 1, any shape [lots].
+        ask_lots: length of the ask queue, any shape that broadcasts with bid_lots [lots].
+        limit_rate: lambda, not negative [1 / time].
+        market_rate: mu, not negative [1 / time].
+        cancel_rate: theta, positive [1 / time].
+        longest_queue: length at which queues are truncated [lots].
 
     Returns:
-        The probability, in the common shape.
+        The broadcast shape.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -56,7 +56,8 @@ def up_move_probability(
     for name, lots in (("bid_lots", bid), ("ask_lots", ask)):
         if not np.all((lots >= 1) & (lots <= longest_queue) & (lots == np.floor(lots))):
             raise ValueError(
-                f"{name} came as {lots!r}; whole numbers from 1 to {longest_queue} are wanted."
+                f"{name} is out of range: expected whole numbers from 1 to {longest_queue}, "
+                f"got {lots!r}"
             )
     lots = np.arange(1, longest_queue + 1)
     births = np.where(lots < longest_queue, limit_rate, 0.0)

@@ -1,23 +1,24 @@
 """The discrete dealer environment, solved exactly by dynamic programming.
 
-The objective is that of Cartea, Jaimungal and Penalva (2015), section 10.2, but the maker decides
-only every dt, with one lot on each side. A learner in such an environment must be scored against
-this value and not against the formula of continuous time.
+The objective is that of Cartea, Jaimungal and Penalva (2015), section 10.2. Here the maker decides
+only every dt and quotes one lot on each side. A learner in such an environment must be scored
+against this value, not against the value in continuous time.
 
-In an interval each side is filled at most once, independently of the other. Then the mid moves,
-which has no mean and so no part in the objective. A fill at depth delta earns delta. Two models:
+In an interval each side is filled at most once, independently of the other side. Then the mid
+moves. The move has mean zero, so the objective does not depend on it. A fill at depth delta earns
+delta. There are two fill models:
 
 * "event_driven": takers of one side arrive at rate lambda and accept delta with probability
-  exp(-kappa delta); the order waits for the whole interval and is gone once filled. A fill has
-  probability 1 - exp(-lambda exp(-kappa delta) dt). An event-driven market does this.
+  exp(-kappa delta). The order rests for the whole interval or until it is filled. The fill
+  probability is 1 - exp(-lambda exp(-kappa delta) dt). This is the model of an event-driven market.
 * "single_arrival": at most one taker arrives in an interval, with probability 1 - exp(-lambda dt),
-  and accepts with probability exp(-kappa delta). Simulators in fixed steps do this.
+  and accepts with probability exp(-kappa delta). This is the model of a simulator in fixed steps.
 
-A depth is never negative: at the mid every arrival accepts already, so less only costs money.
+A depth is never negative: at depth 0 every taker accepts, so a negative depth only costs money.
 
-Letters: lambda+ `buy_rate` (takers who buy, from the ask), lambda- `sell_rate`, kappa `fill_decay`,
-phi `running_penalty`, alpha `terminal_penalty`, dt `decision_interval`. Units are free as long as
-they agree: ticks, seconds, lots.
+Letters: lambda+ `buy_rate` (takers that buy from the ask), lambda- `sell_rate`, kappa `fill_decay`,
+phi `running_penalty`, alpha `terminal_penalty`, dt `decision_interval`, q inventory. Any consistent
+units are valid, such as ticks, seconds and lots.
 """
 
 from __future__ import annotations
@@ -36,25 +37,27 @@ from ._shared import Depths, FloatArray, check_count, check_not_negative, check_
 class DealerProblem:
     """One session of the discrete dealer environment.
 
-    Raises ValueError when a field is out of its range.
+    Raises:
+        ValueError: a field is out of its range.
     """
 
-    buy_rate: float  # [1 / time] lambda+, takers who buy
-    sell_rate: float  # [1 / time] lambda-, takers who sell
+    buy_rate: float  # [1 / time] lambda+, takers that buy
+    sell_rate: float  # [1 / time] lambda-, takers that sell
     fill_decay: float  # [1 / price] kappa
     running_penalty: float  # [price / lot / time] phi, charged as phi q^2 dt per interval
-    terminal_penalty: float  # [price / lot] alpha, charged as alpha q^2 in the end
+    terminal_penalty: float  # [price / lot] alpha, charged as alpha q^2 at the end
     decision_interval: float  # [time] dt
     steps: int  # decisions in a session
     max_inventory: int = 20  # [lots] a side at the bound is not quoted
-    close_out_cost: float = 0.0  # [price] charged as close_out_cost |q| in the end
-    min_depth: float = 0.0  # [price] the quotes come no nearer to the mid
-    max_depth: float = np.inf  # [price] and go no farther
+    close_out_cost: float = 0.0  # [price] charged as close_out_cost |q| at the end
+    min_depth: float = 0.0  # [price] smallest depth of a quote
+    max_depth: float = np.inf  # [price] largest depth of a quote
     fill_model: Literal["event_driven", "single_arrival"] = "event_driven"
-    penalty_timing: Literal["end", "start"] = "end"  # q after, or before, the interval's fills
+    # The running penalty uses the inventory after ("end") or before ("start") the interval's fills.
+    penalty_timing: Literal["end", "start"] = "end"
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check the fields."""
         check_positive(
             buy_rate=self.buy_rate,
             sell_rate=self.sell_rate,
@@ -70,26 +73,27 @@ class DealerProblem:
         check_count(steps=self.steps, max_inventory=self.max_inventory)
         if not self.max_depth >= self.min_depth:
             raise ValueError(
-                f"max_depth came as {self.max_depth!r}; at least min_depth = {self.min_depth!r} "
-                "is wanted: write for example max_depth=10.0."
+                f"max_depth={self.max_depth!r} is out of range: expected a number of at least "
+                f"min_depth={self.min_depth!r}, got {self.max_depth!r}"
             )
-        for name, wanted in (
+        for name, offered in (
             ("fill_model", ("event_driven", "single_arrival")),
             ("penalty_timing", ("end", "start")),
         ):
-            if getattr(self, name) not in wanted:
+            value = getattr(self, name)
+            if value not in offered:
                 raise ValueError(
-                    f"{name} came as {getattr(self, name)!r}; one of {wanted} is wanted: "
-                    f"write for example {name}={wanted[0]!r}."
+                    f"{name}={value!r} is not offered: expected one of "
+                    f"{', '.join(map(repr, offered))}, got {value!r}"
                 )
 
     @property
     def inventories(self) -> FloatArray:
-        """Every inventory, from -max_inventory to max_inventory, shape [2 max_inventory + 1]."""
+        """All inventories, -max_inventory to max_inventory, shape [2 max_inventory + 1] [lots]."""
         return np.arange(-self.max_inventory, self.max_inventory + 1.0)
 
     def fill_probability(self, depth: npt.ArrayLike, rate: float) -> FloatArray:
-        """Return the chance that a quote at this depth is filled in one interval, same shape."""
+        """Return the probability of a fill in one interval, in the shape of `depth`."""
         accepted = np.exp(-self.fill_decay * np.maximum(np.asarray(depth, dtype=np.float64), 0.0))
         if self.fill_model == "single_arrival":
             return np.asarray(-np.expm1(-rate * self.decision_interval) * accepted)
@@ -98,22 +102,22 @@ class DealerProblem:
 
 @dataclass(frozen=True)
 class BellmanSolution:
-    """The exact optimum: row n of a table is n decisions after the start."""
+    """The exact optimum. Row n of a table belongs to the time after n decisions."""
 
     inventories: FloatArray  # [lots], shape [inventories]
     values: FloatArray  # [price x lots], shape [steps + 1, inventories]
-    ask_depths: FloatArray  # [price], shape [steps, inventories]; inf where not quoted
-    bid_depths: FloatArray  # [price], shape [steps, inventories]; inf where not quoted
+    ask_depths: FloatArray  # [price], shape [steps, inventories]; inf without a quote
+    bid_depths: FloatArray  # [price], shape [steps, inventories]; inf without a quote
 
     @property
     def start_value(self) -> float:
-        """The best expected objective of a session that starts flat [price x lots]."""
+        """The optimal expected objective from zero inventory [price x lots]."""
         return float(self.values[0, len(self.inventories) // 2])
 
 
 @dataclass(frozen=True)
 class ConstantPolicy:
-    """Two depths that never change, and the expected objective from a flat start."""
+    """Two constant depths and their expected objective from zero inventory."""
 
     ask_depth: float  # [price]
     bid_depth: float  # [price]
@@ -121,15 +125,15 @@ class ConstantPolicy:
 
 
 def solve(problem: DealerProblem, depth_grid: npt.ArrayLike | None = None) -> BellmanSolution:
-    """Return the Bellman value and the optimal depths.
+    """Return the optimal value and the optimal depths for every time and inventory.
 
-    The two sides of one interval are chosen together: both may be filled, so what one side is
-    worth depends on the chance of the other.
+    The two sides of an interval are optimised together. Both may be filled, so the value of one
+    side depends on the fill probability of the other.
 
     Args:
         problem: the session.
-        depth_grid: the depths that exist, such as whole ticks, shape [n] [price]; every pair is
-            tried. None leaves the depths free between min_depth and max_depth.
+        depth_grid: the allowed depths, such as whole ticks, shape [n] [price]. Every pair is tried.
+            None allows every depth from min_depth to max_depth.
 
     Returns:
         Tables of values and depths.
@@ -155,30 +159,32 @@ def solve(problem: DealerProblem, depth_grid: npt.ArrayLike | None = None) -> Be
 def policy_value(
     problem: DealerProblem, ask_depths: npt.ArrayLike, bid_depths: npt.ArrayLike
 ) -> FloatArray:
-    """Return the exact expected objective of any policy, optimal or not.
+    """Return the exact expected objective of any policy.
 
     Args:
-        problem: the session. Its bound on inventory holds whatever the depths say; its bounds on
-            depth are not applied.
-        ask_depths: anything that broadcasts to [..., steps, inventories]; inf for no quote [price].
-        bid_depths: the same.
+        problem: the session. Its bound on inventory always applies. Its bounds on depth do not.
+        ask_depths: any shape that broadcasts to [..., steps, inventories]; inf without a quote
+            [price].
+        bid_depths: any shape that broadcasts to [..., steps, inventories]; inf without a quote
+            [price].
 
     Returns:
-        Shape [..., steps + 1, inventories]; the middle of row 0 is the value of a flat start.
+        Shape [..., steps + 1, inventories] [price x lots]. The middle of row 0 is the value from
+        zero inventory.
 
     Raises:
         ValueError: the depths do not broadcast to a row per decision and a column per inventory.
     """
-    wanted = (problem.steps, len(problem.inventories))
+    needed = (problem.steps, len(problem.inventories))
     ask, bid = (np.asarray(side, dtype=np.float64) for side in (ask_depths, bid_depths))
     try:
-        shape = np.broadcast_shapes(ask.shape, bid.shape, wanted)
+        shape = np.broadcast_shapes(ask.shape, bid.shape, needed)
     except ValueError:
         shape = ()
-    if shape[-2:] != wanted:
+    if shape[-2:] != needed:
         raise ValueError(
-            f"ask_depths and bid_depths came with shapes {ask.shape} and {bid.shape}; what broadcasts to {wanted}, "
-            "[steps, inventories], is wanted: write for example one number."
+            "ask_depths and bid_depths do not fit the problem: expected shapes that broadcast to "
+            f"[steps, inventories] = {needed}, got {ask.shape} and {bid.shape}"
         )
     ask, bid = np.broadcast_to(ask, shape), np.broadcast_to(bid, shape)
     values = np.empty((*shape[:-2], problem.steps + 1, shape[-1]))
@@ -193,11 +199,11 @@ def policy_value(
 def best_constant_policy(
     problem: DealerProblem, depth_grid: npt.ArrayLike | None = None, *, symmetric: bool = False
 ) -> ConstantPolicy:
-    """Return the best policy that quotes the same depths always, the yardstick without skill.
+    """Return the best policy with constant depths, a baseline that ignores inventory and time.
 
     Args:
         problem: the session.
-        depth_grid: as in `solve`; every pair is tried.
+        depth_grid: as in `solve`. Every pair is tried.
         symmetric: whether ask and bid must have the same depth.
 
     Raises:
@@ -205,7 +211,7 @@ def best_constant_policy(
     """
 
     def flat_value(ask: npt.ArrayLike, bid: npt.ArrayLike) -> FloatArray:
-        """Return the value from flat for each pair of depths, in the shape of the depths."""
+        """Return the value from zero inventory for each pair of depths, in their shape."""
         ask, bid = (np.asarray(side, dtype=np.float64)[..., None, None] for side in (ask, bid))
         return policy_value(problem, ask, bid)[..., 0, problem.max_inventory]
 
@@ -218,7 +224,8 @@ def best_constant_policy(
             float(ask.flat[best]), float(bid.flat[best]), float(values.flat[best])
         )
 
-    # Twice as far as the whole penalty could ever justify; the chance of a fill is nil out there.
+    # This depth is twice the largest that the penalties can justify. The fill probability is
+    # negligible there.
     session = problem.steps * problem.decision_interval
     dearest = problem.running_penalty * session + problem.terminal_penalty + problem.close_out_cost
     far = min(problem.max_depth, problem.min_depth + 5.0 / problem.fill_decay + 2.0 * dearest)
@@ -247,28 +254,30 @@ def best_constant_policy(
 
 
 def _usable(problem: DealerProblem, depth_grid: npt.ArrayLike) -> FloatArray:
-    """Return the depths of the grid that the problem allows, ascending and each once."""
+    """Return the depths of the grid that the problem allows, ascending and without duplicates."""
     grid = np.unique(np.asarray(depth_grid, dtype=np.float64))
     grid = grid[(grid >= problem.min_depth) & (grid <= problem.max_depth)]
     if len(grid) == 0:
         raise ValueError(
-            f"depth_grid came as {depth_grid!r}; at least one depth between {problem.min_depth!r} "
-            f"and {problem.max_depth!r} is wanted: write for example np.arange(11.0)."
+            f"depth_grid={depth_grid!r} has no usable depth: expected at least one depth from "
+            f"{problem.min_depth!r} to {problem.max_depth!r}, got none"
         )
     return grid
 
 
 def _final_value(problem: DealerProblem) -> FloatArray:
+    """Return the value of each inventory at the end of the session."""
     lots = problem.inventories
     return -problem.terminal_penalty * lots**2 - problem.close_out_cost * np.abs(lots)
 
 
 def _penalty(problem: DealerProblem) -> FloatArray:
+    """Return the running penalty of each inventory in one interval."""
     return problem.running_penalty * problem.decision_interval * problem.inventories**2
 
 
 def _after_fills(problem: DealerProblem, next_value: FloatArray) -> FloatArray:
-    """Return what each inventory is worth right after the interval's fills."""
+    """Return the value of each inventory right after the fills of the interval."""
     return next_value - (_penalty(problem) if problem.penalty_timing == "end" else 0.0)
 
 
@@ -278,7 +287,7 @@ def _before_fills(problem: DealerProblem, after: FloatArray, depths: Depths) -> 
     bid_chance = problem.fill_probability(depths.bid, problem.sell_rate)
     ask_chance[..., 0] = 0.0
     bid_chance[..., -1] = 0.0
-    # A side without a chance earns nothing, also where its depth is inf.
+    # A side that cannot be filled earns nothing. Its depth may be inf, so the product would be NaN.
     earned = ask_chance * np.where(ask_chance > 0, depths.ask, 0.0)
     earned = earned + bid_chance * np.where(bid_chance > 0, depths.bid, 0.0)
     value = earned + (1.0 - ask_chance - bid_chance + 2.0 * ask_chance * bid_chance) * after
@@ -290,20 +299,20 @@ def _before_fills(problem: DealerProblem, after: FloatArray, depths: Depths) -> 
 
 
 def _gains(after: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return what one lot less, and one lot more, is worth to each inventory; 0 at the wall."""
+    """Return the value of selling and of buying one lot at each inventory, 0 at the bound."""
     rise = np.diff(after)
     return np.concatenate([[0.0], -rise]), np.concatenate([rise, [0.0]])
 
 
 def _best_free(problem: DealerProblem, after: FloatArray) -> Depths:
-    """Return the best pair of depths for each inventory, free between the bounds.
+    """Return the best pair of depths for each inventory, without a grid.
 
-    Given the other side's chance one side alone has a single best depth, and the sides are improved
-    in turn until neither moves. They hardly touch each other, so this takes a few rounds.
+    Given the fill probability of the other side, each side has a unique best depth. The sides are
+    optimised in turn until both converge. They interact weakly, so a few rounds are enough.
     """
     sold_gain, bought_gain = _gains(after)
-    both = sold_gain + bought_gain  # what is lost of the two gains when both sides fill
-    both[[0, -1]] = 0.0  # at the wall there is one side only
+    both = sold_gain + bought_gain  # the part of the two gains that is lost if both sides fill
+    both[[0, -1]] = 0.0  # at the bound only one side is quoted
     ask = bid = np.full(len(after), problem.min_depth)
     bid_chance = problem.fill_probability(bid, problem.sell_rate)
     for _ in range(1000):
@@ -320,15 +329,16 @@ def _best_free(problem: DealerProblem, after: FloatArray) -> Depths:
 def _best_one_side(problem: DealerProblem, gain: FloatArray, rate: float) -> FloatArray:
     """Return the depth that maximises P(delta) (delta + gain), for each gain.
 
-    single_arrival: delta = 1 / kappa - gain. event_driven: with u = lambda exp(-kappa delta) dt the
-    condition is kappa (delta + gain) = (exp(u) - 1) / u. Left minus right is increasing and concave
-    in delta, so Newton's steps from the left, where it is negative, rise to the root.
+    With "single_arrival" it is delta = 1 / kappa - gain. With "event_driven" and
+    u = lambda exp(-kappa delta) dt, the condition is kappa (delta + gain) = (exp(u) - 1) / u. The
+    left side minus the right side increases in delta and is concave. Newton's method starts where
+    the difference is negative and therefore converges to the root from below.
     """
     depth = np.maximum(1.0 / problem.fill_decay - gain, problem.min_depth)
     if problem.fill_model == "event_driven":
         for _ in range(100):
             u = rate * problem.decision_interval * np.exp(-problem.fill_decay * depth)
-            u = np.clip(u, 1e-12, 500.0)  # below, the ratio is 1; above, exp would overflow
+            u = np.clip(u, 1e-12, 500.0)  # the ratio is 1 below; exp overflows above
             ratio = np.expm1(u) / u
             slope = problem.fill_decay * (1.0 + np.exp(u) - ratio)
             step = (ratio - problem.fill_decay * (depth + gain)) / slope
@@ -339,7 +349,7 @@ def _best_one_side(problem: DealerProblem, gain: FloatArray, rate: float) -> Flo
 
 
 def _best_on(problem: DealerProblem, after: FloatArray, grid: FloatArray) -> Depths:
-    """Return the best pair of depths for each inventory, every pair of the grid tried."""
+    """Return the best pair of depths on the grid for each inventory. Every pair is tried."""
     sold_gain, bought_gain = _gains(after)
     both = sold_gain + bought_gain
     ask_chance = np.tile(problem.fill_probability(grid, problem.buy_rate), (len(after), 1))

@@ -1,9 +1,10 @@
-"""Glosten and Milgrom (1985), Bid, ask and transaction prices with heterogeneously informed
-traders.
+"""Quotes against informed traders: the model of Glosten and Milgrom (1985).
 
-The textbook case: the asset is worth V_H or V_L, a trader is informed with probability mu and then
-trades in the right direction, otherwise buys or sells with probability 1/2. A competitive maker
-asks what the asset is worth to somebody who has just seen a buy, and bids after a sell.
+Paper: Bid, ask and transaction prices in a specialist market with heterogeneously informed traders.
+This is the textbook case. The asset is worth V_H or V_L. A trader is informed with probability mu
+and then trades in the right direction. Other traders buy or sell with probability 1/2. The ask of a
+competitive maker is the expected value of the asset after a buy, and its bid the expected value
+after a sell.
 
 Letters: delta `probability_high`, mu `informed_share`, V_L `low`, V_H `high`, Delta = V_H - V_L,
 m = 2 delta - 1. Prices may be in any unit.
@@ -21,7 +22,7 @@ from ._shared import FloatArray, check_share
 
 
 class Quotes(NamedTuple):
-    """Prices at which the maker neither earns nor loses on average, ask first."""
+    """Prices at which the maker breaks even on average, ask first [price]."""
 
     ask: FloatArray
     bid: FloatArray
@@ -34,12 +35,12 @@ def quotes(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Quotes:
-    """Return the regret-free prices.
+    """Return the break-even prices of a competitive maker.
 
     ask = V_L + Delta delta (1 + mu) / (1 + mu m),  bid = V_L + Delta delta (1 - mu) / (1 - mu m)
 
     Args:
-        probability_high: delta, the chance of V_H before the trade, any shape.
+        probability_high: delta, the probability of V_H before the trade, any shape.
         informed_share: mu, at least 0 and below 1, any shape that broadcasts.
         low: V_L [price].
         high: V_H, above low [price].
@@ -52,7 +53,7 @@ def quotes(
     """
     if not high > low:
         raise ValueError(
-            f"high came as {high!r} and low as {low!r}; high above low is wanted: write for example low=0.0, high=1.0."
+            f"high={high!r} is out of range: expected a number above low={low!r}, got {high!r}"
         )
     return Quotes(
         ask=low + (high - low) * posterior(probability_high, informed_share, 1),
@@ -67,7 +68,7 @@ def spread(
     low: float = 0.0,
     high: float = 1.0,
 ) -> FloatArray:
-    """Return ask - bid, mu Delta at delta = 1/2 and less elsewhere.
+    """Return ask - bid, which is largest at delta = 1/2 with the value mu Delta [price].
 
     ask - bid = 4 Delta delta (1 - delta) mu / (1 - mu^2 m^2)
 
@@ -78,7 +79,7 @@ def spread(
 
 
 def odds_factor(informed_share: npt.ArrayLike) -> FloatArray:
-    """Return (1 + mu) / (1 - mu), by which a buy multiplies the odds of V_H; a sell divides.
+    """Return (1 + mu) / (1 - mu). A buy multiplies the odds of V_H by it, a sell divides them.
 
     Args:
         informed_share: mu, at least 0 and below 1, any shape.
@@ -90,8 +91,8 @@ def odds_factor(informed_share: npt.ArrayLike) -> FloatArray:
     check_share(informed_share=informed_share)
     if np.any(share == 1):
         raise ValueError(
-            f"informed_share came as {informed_share!r}; below 1 is wanted, since without "
-            "uninformed traders no quote breaks even: write for example informed_share=0.99."
+            f"informed_share={informed_share!r} is out of range: expected numbers below 1, since "
+            f"no quote breaks even without uninformed traders, got {informed_share!r}"
         )
     return (1.0 + share) / (1.0 - share)
 
@@ -99,11 +100,11 @@ def odds_factor(informed_share: npt.ArrayLike) -> FloatArray:
 def posterior(
     probability_high: npt.ArrayLike, informed_share: npt.ArrayLike, net_buys: npt.ArrayLike
 ) -> FloatArray:
-    """Return the chance of V_H after a run of trades, by Bayes' rule.
+    """Return the probability of V_H after a sequence of trades, by Bayes' rule.
 
     delta' / (1 - delta') = delta / (1 - delta) ((1 + mu) / (1 - mu))^(buys - sells)
 
-    Only the number of buys less the number of sells matters, not their order.
+    It depends on the number of buys minus the number of sells, not on their order.
 
     Args:
         probability_high: delta before the trades, any shape.
@@ -118,5 +119,6 @@ def posterior(
     """
     check_share(probability_high=probability_high)
     evidence = np.asarray(net_buys, dtype=np.float64) * np.log(odds_factor(informed_share))
-    # In logarithms a long run of buys cannot overflow; certainty is -inf or inf and stays so.
+    # With logarithms, a long sequence of buys cannot overflow. A probability of 0 or 1 has the
+    # logit -inf or inf and does not change.
     return np.asarray(expit(logit(np.asarray(probability_high, dtype=np.float64)) + evidence))

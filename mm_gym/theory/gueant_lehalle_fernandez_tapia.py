@@ -1,13 +1,14 @@
 """Gueant, Lehalle and Fernandez-Tapia (2013), Dealing with the inventory risk.
 
-The problem of Avellaneda and Stoikov solved exactly, with inventory between -Q and Q: a change of
-variables makes the Hamilton-Jacobi-Bellman equation linear, v'(t) = M v(t), v(T) = 1, and
-v(t) = exp(-M (T - t)) 1. Far from the end the depths become a constant plus a slope in inventory.
+This is the exact solution of the problem of Avellaneda and Stoikov with inventory from -Q to Q. A
+change of variables makes the Hamilton-Jacobi-Bellman equation linear: v'(t) = M v(t) with v(T) = 1,
+so v(t) = exp(-M (T - t)) 1. Far from the end, the depths are linear in inventory and constant in
+time.
 
 Letters: q inventory, gamma `risk_aversion`, sigma `volatility`, k `fill_decay`, A `arrival_rate`,
-Q `max_inventory`, T - t `time_left`, delta^a and delta^b the depths from the mid. Units are free as
-long as they agree: with prices in ticks, time in seconds and sizes in lots, volatility is in ticks
-per root second, fill_decay per tick, arrival_rate per second, risk_aversion per tick and lot.
+Q `max_inventory`, T - t `time_left`, delta^a and delta^b the depths from the mid. Any consistent
+units are valid. With ticks, seconds and lots, volatility is in ticks per root second, fill_decay
+per tick, arrival_rate per second and risk_aversion per tick and lot.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .avellaneda_stoikov import fill_margin
 def asymptotic_constant_and_slope(
     *, risk_aversion: float, volatility: float, fill_decay: float, arrival_rate: float
 ) -> tuple[float, float]:
-    """Return the two numbers of the stationary closed form, both in price units (section 4).
+    """Return the constant and the slope of the stationary closed form (section 4) [price].
 
     constant = (1 / gamma) ln(1 + gamma / k)
     slope = sqrt(sigma^2 gamma / (2 k A) (1 + gamma / k)^(1 + k / gamma)), per lot
@@ -49,7 +50,7 @@ def asymptotic_constant_and_slope(
     check_positive(risk_aversion=risk_aversion)
     fill_rate = _fill_rate(risk_aversion, fill_decay, arrival_rate)
     check_not_negative(volatility=volatility)
-    # The paper's (1 + gamma / k)^(1 + k / gamma) / A is one over the fill rate.
+    # The paper's (1 + gamma / k)^(1 + k / gamma) / A is the inverse of the fill rate.
     slope = volatility * np.sqrt(risk_aversion / (2.0 * fill_decay * fill_rate))
     return fill_margin(risk_aversion, fill_decay), float(slope)
 
@@ -62,7 +63,7 @@ def asymptotic_depths(
     fill_decay: float,
     arrival_rate: float,
 ) -> Depths:
-    """Return the stationary closed-form depths, an approximation for a long time left (section 4).
+    """Return the stationary closed-form depths, an approximation far from the end (section 4).
 
     delta^b = constant + (2 q + 1) / 2 slope,  delta^a = constant - (2 q - 1) / 2 slope
 
@@ -110,7 +111,7 @@ def optimal_depths(
         volatility: sigma, not negative.
         fill_decay: k, positive.
         arrival_rate: A, positive.
-        max_inventory: Q. The side that would pass it is not quoted: its depth is inf.
+        max_inventory: Q. A side at the bound is not quoted: its depth is inf [lots].
 
     Returns:
         Depths(ask, bid), each of the broadcast shape [price].
@@ -136,10 +137,10 @@ def certainty_equivalent(
     arrival_rate: float,
     max_inventory: int = 50,
 ) -> FloatArray:
-    """Return the sure profit that is worth as much as the right to go on quoting until the end.
+    """Return the certainty equivalent of quoting optimally until the end, (1 / k) ln v_q(t).
 
-    u = -exp(-gamma (x + q s)) v_q(t)^(-gamma / k), so on top of cash x and inventory q s at the mid
-    it is (1 / k) ln v_q(t).
+    The value function is u = -exp(-gamma (x + q s)) v_q(t)^(-gamma / k). The certainty equivalent
+    is in addition to the cash x and the inventory at the mid, q s.
 
     Args:
         inventory: whole lots, any shape.
@@ -148,7 +149,7 @@ def certainty_equivalent(
         volatility: sigma, not negative.
         fill_decay: k, positive.
         arrival_rate: A, positive.
-        max_inventory: Q. The default is wide enough to be no bound at all in the paper's example.
+        max_inventory: Q. In the paper's example the default has no effect on the result [lots].
 
     Returns:
         The broadcast shape [price x lots].
@@ -177,7 +178,7 @@ def _log_v(
 ) -> FloatArray:
     """Return ln v, shape time_left.shape + [2 Q + 1].
 
-    M has alpha q^2 on its diagonal, alpha = k gamma sigma^2 / 2, and -eta beside it.
+    The diagonal of M is k gamma sigma^2 q^2 / 2. The elements next to it are -eta.
     """
     check_not_negative(time_left=time_left, volatility=volatility)
     check_count(max_inventory=max_inventory)

@@ -1,17 +1,18 @@
-"""This project's informed flow in the dealer market: what it costs a maker, in closed form.
+"""The cost of informed flow to a maker in the dealer market, in closed form.
 
-A signal s is a stationary Ornstein-Uhlenbeck process with decay kappa; the price moves by
-dV = beta s dt + sigma dW. A taker is informed with probability p. An informed taker buys if
-s > threshold, sells if s < -threshold and otherwise stays away; the others buy or sell with
-probability 1/2. The maker quotes V +- h. Nothing here depends on sigma, because all are means.
+This is the market model of this project. The signal s is a stationary Ornstein-Uhlenbeck process
+with decay kappa. The price follows dV = beta s dt + sigma dW. A taker is informed with probability
+p. An informed taker buys if s > threshold, sells if s < -threshold and otherwise does not trade.
+Other takers buy or sell with probability 1/2. The maker quotes V +- h. All results are means, so
+none depends on sigma.
 
-Two versions. *Literal*: the informed look at the threshold alone and pay any price. *Price
-sensitive*: they also refuse to pay more than V + beta s / kappa, the whole move still to come.
+There are two versions. *Literal*: informed takers accept any price. *Price-sensitive*: informed
+takers pay at most V + beta s / kappa, the value after the whole expected move.
 
 Letters: h `half_spread`, p `informed_share`, tau `horizon`, beta `signal_drift`, kappa
 `signal_decay` (ln 2 / half-life), sd(s) `signal_std`, z = threshold / sd(s),
 g(tau) = (1 - exp(-kappa tau)) / kappa, B = beta sd(s) / kappa `edge_std`, phi and Phibar the normal
-density and upper tail. Units are free as long as they agree: ticks, seconds, lots.
+density and upper tail. Any consistent units are valid, such as ticks, seconds and lots.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ def informed_move(
         signal_decay: kappa, positive [1 / time].
         signal_std: sd(s), positive.
 
+    Returns:
+        The shape of horizon [price].
+
     Raises:
         ValueError: an argument is out of its range.
     """
     tau = np.asarray(horizon, dtype=np.float64)
     if not np.all(tau >= 0):
         raise ValueError(
-            f"horizon came as {horizon!r}; times of at least 0 are wanted: write for example horizon=5.0."
+            f"horizon={horizon!r} is out of range: expected times of at least 0, got {horizon!r}"
         )
     check_positive(signal_decay=signal_decay, signal_std=signal_std)
     check_not_negative(signal_drift=signal_drift)
@@ -60,13 +64,13 @@ def adverse_move(
     threshold: float,
     signal_std: float = 1.0,
 ) -> FloatArray:
-    """Return the mean move of V against the maker within tau after a fill, literal version.
+    """Return the mean move of V against the maker within tau after a fill (literal version).
 
     AS(p, tau) = beta g(tau) sd(s) p phi(z) / (p Phibar(z) + (1 - p) / 2)
 
     Args:
         informed_share: p, any shape.
-        horizon: tau, any shape that broadcasts with it [time].
+        horizon: tau, any shape that broadcasts with informed_share [time].
         signal_drift: beta, not negative.
         signal_decay: kappa, positive.
         threshold: not negative, in the units of the signal.
@@ -97,10 +101,10 @@ def markout(
     threshold: float,
     signal_std: float = 1.0,
 ) -> FloatArray:
-    """Return h - AS(p, tau), what a fill has earned after tau, literal version [price].
+    """Return the mean markout of a fill, h - AS(p, tau) (literal version) [price].
 
-    half_spread may have any shape that broadcasts; the other arguments, the shape returned and the
-    errors are those of `adverse_move`.
+    half_spread may have any shape that broadcasts with the others. The other arguments, the
+    returned shape and the errors are those of `adverse_move`.
     """
     return np.asarray(half_spread, dtype=np.float64) - adverse_move(
         informed_share,
@@ -121,16 +125,16 @@ def break_even_share(
     threshold: float,
     signal_std: float = 1.0,
 ) -> FloatArray:
-    """Return p*, the share of informed takers at which the markout is zero, literal version.
+    """Return p*, the share of informed takers at which the markout is zero (literal version).
 
     p*(h, tau) = h / (h (1 - 2 Phibar(z)) + 2 beta g(tau) sd(s) phi(z))
 
-    A result above 1 says that the maker never loses: even with informed takers alone the markout is
-    positive. It is inf where nothing can be lost at all.
+    A result above 1 means that the markout is positive even if all takers are informed. A result of
+    inf means that no fill can lose.
 
     Args:
         half_spread: h, positive, any shape [price].
-        horizon: tau, any shape that broadcasts with it [time].
+        horizon: tau, any shape that broadcasts with half_spread [time].
         signal_drift: beta, not negative.
         signal_decay: kappa, positive.
         threshold: not negative, in the units of the signal.
@@ -146,8 +150,8 @@ def break_even_share(
     check_not_negative(half_spread=half_spread, threshold=threshold)
     if np.any(h == 0):
         raise ValueError(
-            f"half_spread came as {half_spread!r}; numbers above 0 are wanted, since at 0 any "
-            "informed taker is a loss: write for example half_spread=1.0."
+            f"half_spread={half_spread!r} is out of range: expected numbers above 0, since at 0 "
+            f"every informed taker is a loss, got {half_spread!r}"
         )
     move = informed_move(
         horizon, signal_drift=signal_drift, signal_decay=signal_decay, signal_std=signal_std
@@ -166,25 +170,26 @@ def earning_rate(
     threshold_in_std: float = 0.0,
     taker_tolerance: float = np.inf,
 ) -> FloatArray:
-    """Return what the maker earns per unit of time, price-sensitive version, once all edge is out.
+    """Return the maker's mean profit per unit of time at an infinite horizon (price-sensitive).
 
     lambda [(1 - p) h - 2 p B (phi(h/B) - (h/B) Phibar(h/B))]
 
-    An informed taker trades when B |z| > h and then takes B |z| - h from the maker. Two things of
-    the environment can be added. With a threshold only |z| > threshold trade, and the bracket
-    becomes phi(m) - (h/B) Phibar(m), m = max(h/B, threshold). With a finite tolerance the
-    uninformed accept h with probability exp(-h / tolerance).
+    With z = s / sd(s), an informed taker trades if B |z| > h and then earns B |z| - h from the
+    maker. Two features of the environment are optional. With a threshold, only takers with
+    |z| > threshold trade. The bracket becomes phi(m) - (h/B) Phibar(m), m = max(h/B, threshold).
+    With a finite tolerance, uninformed takers accept h with probability exp(-h / tolerance).
 
     Args:
         half_spread: h, not negative, any shape [price].
-        informed_share: p, any shape that broadcasts with it.
-        taker_rate: lambda, takers of both sides and kinds, positive [1 / time].
+        informed_share: p, any shape that broadcasts with half_spread.
+        taker_rate: lambda, rate of all takers on both sides, positive [1 / time].
         edge_std: B = beta sd(s) / kappa, positive [price].
         threshold_in_std: threshold / sd(s), not negative.
-        taker_tolerance: mean of the exponential tolerance, positive, inf for none [price].
+        taker_tolerance: mean of the exponential tolerance, positive; inf means that uninformed
+            takers accept any price [price].
 
     Returns:
-        The broadcast shape [price x lots per time], for one lot per taker.
+        The broadcast shape, for one lot per taker [price x lots / time].
 
     Raises:
         ValueError: an argument is out of its range.
@@ -194,8 +199,8 @@ def earning_rate(
     check_positive(taker_rate=taker_rate, edge_std=edge_std)
     if not taker_tolerance > 0:
         raise ValueError(
-            f"taker_tolerance came as {taker_tolerance!r}; a number above 0 is wanted: "
-            "write for example taker_tolerance=4.0, or leave it out for no limit."
+            f"taker_tolerance={taker_tolerance!r} is out of range: expected a number above 0, "
+            f"got {taker_tolerance!r} (leave it out for no limit)"
         )
     h = np.asarray(half_spread, dtype=np.float64)
     share = np.asarray(informed_share, dtype=np.float64)
@@ -210,8 +215,8 @@ def break_even_half_spread(
 ) -> FloatArray:
     """Return h*, the half-spread at which the price-sensitive earning rate is zero.
 
-    It is unique, since the rate rises with h when the uninformed pay any price; with edge_std = 1
-    it is h* / B. With informed takers alone it is inf: the rate only tends to zero.
+    Uninformed takers accept any price here, so the rate rises with h and h* is unique. With
+    edge_std = 1 the result is h* / B. If all takers are informed it is inf.
 
     Args:
         informed_share: p, any shape.

@@ -1,10 +1,10 @@
-"""Rouwenhorst (1995), Asset pricing implications of equilibrium business cycle models: a chain for
-an AR(1) process.
+"""A Markov chain for an AR(1) process: the method of Rouwenhorst (1995).
 
-Each of n links is up or down and stays as it is with probability (1 + a) / 2; the state is the sum
-of all, scaled to unit variance. One step on, its mean is a times what it was and its variance 1 -
-a^2, exactly, whatever a is: so it stands for an Ornstein-Uhlenbeck process on any lattice of time,
-where a discretised density fails on a fine one.
+Paper: Asset pricing implications of equilibrium business cycle models. Each of n links is up or
+down and keeps its value with probability (1 + a) / 2. The state s is the sum of the links, scaled
+to unit variance. The next state has mean a s and variance 1 - a^2, exactly and for every a. The
+chain therefore represents an Ornstein-Uhlenbeck process on any time grid. A discretised density
+fails on a fine time grid.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ class Chain(NamedTuple):
     """A Markov chain of k states."""
 
     states: FloatArray
-    """Evenly spaced, ascending, shape [k]."""
+    """The states, evenly spaced and ascending, shape [k] [standard deviations]."""
     stationary: FloatArray
-    """Probabilities, shape [k]."""
+    """The stationary probabilities, shape [k]."""
     transition: FloatArray
-    """Row i holds the probabilities of what follows state i, shape [k, k]."""
+    """Row i holds the probabilities of the next state after state i, shape [k, k]."""
 
 
 def chain(decay: float, links: int = 200, farthest: float = 4.5) -> Chain:
-    """Return the chain for s' = decay s + sqrt(1 - decay^2) z, without the states that are farther
-    out.
+    """Return the chain for s' = decay s + sqrt(1 - decay^2) z, truncated at `farthest`.
 
     Args:
         decay: a, from 0 to 1.
-        links: n; the states are 2 / sqrt(n) apart.
-        farthest: largest state that is kept [standard deviations].
+        links: n. Neighbouring states are 2 / sqrt(n) apart.
+        farthest: largest absolute value of a state [standard deviations].
 
     Raises:
         ValueError: an argument is out of its range.
@@ -45,7 +44,7 @@ def chain(decay: float, links: int = 200, farthest: float = 4.5) -> Chain:
     check_count(links=links)
     if decay > 1.0:
         raise ValueError(
-            f"decay came as {decay!r}; at most 1 is wanted: write for example decay=0.97."
+            f"decay={decay!r} is out of range: expected a number from 0 to 1, got {decay!r}"
         )
     stay, ups = 0.5 * (1.0 + decay), np.arange(links + 1)
     rows = [

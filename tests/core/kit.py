@@ -1,4 +1,4 @@
-"""Markets for experiments on the core: started from plain seeds, without Gymnasium."""
+"""Helpers for tests of the core: markets that start from plain seeds, without Gymnasium."""
 
 import math
 from typing import Any
@@ -11,12 +11,14 @@ from mm_gym.config import configure
 from mm_gym.markets import Markets
 
 FLOW_REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "mixed")
-"""Those that must share price paths and taker arrivals."""
+"""Regimes with the same price path and the same taker arrivals."""
 
 
 def start(markets: Markets, seed: int) -> npt.NDArray[np.float64]:
-    """Begin a session in every market; market i of seed n always begins alike. Returns the
-    outcomes, a row each."""
+    """Start a session in every market and return the outcomes, one row per market.
+
+    The start of market i depends only on `seed` and i.
+    """
     observations, outcomes = markets.empty_results()
     generators = [np.random.default_rng([seed, i]) for i in range(len(markets))]
     markets.reset(np.arange(len(markets)), generators, observations, outcomes)
@@ -34,7 +36,7 @@ def started(
     unwinding_time: float | None = None,
     **fields: Any,
 ) -> Markets:
-    """`n` markets of a regime, some fields overridden, at the start of a session."""
+    """Return `n` markets of a regime, with other `fields`, at the start of a session."""
     markets = Markets(
         configure(regime, **fields),
         n,
@@ -48,20 +50,22 @@ def started(
 
 
 def offsets(markets: Markets, bid: float, ask: float) -> npt.NDArray[np.float32]:
-    """The action that asks every market for these offsets from the mid [ticks]."""
+    """Return the actions that quote at these offsets from the mid in every market [ticks]."""
     ticks = np.broadcast_to(np.array([bid, ask]), (len(markets), 2))
     return from_ticks(ticks, float(markets.records["parameters"]["max_offset"][0]))
 
 
 def step(markets: Markets, bid: float = 2.0, ask: float = 2.0) -> npt.NDArray[np.float64]:
-    """One decision of every market, with quotes at these offsets [ticks]; the outcomes, a row
-    each."""
+    """Step every market with quotes at these offsets [ticks]. Return the outcomes, one row each."""
     return markets.step(offsets(markets, bid, ask))[1]
 
 
 def assert_agrees(estimate: float, expected: float, standard_error: float, what: str = "") -> None:
-    """Within four standard errors, which chance alone leaves once in sixteen thousand; seeds are
-    fixed."""
+    """Assert that an estimate is within four standard errors of its expectation.
+
+    A correct estimate fails with probability 1 / 16,000. Seeds are fixed, so a test that passes
+    always passes.
+    """
     distance = abs(estimate - expected) / standard_error
     assert standard_error > 0.0
     assert distance < 4.0, (
@@ -70,6 +74,6 @@ def assert_agrees(estimate: float, expected: float, standard_error: float, what:
 
 
 def mean_and_error(samples: npt.ArrayLike) -> tuple[float, float]:
-    """The mean of independent samples and its standard error."""
+    """Return the mean of independent samples and its standard error."""
     values = np.asarray(samples, dtype=float)
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))

@@ -1,6 +1,6 @@
-"""The book's own check: a record in order is sound, and each way of breaking one is found.
+"""The audit of the book: it accepts a valid record and finds each kind of fault.
 
-Nothing else in the tests of the book could be trusted if `audit` said "sound" to everything.
+Other tests rely on `audit`, so it must not accept an invalid book.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def a_sound_book() -> npt.NDArray[Any]:
     return books
 
 
-def test_a_book_in_order_is_sound() -> None:
+def test_a_valid_book_is_sound() -> None:
     assert entry_points.book_audit(an_empty_book()) == codes.SOUND
     assert entry_points.book_audit(a_sound_book()) == codes.SOUND
 
@@ -64,32 +64,35 @@ FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     "a level that ends too early": (_set("levels", (BID, 0), "tail", 1), codes.BROKEN_QUEUE),
     "a queue cut short": (_set("orders", 1, "younger", NO_ORDER), codes.BROKEN_QUEUE),
     "a queue in a ring": (_set("orders", 2, "younger", 1), codes.BROKEN_QUEUE),
-    "a wrong way back": (_set("orders", 2, "older", 0), codes.BROKEN_QUEUE),
+    "a wrong link to the older order": (_set("orders", 2, "older", 0), codes.BROKEN_QUEUE),
     "an order of the other side": (_set("orders", 3, "side", BID), codes.BROKEN_QUEUE),
     "an order at another price": (_set("orders", 3, "key", -101), codes.BROKEN_QUEUE),
     "an order without lots": (_set("orders", 3, "lots", 0), codes.BROKEN_QUEUE),
-    "lots that the level does not know of": (_set("orders", 3, "lots", 6), codes.WRONG_LEVEL_SIZE),
-    "two orders in one place of the pool": (_set("orders", 3, "place", 2), codes.BROKEN_POOL),
+    "an order with other lots than its level": (
+        _set("orders", 3, "lots", 6),
+        codes.WRONG_LEVEL_SIZE,
+    ),
+    "two orders at one place of the pool": (_set("orders", 3, "place", 2), codes.BROKEN_POOL),
     "a place outside the pool": (_set("orders", 3, "place", 6), codes.BROKEN_POOL),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_every_planted_fault_is_found(name: str) -> None:
+def test_the_audit_finds_each_fault(name: str) -> None:
     plant, code = FAULTS[name]
     books = a_sound_book()
     plant(books[0])
     assert entry_points.book_audit(books) == code
 
 
-def test_a_live_order_that_stands_in_no_queue_is_found() -> None:
+def test_the_audit_finds_a_live_order_without_a_queue() -> None:
     books = a_sound_book()
     books["n_live"] += 1
     assert entry_points.book_audit(books) == codes.LOST_ORDER
 
 
 @pytest.mark.parametrize("side", [BID, ASK])
-def test_a_book_without_room_refuses_the_order_and_stays_as_it_was(side: int) -> None:
+def test_a_full_book_refuses_an_order_and_does_not_change(side: int) -> None:
     sign = 1 if side == BID else -1
 
     full_of_levels = an_empty_book()
@@ -98,9 +101,8 @@ def test_a_book_without_room_refuses_the_order_and_stays_as_it_was(side: int) ->
     before = full_of_levels.copy()
     assert entry_points.book_add(full_of_levels, side, sign * LEVELS, 1) == NO_ORDER
     assert full_of_levels.tobytes() == before.tobytes()
-    assert (
-        entry_points.book_add(full_of_levels, side, 0, 1) != NO_ORDER
-    )  # a level that is there has room
+    # An order at an existing level still has room.
+    assert entry_points.book_add(full_of_levels, side, 0, 1) != NO_ORDER
 
     full_of_orders = an_empty_book()
     for _ in range(ORDERS):
@@ -111,7 +113,7 @@ def test_a_book_without_room_refuses_the_order_and_stays_as_it_was(side: int) ->
     assert entry_points.book_audit(full_of_orders) == codes.SOUND
 
 
-def test_slots_are_used_again_and_none_is_lost() -> None:
+def test_free_slots_are_reused_and_none_is_lost() -> None:
     books = an_empty_book()
     random = np.random.default_rng(0)
     resting: list[int] = []

@@ -1,8 +1,7 @@
-"""Stale machine code: after a change in any file of the core, no process runs what was compiled
-before it.
+"""Numba's cache is never stale: after a change of any file of the core, the code is recompiled.
 
-Each test works on a copy of the package with a cache of its own, and runs one cheap entry point of
-the book in new processes: it rests a public order and prints what the record says of its owner.
+Each test uses a copy of the package with a cache of its own. New processes run one cheap entry
+point of the book: it adds a public order and prints the owner in the record.
 """
 
 import os
@@ -27,15 +26,14 @@ entry_points.book_add(books, 0, 100, 1)
 print(mm_gym.__file__, books[0]["orders"][0]["owner"])
 """
 
-# Two ways in which the owner may change: in a kernel that the entry point calls, and in a constant
-# that it names.
+# Two edits that change the owner: in a kernel that the entry point calls, and in a constant that it
+# uses.
 CALLEE = ("book.py", "order.owner = owner\n", "order.owner = owner + 7\n", 7)
 CONSTANT = ("layout.py", "PUBLIC = 0\n", "PUBLIC = 5\n", 5)
 
 
 class Copy:
-    """A copy of the package that can be edited and run, without bytecode that could hide an
-    edit."""
+    """A copy of the package that can be edited and run, without bytecode."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +45,7 @@ class Copy:
         )
 
     def run(self) -> int:
-        """The owner, as a new process sees it."""
+        """Return the owner that a new process prints."""
         environment = {
             **os.environ,
             "NUMBA_CACHE_DIR": str(self.cache),
@@ -68,8 +66,7 @@ class Copy:
         return int(owner)
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Change a file of the core; the one that holds the entry points stays as it is, to the
-        nanosecond."""
+        """Change a file of the core. The file of the entry points keeps its size and time."""
         entry_points = self.folder / "mm_gym" / "core" / "entry_points.py"
         before = entry_points.stat()
         path = self.folder / "mm_gym" / "core" / file
@@ -80,12 +77,12 @@ class Copy:
         assert (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size)
 
     def compiled(self) -> set[Path]:
-        """Files of machine code in the cache."""
+        """Return the files of machine code in the cache."""
         return set(self.cache.rglob("*.nbc"))
 
 
 @pytest.mark.slow
-def test_unchanged_sources_are_not_compiled_again_and_changed_ones_always_are(
+def test_unchanged_sources_are_not_recompiled_and_changed_ones_are(
     tmp_path: Path,
 ) -> None:
     package = Copy(tmp_path)
@@ -108,21 +105,20 @@ def test_unchanged_sources_are_not_compiled_again_and_changed_ones_always_are(
 
 
 @pytest.mark.slow
-def test_without_the_fingerprint_numba_would_serve_the_old_machine_code(tmp_path: Path) -> None:
-    # What the test above guards against does happen. Should this fail one day, Numba has learned to
-    # look at callees.
+def test_without_the_fingerprint_numba_serves_stale_machine_code(tmp_path: Path) -> None:
+    # This shows that the fingerprint is necessary. If this test fails, Numba checks callees itself.
     package = Copy(tmp_path)
     package.edit(
         "kernel.py",
         "FINGERPRINT = source_fingerprint(Path(__file__).parent)",
-        'FINGERPRINT = "the same for ever"',
+        'FINGERPRINT = "constant"',
     )
     assert package.run() == 0
     package.edit(*CALLEE[:3])
     assert package.run() == 0
 
 
-def test_the_fingerprint_is_that_of_every_source_in_the_core(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_every_file_of_the_core(tmp_path: Path) -> None:
     copy = Copy(tmp_path).folder / "mm_gym" / "core"
     assert kernel.source_fingerprint(copy) == kernel.FINGERPRINT
     seen = {kernel.FINGERPRINT}
@@ -134,14 +130,14 @@ def test_the_fingerprint_is_that_of_every_source_in_the_core(tmp_path: Path) -> 
     assert len(seen) == 2 + len(list(copy.glob("*.py")))
 
 
-def test_an_entry_point_that_does_not_close_over_the_fingerprint_is_refused() -> None:
+def test_an_entry_point_without_the_fingerprint_is_an_error() -> None:
     def without() -> int:
         return 1
 
     with pytest.raises(
         TypeError,
-        match=r"'.*without' has no fingerprint in its closure: expected .* got one that closes over "
-        r"\[\] \(write it inside a function that takes `fingerprint`",
+        match=r"'.*without' has no fingerprint in its closure: expected .* closes over \[\] "
+        r"\(write it inside a function that takes `fingerprint`",
     ):
         kernel.entry_point(without)
 
@@ -155,7 +151,7 @@ def test_an_entry_point_that_does_not_close_over_the_fingerprint_is_refused() ->
         kernel.entry_point(with_something_else)
 
 
-def test_an_entry_point_that_closes_over_the_fingerprint_is_taken() -> None:
+def test_an_entry_point_with_the_fingerprint_compiles() -> None:
     fingerprint = kernel.FINGERPRINT
 
     def one() -> int:

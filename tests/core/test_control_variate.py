@@ -1,5 +1,4 @@
-"""The control variate: mean zero in every market, exact where nothing happens, and changing
-nothing."""
+"""The control variate has mean zero in every market and does not change the market."""
 
 from typing import Any
 
@@ -13,12 +12,16 @@ from tests.core.kit import assert_agrees, mean_and_error, offsets, start, starte
 
 MARKETS: dict[str, dict[str, Any]] = {
     "noise": {"regime": "noise"},
-    "imbalanced, flipping fast": {
+    "imbalanced with a fast bias": {
         "regime": "imbalanced",
         "imbalance": 0.9,
         "imbalance_flip_rate": 0.3,
     },
-    "labelled, larger orders": {"regime": "naive_informed", "p_informed": 0.6, "quote_size": 3},
+    "naive informed with larger orders": {
+        "regime": "naive_informed",
+        "p_informed": 0.6,
+        "quote_size": 3,
+    },
     "informed": {"regime": "informed", "p_informed": 0.6},
     "decoy": {"regime": "informed", "p_informed": 0.6, "informed_kind": "decoy"},
     "informed at any price": {
@@ -43,9 +46,11 @@ N, STEPS = 512, 200
 CONTROL_VARIATE = Outcome.CONTROL_VARIATE
 
 
-def lived(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums over a session of both terms of fills and of their number, shape (N,), for a maker who
-    may lean."""
+def session_sums(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sums of `edge`, of `lots_squared` and of the number of fills over a session.
+
+    Each has shape (N,). The maker shifts its quotes by `skew` ticks per lot of inventory.
+    """
     markets = started(N, seed=5, variance_reduction=True, **(fields | {"session_steps": STEPS + 1}))
     unit = float(markets.records["parameters"]["max_offset"][0]) / 15.0
     edge, squares, fills = np.zeros((3, N))
@@ -53,8 +58,8 @@ def lived(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, 
     edge += markets.records["control_variate"]["edge"]
     squares += markets.records["control_variate"]["lots_squared"]
     for _ in range(STEPS - 1):
-        lean = skew * outcomes[:, Outcome.INVENTORY]
-        quotes = np.clip(unit * np.stack([1.0 + lean, 1.0 - lean], axis=1), 0.0, 15.0 * unit)
+        shift = skew * outcomes[:, Outcome.INVENTORY]
+        quotes = np.clip(unit * np.stack([1.0 + shift, 1.0 - shift], axis=1), 0.0, 15.0 * unit)
         _, outcomes = markets.step(from_ticks(quotes, 15.0 * unit))
         edge += markets.records["control_variate"]["edge"]
         squares += markets.records["control_variate"]["lots_squared"]
@@ -64,25 +69,24 @@ def lived(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.ndarray, 
 
 @pytest.mark.parametrize("skew", [0.0, 0.3])
 @pytest.mark.parametrize("name", MARKETS)
-def test_both_terms_of_fills_have_mean_zero_in_every_market(name: str, skew: float) -> None:
-    edge, squares, fills = lived(MARKETS[name], skew)
-    assert fills.mean() > 5.0  # so that a rate wrong by a few per cent would show
+def test_the_terms_of_the_fills_have_mean_zero_in_every_market(name: str, skew: float) -> None:
+    edge, squares, fills = session_sums(MARKETS[name], skew)
+    assert fills.mean() > 5.0  # enough to detect a rate that is wrong by a few per cent
     for what, total in (("edge", edge), ("lots squared", squares)):
         mean, error = mean_and_error(total)
         assert_agrees(mean, 0.0, error, f"{name}: {what}")
 
 
-def test_a_rate_of_fills_that_forgets_who_stands_in_front_would_be_noticed() -> None:
-    """What the test above can tell: in noise a tenth of the fills is many standard errors of the
-    term."""
-    edge, _, fills = lived(MARKETS["noise"], 0.3)
+def test_the_test_of_the_means_detects_a_fill_rate_that_is_off_by_a_tenth() -> None:
+    # A fill earns about one tick, so a tenth of the fills is a tenth of their number in ticks.
+    edge, _, fills = session_sums(MARKETS["noise"], 0.3)
     _, error = mean_and_error(edge)
-    assert 0.1 * fills.mean() * 1.0 > 4.0 * error  # [ticks] a fill earns about one
+    assert 0.1 * fills.mean() * 1.0 > 4.0 * error
 
 
-def test_where_nobody_trades_it_is_the_expectation_alone() -> None:
-    """Dealer market, depths of 2 and 3 ticks: rate / 2 exp(-depth / tolerance) a side, each
-    bringing its depth."""
+def test_without_fills_the_terms_are_minus_their_expectations() -> None:
+    # In the dealer market, the fill rate of a side is rate / 2 exp(-depth / tolerance). A fill
+    # earns its depth: 2 ticks for the bid and 3 ticks for the ask.
     still_price = {"signal_drift": 0.0, "volatility": 0.0}
     markets = started(
         64, "dealer", taker_rate=0.05, taker_tolerance=4.0, variance_reduction=True, **still_price
@@ -94,19 +98,19 @@ def test_where_nobody_trades_it_is_the_expectation_alone() -> None:
     np.testing.assert_allclose(
         markets.records["control_variate"]["edge"][still], -(rates * [2.0, 3.0]).sum(), rtol=1e-12
     )
-    # From no inventory either fill makes one squared lot of it.
+    # From zero inventory, a fill on either side changes the squared inventory by one.
     np.testing.assert_allclose(
         markets.records["control_variate"]["lots_squared"][still], -rates.sum(), rtol=1e-12
     )
-    # A fill brings its depth, less what could be expected until it came (and of the other side
-    # until the end).
-    of_the_filled = markets.records["control_variate"]["edge"][~still]
-    assert (of_the_filled > 1.9).all()
-    assert (of_the_filled < 5.0).all()
+    # A fill adds its depth. The expectations are small.
+    with_fills = markets.records["control_variate"]["edge"][~still]
+    assert (with_fills > 1.9).all()
+    assert (with_fills < 5.0).all()
 
 
-def test_what_inventory_stands_at_counts_for_its_square() -> None:
-    """Long by two, the ask's fill takes three squared lots away and the bid's adds five."""
+def test_the_change_of_the_squared_inventory_depends_on_the_inventory() -> None:
+    # With an inventory of 2, a fill of the ask changes the squared inventory by -3, and a fill of
+    # the bid changes it by +5.
     still_price = {"signal_drift": 0.0, "volatility": 0.0}
     markets = started(
         1, "dealer", taker_rate=0.05, taker_tolerance=4.0, variance_reduction=True, **still_price
@@ -120,14 +124,20 @@ def test_what_inventory_stands_at_counts_for_its_square() -> None:
 
 
 @pytest.mark.parametrize("price", [0.0, 0.3])
-def test_totalis_moves_of_what_is_foreseen_marking_and_fills_and_marking_ends_with_the_session(
+def test_the_control_variate_is_the_sum_of_its_parts_and_its_potentials_end_at_zero(
     price: float,
 ) -> None:
     penalty = 0.02
     markets = started(
-        16, "informed", p_informed=0.6, session_steps=30, value_interval=0.3, inventory_penalty=penalty,
-        variance_reduction=True, unwinding_time=price / penalty,
-    )  # fmt: skip
+        16,
+        "informed",
+        p_informed=0.6,
+        session_steps=30,
+        value_interval=0.3,
+        inventory_penalty=penalty,
+        variance_reduction=True,
+        unwinding_time=price / penalty,
+    )
     edge = markets.records["parameters"]["edge_per_signal"]
     before = start(markets, 3)
     for number in range(30):
@@ -135,17 +145,16 @@ def test_totalis_moves_of_what_is_foreseen_marking_and_fills_and_marking_ends_wi
         ended = outcomes[:, Outcome.TERMINATED] > 0.0
         assert ended.all() == (number == 29)
 
-        def foreseen(at: np.ndarray) -> np.ndarray:
+        def full_information_price(at: np.ndarray) -> np.ndarray:
             return at[:, Outcome.EFFICIENT_PRICE] + edge * at[:, Outcome.SIGNAL]
 
-        def marked(at: np.ndarray) -> np.ndarray:
+        def potential(at: np.ndarray) -> np.ndarray:
             held = at[:, Outcome.INVENTORY]
-            return held * (at[:, Outcome.MID] - foreseen(at)) + price * held**2
+            return held * (at[:, Outcome.MID] - full_information_price(at)) + price * held**2
 
-        total = before[:, Outcome.INVENTORY] * (foreseen(outcomes) - foreseen(before)) - marked(
-            before
-        )
-        total += np.where(ended, 0.0, marked(outcomes))
+        change = full_information_price(outcomes) - full_information_price(before)
+        total = before[:, Outcome.INVENTORY] * change - potential(before)
+        total += np.where(ended, 0.0, potential(outcomes))
         total += (
             markets.records["control_variate"]["edge"]
             - price * markets.records["control_variate"]["lots_squared"]
@@ -156,7 +165,9 @@ def test_totalis_moves_of_what_is_foreseen_marking_and_fills_and_marking_ends_wi
 
 
 @pytest.mark.parametrize("rows", [0, 4000])
-def test_to_count_changes_nothing_and_a_recorder_does_not_change_the_count(rows: int) -> None:
+def test_variance_reduction_changes_only_the_reward_and_a_recorder_changes_nothing(
+    rows: int,
+) -> None:
     reduced = {"variance_reduction": True, "unwinding_time": 100.0}
     plain = started(8, "informed", p_informed=0.6, seed=1)
     counting = started(
@@ -174,10 +185,13 @@ def test_to_count_changes_nothing_and_a_recorder_does_not_change_the_count(rows:
                 column for column in Outcome if column not in (Outcome.REWARD, CONTROL_VARIATE)
             ]
             np.testing.assert_array_equal(our_outcomes[:, others], outcomes[:, others])
-            taken = (
-                outcomes[:, Outcome.REWARD] - 0.1 * our_outcomes[:, CONTROL_VARIATE]
-            )  # reward_scale
-            np.testing.assert_allclose(our_outcomes[:, Outcome.REWARD], taken, rtol=0.0, atol=1e-12)
+            reward_scale = 0.1
+            reduced_reward = (
+                outcomes[:, Outcome.REWARD] - reward_scale * our_outcomes[:, CONTROL_VARIATE]
+            )
+            np.testing.assert_allclose(
+                our_outcomes[:, Outcome.REWARD], reduced_reward, rtol=0.0, atol=1e-12
+            )
             counts.append(our_outcomes[:, CONTROL_VARIATE])
         assert not outcomes[:, CONTROL_VARIATE].any()
         np.testing.assert_allclose(*counts[-2:], atol=1e-12)
@@ -192,19 +206,19 @@ def test_a_session_starts_with_a_control_variate_of_zero() -> None:
     outcomes = start(markets, 2)
     assert not outcomes[:, CONTROL_VARIATE].any()
     assert not outcomes[:, Outcome.REWARD].any()
-    # And it is counted in this session as in the first.
+    # It is computed in the second session too.
     assert step(markets, 0.5, 0.5)[:, CONTROL_VARIATE].any()
 
 
 @pytest.mark.parametrize("mean", [1.0, 1.5, 4.0])
 @pytest.mark.parametrize("ahead", [0, 1, 5])
 @pytest.mark.parametrize("lots", [1, 3])
-def test_the_lots_expected_of_a_taker_are_a_sum_over_all_sizes(
+def test_the_expected_lots_of_a_taker_equal_the_sum_over_all_sizes(
     mean: float, ahead: int, lots: int
 ) -> None:
     sizes = np.arange(1, 2000)
-    chances = (1.0 / mean) * (1.0 - 1.0 / mean) ** (sizes - 1)
-    expected = (chances * np.clip(sizes - ahead, 0, lots)).sum()
+    probabilities = (1.0 / mean) * (1.0 - 1.0 / mean) ** (sizes - 1)
+    expected = (probabilities * np.clip(sizes - ahead, 0, lots)).sum()
     assert control_variate._expected_lots(1.0 - 1.0 / mean, ahead, lots) == pytest.approx(
         expected, abs=1e-12
     )

@@ -1,8 +1,7 @@
-"""The market's own events, a full check of the book after each: nothing may corrupt it or loop for
-ever.
+"""The book stays valid through all events of a market: it is audited after each.
 
-Books empty, prices wander and pools fill here. Each test also shows that what it is about did
-happen.
+The tests include empty books, wandering prices and full pools. Each test also checks that its
+situation occurred.
 """
 
 from collections.abc import Callable
@@ -20,31 +19,27 @@ from tests.core.kit import offsets, start, started, step
 
 
 def assert_sound_events(markets: Markets, n: int) -> None:
-    """Let `n` events happen to the first market, with an audit after each."""
+    """Process `n` events of the first market and audit its book after each."""
     assert entry_points.audit_events(markets.records, n, markets.fill_rows) == (n, SOUND)
 
 
 def assert_sound_books(markets: Markets) -> None:
-    """Audit the books as they are now."""
+    """Audit the books of all markets."""
     for i in range(len(markets)):
-        assert (
-            entry_points.book_audit(np.ascontiguousarray(markets.records["book"][i : i + 1]))
-            == SOUND
-        )
+        book = np.ascontiguousarray(markets.records["book"][i : i + 1])
+        assert entry_points.book_audit(book) == SOUND
 
 
-def test_a_million_events_of_the_default_market_leave_the_book_sound_after_each() -> None:
+def test_the_book_is_sound_after_each_of_a_million_events_of_the_default_market() -> None:
     markets = started()
     before = int(markets.records["book"]["n_events"][0])
     assert_sound_events(markets, 1_000_000)
-    # Takers who find nobody and cancellations that fall on nobody change no order; most events do.
+    # Most events change an order. Takers without a counterpart change none.
     assert int(markets.records["book"]["n_events"][0]) - before > 800_000
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_a_hundred_thousand_events_of_each_regime_leave_the_book_sound_after_each(
-    regime: str,
-) -> None:
+def test_the_book_is_sound_after_each_of_100_000_events_in_each_regime(regime: str) -> None:
     assert_sound_events(started(regime=regime, seed=1), 100_000)
 
 
@@ -75,20 +70,18 @@ def _is_deep(book: Any) -> bool:
     return bool(book["levels"]["lots"].max() > 100_000)
 
 
-MANY_MAKERS = {
-    "maker_rate": 32.0,
-    "maker_cancel_rate": 0.5,
-}  # the largest ratio that the configuration allows
+# The largest ratio of the rates that the configuration allows.
+MANY_MAKERS = {"maker_rate": 32.0, "maker_cancel_rate": 0.5}
 
 STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]] = {
-    # The configuration, what the record is told beyond what the configuration allows, and what must
-    # be seen.
+    # Fields of the configuration, parameters outside the range of the configuration, and the
+    # situation that must occur.
     "takers empty the book": ({"taker_rate": 1_000.0, "taker_tolerance": np.inf}, {}, _is_empty),
     "large takers empty the book": ({"taker_size": 1e6, "maker_size": 1e3}, {}, _is_empty),
-    "nobody makes": ({"maker_rate": 0.0}, {}, _is_empty),
+    "no background orders": ({"maker_rate": 0.0}, {}, _is_empty),
     "prices wander": ({"volatility": 3_000.0}, {}, _has_wandered),
     "prices drift": ({"signal_drift": 1_000.0, "signal_half_life": 1_000.0}, {}, _has_wandered),
-    "as many makers as are allowed": (MANY_MAKERS, {}, _is_large),
+    "as many makers as allowed": (MANY_MAKERS, {}, _is_large),
     "orders fill the pool": (
         {**MANY_MAKERS, "taker_rate": 0.1},
         {"maker_cancel_rate": 1e-9},
@@ -106,8 +99,8 @@ STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]
         _has_no_level_left,
     ),
     "sizes are large": ({"maker_size": 1e5, "taker_size": 1e5}, {}, _is_deep),
-    "no depth at all": ({"maker_depth": 0.0, "value_interval": 0.01}, {}, _is_empty),
-    "a lattice far finer than the flow": (
+    "zero depth": ({"maker_depth": 0.0, "value_interval": 0.01}, {}, _is_empty),
+    "a time grid much finer than the flow": (
         {"value_interval": 1e-3, "volatility": 50.0},
         {},
         _is_empty,
@@ -119,8 +112,8 @@ STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]
 def test_a_stressed_market_stays_sound(name: str) -> None:
     fields, parameters, stress = STRESSES[name]
     markets = started(seed=2, regime="informed", **fields)
-    for rule, value in parameters.items():
-        markets.records["parameters"][rule] = value
+    for parameter, value in parameters.items():
+        markets.records["parameters"][parameter] = value
     seen = 0
     for _ in range(1_000):
         assert_sound_events(markets, 200)
@@ -134,21 +127,21 @@ AGENTS: dict[str, dict[str, Any]] = {
     "at once": {},
     "with less latency than an interval": {"latency": 0.4},
     "with more latency than an interval": {"latency": 7.3},
-    "with as much latency as there may be": {"latency": (QUOTES_IN_FLIGHT - 1) * 1.0},
-    "in odd intervals": {"decision_interval": 0.1, "latency": 0.3},
+    "with the largest latency": {"latency": (QUOTES_IN_FLIGHT - 1) * 1.0},
+    "in short intervals": {"decision_interval": 0.1, "latency": 0.3},
     "sniped": {"sniping": True, "volatility": 5.0, "latency": 1.5},
     "in large orders": {"quote_size": 50, "taker_size": 20.0, "max_inventory": 120},
     "at the edge of its inventory": {"max_inventory": 1, "taker_rate": 5.0},
     "as a dealer": {"regime": "dealer", "latency": 2.5, "sniping": True},
     "nearly alone": {"maker_rate": 0.01, "taker_rate": 3.0},
-    "among as many makers as are allowed": {**MANY_MAKERS, "latency": 0.5},
+    "among as many makers as allowed": {**MANY_MAKERS, "latency": 0.5},
 }
 
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_book_is_sound_after_each_decision_of_an_agent_that_quotes(name: str) -> None:
-    # Short intervals leave an event or so between two audits; the offsets reach from the mid to far
-    # behind.
+    # With short intervals there is about one event between two audits. The offsets range from zero
+    # to large ones.
     fields = {"regime": "informed", "decision_interval": 0.5, **AGENTS[name]}
     if fields.get("latency", 0.0) > 30.0:
         fields["decision_interval"] = 1.0
@@ -165,7 +158,7 @@ def test_the_book_is_sound_after_each_decision_of_an_agent_that_quotes(name: str
 
 
 @pytest.mark.parametrize("name", ["at once", "sniped", "in large orders", "nearly alone"])
-def test_the_book_is_sound_after_each_event_that_meets_the_agents_quotes(name: str) -> None:
+def test_the_book_is_sound_after_each_event_while_the_agent_quotes(name: str) -> None:
     markets = started(**{"regime": "informed", **AGENTS[name], "latency": 0.0})
     fills = 0
     for seed in range(300):
@@ -176,14 +169,13 @@ def test_the_book_is_sound_after_each_event_that_meets_the_agents_quotes(name: s
     assert fills > 100
 
 
-def test_quotes_under_way_are_never_more_than_there_is_room_for() -> None:
+def test_quotes_under_way_never_exceed_their_room() -> None:
     markets = started(16, latency=(QUOTES_IN_FLIGHT - 1) * 0.1, decision_interval=0.1)
     most = 0
     for _ in range(500):
         step(markets)
         most = max(most, int(markets.records["quotes"]["n_in_flight"].max()))
-    # At such a latency a quote arrives with the clock at a decision, where rounding lets it in or
-    # not.
+    # With this latency a quote arrives at the time of a decision. Rounding decides their order.
     assert QUOTES_IN_FLIGHT - 1 <= most <= QUOTES_IN_FLIGHT
 
 

@@ -1,7 +1,7 @@
-"""What is asked for ahead lies in the record, and is what a decision reads.
+"""The prefetched cache lines lie inside the record and contain what a step reads.
 
-That it changes nothing is held by the tests of the batch against single environments, for which
-nothing is asked ahead.
+Single environments do not prefetch. The tests that compare batches with them show that a prefetch
+changes no result.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ BOOK_AT, PARAMETERS_AT, FEATURES_AT = (
 )
 
 
-def test_no_line_lies_outside_the_record_or_is_asked_for_twice() -> None:
+def test_each_line_lies_inside_the_record_and_occurs_once() -> None:
     assert _LINES.min() >= 0
     assert _LINES.max() + _LINE <= MARKET.itemsize
     assert len(np.unique(_LINES)) == len(_LINES)
-    assert len(_LINES) * _LINE < 0.2 * MARKET.itemsize  # most of it is room that is seldom used
+    assert len(_LINES) * _LINE < 0.2 * MARKET.itemsize  # most of the record is rarely used
 
 
 @pytest.mark.parametrize(
@@ -34,5 +34,5 @@ def test_no_line_lies_outside_the_record_or_is_asked_for_twice() -> None:
         BOOK_AT + BOOK.fields["orders"][1],
     ],
 )
-def test_what_every_decision_reads_is_asked_for(offset: int) -> None:
+def test_the_fields_that_every_step_reads_are_prefetched(offset: int) -> None:
     assert ((offset >= _LINES) & (offset < _LINES + _LINE)).any()

@@ -1,5 +1,4 @@
-"""The random words, held against NumPy's own SFC64 and against the distributions they are said to
-follow."""
+"""The random numbers, against NumPy's SFC64 and against their distributions."""
 
 import math
 
@@ -67,41 +66,41 @@ def sizes_drawn(stream, log_miss, n):
 
 
 def a_stream(seed: int) -> npt.NDArray[np.uint64]:
-    """A stream that NumPy's SeedSequence seeds, as it seeds NumPy's SFC64."""
+    """Return a stream seeded by NumPy's SeedSequence, as NumPy's SFC64 is."""
     words = np.zeros(WORDS_PER_STREAM, np.uint64)
     seed_stream(words, np.random.SeedSequence(seed).generate_state(SEED_WORDS, np.uint64))
     return words
 
 
 def words_used(stream: npt.NDArray[np.uint64], seed: int) -> int:
-    """The last word counts the draws."""
+    """Return how many words were drawn. The last word of the state counts them."""
     return int(stream[-1]) - int(a_stream(seed)[-1])
 
 
-# ------------------------------------------------------------------------------- word for word
+# ------------------------------------------------------------------------------- against NumPy
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_stream_starts_in_the_state_of_numpys_sfc64(seed: int) -> None:
+def test_a_stream_starts_in_the_state_of_numpys_generator(seed: int) -> None:
     np.testing.assert_array_equal(a_stream(seed), np.random.SFC64(seed).state["state"]["state"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_words_are_numpys_bit_for_bit(seed: int) -> None:
+def test_the_words_equal_numpys(seed: int) -> None:
     stream, numpys = a_stream(seed), np.random.SFC64(seed)
     np.testing.assert_array_equal(words_drawn(stream, 100_000), numpys.random_raw(100_000))
     np.testing.assert_array_equal(stream, numpys.state["state"]["state"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_uniforms_are_numpys_bit_for_bit(seed: int) -> None:
+def test_the_uniforms_equal_numpys(seed: int) -> None:
     numpys = np.random.Generator(np.random.SFC64(seed))
     np.testing.assert_array_equal(uniforms_drawn(a_stream(seed), 100_000), numpys.random(100_000))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_exponentials_are_numpys_by_inversion_to_the_last_place(seed: int) -> None:
-    # Ours takes the plain logarithm, NumPy's log1p: the last bit may differ.
+def test_the_exponentials_equal_numpys_up_to_the_last_bit(seed: int) -> None:
+    # Ours uses log and NumPy uses log1p, so the last bit may differ.
     numpys = np.random.Generator(np.random.SFC64(seed))
     expected = numpys.standard_exponential(100_000, method="inv")
     np.testing.assert_array_max_ulp(exponentials_drawn(a_stream(seed), 100_000), expected, maxulp=1)
@@ -112,7 +111,7 @@ def test_different_seeds_give_different_streams() -> None:
     assert len(firsts) == 1_000
 
 
-# ------------------------------------------------------------------------------------ in law
+# ------------------------------------------------------------------------------- distributions
 
 
 def test_normal_pairs_are_two_independent_standard_normals() -> None:
@@ -129,8 +128,7 @@ def test_normal_pairs_are_two_independent_standard_normals() -> None:
         assert stats.kstest(column[:200_000], "norm").pvalue > 1e-3
     first, second = pairs.T
     assert_agrees((first * second).mean(), 0.0, 1.0 / math.sqrt(n), "covariance")
-    # Radius and angle are drawn apart: squares of dependent normals would be correlated. Var (z^2 -
-    # 1) = 2.
+    # The squares of dependent normals would be correlated. The variance of z^2 - 1 is 2.
     assert_agrees(
         ((first**2 - 1.0) * (second**2 - 1.0)).mean(),
         0.0,
@@ -138,7 +136,10 @@ def test_normal_pairs_are_two_independent_standard_normals() -> None:
         "covariance of squares",
     )
     assert_agrees(
-        (first[1:] * second[:-1]).mean(), 0.0, 1.0 / math.sqrt(n), "covariance with the pair before"
+        (first[1:] * second[:-1]).mean(),
+        0.0,
+        1.0 / math.sqrt(n),
+        "covariance with the previous pair",
     )
 
 
@@ -152,14 +153,14 @@ def test_sizes_are_geometric_with_the_configured_mean(mean: float) -> None:
     law = stats.geom(1.0 / mean)
     assert sizes.min() >= 1
     assert_agrees(sizes.mean(), mean, law.std() / math.sqrt(n), "mean")
-    # Ten classes of about equal weight, or as many as the law has; each must hold its share.
+    # At most ten classes of about equal probability.
     edges = np.unique(np.concatenate([[0], law.ppf(np.arange(1, 10) / 10.0), [np.inf]]))
     expected = n * np.diff(law.cdf(edges))
     counts = np.histogram(sizes, bins=np.append(edges[:-1] + 0.5, np.inf))[0]
     assert stats.chisquare(counts, expected).pvalue > 1e-3
 
 
-def test_sizes_of_mean_one_are_always_one_and_use_as_many_words_as_any_other() -> None:
+def test_sizes_of_mean_one_are_always_one_and_use_one_word_each() -> None:
     n, seed = 10_000, 5
     log_miss = float(to_parameters(configure(taker_size=1.0))["taker_size_log_miss"])
     stream, other = a_stream(seed), a_stream(seed)

@@ -1,8 +1,7 @@
-"""Who trades with the agent: arrivals, labels, sides, sizes and prices, against the laws they are
-said to follow.
+"""Takers and background makers, against the distributions of their arrivals, sizes and prices.
 
-Most takers are watched in a laboratory in which each leaves a row: a dealer market of huge quotes
-at a price that stands still, where everybody accepts any price.
+Most tests record every taker. They use a dealer market with large quotes and a constant price, in
+which every taker accepts any price.
 """
 
 import math
@@ -32,8 +31,7 @@ EVERYBODY_TRADES: dict[str, Any] = {
 def takers_of(
     n_markets: int, seconds: float, *, seed: int = 0, **fields: Any
 ) -> list[npt.NDArray[Any]]:
-    """The takers that arrive in each market of the runner: one row of `layout.FILL_ROW`
-    each."""
+    """Return the takers that arrive in each market, one row of `layout.FILL_ROW` per taker."""
     fields = {**EVERYBODY_TRADES, "taker_rate": 2.0, **fields}
     room = int(2.0 * fields["taker_rate"] * seconds + 100)
     markets = started(
@@ -45,35 +43,34 @@ def takers_of(
 
 
 def rows_by_market(markets: Markets) -> list[npt.NDArray[Any]]:
-    """What each market has recorded of the agent's fills."""
+    """Return the recorded fills of each market."""
     return [
         rows[:n] for rows, n in zip(markets.fill_rows, markets.records["n_fill_rows"], strict=True)
     ]
 
 
 def rows_of(markets: Markets) -> npt.NDArray[Any]:
-    """The same in one array."""
+    """Return the recorded fills of all markets in one array."""
     return np.concatenate(rows_by_market(markets))
 
 
 def directions(rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """+1 for a taker who bought from the agent, -1 for one who sold to it."""
+    """Return +1 for each taker that bought and -1 for each taker that sold."""
     return np.where(rows["side"] == ASK, 1, -1)
 
 
 # ------------------------------------------------------------------------------------ arrivals
 
 
-def test_takers_arrive_as_a_poisson_stream_of_the_configured_rate() -> None:
+def test_takers_arrive_as_a_poisson_process_of_the_configured_rate() -> None:
     rate, seconds, n = 2.0, 100.0, 1_000
     takers = takers_of(n, seconds, taker_rate=rate)
     counts = np.array([len(rows) for rows in takers])
     expected = rate * seconds
     assert_agrees(counts.mean(), expected, math.sqrt(expected / n), "mean count")
-    # Variance over mean is chi-squared with n - 1 degrees of freedom, over n - 1, for Poisson
-    # counts.
+    # For Poisson counts, (n - 1) x variance / mean is chi-squared with n - 1 degrees of freedom.
     assert_agrees(counts.var(ddof=1) / expected, 1.0, math.sqrt(2.0 / (n - 1)), "dispersion")
-    # Given their number, arrivals are uniform over the time; and the first gap is exponential.
+    # Given their number, the arrival times are uniform. The first gap is exponential.
     times = np.concatenate([rows["time"] for rows in takers])
     assert stats.kstest(times / seconds, "uniform").pvalue > 1e-3
     assert (
@@ -86,7 +83,7 @@ def test_takers_arrive_as_a_poisson_stream_of_the_configured_rate() -> None:
         float(np.corrcoef(gaps[1:], gaps[:-1])[0, 1]),
         0.0,
         1.0 / math.sqrt(len(gaps)),
-        "gaps in a row",
+        "neighbouring gaps",
     )
 
 
@@ -95,8 +92,7 @@ def test_no_takers_arrive_at_rate_zero() -> None:
 
 
 def _taker_stream(markets: Markets, bid: float, ask: float) -> list[bytes]:
-    """At each of 300 decisions: the random words of the takers, their latest arrival and their next
-    one."""
+    """Return the random words, the latest arrival and the next arrival at each of 300 decisions."""
     stream = []
     for _ in range(300):
         step(markets, bid, ask)
@@ -110,9 +106,7 @@ def _taker_stream(markets: Markets, bid: float, ask: float) -> list[bytes]:
     return stream
 
 
-def test_the_same_seed_brings_the_same_arrivals_in_every_regime_and_whatever_the_agent_does() -> (
-    None
-):
+def test_the_same_seed_gives_the_same_arrivals_in_every_regime_whatever_the_agent_does() -> None:
     streams = [_taker_stream(started(4, regime, seed=5), 2.0, 2.0) for regime in FLOW_REGIMES]
     streams.append(_taker_stream(started(4, "informed", seed=5, informed_kind="decoy"), 2.0, 2.0))
     streams.append(
@@ -125,7 +119,7 @@ def test_the_same_seed_brings_the_same_arrivals_in_every_regime_and_whatever_the
     assert not set(another) & set(streams[0])
 
 
-# ---------------------------------------------------------------------------- who they are
+# ---------------------------------------------------------------------------- kinds of takers
 
 
 @pytest.mark.parametrize("p_informed", [0.0, 0.3, 1.0])
@@ -143,11 +137,11 @@ def test_the_share_of_the_informed_is_p_informed(
     else:
         error = math.sqrt(p_informed * (1.0 - p_informed) / len(rows))
         assert_agrees(labelled.mean(), p_informed, error)
-        # Labels are drawn apart: the next one is as likely to be informed after one who is.
+        # The kinds are independent: after an informed taker the share is the same.
         assert_agrees(labelled[1:][labelled[:-1]].mean(), p_informed, error / math.sqrt(p_informed))
 
 
-def test_the_configured_sizes_are_the_means_of_geometric_ones() -> None:
+def test_the_sizes_are_geometric_with_the_configured_means() -> None:
     rows = np.concatenate(
         takers_of(
             20, 1_000.0, p_informed=0.5, informed_kind="naive", taker_size=2.0, naive_taker_size=5.0
@@ -162,7 +156,7 @@ def test_the_configured_sizes_are_the_means_of_geometric_ones() -> None:
         assert stats.chisquare(counts, expected).pvalue > 1e-3
 
 
-# -------------------------------------------------------------------------------- which side
+# -------------------------------------------------------------------------------- sides
 
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.4, 1.0])
@@ -186,14 +180,14 @@ def test_the_favoured_side_has_its_share(imbalance: float) -> None:
     if imbalance == 1.0:
         assert (with_bias == 1).all()
     else:
-        # The favoured side has (1 + imbalance) / 2 of them, so the mean sign is the imbalance.
+        # The favoured side has a share of (1 + imbalance) / 2, so the mean sign is the imbalance.
         assert_agrees(with_bias.mean(), imbalance, math.sqrt((1.0 - imbalance**2) / len(with_bias)))
 
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.6])
-def test_signs_are_correlated_as_the_telegraph_process_that_drives_them(imbalance: float) -> None:
-    # The bias keeps its sign over t with correlation exp(-2 r t); k Poisson arrivals of rate a take
-    # a gamma time, over which the mean of that is (a / (a + 2 r))^k.
+def test_the_correlation_of_the_signs_is_that_of_a_telegraph_process(imbalance: float) -> None:
+    # With flip rate r, the bias has the correlation exp(-2 r t) over a time t. The time of k
+    # Poisson arrivals of rate a is gamma distributed, so the mean correlation is (a / (a + 2 r))^k.
     rate, flip_rate, lags = 1.0, 0.02, (1, 5, 20, 60)
     takers = takers_of(
         400, 1_000.0, imbalance=imbalance, imbalance_flip_rate=flip_rate, taker_rate=rate
@@ -207,13 +201,11 @@ def test_signs_are_correlated_as_the_telegraph_process_that_drives_them(imbalanc
 
 
 @pytest.mark.parametrize("informed_kind, label", [("signal", 2), ("naive", 1), ("decoy", 3)])
-def test_the_informed_trade_with_the_signal_and_nobody_else_does(
-    informed_kind: str, label: int
-) -> None:
+def test_only_informed_takers_trade_with_the_signal(informed_kind: str, label: int) -> None:
     takers = takers_of(400, 100.0, p_informed=0.5, imbalance=0.4, informed_kind=informed_kind)
 
     def sums_with_signal(informed: bool) -> list[int]:
-        # Each market is one sample: signal and bias last for many arrivals.
+        # A market is one sample, since signal and bias are constant over many arrivals.
         signs = [directions(rows) * np.sign(rows["signal"]) for rows in takers]
         return [
             sign[(rows["taker"] == label) == informed].sum()
@@ -231,15 +223,15 @@ def test_the_informed_trade_with_the_signal_and_nobody_else_does(
         assert_agrees(informed, 0.0, error, informed_kind)
 
 
-# ---------------------------------------------------------------------------- at what price
+# ---------------------------------------------------------------------------- prices
 
 
 @pytest.mark.parametrize("bid, ask", [(1.0, 0.0), (1.0, 1.0), (5.0, 2.0)])
 def test_uninformed_takers_accept_an_exponential_distance_from_the_mid(
     bid: float, ask: float
 ) -> None:
-    # The dealer market of Avellaneda and Stoikov: fills on each side at rate a/2 exp(-offset /
-    # tolerance).
+    # In the dealer market of Avellaneda and Stoikov, the fill rate of each side is
+    # rate / 2 exp(-offset / tolerance).
     rate, tolerance, seconds, n = 2.0, 3.0, 100.0, 400
     fields = {**EVERYBODY_TRADES, "taker_tolerance": tolerance, "taker_rate": rate}
     markets = started(n, "dealer", fill_rows=500, decision_interval=seconds, **fields)
@@ -251,17 +243,17 @@ def test_uninformed_takers_accept_an_exponential_distance_from_the_mid(
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, 2.0])
-def test_the_informed_stay_away_while_the_signal_is_weak(threshold: float) -> None:
+def test_informed_takers_do_not_trade_while_the_signal_is_weak(threshold: float) -> None:
     rate, seconds, n = 2.0, 20.0, 2_000
     takers = takers_of(n, seconds, taker_rate=rate, p_informed=1.0, signal_threshold=threshold)
     assert min(np.abs(rows["signal"]).min() for rows in takers if len(rows)) > threshold
-    # In the long run a standard normal is beyond the threshold for this share of the time.
+    # A standard normal is beyond the threshold for this share of the time.
     estimate, error = mean_and_error([len(rows) for rows in takers])
     assert_agrees(estimate, rate * seconds * 2.0 * stats.norm.sf(threshold), error)
 
 
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
-def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(regime: str) -> None:
+def test_informed_takers_trade_up_to_the_efficient_price_plus_edge(regime: str) -> None:
     markets = started(
         64,
         regime,
@@ -288,10 +280,10 @@ def test_the_informed_never_trade_beyond_value_plus_edge_and_do_trade_up_to_it(r
     assert (directions(rows) == np.sign(rows["signal"])).all()
     assert (np.abs(rows["signal"]) > 0.5).all()
     assert (beyond_value <= edge + 1e-9).all()
-    assert (beyond_value > 0.5 * edge).mean() > 0.05  # the limit does bind
+    assert (beyond_value > 0.5 * edge).mean() > 0.05  # the limit is binding
 
 
-def test_without_the_price_limit_the_informed_pay_anything() -> None:
+def test_without_the_price_limit_informed_takers_accept_any_price() -> None:
     markets = started(
         16,
         "dealer",
@@ -312,7 +304,7 @@ def test_without_the_price_limit_the_informed_pay_anything() -> None:
     assert not (limited.records["n_fill_rows"] > 0).any()
 
 
-def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> None:
+def test_snipers_take_the_whole_quotes_that_the_efficient_price_has_crossed() -> None:
     fields = {
         "volatility": 3.0,
         "taker_rate": 0.0,
@@ -336,7 +328,7 @@ def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> N
         assert len(rows) > 1_000
         assert (rows["taker"] == TakerKind.SNIPER).all()
         assert (rows["lots"] == 3).all()
-        # The sniper gains what the agent loses: the price is worse for the agent than V.
+        # The agent loses: it trades at a worse price than V.
         assert (directions(rows) * (rows["efficient_price"] - rows["price"]) > 0.0).all()
 
 
@@ -344,7 +336,7 @@ def test_snipers_take_only_what_value_has_crossed_and_leave_nothing_of_it() -> N
 
 
 def _public_best(record: Any, side: int) -> int | None:
-    """Best price of the public, in keys: the best level that is not the agent's order alone."""
+    """Return the key of the best level with a public order, or None if there is none."""
     book, own = record["book"], record["quotes"]["slot"][side]
     for index in range(int(book["n_levels"][side]) - 1, -1, -1):
         level = book["levels"][side, index]
@@ -353,7 +345,7 @@ def _public_best(record: Any, side: int) -> int | None:
     return None
 
 
-def test_makers_stand_behind_value_and_are_pulled_as_soon_as_it_crosses_them() -> None:
+def test_background_orders_rest_behind_the_efficient_price_and_are_pulled_when_it_crosses() -> None:
     markets = started(regime="informed", seed=4, volatility=2.0)
     record = markets.records[0]
     pulled = 0
@@ -368,8 +360,8 @@ def test_makers_stand_behind_value_and_are_pulled_as_soon_as_it_crosses_them() -
     assert pulled > 500
 
 
-def test_makers_leave_the_agents_stale_quotes_in_place_and_never_trade_with_them() -> None:
-    # Without takers and snipers nobody trades, wherever the agent quotes and wherever V goes.
+def test_background_makers_never_trade_with_the_agents_stale_quotes() -> None:
+    # Without takers and snipers nobody trades.
     markets = started(16, seed=4, volatility=2.0, taker_rate=0.0, latency=3.0, quote_size=5)
     random = np.random.default_rng(0)
     crossed = 0
@@ -393,11 +385,9 @@ QUIET: dict[str, Any] = {"volatility": 0.0, "signal_drift": 0.0, "taker_rate": 0
 
 
 def _resting_lots(n_samples: int, **fields: Any) -> npt.NDArray[np.int64]:
-    """Background lots by sample, side and whole ticks behind the best possible price, after the
-    warm-up.
+    """Return background lots after the warm-up, by sample, side and ticks behind the nearest tick.
 
-    Nothing moves and nobody takes, so each side is a queue M/M/infinity: orders come at one rate
-    and leave, each by itself, at another.
+    The price is constant and there are no takers. Each side is therefore an M/M/infinity queue.
     """
     markets = started(500, **{**QUIET, **fields})
     lots = np.zeros((n_samples, 2, 200), np.int64)
@@ -412,13 +402,13 @@ def _resting_lots(n_samples: int, **fields: Any) -> npt.NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("warm_up", [2.0, 60.0])
-def test_resting_orders_balance_arrivals_and_cancellations(warm_up: float) -> None:
+def test_the_number_of_resting_orders_is_that_of_an_infinite_server_queue(warm_up: float) -> None:
     n, rate, cancel_rate = 2_000, 2.2, 0.3
     orders = _resting_lots(n, warm_up=warm_up, maker_rate=rate, maker_cancel_rate=cancel_rate).sum(
         axis=2
     )
-    # From an empty book the number on a side is Poisson at any time, with mean (rate/cancel)(1 -
-    # exp(-cancel t)).
+    # From an empty book, the number of orders on a side is Poisson at any time t, with mean
+    # rate / cancel_rate (1 - exp(-cancel_rate t)).
     mean = rate / cancel_rate * -math.expm1(-cancel_rate * warm_up)
     for side in (BID, ASK):
         assert_agrees(orders[:, side].mean(), mean, math.sqrt(mean / n), "mean")
@@ -430,7 +420,9 @@ def test_resting_orders_balance_arrivals_and_cancellations(warm_up: float) -> No
 
 
 @pytest.mark.parametrize("initial_price", [10_000.0, 10_000.25, -3.75])
-def test_orders_rest_at_an_exponential_depth_behind_value(initial_price: float) -> None:
+def test_orders_rest_at_an_exponential_depth_behind_the_efficient_price(
+    initial_price: float,
+) -> None:
     n, rate, cancel_rate, depth = 2_000, 2.2, 0.3, 3.0
     lots = _resting_lots(
         n,
@@ -441,9 +433,8 @@ def test_orders_rest_at_an_exponential_depth_behind_value(initial_price: float) 
         maker_depth=depth,
     )
     for side, sign in ((BID, 1), (ASK, -1)):
-        # An order at depth d rests at the tick below sign x V - d, which is k ticks behind the
-        # nearest one to V for d from k - 1 + f to k + f, where f is the way from V to that nearest
-        # tick.
+        # Let f be the distance from V to the nearest tick behind it. An order at depth d rests k
+        # ticks behind that tick for d from k - 1 + f to k + f.
         fraction = sign * initial_price - math.floor(sign * initial_price)
         edges = np.maximum(0.0, np.arange(-1.0, 10.0) + fraction)
         expected = n * rate / cancel_rate * -np.diff(np.exp(-edges / depth))
@@ -455,7 +446,7 @@ def test_orders_rest_at_an_exponential_depth_behind_value(initial_price: float) 
         assert stats.chi2.sf(statistic, some.sum()) > 1e-3
 
 
-def test_background_sizes_have_the_configured_mean() -> None:
+def test_the_sizes_of_background_orders_have_the_configured_mean() -> None:
     n, rate, cancel_rate, size = 2_000, 2.2, 0.3, 4.0
     lots = _resting_lots(
         n, warm_up=60.0, maker_rate=rate, maker_cancel_rate=cancel_rate, maker_size=size

@@ -1,5 +1,4 @@
-"""The efficient price and the signal, held against integrals of their equations and against closed
-forms.
+"""The efficient price and the signal, against integrals of their equations and closed forms.
 
 ds = -kappa s dt + sqrt(2 kappa) dB        dV = beta s dt + sigma dW
 """
@@ -18,14 +17,15 @@ from mm_gym.markets import Markets
 from mm_gym.parameters import value_coefficients
 from tests.core.kit import FLOW_REGIMES, assert_agrees, start, started, step
 
-# ----------------------------------------------------------------------- one step, by integration
+# ------------------------------------------------------------------- one interval, by integration
 
 
 def _integrated(x: float) -> tuple[float, float, float, float]:
-    """For kappa = 1 over dt = x, given s at its start: mean of I per s, Var s', Cov(I, s'), Var I.
+    """Return E[I] / s, Var[s'], Cov[I, s'] and Var[I] for kappa = 1 and dt = x, given s.
 
-    I is the integral of s over the step and s' the signal at its end. From Cov(s_u, s_v) = exp(u -
-    v) (1 - exp(-2 u)) for u < v; time in shares of the step, so that tiny steps integrate as well.
+    s is the signal at the start of the interval, s' the signal at its end and I the integral of the
+    signal. They follow from Cov(s_u, s_v) = exp(u - v) (1 - exp(-2 u)) for u < v. Time is measured
+    in shares of the interval, so that short intervals integrate accurately.
     """
     tight = {"epsabs": 0.0, "epsrel": 1e-12}
 
@@ -40,7 +40,7 @@ def _integrated(x: float) -> tuple[float, float, float, float]:
     return mean, covariance(1.0, 1.0), with_end, variance
 
 
-# On both sides of 1e-3, where the series for Var I takes over from its closed form.
+# Below 1e-3, `value_coefficients` replaces the closed form of Var[I] by a series.
 @pytest.mark.parametrize("x", [1e-9, 1e-6, 1e-4, 0.99e-3, 1.01e-3, 0.01, 0.0247, 0.3, 2.0, 10.0])
 @pytest.mark.parametrize("kappa", [1e-4, 0.05, 30.0])
 @pytest.mark.parametrize("sigma", [0.0, 0.6])
@@ -58,8 +58,8 @@ def test_the_transition_has_the_integrated_mean_and_covariance(
     assert step_of["value_signal_noise"] * step_of["signal_noise"] == pytest.approx(
         beta * covariance, rel=1e-10
     )
-    # What the signal's shock does not explain is a sixth of x^3: near x = 1e-3 five digits of it
-    # are left.
+    # The variance that the shock of the signal does not explain is x^3 / 6. Near x = 1e-3 only five
+    # of its digits are accurate.
     own = beta**2 * (variance - covariance**2 / signal_variance) + sigma**2 * dt
     assert step_of["value_own_noise"] ** 2 == pytest.approx(own, rel=1e-5)
 
@@ -70,9 +70,10 @@ KAPPA, BETA, SIGMA = math.log(2.0) / 14.0, 0.11, 0.6
 
 
 def _simulated(horizon: float, value_interval: float) -> dict[str, npt.NDArray[np.float64]]:
-    """The signal at the start and at the end, and the move of V between, over 20,000 independent
-    sessions."""
-    # Nobody trades: in the dealer market the agent is alone, and there are no takers.
+    """Return the signal at both ends of a decision interval and the move of V in between.
+
+    There are 20,000 independent sessions of the dealer market without takers, so nobody trades.
+    """
     markets = started(
         1_000,
         "dealer",
@@ -98,7 +99,7 @@ def _assert_moment_agrees(
     x_variance: float,
     y_variance: float,
 ) -> None:
-    """The mean of a product of zero-mean normals, whose variance is Var x Var y + Cov^2."""
+    """Assert the mean of x y for zero-mean normals. Its variance is Var[x] Var[y] + Cov[x, y]^2."""
     error = math.sqrt((x_variance * y_variance + expected**2) / len(x))
     assert_agrees(float((x * y).mean()), expected, error)
 
@@ -122,9 +123,9 @@ def test_signal_and_price_have_the_moments_of_their_equations(horizon: float) ->
 
 
 @pytest.mark.parametrize("value_interval", [0.1, 5.0, 50.0])
-def test_the_variance_of_the_price_does_not_depend_on_the_lattice(value_interval: float) -> None:
-    # Euler steps of 5 s would be off by eight per cent here, and steps of 50 s by far more; the
-    # error is one.
+def test_the_variance_of_the_price_does_not_depend_on_the_time_grid(value_interval: float) -> None:
+    # Euler steps of 5 s would be off by 8 % here, and steps of 50 s by far more. The standard error
+    # is 1 %.
     horizon = 50.0
     move = _simulated(horizon, value_interval)["move"]
     x = KAPPA * horizon
@@ -132,35 +133,37 @@ def test_the_variance_of_the_price_does_not_depend_on_the_lattice(value_interval
     _assert_moment_agrees(move, move, variance, variance, variance)
 
 
-# --------------------------------------------------------------------------- the same for everybody
+# ---------------------------------------------------------------- the same path in every situation
 
 
 def _path(markets: Markets, quote: Callable[[int], tuple[float, float]]) -> npt.NDArray[np.float64]:
-    """V and s after each of 200 decisions, shape (200, markets, 2)."""
+    """Return V and s after each of 200 decisions, shape (200, markets, 2)."""
     return np.stack(
         [step(markets, *quote(i))[:, [Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]] for i in range(200)]
     )
 
 
-def _modest(_: int) -> tuple[float, float]:
+def _two_ticks(_: int) -> tuple[float, float]:
     return 2.0, 2.0
 
 
 @pytest.mark.parametrize(
     "fields", [{}, {"value_interval": 0.3, "decision_interval": 0.7}], ids=["default", "odd"]
 )
-def test_the_price_path_is_the_same_array_in_every_regime(fields: dict[str, Any]) -> None:
-    paths = [_path(started(8, regime, seed=11, **fields), _modest) for regime in FLOW_REGIMES]
-    paths.append(_path(started(8, "informed", seed=11, informed_kind="decoy", **fields), _modest))
+def test_the_price_path_is_the_same_in_every_regime(fields: dict[str, Any]) -> None:
+    paths = [_path(started(8, regime, seed=11, **fields), _two_ticks) for regime in FLOW_REGIMES]
+    paths.append(
+        _path(started(8, "informed", seed=11, informed_kind="decoy", **fields), _two_ticks)
+    )
     for other in paths[1:]:
         np.testing.assert_array_equal(paths[0], other)
 
 
 @pytest.mark.parametrize("regime", ["informed", "dealer"])
-def test_the_price_path_is_the_same_array_whatever_the_agent_does(regime: str) -> None:
+def test_the_price_path_is_the_same_whatever_the_agent_does(regime: str) -> None:
     random = np.random.default_rng(0)
     quotes: list[Callable[[int], tuple[float, float]]] = [
-        _modest,
+        _two_ticks,
         lambda _: (10.0, 10.0),
         lambda i: (0.0, 10.0 * (i % 2)),
         lambda _: (random.uniform(0.0, 10.0), random.uniform(0.0, 10.0)),
@@ -172,19 +175,19 @@ def test_the_price_path_is_the_same_array_whatever_the_agent_does(regime: str) -
         fills.add(markets.records["account"]["n_fills"].tobytes())
     for other in paths[1:]:
         np.testing.assert_array_equal(paths[0], other)
-    assert len(fills) == len(quotes)  # the agents did live through different sessions
+    assert len(fills) == len(quotes)  # the agents had different fills
 
 
-def test_the_price_path_is_the_same_array_with_snipers_and_latency() -> None:
-    plain = _path(started(8, seed=11), _modest)
+def test_the_price_path_is_the_same_with_snipers_and_latency() -> None:
+    plain = _path(started(8, seed=11), _two_ticks)
     other = _path(
-        started(8, seed=11, sniping=True, latency=2.5, quote_size=5, taker_size=4.0), _modest
+        started(8, seed=11, sniping=True, latency=2.5, quote_size=5, taker_size=4.0), _two_ticks
     )
     np.testing.assert_array_equal(plain, other)
 
 
-def test_other_seeds_and_other_markets_have_other_paths() -> None:
-    here, elsewhere = _path(started(8, seed=11), _modest), _path(started(8, seed=12), _modest)
+def test_other_seeds_and_other_markets_have_other_price_paths() -> None:
+    here, elsewhere = _path(started(8, seed=11), _two_ticks), _path(started(8, seed=12), _two_ticks)
     ends = np.concatenate([here[-1], elsewhere[-1]])
     assert len(np.unique(ends[:, 0])) == len(np.unique(ends[:, 1])) == 16
 

@@ -1,5 +1,4 @@
-"""The kernels mean the same without the compiler: what can be stepped through in a debugger is what
-runs."""
+"""Interpreted kernels give the same results as compiled ones, so a debugger can be used."""
 
 import os
 import subprocess
@@ -30,8 +29,7 @@ REGIMES = ("noise", "informed", "mixed", "dealer")
 
 
 def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
-    """20 decisions of two markets with latency and snipers: observations, outcomes, fills, paths,
-    random words."""
+    """Return everything that 20 decisions of two markets with latency and snipers produce."""
     fields = {
         "warm_up": 3.0,
         "latency": 1.5,
@@ -73,19 +71,12 @@ def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_interpreted_kernels_give_what_compiled_ones_give(regime: str, tmp_path: Path) -> None:
+def test_interpreted_kernels_equal_compiled_ones(regime: str, tmp_path: Path) -> None:
     assert not numba.config.DISABLE_JIT
     path = tmp_path / "interpreted.npz"
     finished = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore::RuntimeWarning",
-            "-c",
-            RUN_AND_SAVE,
-            str(path),
-            regime,
-        ],  # words overflow
+        # The random words overflow, which NumPy warns about.
+        [sys.executable, "-W", "ignore::RuntimeWarning", "-c", RUN_AND_SAVE, str(path), regime],
         cwd=ROOT,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -100,8 +91,7 @@ def test_interpreted_kernels_give_what_compiled_ones_give(regime: str, tmp_path:
         if values.dtype == np.uint64:
             np.testing.assert_array_equal(values, interpreted[name])
         else:
-            # The compiler may fuse or reorder: the last places of logarithms and products are its
-            # own.
+            # The compiler may fuse and reorder operations, so the last digits may differ.
             np.testing.assert_allclose(
                 values, interpreted[name], rtol=1e-9, atol=1e-9, err_msg=name
             )
@@ -116,9 +106,8 @@ def _field_names(dtype: np.dtype[Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     "dtype", [MARKET, FILL_ROW, PATH_ROW], ids=["market", "fill row", "path row"]
 )
-def test_no_field_has_a_name_that_numpys_records_have_a_meaning_of_their_own_for(
+def test_no_field_has_the_name_of_an_attribute_of_numpys_records(
     dtype: np.dtype[Any],
 ) -> None:
-    # Interpreted, `record.size` is the number of elements, one, whatever the field of that name
-    # holds.
+    # Without the compiler, `record.size` is the number of elements, not the field of that name.
     assert set(_field_names(dtype)) & set(dir(np.record)) == set()

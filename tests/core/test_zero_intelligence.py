@@ -1,5 +1,7 @@
-"""The book of Cont, Stoikov and Talreja (2010): against exact probabilities, published figures and
-an obvious twin."""
+"""The zero-intelligence book of Cont, Stoikov and Talreja (2010).
+
+References are exact probabilities, published values and a slow independent implementation.
+"""
 
 import numpy as np
 import pytest
@@ -13,16 +15,15 @@ from validation import cont_stoikov_talreja as paper
 
 
 @pytest.mark.parametrize("bid_lots, ask_lots", [(1, 1), (1, 4), (3, 2), (5, 3)])
-def test_the_next_move_of_the_mid_is_up_as_often_as_the_exact_formula_says(
+def test_the_probability_of_an_up_move_agrees_with_the_exact_solution(
     bid_lots: int, ask_lots: int
 ) -> None:
     (row,) = paper.move_rows(bid_lots, ask_lots, sessions=2000, seed=0)  # s.e. 1 point
     assert_agrees(row.ours, row.reference, row.standard_error, row.what)
 
 
-def test_other_rates_at_the_touch_give_other_probabilities() -> None:
-    # The same measurement where the effect is another: were the rates at distance one not used,
-    # this would not move.
+def test_other_rates_at_the_touch_give_the_probabilities_of_those_rates() -> None:
+    # If the rates at distance one were not used, the share would be that of the default rates.
     per_minute = {"limit_rate": 4.0, "market_rate": 0.94, "cancel_rate": 0.71}
     busy = configure(
         "zero_intelligence",
@@ -37,20 +38,20 @@ def test_other_rates_at_the_touch_give_other_probabilities() -> None:
     share = paper.up_share(busy, 1, 5, 2000, np.random.SeedSequence(0))
     error = np.sqrt(exact * (1.0 - exact) / 2000)
     assert_agrees(share, exact, error)
-    assert share - 0.1878 > 6.0 * error  # what it is at the usual rates
+    assert share - 0.1878 > 6.0 * error  # the probability at the default rates
 
 
-def test_spread_and_depths_are_those_of_the_paper_and_of_the_obvious_twin() -> None:
+def test_spread_and_depths_agree_with_the_paper_and_with_the_slow_implementation() -> None:
     for row in paper.book_rows(hours=150.0, seed=0):
         assert_agrees(row.ours, row.reference, row.standard_error, row.what)
 
 
-def test_the_price_wanders_though_nothing_moves_it_but_orders() -> None:
+def test_the_orders_alone_move_the_price_without_a_drift() -> None:
     markets = started(64, "zero_intelligence")
     first = markets.records["mid"].copy()
     for _ in range(200):
         outcomes = step(markets, 1e9, 1e9)
-        # No value: what the session says it is worth is what the book says.
+        # There is no price process: the efficient price is the mid.
         np.testing.assert_array_equal(
             outcomes[:, Outcome.EFFICIENT_PRICE], outcomes[:, Outcome.MID]
         )
@@ -60,7 +61,7 @@ def test_the_price_wanders_though_nothing_moves_it_but_orders() -> None:
     assert_agrees(moves.mean(), 0.0, moves.std(ddof=1) / 8.0)
 
 
-def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -> None:
+def test_orders_do_not_cross_the_agents_quotes_and_do_not_depend_on_them() -> None:
     markets = started(32, "zero_intelligence", decision_interval=1.0)
     for _ in range(300):
         markets.step(offsets(markets, 0.0, 0.0))
@@ -70,8 +71,7 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
             book["levels"]["key"][rows, side, book["n_levels"][:, side] - 1] for side in (BID, ASK)
         ]
         assert (best[BID] < -best[ASK]).all()
-    # A quote in the middle of an empty book is not taken for the best: bids arrive from the mid's
-    # own tick down.
+    # In an otherwise empty book, bids arrive at a distance from the mid, not from the agent's ask.
     lone = started(
         200,
         "zero_intelligence",
@@ -91,9 +91,8 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
     ]
     public = [key for key in second_best if key > 10_000 - 15]
     assert len(public) > 100
-    assert (
-        min(public) >= 10_000 - 5
-    )  # a few ticks of random walk, and not fourteen from the agent's ask
+    # The mid moves by a few ticks. A distance from the agent's ask would give lower prices.
+    assert min(public) >= 10_000 - 5
 
 
 @pytest.mark.parametrize(
@@ -111,14 +110,12 @@ def test_orders_never_cross_the_agents_quotes_and_take_no_bearings_from_them() -
         ({"cancel_rates": (0.01, 0.0)}, "overfills the book: expected at most 64 .*, got inf"),
     ],
 )
-def test_rates_that_cannot_be_are_refused_with_what_to_write(
-    fields: dict[str, object], message: str
-) -> None:
+def test_impossible_rates_are_an_error(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configure("zero_intelligence", **fields)
 
 
-def test_rates_come_back_from_json_as_they_were() -> None:
+def test_rates_survive_a_round_trip_through_json() -> None:
     config = configure("zero_intelligence")
     as_json = {
         name: list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,5 @@
-"""Cartea, Jaimungal and Penalva (2015), section 10.2: figures, the equation, a simulation."""
+"""Cartea, Jaimungal and Penalva (2015), section 10.2, against reference values, the equation and a
+simulation."""
 
 from __future__ import annotations
 
@@ -48,24 +49,24 @@ OTHERS = [
         (market(6.0, 14.0, 1.0, 0.5), 6.047195, 5e-7),
     ],
 )
-def test_the_value_from_flat_is_that_of_the_ground_truth(
+def test_the_value_from_zero_inventory_equals_the_reference(
     parameters: dict[str, float], expected: float, tolerance: float
 ) -> None:
     assert paper.value(0, 1.0, **parameters) == pytest.approx(expected, abs=tolerance)
 
 
-def test_uneven_flow_has_the_depths_of_the_ground_truth() -> None:
+def test_the_depths_in_uneven_flow_equal_the_reference() -> None:
     depths = paper.optimal_depths(0, 1.0, **market(14.0, 6.0, 1.0, 0.5))
     assert depths.ask == pytest.approx(1.5557, abs=5e-5)
     assert depths.bid == pytest.approx(0.8520, abs=5e-5)
 
 
-def test_the_published_figures_belong_to_a_market_without_a_bound() -> None:
+def test_the_published_values_have_no_bound_on_inventory() -> None:
     hardest = market(140.0, 140.0, 1.5, 0.01)
     values = [
         float(paper.value(0, 1.0, max_inventory=bound, **hardest)) for bound in (10, 30, 50, 80)
     ]
-    # ladder: 10 -> 67.9703, 30 -> 68.255822, 50 -> 68.25583476, 80 -> the same
+    # By bound: 10 -> 67.9703, 30 -> 68.255822, 50 -> 68.25583476, 80 -> 68.25583476.
     assert np.all(np.diff(values[:3]) > 0)
     assert values[0] == pytest.approx(67.9703, abs=1e-4)
     assert abs(values[1] - values[3]) > 1e-5
@@ -74,7 +75,7 @@ def test_the_published_figures_belong_to_a_market_without_a_bound() -> None:
 
 @pytest.mark.parametrize("parameters", OTHERS)
 @pytest.mark.parametrize("time_left", [0.2, 1.0])
-def test_the_value_solves_its_equation_and_the_depths_maximise_in_it(
+def test_the_value_and_the_depths_solve_the_bellman_equation(
     parameters: dict[str, float], time_left: float
 ) -> None:
     # dh/d(time left) = -phi q^2 + sum over sides of max over delta of
@@ -113,7 +114,7 @@ def test_the_value_solves_its_equation_and_the_depths_maximise_in_it(
 
 
 @pytest.mark.parametrize("parameters", OTHERS)
-def test_the_value_is_the_plain_matrix_exponential_where_that_is_exact(
+def test_the_value_equals_a_plain_matrix_exponential_where_that_is_accurate(
     parameters: dict[str, float],
 ) -> None:
     kappa, lots = parameters["fill_decay"], np.arange(-2, 3)
@@ -130,10 +131,10 @@ def test_the_value_is_the_plain_matrix_exponential_where_that_is_exact(
 
 
 @pytest.mark.parametrize("time_left", [0.001, 1.0])
-def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_smaller(
+def test_the_depths_stay_accurate_where_the_solution_is_below_1e_300(
     time_left: float,
 ) -> None:
-    # A plain matrix exponential returns rounding noise here: omega(75) is below exp(-300) omega(0).
+    # A plain matrix exponential returns rounding errors here: omega(75) < exp(-300) omega(0).
     parameters = market(10.0, 10.0, 1.0, 0.5, 0.1)
     far, flat = paper.value([75, 0], time_left, max_inventory=80, **parameters)
     assert far - flat < -300.0
@@ -145,8 +146,10 @@ def test_depths_stay_exact_where_the_solution_is_hundreds_of_powers_of_ten_small
 
 
 @pytest.mark.parametrize("parameters", OTHERS[:3])
-def test_a_long_session_solves_the_equation_too(parameters: dict[str, float]) -> None:
-    # The equation for h itself, marched by an ordinary solver; the library squares its kernel here.
+def test_the_value_of_a_long_session_equals_that_of_an_ode_solver(
+    parameters: dict[str, float],
+) -> None:
+    # An ordinary solver integrates the equation of h. The library squares its kernel in this case.
     bound, times = 10, np.array([40.0, 200.0])
     lots = np.arange(-bound, bound + 1)
     kappa = parameters["fill_decay"]
@@ -165,20 +168,20 @@ def test_a_long_session_solves_the_equation_too(parameters: dict[str, float]) ->
     np.testing.assert_allclose(value, marched.y.T, rtol=1e-7)
 
 
-def test_many_times_at_once_are_the_times_one_by_one() -> None:
+def test_an_array_of_times_gives_the_values_of_single_times() -> None:
     times = np.linspace(0.0, 1.0, 101)[::-1]
     table = paper.value(2, times, max_inventory=10, **OTHERS[1])
     one_by_one = [float(paper.value(2, time, max_inventory=10, **OTHERS[1])) for time in times]
     np.testing.assert_allclose(table, one_by_one, rtol=1e-11)
 
 
-def test_at_the_end_only_the_final_penalty_is_left() -> None:
+def test_the_value_at_the_end_is_the_terminal_penalty() -> None:
     lots = np.arange(-6, 7)
     value = paper.value(lots, 0.0, max_inventory=8, **market(3.0, 9.0, 1.0, 0.5, 0.25))
     np.testing.assert_allclose(value, -0.25 * lots**2, atol=1e-12)
 
 
-def test_the_mirror_image_of_a_market_has_the_mirror_image_of_the_depths() -> None:
+def test_exchanging_the_rates_exchanges_the_depths() -> None:
     lots = np.arange(-5, 6)
     depths = paper.optimal_depths(lots, 0.8, **market(14.0, 6.0, 1.0, 0.5))
     mirror = paper.optimal_depths(-lots, 0.8, **market(6.0, 14.0, 1.0, 0.5))
@@ -189,21 +192,21 @@ def test_the_mirror_image_of_a_market_has_the_mirror_image_of_the_depths() -> No
 # ----------------------------------------------------------------------------------- constant depth
 
 
-def test_the_best_constant_depth_is_that_of_the_ground_truth() -> None:
+def test_the_best_constant_depth_equals_the_reference() -> None:
     ask, bid, value = paper.best_constant_depths(1.0, **market(140.0, 140.0, 1.5, 0.5))
     assert value == pytest.approx(47.126, abs=5e-4)
     assert ask == pytest.approx(1 / 1.5 + 0.5 / 2 + 0.001, abs=1e-6)
     assert bid == pytest.approx(ask, abs=1e-6)
 
 
-def test_at_a_small_penalty_a_constant_depth_gets_almost_all_there_is() -> None:
+def test_with_a_small_penalty_a_constant_depth_is_nearly_optimal() -> None:
     parameters = market(140.0, 140.0, 1.5, 0.01)
     _, _, constant = paper.best_constant_depths(1.0, **parameters)
     assert constant / paper.value(0, 1.0, **parameters) == pytest.approx(0.997, abs=5e-4)
 
 
 @pytest.mark.parametrize("parameters", OTHERS)
-def test_no_other_constant_pair_is_better_and_the_optimum_is_better_still(
+def test_the_best_constant_depths_beat_a_grid_and_the_optimum_beats_them(
     parameters: dict[str, float],
 ) -> None:
     _, _, best = paper.best_constant_depths(1.0, **parameters)
@@ -215,7 +218,7 @@ def test_no_other_constant_pair_is_better_and_the_optimum_is_better_still(
 
 
 @pytest.mark.parametrize("ask_depth, bid_depth", [(1.0, 1.0), (1.5, 0.8), (0.2, 2.0)])
-def test_the_value_of_constant_depths_agrees_with_a_simulation_of_the_arrivals(
+def test_the_value_of_constant_depths_agrees_with_a_simulation(
     ask_depth: float, bid_depth: float
 ) -> None:
     parameters, paths, time = market(14.0, 6.0, 1.0, 0.5, 0.1), 4000, 1.0
@@ -241,15 +244,19 @@ def test_the_value_of_constant_depths_agrees_with_a_simulation_of_the_arrivals(
     assert abs(objective.mean() - exact) < 4 * objective.std() / np.sqrt(paths)
 
 
-def test_what_is_out_of_range_is_named() -> None:
+def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
     good = market(10.0, 10.0, 1.0, 0.5)
-    with pytest.raises(ValueError, match=r"buy_rate came as -1.0; .* above 0"):
+    with pytest.raises(ValueError, match=r"buy_rate=-1.0 is out of range: .* above 0, got -1.0"):
         paper.value(0, 1.0, **{**good, "buy_rate": -1.0})
-    with pytest.raises(ValueError, match=r"running_penalty came as -0.5"):
+    with pytest.raises(ValueError, match=r"running_penalty=-0.5 is out of range"):
         paper.optimal_depths(0, 1.0, **{**good, "running_penalty": -0.5})
-    with pytest.raises(ValueError, match=r"inventory came as \[0, 61\]"):
+    with pytest.raises(
+        ValueError, match=r"inventory=\[0, 61\] is out of range: expected whole lots from -60 to 60"
+    ):
         paper.value([0, 61], 1.0, **good)
-    with pytest.raises(ValueError, match=r"came as 3600.0; at most 3000 .* max_inventory=54"):
+    with pytest.raises(
+        ValueError, match=r"underflows: expected at most 3000, got 3600.0 .*max_inventory=54"
+    ):
         paper.value(0, 1.0, **{**good, "terminal_penalty": 1.0})
-    with pytest.raises(ValueError, match=r"time_left came as nan"):
+    with pytest.raises(ValueError, match=r"time_left=nan is out of range"):
         paper.constant_depths_value(1.0, 1.0, np.nan, **good)

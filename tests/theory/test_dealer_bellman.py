@@ -1,4 +1,4 @@
-"""The discrete dealer environment: every policy of a tiny one, simulation, and its limits."""
+"""The discrete dealer environment, against all policies of a tiny one, simulations and limits."""
 
 from __future__ import annotations
 
@@ -46,38 +46,39 @@ def variant(problem: DealerProblem, fill_model: Any, penalty_timing: Any) -> Dea
     return replace(problem, fill_model=fill_model, penalty_timing=penalty_timing)
 
 
-# ----------------------------------------------------------------------------------- ground truth
+# ------------------------------------------------------------------------------- reference values
 
 
-def test_the_ground_truth_is_one_arrival_per_interval_and_the_penalty_after_the_fills() -> None:
-    # ladder, bound 20: single_arrival end 6.073865 <- the figure, start 6.086214;
-    #                   event_driven   end 6.277794,               start 6.290443
+def test_the_reference_has_one_arrival_per_interval_and_the_penalty_after_the_fills() -> None:
+    # With a bound of 20 lots:
+    # single_arrival: end 6.073865 (the reference), start 6.086214
+    # event_driven:   end 6.277794,                 start 6.290443
     values = [solve(variant(STANDARD, *model)).start_value for model in MODELS]
     assert values == pytest.approx([6.277794, 6.290443, 6.073865, 6.086214], abs=1e-6)
     assert round(values[2], 5) == 6.07387
 
 
-def test_the_ground_truth_needs_a_bound_of_nine_lots_or_more() -> None:
+def test_the_reference_needs_a_bound_of_at_least_nine_lots() -> None:
     problem = variant(STANDARD, "single_arrival", "end")
     by_bound = [solve(replace(problem, max_inventory=bound)).start_value for bound in (5, 8, 9, 30)]
-    # ladder: 5 -> 6.07320, 8 -> 6.0738648, 9 -> 6.0738651, 30 -> 6.0738652
+    # By bound: 5 -> 6.07320, 8 -> 6.0738648, 9 -> 6.0738651, 30 -> 6.0738652.
     assert by_bound[0] == pytest.approx(6.07320, abs=1e-5)
     assert round(by_bound[1], 5) == 6.07386
     assert [round(value, 5) for value in by_bound[2:]] == [6.07387, 6.07387]
 
 
-# ------------------------------------------------------------------------------- exact, otherwise
+# ----------------------------------------------------------------------------- independent checks
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_no_policy_of_a_tiny_session_beats_the_bellman_value(
+def test_the_bellman_value_is_the_maximum_over_all_policies_of_a_tiny_session(
     fill_model: Any, penalty_timing: Any
 ) -> None:
     problem = variant(replace(SMALL, steps=2, max_inventory=1), fill_model, penalty_timing)
     grid = [0.0, 0.7, 1.5]
 
     def worth(step: int, lots: int, policy: dict[tuple[int, int], tuple[float, float]]) -> float:
-        """The model told once more, by recursion over what may happen."""
+        """Return the value of a policy by recursion over all outcomes, from the definition."""
         if step == problem.steps:
             return -problem.terminal_penalty * lots**2 - problem.close_out_cost * abs(lots)
         total, running = 0.0, problem.running_penalty * problem.decision_interval
@@ -109,14 +110,14 @@ def test_no_policy_of_a_tiny_session_beats_the_bellman_value(
 
     pairs = list(itertools.product(grid, grid))
     best = -np.inf
-    # A policy names a pair for flat now, and for each inventory at the second decision.
+    # A policy has one pair of depths now and one for each inventory at the second decision.
     for now, *later in itertools.product(pairs, repeat=4):
         policy = {(0, 0): now}
         policy |= {(1, lots): pair for lots, pair in zip((-1, 0, 1), later, strict=True)}
         best = max(best, worth(0, 0, policy))
     solution = solve(problem, grid)
     assert solution.start_value == pytest.approx(best, abs=1e-12)
-    # Where a side is not quoted the depth is inf; here any number does, since it cannot be filled.
+    # A side without a quote has depth inf. It cannot be filled, so any number serves here.
     chosen = np.nan_to_num(np.stack([solution.ask_depths, solution.bid_depths]), posinf=0.0)
     policy = {
         (step, lots): (chosen[0, step, 1 + lots], chosen[1, step, 1 + lots])
@@ -127,7 +128,7 @@ def test_no_policy_of_a_tiny_session_beats_the_bellman_value(
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_optimal_policy_earns_its_value_in_a_simulation(
+def test_the_optimal_value_agrees_with_a_simulation_of_the_policy(
     fill_model: Any, penalty_timing: Any
 ) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
@@ -144,8 +145,8 @@ def test_the_optimal_policy_earns_its_value_in_a_simulation(
             takers = random.poisson(rate * problem.decision_interval, paths)
             if fill_model == "single_arrival":
                 takers = np.minimum(takers, 1)
-            # The keenest of n exponential tolerances: the order fills if it reaches the depth.
-            keenest = np.max(
+            # The order is filled if the largest of n exponential tolerances exceeds its depth.
+            largest = np.max(
                 np.where(
                     np.arange(12) < takers[:, None],
                     random.exponential(1 / problem.fill_decay, (paths, 12)),
@@ -153,7 +154,7 @@ def test_the_optimal_policy_earns_its_value_in_a_simulation(
                 ),
                 axis=1,
             )
-            filled = keenest > depth
+            filled = largest > depth
             objective[filled] += depth[filled]
             lots[filled] += sign
         charged = lots if penalty_timing == "end" else before
@@ -165,13 +166,13 @@ def test_the_optimal_policy_earns_its_value_in_a_simulation(
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
 @pytest.mark.parametrize("bounds", [(0.0, np.inf), (0.3, 1.6)])
-def test_free_depths_maximise_the_one_step_value_in_both_sides_together(
+def test_depths_without_a_grid_maximise_the_value_of_one_step(
     fill_model: Any, penalty_timing: Any, bounds: tuple[float, float]
 ) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
     problem = replace(problem, min_depth=bounds[0], max_depth=bounds[1])
     solution = solve(problem)
-    last = replace(problem, steps=1)  # the last decision of the session, by itself
+    last = replace(problem, steps=1)  # the last decision of the session
     for column in range(len(solution.inventories)):
 
         def loss(pair: Any, column: int = column) -> float:
@@ -188,8 +189,10 @@ def test_free_depths_maximise_the_one_step_value_in_both_sides_together(
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_on_a_grid_the_pair_is_the_best_of_every_pair(fill_model: Any, penalty_timing: Any) -> None:
-    # Busy enough that both sides often fill in one interval, so that neither can be chosen alone.
+def test_on_a_grid_the_depths_are_the_best_of_all_pairs(
+    fill_model: Any, penalty_timing: Any
+) -> None:
+    # Both sides are often filled in the same interval, so they cannot be optimised separately.
     problem = replace(variant(SMALL, fill_model, penalty_timing), steps=1, decision_interval=1.0)
     grid = np.arange(0.0, 4.0, 0.05)
     every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, :]
@@ -199,7 +202,9 @@ def test_on_a_grid_the_pair_is_the_best_of_every_pair(fill_model: Any, penalty_t
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_no_change_of_the_optimal_depths_helps(fill_model: Any, penalty_timing: Any) -> None:
+def test_no_change_of_the_optimal_depths_improves_the_value(
+    fill_model: Any, penalty_timing: Any
+) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
     solution = solve(problem)
     ask, bid = solution.ask_depths, solution.bid_depths
@@ -214,7 +219,7 @@ def test_no_change_of_the_optimal_depths_helps(fill_model: Any, penalty_timing: 
     assert np.all(nudged[:, 0] < solution.values[0] - 1e-4)
 
 
-def test_a_finer_grid_of_depths_comes_nearer_to_free_depths_from_below() -> None:
+def test_a_finer_grid_of_depths_converges_from_below() -> None:
     problem = replace(STANDARD, max_inventory=8)
     free = solve(problem).start_value
     missing = [
@@ -226,10 +231,10 @@ def test_a_finer_grid_of_depths_comes_nearer_to_free_depths_from_below() -> None
 
 @pytest.mark.parametrize("fill_model", ["event_driven", "single_arrival"])
 @pytest.mark.parametrize("rates", [(10.0, 10.0), (14.0, 6.0)])
-def test_ever_shorter_intervals_lead_to_continuous_time(
+def test_shorter_intervals_converge_to_continuous_time(
     fill_model: Any, rates: tuple[float, float]
 ) -> None:
-    # Three lots at most, so that the closed form wants no depth below zero either.
+    # With at most three lots, the closed form has no negative depth either.
     parameters = {
         "buy_rate": rates[0],
         "sell_rate": rates[1],
@@ -258,7 +263,7 @@ def test_ever_shorter_intervals_lead_to_continuous_time(
 
 
 @pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_best_constant_pair_is_the_best_of_a_fine_grid(
+def test_the_best_constant_depths_equal_the_best_of_a_fine_grid(
     fill_model: Any, penalty_timing: Any
 ) -> None:
     problem = variant(SMALL, fill_model, penalty_timing)
@@ -278,12 +283,12 @@ def test_the_best_constant_pair_is_the_best_of_a_fine_grid(
     assert best_constant_policy(problem, grid, symmetric=True).value == pytest.approx(
         diagonal.max(), abs=1e-12
     )
-    # Uneven arrivals: depths of one's own for each side are worth something.
+    # The arrivals are uneven, so different depths for the two sides have a higher value.
     assert equal.value < free.value - 1e-3 < solve(problem).start_value
 
 
-def test_in_short_intervals_the_best_constant_depth_is_the_closed_form() -> None:
-    # 140, 1.5, 0.5, 0.001, 1: 47.126 in continuous time, and nearer with each halving of dt.
+def test_shorter_intervals_converge_to_the_closed_form_of_the_best_constant_depth() -> None:
+    # The value in continuous time is 47.126. The difference halves with dt.
     missing = []
     for steps in (250, 500):
         problem = replace(
@@ -300,7 +305,7 @@ def test_in_short_intervals_the_best_constant_depth_is_the_closed_form() -> None
     assert missing[1] < 1.0
 
 
-def test_the_bounds_on_depth_hold_for_every_answer() -> None:
+def test_all_solutions_respect_the_bounds_on_depth() -> None:
     problem = replace(STANDARD, min_depth=0.5, max_depth=1.0, steps=20)
     solution = solve(problem)
     for depths in (solution.ask_depths[:, 1:], solution.bid_depths[:, :-1]):
@@ -321,7 +326,7 @@ def test_the_side_at_the_bound_is_not_quoted() -> None:
     np.testing.assert_allclose(solution.ask_depths, solution.bid_depths[:, ::-1])
 
 
-def test_a_maker_who_quotes_nothing_only_pays_for_what_it_holds() -> None:
+def test_a_maker_without_quotes_pays_only_the_penalties_on_its_inventory() -> None:
     values = policy_value(SMALL, np.inf, np.inf)
     lots = SMALL.inventories
     session = SMALL.steps * SMALL.decision_interval
@@ -332,16 +337,20 @@ def test_a_maker_who_quotes_nothing_only_pays_for_what_it_holds() -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-def test_what_is_out_of_range_is_named() -> None:
-    with pytest.raises(ValueError, match=r"sell_rate came as 0.0; .* above 0"):
+def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match=r"sell_rate=0.0 is out of range: .* above 0"):
         replace(STANDARD, sell_rate=0.0)
-    with pytest.raises(ValueError, match=r"min_depth came as -1.0"):
+    with pytest.raises(ValueError, match=r"min_depth=-1.0 is out of range"):
         replace(STANDARD, min_depth=-1.0)
-    with pytest.raises(ValueError, match=r"max_depth came as 0.5; at least min_depth = 1.0"):
+    with pytest.raises(
+        ValueError, match=r"max_depth=0.5 is out of range: .* at least min_depth=1.0"
+    ):
         replace(STANDARD, min_depth=1.0, max_depth=0.5)
-    with pytest.raises(ValueError, match=r"penalty_timing came as 'middle'; one of"):
+    with pytest.raises(
+        ValueError, match=r"penalty_timing='middle' is not offered: expected one of 'end'"
+    ):
         variant(STANDARD, "event_driven", "middle")
-    with pytest.raises(ValueError, match=r"at least one depth between 2.0 and inf"):
+    with pytest.raises(ValueError, match=r"expected at least one depth from 2.0 to inf, got none"):
         solve(replace(STANDARD, min_depth=2.0), [0.0, 1.0])
-    with pytest.raises(ValueError, match=r"came with shapes \(3,\) and \(\); .* \(100, 41\)"):
+    with pytest.raises(ValueError, match=r"\(100, 41\), got \(3,\) and \(\)"):
         policy_value(STANDARD, np.zeros(3), 0.0)

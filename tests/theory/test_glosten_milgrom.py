@@ -1,4 +1,4 @@
-"""Glosten and Milgrom (1985): Bayes by counting, zero profit, and what trades reveal."""
+"""Glosten and Milgrom (1985), against Bayes' rule applied to the joint probabilities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mm_gym.theory import glosten_milgrom as paper
 CASES = [(0.7, 0.3), (0.5, 0.3), (0.2, 0.9), (0.95, 0.05), (0.5, 0.0)]
 
 
-def chances(delta: float, mu: float) -> dict[tuple[str, str], float]:
-    """Every (value, trade) with its probability, written out as the model tells it."""
+def probabilities(delta: float, mu: float) -> dict[tuple[str, str], float]:
+    """Return the joint probability of each value and trade, from the definition of the model."""
     return {
         ("high", "buy"): delta * (mu + (1 - mu) / 2),
         ("high", "sell"): delta * (1 - mu) / 2,
@@ -20,24 +20,24 @@ def chances(delta: float, mu: float) -> dict[tuple[str, str], float]:
     }
 
 
-def test_the_quotes_are_those_of_the_ground_truth() -> None:
+def test_the_quotes_equal_the_reference() -> None:
     ask, bid = paper.quotes(0.7, 0.3)
     assert ask == pytest.approx(0.8125, abs=1e-12)
     assert bid == pytest.approx(0.556818, abs=5e-7)
 
 
 @pytest.mark.parametrize("delta, mu", CASES)
-def test_each_quote_is_the_value_that_its_trade_reveals(delta: float, mu: float) -> None:
+def test_each_quote_is_the_expected_value_given_its_trade(delta: float, mu: float) -> None:
     low, high = 95.0, 103.0
     ask, bid = paper.quotes(delta, mu, low=low, high=high)
-    chance = chances(delta, mu)
+    joint = probabilities(delta, mu)
     for trade, price in (("buy", ask), ("sell", bid)):
-        up, down = chance["high", trade], chance["low", trade]
+        up, down = joint["high", trade], joint["low", trade]
         assert price == pytest.approx((up * high + down * low) / (up + down), rel=1e-12)
 
 
 @pytest.mark.parametrize("delta, mu", CASES)
-def test_the_quotes_have_the_papers_form(delta: float, mu: float) -> None:
+def test_the_quotes_and_the_spread_equal_the_formulas_of_the_paper(delta: float, mu: float) -> None:
     low, width, m = 10.0, 4.0, 2 * delta - 1
     ask, bid = paper.quotes(delta, mu, low=low, high=low + width)
     assert ask == pytest.approx(low + width * delta * (1 + mu) / (1 + mu * m))
@@ -46,7 +46,7 @@ def test_the_quotes_have_the_papers_form(delta: float, mu: float) -> None:
     assert paper.spread(delta, mu, low=low, high=low + width) == pytest.approx(expected, abs=1e-12)
 
 
-def test_when_nothing_is_known_the_spread_is_the_informed_share_of_the_range() -> None:
+def test_at_even_odds_the_spread_is_the_informed_share_of_the_range() -> None:
     shares = np.array([0.0, 0.1, 0.3, 0.9])
     np.testing.assert_allclose(paper.spread(0.5, shares, low=2.0, high=7.0), 5.0 * shares)
 
@@ -59,38 +59,42 @@ def test_each_buy_multiplies_the_odds_and_each_sell_divides_them() -> None:
     assert paper.odds_factor(0.3) == pytest.approx(1.3 / 0.7)
 
 
-def test_the_posterior_of_a_run_is_bayes_rule_trade_by_trade() -> None:
+def test_the_posterior_of_a_sequence_is_bayes_rule_trade_by_trade() -> None:
     belief, mu = 0.4, 0.25
     for trade in ("buy", "buy", "sell", "buy"):
-        chance = chances(belief, mu)
-        belief = chance["high", trade] / (chance["high", trade] + chance["low", trade])
+        joint = probabilities(belief, mu)
+        belief = joint["high", trade] / (joint["high", trade] + joint["low", trade])
     assert paper.posterior(0.4, mu, 2) == pytest.approx(belief)
 
 
-def test_the_quotes_are_a_martingale_and_trades_reveal_the_truth() -> None:
-    # From delta the belief goes to ask or bid, and on average it stays where it is.
+def test_the_posterior_is_a_martingale_that_converges_to_the_value() -> None:
+    # The posterior moves from delta to the ask or to the bid, and its mean stays delta.
     ask, bid = paper.quotes(0.7, 0.3)
-    chance = chances(0.7, 0.3)
-    buy = chance["high", "buy"] + chance["low", "buy"]
+    joint = probabilities(0.7, 0.3)
+    buy = joint["high", "buy"] + joint["low", "buy"]
     assert buy * ask + (1 - buy) * bid == pytest.approx(0.7)
 
     random = np.random.default_rng(1985)
-    net_buys = (2 * (random.random((1000, 400)) < 0.65) - 1).sum(axis=1)  # V is high, mu = 0.3
+    net_buys = (2 * (random.random((1000, 400)) < 0.65) - 1).sum(
+        axis=1
+    )  # the value is high, mu = 0.3
     beliefs = paper.posterior(0.5, 0.3, net_buys)
     assert np.mean(beliefs > 0.999) > 0.99
 
 
-def test_certainty_stays_certain_and_long_runs_do_not_overflow() -> None:
+def test_certainty_stays_certain_and_long_sequences_do_not_overflow() -> None:
     np.testing.assert_array_equal(paper.posterior([0.0, 1.0], 0.3, [50, -50]), [0.0, 1.0])
     np.testing.assert_allclose(paper.posterior(0.5, 0.9, [-10_000, 10_000]), [0.0, 1.0])
 
 
-def test_what_is_out_of_range_is_named() -> None:
-    with pytest.raises(ValueError, match=r"probability_high came as 1.2; a share between 0 and 1"):
+def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match=r"probability_high=1.2 is out of range: .* from 0 to 1"):
         paper.quotes(1.2, 0.3)
-    with pytest.raises(ValueError, match=r"informed_share came as 1.0; below 1 is wanted"):
+    with pytest.raises(ValueError, match=r"informed_share=1.0 is out of range: .* below 1"):
         paper.spread(0.5, 1.0)
-    with pytest.raises(ValueError, match=r"informed_share came as -0.1"):
+    with pytest.raises(ValueError, match=r"informed_share=-0.1 is out of range"):
         paper.posterior(0.5, -0.1, 1)
-    with pytest.raises(ValueError, match=r"high came as 1.0 and low as 1.0"):
+    with pytest.raises(
+        ValueError, match=r"high=1.0 is out of range: expected a number above low=1.0"
+    ):
         paper.quotes(0.5, 0.3, low=1.0, high=1.0)

@@ -1,4 +1,4 @@
-"""Gueant, Lehalle and Fernandez-Tapia (2013): figures, the equation itself, and its limits."""
+"""Gueant, Lehalle and Fernandez-Tapia (2013), against reference values, the equation and limits."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ OTHERS = [
 ]
 
 
-def test_the_asymptotic_constant_and_slope_are_those_of_the_ground_truth() -> None:
+def test_the_asymptotic_constant_and_slope_equal_the_reference() -> None:
     constant, slope = paper.asymptotic_constant_and_slope(**MARKET)
     assert constant == pytest.approx(3.278982, abs=5e-7)
     assert slope == pytest.approx(0.067866, abs=5e-7)
 
 
-def test_the_exact_depths_and_the_certainty_equivalent_are_those_of_the_ground_truth() -> None:
+def test_the_exact_depths_and_the_certainty_equivalent_equal_the_reference() -> None:
     depths = paper.optimal_depths([0, 1, -1], 600.0, **MARKET)
     np.testing.assert_allclose(depths.bid, [3.31305, 3.38117, 3.24492], atol=5e-6)
     np.testing.assert_allclose(depths.ask, [3.31305, 3.24492, 3.38117], atol=5e-6)
     assert paper.certainty_equivalent(0, 600.0, **MARKET) == pytest.approx(1290.6251, abs=1e-4)
 
 
-def test_thirty_lots_are_no_bound_in_the_papers_example_and_ten_are() -> None:
+def test_in_the_example_of_the_paper_a_bound_of_30_lots_has_no_effect_and_10_has() -> None:
     wide = paper.certainty_equivalent(0, 600.0, max_inventory=60, **MARKET)
     assert paper.certainty_equivalent(0, 600.0, max_inventory=30, **MARKET) == pytest.approx(
         wide, abs=1e-4
@@ -47,7 +47,7 @@ def test_thirty_lots_are_no_bound_in_the_papers_example_and_ten_are() -> None:
 
 @pytest.mark.parametrize("market", OTHERS)
 @pytest.mark.parametrize("time_left", [0.3, 2.0])
-def test_the_certainty_equivalent_solves_the_equation_of_the_utility(
+def test_the_certainty_equivalent_solves_the_bellman_equation(
     market: dict[str, float], time_left: float
 ) -> None:
     # u = -exp(-gamma (x + q s + c_q(t))). Divided by -gamma u, the paper's equation is
@@ -84,7 +84,7 @@ def test_the_certainty_equivalent_solves_the_equation_of_the_utility(
         assert hamiltonian - risk == pytest.approx(speed[column], rel=1e-5, abs=1e-7)
 
 
-def test_at_the_end_only_the_margin_over_the_mid_is_left() -> None:
+def test_the_depths_at_the_end_are_the_margin() -> None:
     depths = paper.optimal_depths(np.arange(-4, 5), 0.0, max_inventory=5, **MARKET)
     constant, _ = paper.asymptotic_constant_and_slope(**MARKET)
     np.testing.assert_allclose(depths.ask, constant)
@@ -99,14 +99,15 @@ def test_the_asymptotic_depths_are_near_the_exact_ones_far_from_the_end(
     exact = paper.optimal_depths(lots, horizon, **market)
     near = paper.asymptotic_depths(lots, **market)
     constant, slope = paper.asymptotic_constant_and_slope(**market)
-    # The expansion is in the slope: its error is of a smaller order than the slope itself.
+    # The error of the approximation is of a smaller order than the slope.
     np.testing.assert_allclose(near.bid, exact.bid, atol=0.06 * slope)
     np.testing.assert_allclose(near.ask, exact.ask, atol=0.06 * slope)
     np.testing.assert_allclose(near.bid + near.ask, 2 * constant + slope)
 
 
-def test_a_small_risk_aversion_is_a_running_penalty_on_the_inventory() -> None:
-    # As gamma -> 0 with gamma sigma^2 = 2 phi kept, the problem becomes that of section 10.2.
+def test_a_small_risk_aversion_equals_a_running_penalty() -> None:
+    # As gamma -> 0 with constant gamma sigma^2 = 2 phi, the problem becomes that of Cartea,
+    # Jaimungal and Penalva.
     gamma, penalty = 1e-6, 0.5
     lots, times = np.arange(-5, 6), np.array([[0.1], [1.0]])
     here = paper.certainty_equivalent(
@@ -132,7 +133,7 @@ def test_a_small_risk_aversion_is_a_running_penalty_on_the_inventory() -> None:
 
 
 @pytest.mark.parametrize("market", OTHERS)
-def test_the_value_is_the_plain_matrix_exponential_where_that_is_exact(
+def test_the_value_equals_a_plain_matrix_exponential_where_that_is_accurate(
     market: dict[str, float],
 ) -> None:
     k, gamma = market["fill_decay"], market["risk_aversion"]
@@ -155,12 +156,14 @@ def test_inventory_and_time_broadcast() -> None:
             assert grid[row, column] == pytest.approx(one)
 
 
-def test_what_is_out_of_range_is_named() -> None:
-    with pytest.raises(ValueError, match=r"inventory came as 6; .* between -5 and 5"):
+def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
+    with pytest.raises(
+        ValueError, match=r"inventory=6 is out of range: expected whole lots from -5 to 5"
+    ):
         paper.optimal_depths(6, 1.0, max_inventory=5, **MARKET)
-    with pytest.raises(ValueError, match=r"inventory came as 0.5; whole lots"):
+    with pytest.raises(ValueError, match=r"inventory=0.5 is out of range: expected whole lots"):
         paper.optimal_depths(0.5, 1.0, **MARKET)
-    with pytest.raises(ValueError, match=r"risk_aversion came as 0.0; .* above 0"):
+    with pytest.raises(ValueError, match=r"risk_aversion=0.0 is out of range: .* above 0"):
         paper.asymptotic_depths(0, **{**MARKET, "risk_aversion": 0.0})
-    with pytest.raises(ValueError, match=r"max_inventory came as 0"):
+    with pytest.raises(ValueError, match=r"max_inventory=0 is out of range"):
         paper.certainty_equivalent(0, 1.0, max_inventory=0, **MARKET)

@@ -1,4 +1,4 @@
-"""Informed flow: the project's figures, and simulations of signal, price and takers."""
+"""The cost of informed flow, against reference values and simulations."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SIGNAL: dict[str, float] = {"signal_drift": 1.0, "signal_decay": 0.5, "signal_st
 CHECK: dict[str, float] = {**SIGNAL, "threshold": 0.02}
 
 
-# ----------------------------------------------------------------------------------- ground truth
+# ------------------------------------------------------------------------------- reference values
 
 
-def test_the_markout_is_that_of_the_ground_truth() -> None:
+def test_the_markout_equals_the_reference() -> None:
     markout = theory.markout(0.01, [0.1, 0.3, 0.5, 0.7], 5.0, **CHECK)
     np.testing.assert_allclose(markout, [0.008093, 0.003296, -0.003489, -0.013822], atol=5e-7)
 
 
-def test_the_break_even_share_is_that_of_the_ground_truth() -> None:
+def test_the_break_even_share_equals_the_reference() -> None:
     share = theory.break_even_share(0.01, 5.0, **CHECK)
     assert share == pytest.approx(0.4066, abs=5e-5)
     assert theory.markout(0.01, share, 5.0, **CHECK) == pytest.approx(0.0, abs=1e-15)
 
 
-def test_the_break_even_half_spread_is_that_of_the_ground_truth() -> None:
+def test_the_break_even_half_spread_equals_the_reference() -> None:
     ratio = theory.break_even_half_spread([0.1, 0.3, 0.5, 0.7, 0.9])
     np.testing.assert_allclose(ratio, [0.0800, 0.2466, 0.4363, 0.6845, 1.1402], atol=5e-5)
 
@@ -45,7 +45,7 @@ def test_the_break_even_half_spread_is_that_of_the_ground_truth() -> None:
         (0.1, 0.05, 2.0, 0, 3, 0),
     ],
 )
-def test_the_adverse_move_agrees_with_a_simulation_of_signal_and_takers(
+def test_the_adverse_move_agrees_with_a_simulation(
     share: float,
     drift: float,
     decay: float,
@@ -63,7 +63,7 @@ def test_the_adverse_move_agrees_with_a_simulation_of_signal_and_takers(
         np.where(np.abs(signal) > threshold, np.sign(signal), 0.0),
         random.choice([-1.0, 1.0], takers),
     )
-    # Euler with the signal at both ends of a step: a second-order drift of V.
+    # The drift of a step uses the mean of the signal at both ends (second order).
     moved, keep = np.zeros(takers), np.exp(-decay * step)
     for _ in range(steps):
         later = keep * signal + std * np.sqrt(1 - keep**2) * random.standard_normal(takers)
@@ -86,25 +86,25 @@ def profits(
     threshold: float,
     tolerance: float,
 ) -> npt.NDArray[np.float64]:
-    """What the maker gets from each arrival, once all of the edge has come out."""
+    """Return what the maker earns from each arrival at an infinite horizon."""
     z = random.standard_normal(takers)
     informed = random.random(takers) < share
-    knows = (np.abs(z) > threshold) & (edge_std * np.abs(z) > half_spread)
+    trades = (np.abs(z) > threshold) & (edge_std * np.abs(z) > half_spread)
     accepts = random.exponential(1.0, takers) * tolerance > half_spread
-    lost = np.where(knows, half_spread - edge_std * np.abs(z), 0.0)
-    return np.where(informed, lost, np.where(accepts, half_spread, 0.0))
+    loss = np.where(trades, half_spread - edge_std * np.abs(z), 0.0)
+    return np.where(informed, loss, np.where(accepts, half_spread, 0.0))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("half_spread", [0.0, 0.5, 3.0])
 @pytest.mark.parametrize("threshold, tolerance", [(0.0, np.inf), (1.0, 4.0)])
-def test_the_earning_rate_agrees_with_a_simulation_of_takers(
+def test_the_earning_rate_agrees_with_a_simulation(
     share: float, half_spread: float, threshold: float, tolerance: float
 ) -> None:
     edge_std, rate, takers = 1.4, 2.5, 100_000
-    patience = min(tolerance, 1e300)  # that many ticks accept any price
+    finite_tolerance = min(tolerance, 1e300)  # 1e300 accepts any price; 0 x inf would be NaN
     earned = profits(
-        np.random.default_rng(11), takers, half_spread, share, edge_std, threshold, patience
+        np.random.default_rng(11), takers, half_spread, share, edge_std, threshold, finite_tolerance
     )
     expected = theory.earning_rate(
         half_spread,
@@ -121,7 +121,7 @@ def test_the_earning_rate_agrees_with_a_simulation_of_takers(
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 @pytest.mark.parametrize("threshold", [0.0, 1.0, 2.5])
 @pytest.mark.parametrize("edge_std", [0.3, 5.0])
-def test_at_the_break_even_half_spread_gains_from_some_are_losses_to_others(
+def test_at_the_break_even_half_spread_gains_and_losses_are_equal(
     share: float, threshold: float, edge_std: float
 ) -> None:
     h = float(theory.break_even_half_spread(share, edge_std=edge_std, threshold_in_std=threshold))
@@ -136,8 +136,8 @@ def test_at_the_break_even_half_spread_gains_from_some_are_losses_to_others(
 # ------------------------------------------------------------------------------------------ limits
 
 
-def test_the_two_versions_agree_at_a_half_spread_nobody_minds() -> None:
-    # A quote nearer than the least edge that trades: the price limit never bites.
+def test_the_two_versions_agree_where_no_price_limit_binds() -> None:
+    # The half-spread is below the smallest edge that trades, so no price limit binds.
     h, share, threshold, rate = 0.01, 0.4, 1.0, 3.0
     beta, kappa = 0.1, 0.05
     edge_std = beta / kappa
@@ -151,21 +151,21 @@ def test_the_two_versions_agree_at_a_half_spread_nobody_minds() -> None:
     assert literal == pytest.approx(float(sensitive))
 
 
-def test_without_informed_takers_every_fill_keeps_its_half_spread() -> None:
+def test_without_informed_takers_the_markout_is_the_half_spread() -> None:
     horizons = np.array([0.0, 1.0, 100.0])
     np.testing.assert_allclose(theory.markout(1.5, 0.0, horizons, **CHECK), 1.5)
     assert theory.break_even_half_spread(0.0) == 0.0
     assert theory.break_even_half_spread(1.0) == np.inf
 
 
-def test_above_one_the_break_even_share_says_that_no_share_loses() -> None:
+def test_a_break_even_share_above_one_means_that_the_maker_never_loses() -> None:
     share = theory.break_even_share(0.08, 5.0, **CHECK)
     assert share > 1.0
     assert theory.markout(0.08, 1.0, 5.0, **CHECK) > 0
     assert theory.break_even_share(0.01, 0.0, **{**CHECK, "threshold": 0.0}) == np.inf
 
 
-def test_the_move_of_the_informed_grows_to_the_whole_edge() -> None:
+def test_the_informed_move_grows_to_the_whole_edge() -> None:
     beta, kappa = 0.1, 0.05
     move = theory.informed_move(
         [0.0, 1e-6, 10.0, np.inf], signal_drift=beta, signal_decay=kappa, signal_std=1.0
@@ -176,12 +176,16 @@ def test_the_move_of_the_informed_grows_to_the_whole_edge() -> None:
     assert move[3] == pytest.approx(beta / kappa)
 
 
-def test_what_is_out_of_range_is_named() -> None:
-    with pytest.raises(ValueError, match=r"informed_share came as 1.5; a share"):
+def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match=r"informed_share=1.5 is out of range: .* from 0 to 1"):
         theory.adverse_move(1.5, 5.0, **CHECK)
-    with pytest.raises(ValueError, match=r"horizon came as -5.0"):
+    with pytest.raises(
+        ValueError, match=r"horizon=-5.0 is out of range: expected times of at least 0"
+    ):
         theory.markout(0.01, 0.5, -5.0, **CHECK)
-    with pytest.raises(ValueError, match=r"half_spread came as 0.0; numbers above 0"):
+    with pytest.raises(
+        ValueError, match=r"half_spread=0.0 is out of range: expected numbers above 0"
+    ):
         theory.break_even_share(0.0, 5.0, **CHECK)
-    with pytest.raises(ValueError, match=r"taker_tolerance came as 0.0"):
+    with pytest.raises(ValueError, match=r"taker_tolerance=0.0 is out of range"):
         theory.earning_rate(1.0, 0.5, taker_rate=1.0, edge_std=1.0, taker_tolerance=0.0)

@@ -1,5 +1,4 @@
-"""Rouwenhorst's chain, against the moments of the process that it stands for and against its own
-recursion."""
+"""Rouwenhorst's chain, against the moments of the process and the recursion of the paper."""
 
 import numpy as np
 import pytest
@@ -10,8 +9,8 @@ from mm_gym.theory.rouwenhorst import chain
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.966, 0.9999])
-def test_mean_and_variance_one_step_on_are_those_of_the_process(decay: float) -> None:
-    """Exactly, but for the states cut off beyond 9 standard deviations."""
+def test_the_conditional_mean_and_variance_equal_those_of_the_process(decay: float) -> None:
+    # Only the states beyond 9 standard deviations are missing.
     found = chain(decay, links=100, farthest=9.0)
     near = np.abs(found.states) < 4.0
     mean = found.transition @ found.states
@@ -21,9 +20,9 @@ def test_mean_and_variance_one_step_on_are_those_of_the_process(decay: float) ->
     np.testing.assert_allclose(found.stationary @ found.transition, found.stationary, atol=1e-12)
 
 
-def test_it_is_the_papers_recursion() -> None:
-    """A row and a column more for each link: q in the corners on the diagonal, 1 - q beside, inner
-    rows halved."""
+def test_the_transition_equals_the_recursion_of_the_paper() -> None:
+    # Each link adds a row and a column. The recursion sums four shifted copies and halves the inner
+    # rows.
     stay = 0.5 * (1.0 + 0.7)
     theta = np.array([[stay, 1.0 - stay], [1.0 - stay, stay]])
     for n in range(2, 7):
@@ -37,9 +36,8 @@ def test_it_is_the_papers_recursion() -> None:
     np.testing.assert_allclose(chain(0.7, links=6).transition, theta, atol=1e-14)
 
 
-def test_after_many_steps_it_is_close_to_normal() -> None:
-    """With 200 links the distribution function is within half a jump, 0.03, of the normal one
-    everywhere."""
+def test_the_distribution_after_many_steps_is_nearly_normal() -> None:
+    # The distribution function of 200 links has jumps of 0.06. It is compared at their middle.
     found = chain(0.966)
     law = matrix_power(found.transition, 40)[np.argmin(np.abs(found.states - 2.0))]
     left = 2.0 * 0.966**40
@@ -48,6 +46,6 @@ def test_after_many_steps_it_is_close_to_normal() -> None:
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.5, float("nan")])
-def test_a_decay_out_of_range_is_refused(decay: float) -> None:
-    with pytest.raises(ValueError, match="decay came as"):
+def test_a_decay_out_of_range_is_an_error(decay: float) -> None:
+    with pytest.raises(ValueError, match=r"decay=.* is out of range: expected"):
         chain(decay)
