@@ -18,6 +18,7 @@ from agents.rules.fixed_spread import FixedSpreadAgent
 from mm_gym import MarketConfig
 from mm_gym.theory import avellaneda_stoikov as paper
 from mm_gym.theory._shared import Depths, FloatArray
+from mm_gym.theory.strategy_moments import FillProbability, exact_moments
 from validation.markets import TICKS, dealer_market, play
 from validation.row import Row, deviation_row, mean_row
 
@@ -110,7 +111,7 @@ def _moments(
     gamma: float,
     strategy: str,
     steps: int,
-    fill_probability: paper.FillProbability,
+    fill_probability: FillProbability,
     at_mid: bool = True,
 ) -> tuple[float, float, float]:
     if strategy == "inventory":
@@ -123,7 +124,7 @@ def _moments(
     def no_nearer_than_the_mid(inventory: FloatArray, time_left: float) -> Depths:
         return Depths(*(np.maximum(side, 0.0) for side in free(inventory, time_left)))
 
-    moments = paper.exact_moments(
+    moments = exact_moments(
         no_nearer_than_the_mid if at_mid else free,
         volatility=VOLATILITY,
         fill_decay=FILL_DECAY,
