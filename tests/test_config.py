@@ -154,7 +154,7 @@ def test_a_number_too_long_for_a_float_is_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_a_choice_that_is_not_offered_is_refused_with_those_that_are(name: str) -> None:
+def test_an_unknown_choice_is_refused_with_the_known_ones(name: str) -> None:
     for value in ("sharpe", "", None, 1, ["pnl"]):
         message = refusal(**{name: value})
         assert message.startswith(f"{name}={value!r} is not offered: expected one of ")

@@ -176,7 +176,7 @@ def test_the_docstring_names_every_key_of_info_and_every_argument() -> None:
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_info_has_every_key_of_the_contract_as_numpy_scalars(regime: str) -> None:
+def test_info_has_every_documented_key_as_numpy_scalars(regime: str) -> None:
     """Some libraries read the `dtype` of values, and `item()` converts them for JSON."""
     for info in play(gymnasium.make("MarketMaking-v0", regime=regime), 20):
         assert {key: type(value) for key, value in info.items()} == INFO_TYPES

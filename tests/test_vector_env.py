@@ -159,7 +159,7 @@ def test_markets_reset_one_after_the_other_keep_their_own_first_observation(
 
 
 @pytest.mark.parametrize("threads", [2, 3, 64])
-def test_any_number_of_threads_steps_the_markets_alike(threads: int) -> None:
+def test_results_do_not_depend_on_the_number_of_threads(threads: int) -> None:
     made = [
         gymnasium.make_vec(
             "MarketMaking-v0",
@@ -222,7 +222,7 @@ def test_the_ladders_of_the_batch_are_those_of_the_singles() -> None:
     assert gymnasium.make_vec("MarketMaking-v0", num_envs=2).render() is None
 
 
-def test_what_the_batch_records_is_what_the_singles_record() -> None:
+def test_the_batch_records_the_same_rows_as_the_singles() -> None:
     batch, single = pair(
         AutoresetMode.NEXT_STEP, regime="informed", record=500, session_steps=40, taker_rate=3.0
     )
@@ -293,7 +293,7 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_different_calls_return_shares_no_memory(mode: AutoresetMode) -> None:
+def test_results_of_different_calls_share_no_memory(mode: AutoresetMode) -> None:
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=4, session_steps=3, autoreset_mode=mode)
     some = np.array([True, False, True, False])
     calls = [batch.reset(seed=0), batch.reset(options={"reset_mask": some}), batch.reset()]
@@ -308,7 +308,7 @@ def test_what_different_calls_return_shares_no_memory(mode: AutoresetMode) -> No
     np.testing.assert_array_equal(some, [True, False, True, False])
 
 
-def test_writing_into_an_observation_changes_no_later_one() -> None:
+def test_writing_into_an_observation_does_not_change_later_ones() -> None:
     some = np.array([True, False, False, True])
 
     def run(spoil: bool) -> list[np.ndarray]:
