@@ -17,12 +17,15 @@ from mm_gym.reporting.text_tables import checks_table, markdown, text_table
 
 from ..invocation import command_line
 from ..registry import name_agent
+from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Evaluate market makers on paired seeds, with 95 % intervals: agents x regimes, an experiment,
-    or the benchmark suite."""
+    """Evaluate market makers on paired seeds, with 95 % intervals.
+
+    The evaluation is agents x regimes, a sweep, an experiment, or the benchmark suite.
+    """
 
     agents: str = (
         "random,fixed_spread,inventory_skew,avellaneda_stoikov,glosten_milgrom,trained/mixed"
@@ -32,15 +35,15 @@ class Arguments:
     best_rule:tuned is the tuned rule with the best objective in that market."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
     """Comma-separated order-flow regimes."""
-    p_informed: float | None = None
+    p_informed: OptionalFloat = None
     """Share of informed takers, in the regimes that have them. Default: the regime's own."""
-    sweep: str | None = None
+    sweep: OptionalText = None
     """Numeric field of the market to vary over --values, such as p_informed or latency."""
     values: str = "0,0.2,0.4,0.6,0.8,1"
     """Comma-separated values of the field that --sweep names."""
-    reference: str | None = None
+    reference: OptionalText = None
     """One of the agents. Adds the paired difference of each other agent from it."""
-    experiment: str | None = None
+    experiment: OptionalText = None
     """Name of an experiment, or all. Runs it instead of agents x regimes."""
     negative_control: bool = False
     """Run the experiment's negative control, in which the cause of the effect is removed.
@@ -49,19 +52,19 @@ class Arguments:
     """Evaluate on the benchmark suite (docs/benchmark.md).
     In --agents, LABEL=A+B+C names the training seeds of one learner.
     In a path, {task} is the task's name and * a wildcard: ppo=runs/ppo-{task}-seed*."""
-    tasks: str | None = None
+    tasks: OptionalText = None
     """Comma-separated tasks of the suite. Default: all."""
-    compare: str | None = None
+    compare: OptionalText = None
     """Comma-separated suite.csv files, with --suite.
     Prints one table of all of them and runs nothing."""
-    episodes: int | None = None
+    episodes: OptionalInt = None
     """Sessions (episodes) for each agent in each market. Default: 256, or 512 with --suite.
     The suite runs more of them where a session has fewer than 1,000 decisions."""
     seed: int = 0
     """Seed of the evaluation. All agents run on the same sessions. The suite has its own."""
     jobs: int = 1
     """Number of processes."""
-    out: Path | None = None
+    out: OptionalPath = None
     """Folder to write. Default: a new folder in results/."""
     overwrite: bool = False
     """Replace earlier results in that folder."""

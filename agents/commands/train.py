@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import torch
 from joblib import parallel_config
@@ -30,36 +30,39 @@ from ..learned.run_folder import RUN_FILE, Run, read_run
 from ..registry import name_agent
 from ..rules import rules_for
 from ..training.trainer import TrainingError, check_not_shipped, check_output, train
+from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText, optional
 
 COMPARED_SESSIONS = 256
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train a market maker by PPO. Save checkpoints and TensorBoard logs. Print a comparison with
-    the rule-based makers at the end."""
+    """Train a market maker by PPO, then compare it with the rule-based makers.
 
-    regime: str | None = None
+    The run folder gets checkpoints and TensorBoard logs.
+    """
+
+    regime: OptionalText = None
     """Order-flow regime to train on. Default: that of the hyperparameters, else mixed."""
-    p_informed: float | None = None
+    p_informed: OptionalFloat = None
     """Share of informed takers, from 0 to 1. Default: the regime's own."""
-    set: tuple[str, ...] = ()
-    """Other fields of the market, as name=value."""
-    algorithm: str | None = None
+    set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
+    """Other fields of the market, such as latency=0.5 maker_fee=-0.1."""
+    algorithm: OptionalText = None
     """ppo, or recurrent_ppo for a policy with an LSTM. Default: ppo."""
-    hyperparameters: str | None = None
+    hyperparameters: OptionalText = None
     """Name of a file in agents/training/hyperparameters, or a path.
     Default: the file for the algorithm and the regime, else the algorithm's."""
-    timesteps: int | None = None
+    timesteps: OptionalInt = None
     """Training budget: decisions of all markets together, rounded up to whole updates.
     Default: that of the hyperparameters."""
-    seed: int | None = None
+    seed: OptionalInt = None
     """Seed of all random numbers. Default: 0."""
-    n_envs: int | None = None
+    n_envs: OptionalInt = None
     """Number of parallel markets. Default: that of the hyperparameters."""
-    out: Path | None = None
+    out: OptionalPath = None
     """Run folder to write. Default: a new folder in runs/."""
-    resume: Path | None = None
+    resume: OptionalPath = None
     """Run folder to continue. The result goes to --out, or to the same folder.
     Market, hyperparameters and seed stay as they are. The budget may grow.
     Resume only your own runs: the checkpoint is a pickle, and a pickle can run any program."""
@@ -72,12 +75,12 @@ class Arguments:
     With --threads above 1, one thread steps the markets."""
     threads: int = 1
     """Threads of torch. Two are faster only if two cores are idle."""
-    engine: Literal["sb3", "rllib"] | None = None
+    engine: Annotated[Literal["sb3", "rllib"] | None, optional("{sb3,rllib}")] = None
     """Learning library: stable-baselines3 (sb3), or Ray RLlib for many processes or a cluster.
     Default: sb3."""
-    env_runners: int | None = None
+    env_runners: OptionalInt = None
     """Processes that step the markets, with --engine rllib. Default: 1."""
-    address: str | None = None
+    address: OptionalText = None
     """Ray cluster to join, with --engine rllib, such as auto or 10.0.0.1:6379.
     Default: a local cluster for this run."""
 
