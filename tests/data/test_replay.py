@@ -1,6 +1,5 @@
-"""The replay: against a session worked out by hand, against rows in which a fault was planted, and
-for all rows of the sample files. A vectorised rule for level-1 files, which has no book in it,
-judges the book a second time."""
+"""The replay: against a session worked out by hand, with planted faults, and for all rows of the
+sample files. A vectorised rule for level-1 files tests the book independently."""
 
 from dataclasses import replace
 
@@ -14,9 +13,9 @@ from mm_gym.data.lobster import MessageType
 from .conftest import Session
 
 
-def test_a_session_written_by_hand_comes_out_row_by_row(hand_session: Recording) -> None:
-    """Bids: two levels in ten rows. Asks: two each in rows 1 to 6 and 10, one known in each of rows
-    7 to 9."""
+def test_each_row_of_a_session_written_by_hand_follows(hand_session: Recording) -> None:
+    """Bids have two levels in ten rows. Asks have two levels in rows 1 to 6 and 10, and one known
+    level in rows 7 to 9."""
     report = check_rows(hand_session)
     assert report.exceptions == ()
     assert report.rows == 10
@@ -24,7 +23,7 @@ def test_a_session_written_by_hand_comes_out_row_by_row(hand_session: Recording)
     assert report.levels_compared == 2 * 10 + 2 * 7 + 1 * 3
 
 
-def test_and_in_one_go_with_every_execution_explained(hand_session: Recording) -> None:
+def test_a_session_written_by_hand_replays_continuously(hand_session: Recording) -> None:
     book, report = replay(hand_session)
     assert report.exceptions == ()
     assert (report.rows, report.levels_revealed, report.levels_compared) == (10, 1, 37)
@@ -42,8 +41,9 @@ def test_a_replay_can_stop_at_a_row(hand_session: Recording) -> None:
     assert book.queue("ask", 1000200) == [(3, 30)]
 
 
-def test_nothing_may_come_into_view_on_a_side_that_ended(hand_session: Recording) -> None:
-    """Row 8 showed one ask level of two, so all of them: a second in row 9 needs a message."""
+def test_no_level_can_come_into_view_after_an_empty_one(hand_session: Recording) -> None:
+    """Row 8 shows one ask level of two, so there is no other. A second one in row 9 needs a
+    message."""
     order_book = hand_session.order_book.copy()
     order_book["ask_price"][9, 1], order_book["ask_size"][9, 1] = 1000900, 10
     assert [
@@ -61,7 +61,7 @@ def test_a_level_that_comes_into_view_has_to_be_worse_than_those_in_view(
 
 
 @pytest.mark.parametrize("column", ["ask_price", "ask_size", "bid_price", "bid_size"])
-def test_a_number_that_is_off_in_one_row_is_found_there_and_in_the_next(
+def test_a_wrong_number_in_one_row_is_found_there_and_in_the_next(
     hand_session: Recording, column: str
 ) -> None:
     order_book = hand_session.order_book.copy()
@@ -71,9 +71,8 @@ def test_a_number_that_is_off_in_one_row_is_found_there_and_in_the_next(
     assert {row for row, _ in replay(broken)[1].exceptions} == {5, 6}
 
 
-# ----------------------------------------------------------------------------------- time priority,
-# one level
-#
+# --------------------------------------------------------------------- time priority at one level
+
 # Bids at 100.00: an order from before the file (100), then 2 (100), then 3 (100).
 
 QUEUE = """\
@@ -97,7 +96,7 @@ def test_executions_from_old_to_young_are_in_order(session: Session) -> None:
     )
 
 
-def test_an_execution_out_of_turn_is_found_and_told_what_became_of_the_older_order(
+def test_an_execution_that_breaks_time_priority_is_reported_with_the_older_order_s_fate(
     session: Session,
 ) -> None:
     more = "4,4,1,100,1000000,1\n5,4,3,100,1000000,1\n6.5,3,2,100,1000000,1\n"
@@ -120,7 +119,7 @@ def test_an_execution_before_what_was_there_from_the_start_is_found(session: Ses
 def test_an_order_that_has_left_the_book_cannot_trade_again(session: Session) -> None:
     more = "4,3,2,100,1000000,1\n5,4,2,100,1000000,1\n"
     found = discrepancies(session, more, "1000300,50,1000000,200\n1000300,50,1000000,100\n")
-    assert found[0] == (4, "100 shares of order 2 are executed, of which 0 are in the book")
+    assert found[0] == (4, "100 shares of order 2 are executed, but 0 are in the book")
 
 
 def test_a_deletion_of_another_size_than_the_order_s_is_found(session: Session) -> None:
@@ -130,14 +129,14 @@ def test_a_deletion_of_another_size_than_the_order_s_is_found(session: Session) 
 
 def test_an_id_that_rests_already_cannot_enter(session: Session) -> None:
     found = discrepancies(session, "4,1,3,40,999900,1\n", "1000300,50,1000000,300\n")
-    assert found == [(3, "order 3 enters, but rests in the book already")]
+    assert found == [(3, "order 3 enters, but is in the book already")]
 
 
-def test_an_order_whose_level_left_the_view_and_came_back_is_said_to_be_of_unknown_age(
+def test_an_order_whose_level_left_the_view_and_came_back_is_of_unknown_age(
     session: Session,
 ) -> None:
-    """A better bid hides the level of 2 and 3, goes, and then 2 trades: nobody saw what happened
-    there meanwhile."""
+    """A better bid hides the level of orders 2 and 3 and is cancelled. Then 2 trades. The file does
+    not show what happened at the hidden level."""
     recording = session(
         QUEUE + "4,1,4,10,1000100,1\n5,3,4,10,1000100,1\n6,4,2,100,1000000,1\n",
         QUEUE_ROWS + "1000300,50,1000100,10\n1000300,50,1000000,300\n1000300,50,1000000,200\n",
@@ -180,7 +179,7 @@ def test_a_limit_order_that_would_trade_is_found(hand_session: Recording) -> Non
 
 @pytest.mark.parametrize("n_levels", [1, 3, 60])
 def test_the_simulated_market_s_own_messages_replay_without_exception(n_levels: int) -> None:
-    """The market's matching and the replay meet in the files alone. With all levels in view only
+    """The market's matching and the replay share only the recording. With all levels in view only
     the orders of the warm-up are of unknown age."""
     config = configure(taker_size=3.0, maker_size=2.0, taker_tolerance=6.0)
     recording = record_market(config, 120.0, seed=1, n_levels=n_levels)
@@ -199,8 +198,8 @@ def test_the_simulated_market_s_own_messages_replay_without_exception(n_levels: 
 
 
 def test_two_executions_swapped_are_found_by_time_priority_alone() -> None:
-    """Neighbours at one price, of equal size: every row stays as it is, and only the order of the
-    queue is broken."""
+    """Two adjacent orders at one price with equal size: no row changes, only the order of
+    executions."""
     recording = record_market(
         configure(taker_size=3.0, taker_tolerance=6.0), 120.0, seed=1, n_levels=60
     )
@@ -229,8 +228,7 @@ def test_every_row_of_the_day_of_one_level_follows_from_the_row_before(goog: Rec
     report = check_rows(goog)
     assert report.exceptions == ()
     assert report.rows == 49_481
-    # Level 1 empties where the last of its shares go; then, and only then, an unforeseeable level
-    # takes its place.
+    # Level 1 is empty when its last shares are gone. Only then does an unknown level replace it.
     messages, before = goog.messages[1:], goog.order_book[:-1]
     touch = np.where(messages["side"] == 1, before["bid_size"][:, 0], before["ask_size"][:, 0])
     leaves = np.isin(messages["type"], [2, 3, 4])
@@ -239,9 +237,9 @@ def test_every_row_of_the_day_of_one_level_follows_from_the_row_before(goog: Rec
     assert report.levels_compared == 2 * report.rows - emptied.sum()
 
 
-def test_a_rule_without_a_book_says_the_same_of_the_day_of_one_level(goog: Recording) -> None:
-    """Best price and size of the message's side after it, in closed form; the other side does not
-    change."""
+def test_a_rule_without_a_book_gives_the_same_rows_of_the_day_of_one_level(goog: Recording) -> None:
+    """The rule gives best price and size of the message's side after the message. The other side
+    does not change."""
     messages, before, after = goog.messages[1:], goog.order_book[:-1], goog.order_book[1:]
     for number, name, other in ((1, "bid", "ask"), (-1, "ask", "bid")):
         mine = messages["side"] == number
@@ -274,8 +272,8 @@ def test_every_row_of_the_ten_level_file_follows_from_the_row_before(aapl: Recor
 def test_in_the_ten_level_file_every_visible_execution_hits_the_oldest_order_of_the_best_queue(
     aapl: Recording,
 ) -> None:
-    """90 of 98 hit the oldest order, known by its id. The other eight hit the head of the best
-    queue too, which is of unknown age: four were in the book before the file began, and four are
+    """90 of 98 executions hit the oldest order, known by its id. The other eight hit the head of
+    the best queue, which is of unknown age. Four were in the book before the file began. Four are
     one order whose level left the view."""
     book, report = replay(aapl)
     assert report.exceptions == ()
@@ -296,8 +294,8 @@ def test_in_the_ten_level_file_every_visible_execution_hits_the_oldest_order_of_
 
 
 def test_in_the_day_of_one_level_five_executions_pass_an_older_order_by(goog: Recording) -> None:
-    """The exchange's doing, which the files do not explain: each passed-over order trades or goes
-    within 1.4 ms, three of the five in one sweep whose executions share one time stamp. The rest of
+    """The files do not explain these five. Each older order trades or is cancelled within 1.4 ms.
+    Three of the five are in one sweep whose executions share a time stamp. All other executions of
     7,764 keep time priority."""
     _, report = replay(goog)
     assert [row for row, _ in report.exceptions] == [22968, 41952, 41953, 41954, 47985]

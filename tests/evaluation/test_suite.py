@@ -88,7 +88,7 @@ def a_row(**values: Any) -> Row:
 # ------------------------------------------------------------------------------------ who is judged
 
 
-def test_agents_are_parted_by_commas_and_training_seeds_by_plus() -> None:
+def test_agents_are_separated_by_commas_and_training_seeds_by_plus() -> None:
     text = (
         "fixed_spread:half_spread=2, ppo=runs/a+runs/b+runs/c,runs/ppo-{task},inventory_skew:tuned"
     )
@@ -123,12 +123,12 @@ def test_a_wildcard_finds_the_run_folders_of_a_task(tmp_path: Path) -> None:
         contender.in_task("fee")
 
 
-def test_the_sessions_of_the_suite_are_nobody_elses() -> None:
-    from agents.training.callbacks import HELD_OUT_SEED  # torch is needed for no other test here
+def test_training_and_tuning_use_no_session_of_the_suite() -> None:
+    from agents.training.callbacks import HELD_OUT_SEED  # here, because only this test needs torch
     from agents.training.trainer import stream_seed
 
     ours = set(session_seeds(SUITE_SEED, 10 * 2048).tolist())
-    assert SUITE_SEED == 2587842311  # for good: scores are of these sessions
+    assert SUITE_SEED == 2587842311  # a change would make published scores incomparable
     others = [
         HELD_OUT_SEED,
         *range(100),
@@ -137,11 +137,11 @@ def test_the_sessions_of_the_suite_are_nobody_elses() -> None:
     assert SUITE_SEED not in others
     for seed in others:
         assert not ours & set(session_seeds(seed, 512).tolist())
-    for seed in range(10):  # a training's markets have a row of seeds from this one on
+    for seed in range(10):  # the markets of a training have consecutive seeds from this one on
         assert not ours & {stream_seed(seed, 0) + market for market in range(1024)}
 
 
-def test_shorter_sessions_are_more() -> None:
+def test_tasks_with_shorter_sessions_have_more_of_them() -> None:
     assert sessions_in(TASKS["noise"], 512) == 512
     assert sessions_in(TASKS["short-session"], 512) == 5120
     assert sessions_in(TASKS["dealer-avellaneda-stoikov"], 512) == 2560
@@ -175,7 +175,7 @@ def test_a_row_holds_what_the_agent_earned_on_the_sessions_of_the_suite() -> Non
     )  # fmt: skip
 
 
-def test_the_variance_reduced_estimate_is_taken_where_it_is_more_certain() -> None:
+def test_the_variance_reduced_estimate_is_used_if_its_standard_error_is_smaller() -> None:
     informed = run_sessions(name_agent("inventory_skew"), configure("informed"), 64, 1, horizons=())
     objective, error, estimate = mean_objective(informed)
     assert estimate == "variance_reduced"
@@ -203,10 +203,10 @@ def test_an_agent_that_does_not_suit_a_task_is_left_out_there_with_a_reason() ->
     ]  # fmt: skip
     ((key, reason),) = results.left_out.items()
     assert key == ("bellman", "noise")
-    assert "the dealer market was wanted" in reason
+    assert "bellman cannot quote in this market: expected a dealer market" in reason
     shown = printed(results, (NOISE, DEALER))
     assert re.search(r"^bellman +- +- +- ", shown, re.MULTILINE)
-    assert "- bellman in noise: bellman was asked" in shown
+    assert "- bellman in noise: bellman cannot quote" in shown
 
 
 def test_an_agent_that_suits_no_task_is_an_error() -> None:
@@ -245,8 +245,7 @@ def test_the_interval_of_one_task_is_that_of_scipys_bootstrap() -> None:
 
 
 def test_the_interval_over_tasks_resamples_seeds_within_each_task() -> None:
-    """Against the slow and obvious way, with other random numbers. Tasks differ by far more than
-    seeds do."""
+    """Against a plain loop with other random numbers. Tasks differ far more than seeds."""
     rng = np.random.default_rng(2)
     tasks = [centre + 0.1 * rng.standard_normal(5) for centre in (0.0, 0.5, 1.0, 3.0)]
     slow = []
@@ -368,7 +367,7 @@ def file_of(folder: Path, *rows: Row) -> Path:
     return folder / "suite.csv"
 
 
-def test_results_of_two_files_stand_beside_each_other(tmp_path: Path) -> None:
+def test_results_of_two_files_are_joined(tmp_path: Path) -> None:
     first = file_of(tmp_path / "a", a_row(agent="ppo"), a_row(agent="sac"))
     second = file_of(tmp_path / "b", a_row(agent="ppo", objective=30.0))
     results = compare([first, second], SMALL)
@@ -377,7 +376,7 @@ def test_results_of_two_files_stand_beside_each_other(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_scores_are_of_the_reference_scores_of_today_and_not_of_the_file(tmp_path: Path) -> None:
+def test_scores_are_computed_from_the_current_reference_scores(tmp_path: Path) -> None:
     path = file_of(tmp_path / "a", a_row(score=7.0, score_standard_error=3.0))
     (row,) = read_suite(path, SMALL)
     assert (row.score, row.score_standard_error) == (0.5, 0.05)
@@ -401,7 +400,7 @@ def test_scores_are_of_the_reference_scores_of_today_and_not_of_the_file(tmp_pat
         ({"seed": 0.5}, "line 2 is damaged: expected a number in seed, got '0.5'"),
     ],
 )
-def test_rows_that_cannot_be_compared_are_refused_in_a_sentence(
+def test_rows_that_cannot_be_compared_are_refused(
     change: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "suite.csv"
@@ -413,7 +412,7 @@ def test_rows_that_cannot_be_compared_are_refused_in_a_sentence(
         compare([path], SMALL)
 
 
-def test_files_that_are_no_results_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_other_files_than_results_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere.csv cannot be read: expected a suite.csv"):
         compare([tmp_path / "nowhere.csv"], SMALL)
     (tmp_path / "summary.csv").write_text("agent,regime\nppo,noise\n")
@@ -437,7 +436,7 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_judges_writes_and_compares(
+def test_the_command_evaluates_writes_and_compares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "results"
@@ -519,7 +518,7 @@ def test_the_reference_scores_are_tuned_run_and_written(
     assert short["zero"].sessions == 40
     assert len(short["candidates"]) == 6  # the rules that ignore the flow, and the filter
     assert short["zero"].agent in [candidate["agent"] for candidate in short["candidates"]]
-    # A later run of other tasks keeps these; and what is written is what the agent earns.
+    # A later run of other tasks keeps these scores, and a score is what the agent earns.
     write_scores(ScoringArguments(tasks="dealer-avellaneda-stoikov", quick=True, out=out))
     assert read_references(out)["short-session"] == short
     sessions = run_sessions(

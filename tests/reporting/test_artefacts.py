@@ -62,7 +62,7 @@ CONTRACT = (
 def write(
     out: Path, name: str, overwrite: bool = False, failure: type[BaseException] | None = None
 ) -> None:
-    """Write one file into a results folder, and fail then if asked to."""
+    """Write one file into a results folder, then raise the failure if there is one."""
     with results_folder(out, overwrite) as folder:
         (folder / name).write_text(name)
         if failure is not None:
@@ -93,7 +93,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, failure: type[BaseException]) 
     assert names_in(tmp_path) == []
 
 
-def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> None:
+def test_existing_results_are_not_replaced_without_a_request(tmp_path: Path) -> None:
     out = tmp_path / "results"
     write(out, "summary.json")
     with pytest.raises(
@@ -107,7 +107,7 @@ def test_results_that_are_there_are_not_destroyed_unasked(tmp_path: Path) -> Non
     assert names_in(tmp_path) == ["results"]
 
 
-def test_results_that_others_wrote_meanwhile_are_not_destroyed_either(tmp_path: Path) -> None:
+def test_results_that_another_program_wrote_meanwhile_are_not_replaced(tmp_path: Path) -> None:
     out = tmp_path / "results"
     mine = results_folder(out)
     mine.__enter__()
@@ -159,8 +159,8 @@ def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
     assert names_in(out) == ["one"]
 
 
-def test_a_place_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """Below a file, which stops a superuser too."""
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    """The place is below a file, where a superuser cannot write either."""
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(
@@ -193,8 +193,7 @@ def test_versions_name_python_and_what_results_depend_on() -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    """A row of ordinary sessions, one of sessions that end before most horizons, one without a
-    fill."""
+    """Three rows: ordinary sessions, sessions shorter than most horizons, and no fills."""
     cells = [("fixed_spread", {"session_steps": 200}), ("inventory_skew", {"session_steps": 15})]
     made = [
         summarise(name, run_sessions(partial(make_agent, name), configure("informed", **fields), 8))
@@ -213,7 +212,7 @@ def test_the_columns_of_the_contract_come_first_in_its_order(rows: list[dict[str
         assert tuple(row) == COLUMNS
 
 
-def test_the_csv_says_what_the_rows_say_and_nothing_where_there_is_nothing(
+def test_the_csv_holds_the_rows_with_empty_cells_for_nan(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     write_summary(tmp_path, rows, {})
@@ -238,7 +237,7 @@ def test_the_csv_says_what_the_rows_say_and_nothing_where_there_is_nothing(
     assert read[2]["final_pnl"] == "0.0"
 
 
-def test_the_json_is_strict_and_says_what_made_the_rows(
+def test_the_json_is_strict_and_holds_the_rows_arguments_and_versions(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     write_summary(tmp_path, rows, {"arguments": {"seed": 3}, "versions": package_versions()})

@@ -83,7 +83,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return Report(folder, files, read(folder / "report.html"), rows, experiment)
 
 
-def test_the_report_asks_no_network_and_runs_nothing(report: Report) -> None:
+def test_the_report_needs_no_network_and_runs_no_script(report: Report) -> None:
     elements = report.page.every()
     links = [
         (name, value)
@@ -269,7 +269,7 @@ def _keys(headings: list[str]) -> list[str]:
     return keys
 
 
-def test_names_are_shown_as_they_are_and_never_taken_for_markup(report: Report) -> None:
+def test_names_are_escaped(report: Report) -> None:
     (title,) = report.page.all("title")
     assert title.text == HOSTILE_WORDS
     assert report.page.all("h1")[0].text == HOSTILE_WORDS
@@ -309,7 +309,7 @@ def test_every_picture_is_a_png_beside_the_page_and_in_it_and_shows_something(
         coloured = pixels.max(axis=2) - pixels.min(axis=2) > 40.0
         assert pixels.std() > 10.0
         assert coloured.mean() > 0.003
-        # Something is drawn in each quarter: no panel was lost or fell on another.
+        # Each quarter has something drawn, so no panel is missing or covers another.
         down, across = (size // 2 for size in coloured.shape)
         for part in (
             pixels[:down, :across],
@@ -370,7 +370,7 @@ def test_a_report_of_checks_alone_has_no_tables_and_no_pictures(tmp_path: Path) 
     assert "alone (negative control)" in page.text
 
 
-def test_a_picture_that_cannot_be_written_takes_the_rest_of_the_report_with_it(
+def test_a_picture_that_cannot_be_written_leaves_no_report_behind(
     tmp_path: Path,
 ) -> None:
     config = configure("noise", session_steps=5)
