@@ -103,7 +103,7 @@ def map_policy(
     _check(lots_held, flows, config)
     grid = np.tile(typical, (len(flows), len(lots_held), 1))
     grid[:, :, Obs.INVENTORY] = columns.inventory_column(lots_held)
-    grid[:, :, FLOW_COLUMNS] = flows[:, None, None]
+    grid[:, :, FLOW_COLUMNS] = flows[:, None, None] * market_column_unit(config)
     rows = grid.reshape(-1, len(Obs))
 
     def query(observations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -140,7 +140,7 @@ def _check(
             f"inventory is out of range: expected at most max_inventory={config.max_inventory} "
             f"lots either way, got {np.abs(inventory).max()}"
         )
-    most = OBSERVATION_BOUNDS[Obs.FLOW_SLOW][1]
+    most = OBSERVATION_BOUNDS[Obs.FLOW_SLOW][1] / market_column_unit(config)
     if np.abs(flow).max() > most:
         raise ValueError(
             f"flow is out of range: expected at most {most:g} standard deviations either way, "

@@ -76,11 +76,12 @@ class _Axis(NamedTuple):
 
 
 def _axes(config: MarketConfig) -> list[_Axis]:
+    flow = _times(1.0 / market_column_unit(config))
     queue = _times(1.0 / float(to_parameters(config)["queue_scale"]))
     lots = (inventory_of_column, inventory_column)
     return [
         _Axis("inventory [lots]", (Obs.INVENTORY,), (Obs.INVENTORY,), lots, whole=True),
-        _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS),
+        _Axis("recent flow [std. dev.]", FLOW_COLUMNS, FLOW_COLUMNS, flow),
         _Axis("time left [s]", (Obs.TIME_LEFT,), (Obs.TIME_LEFT,), _times(config.session_length)),
         _Axis(
             "queue ahead [lots]",

@@ -13,8 +13,8 @@ from mm_gym.evaluation.experiments.runner import (
     ExperimentRunner,
     above,
     below,
+    describe_sample,
     market,
-    sample,
 )
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
@@ -24,6 +24,7 @@ AGENT = "inventory_skew"
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
         "noise": (AGENT, market("noise", **fields)),
@@ -40,7 +41,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             mean(result.final_pnl),
             0.0,
             "ticks x lots",
-            sample(result),
+            describe_sample(result),
         )
         for label, result in list(sessions.items())[:-1]
     ]
@@ -50,14 +51,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             mean(toxic.final_pnl),
             0.0,
             "ticks x lots",
-            sample(toxic),
+            describe_sample(toxic),
         ),
         below(
             "On the same price path the maker earns less in informed, p = 0.8, than in noise",
             difference(toxic.final_pnl, quiet.final_pnl),
             0.0,
             "ticks x lots",
-            sample(quiet, toxic),
+            describe_sample(quiet, toxic),
         ),
     ]
     notes = [
@@ -70,7 +71,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         checks,
         sessions,
         dict.fromkeys(plan, AGENT),
-        audit=[_same(digests, sample(*sessions.values()))],
+        audit=[_same(digests, describe_sample(*sessions.values()))],
         notes=notes,
         effect=runner.effect,
     )
@@ -81,7 +82,7 @@ def price_digest(sessions: Sessions) -> str:
     return hashlib.sha256(np.ascontiguousarray(sessions.value_path).tobytes()).hexdigest()[:16]
 
 
-def _same(digests: dict[str, str], data: str) -> Check:
+def _same(digests: dict[str, str], sample: str) -> Check:
     different = float(len(set(digests.values())))
     return Check(
         "The price paths of all markets are bit for bit equal",
@@ -89,5 +90,5 @@ def _same(digests: dict[str, str], data: str) -> Check:
         "digests",
         "1",
         different == 1.0,
-        data,
+        sample,
     )

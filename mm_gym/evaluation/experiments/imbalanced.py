@@ -9,8 +9,8 @@ from mm_gym.evaluation.experiments.runner import (
     above,
     adverse_move,
     below,
+    describe_sample,
     market,
-    sample,
     within,
 )
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
@@ -22,6 +22,7 @@ ADAPTIVE = "adaptive_spread"
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     noise, imbalanced = market("noise"), market("imbalanced")
     if not runner.effect:
         imbalanced = market("imbalanced", imbalance=0.0)
@@ -33,23 +34,23 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     }
     sessions = runner.run(plan)
     calm, pressed = sessions["noise"], sessions["imbalanced"]
-    data = sample(calm, pressed)
+    sample = describe_sample(calm, pressed)
     effective = float(against_mid(pressed).effective_half_spread.mean())
     checks = [
-        above("The maker still earns", mean(pressed.final_pnl), 0.0, "ticks x lots", data),
+        above("The maker still earns", mean(pressed.final_pnl), 0.0, "ticks x lots", sample),
         above(
             "Inventory is larger than under noise",
             difference(pressed.mean_abs_inventory, calm.mean_abs_inventory),
             0.0,
             "lots",
-            data,
+            sample,
         ),
         below(
             "Inventory stays bounded: its maximum is below half of max_inventory",
             mean(pressed.max_abs_inventory.astype(float)),
             0.5 * imbalanced.max_inventory,
             "lots",
-            data,
+            sample,
         ),
         above(
             "An adaptive maker's spread widens",
@@ -59,7 +60,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             ),
             0.05,
             "ticks",
-            sample(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
+            describe_sample(sessions["noise, adaptive"], sessions["imbalanced, adaptive"]),
         ),
         within(
             "The 20 s adverse move of the efficient price equals that under noise, to a tenth of "
@@ -69,7 +70,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             ),
             0.1 * effective,
             "ticks",
-            data,
+            sample,
         ),
     ]
     agents = {label: agent for label, (agent, _) in plan.items()}

@@ -18,8 +18,8 @@ from mm_gym.evaluation.experiments.runner import (
     above,
     adverse_move,
     below,
+    describe_sample,
     market,
-    sample,
     within,
 )
 from mm_gym.evaluation.metrics import difference_over_fills
@@ -36,6 +36,7 @@ _LAGS = (1, 5, 20, 50)  # [decisions]
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {"p_informed": P_INFORMED, "informed_price_limit": False}
     if not runner.effect:
         fields["signal_drift"] = 0.0
@@ -45,21 +46,21 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     }
     sessions = runner.run(plan)
     informed, decoy = sessions["informed"], sessions["decoy"]
-    data = sample(informed, decoy)
+    sample = describe_sample(informed, decoy)
     checks = [
         below(
             "The maker earns less from informed flow than from the same flow without information",
             difference(informed.final_pnl, decoy.final_pnl),
             0.0,
             "ticks x lots",
-            data,
+            sample,
         ),
         above(
             "The 50 s adverse move is larger after informed flow",
             difference_over_fills(informed, adverse_move(informed), decoy, adverse_move(decoy)),
             0.0,
             "ticks",
-            data,
+            sample,
         ),
         within(
             "The 50 s adverse move after decoy flow is less than a quarter of that after informed "
@@ -67,7 +68,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             _adverse_share(decoy, informed),
             0.25,
             "of informed",
-            data,
+            sample,
         ),
     ]
     return ExperimentResult(
@@ -76,20 +77,22 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         checks,
         sessions,
         dict.fromkeys(plan, AGENT),
-        audit=_audit(informed, decoy, data),
+        audit=_audit(informed, decoy, sample),
         effect=runner.effect,
     )
 
 
-def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Check]:
+def _audit(informed: Sessions, decoy: Sessions, sample: str) -> list[Check]:
     """Volume, imbalance and sign autocorrelation of the two flows are equal within tolerance."""
     volume = of_sums(
         [informed.volume.sum(axis=1), decoy.volume.sum(axis=1)], lambda a, b: a / b - 1.0
     )
     imbalance = difference(_imbalance(informed), _imbalance(decoy))
     checks = [
-        within("Same volume (relative difference)", volume, 0.05, "", data),
-        within("Same imbalance, |net| / gross per minute (difference)", imbalance, 0.05, "", data),
+        within("Same volume (relative difference)", volume, 0.05, "", sample),
+        within(
+            "Same imbalance, |net| / gross per minute (difference)", imbalance, 0.05, "", sample
+        ),
     ]
     checks += [
         within(
@@ -97,7 +100,7 @@ def _audit(informed: Sessions, decoy: Sessions, data: str) -> list[Check]:
             _sign_difference(informed, decoy, lag),
             0.05,
             "",
-            data,
+            sample,
         )
         for lag in _LAGS
     ]

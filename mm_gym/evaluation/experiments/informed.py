@@ -10,8 +10,8 @@ from mm_gym.evaluation.experiments.runner import (
     above,
     adverse_move,
     below,
+    describe_sample,
     market,
-    sample,
 )
 from mm_gym.evaluation.metrics import (
     FillMeasures,
@@ -29,6 +29,7 @@ _HORIZON = 50.0
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
         f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields))
@@ -45,12 +46,18 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             mean(sweep[0].final_pnl),
             0.0,
             "ticks x lots",
-            sample(sweep[0]),
+            describe_sample(sweep[0]),
         ),
         below(
-            "At p = 1 the maker loses", mean(toxic.final_pnl), 0.0, "ticks x lots", sample(toxic)
+            "At p = 1 the maker loses",
+            mean(toxic.final_pnl),
+            0.0,
+            "ticks x lots",
+            describe_sample(toxic),
         ),
-        below("At p = 1 the 50 s markout is negative", markout, 0.0, "ticks", sample(toxic)),
+        below(
+            "At p = 1 the 50 s markout is negative", markout, 0.0, "ticks", describe_sample(toxic)
+        ),
         *_steps(sweep, column),
         _acceleration(sweep, column),
     ]
@@ -70,17 +77,17 @@ def _steps(sweep: list[Sessions], column: int) -> list[Check]:
     """From each share to the next PnL falls, and adverse move and adverse fill ratio grow."""
     checks = []
     for low, high, before, after in zip(SHARES, SHARES[1:], sweep, sweep[1:], strict=False):
-        step, data = f"from p = {low:g} to {high:g}", sample(before, after)
+        step, sample = f"from p = {low:g} to {high:g}", describe_sample(before, after)
         pnl = difference(after.final_pnl, before.final_pnl)
-        checks.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", data))
+        checks.append(below(f"PnL falls {step}", pnl, 0.0, "ticks x lots", sample))
         moves = difference_over_fills(after, adverse_move(after), before, adverse_move(before))
-        checks.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", data))
+        checks.append(above(f"The 50 s adverse move grows {step}", moves, 0.0, "ticks", sample))
         less, more = (
             against_value(sessions).adverse_fill[:, column] for sessions in (before, after)
         )
         ratios = difference_over_fills(after, more, before, less)
         checks.append(
-            above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", data)
+            above(f"The 50 s adverse fill ratio grows {step}", ratios, 0.0, "of fills", sample)
         )
     return checks
 
@@ -101,7 +108,7 @@ def _acceleration(sweep: list[Sessions], column: int) -> Check:
         bend,
         0.0,
         "ticks",
-        sample(*chosen),
+        describe_sample(*chosen),
     )
 
 

@@ -7,8 +7,8 @@ from mm_gym.evaluation.experiments.runner import (
     ExperimentResult,
     ExperimentRunner,
     below,
+    describe_sample,
     market,
-    sample,
 )
 from mm_gym.evaluation.statistics import difference, mean
 
@@ -19,6 +19,7 @@ P_INFORMED = 0.8
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {} if runner.effect else {"signal_drift": 0.0, "volatility": 0.0}
     plan = {
         f"{'sniping' if sniping else 'no sniping'}, latency {latency:g} s": (
@@ -36,7 +37,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         fast, *_, slow = (sessions[f"{sniping}, latency {latency:g} s"] for latency in LATENCIES)
         loss = difference(slow.final_pnl, fast.final_pnl)
         sentence = f"Latency costs, with {sniping}: PnL at {LATENCIES[-1]:g} s less PnL at 0 s"
-        checks.append(below(sentence, loss, 0.0, "ticks x lots", sample(slow, fast)))
+        checks.append(below(sentence, loss, 0.0, "ticks x lots", describe_sample(slow, fast)))
     slow, sniped = (
         sessions[f"{kind}, latency {LATENCIES[-1]:g} s"] for kind in ("no sniping", "sniping")
     )
@@ -46,14 +47,14 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             difference(sniped.final_pnl, slow.final_pnl),
             0.0,
             "ticks x lots",
-            sample(slow, sniped),
+            describe_sample(slow, sniped),
         ),
         below(
             f"At p = {P_INFORMED:g} the maker loses even with zero latency",
             mean(sessions[informed].final_pnl),
             0.0,
             "ticks x lots",
-            sample(sessions[informed]),
+            describe_sample(sessions[informed]),
         ),
     ]
     return ExperimentResult(

@@ -7,8 +7,8 @@ from mm_gym.evaluation.experiments.runner import (
     ExperimentResult,
     ExperimentRunner,
     above,
+    describe_sample,
     market,
-    sample,
     within,
 )
 from mm_gym.evaluation.metrics import direction_correlation
@@ -21,21 +21,22 @@ _TOLERANCE = 0.03  # such a correlation explains a thousandth of the variance of
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     config = market("naive_informed", p_informed=P_INFORMED)
     if not runner.effect:
         config = market("informed", p_informed=P_INFORMED)
     label = f"{config.regime}, p = {P_INFORMED:g}"
     sessions = runner.run({label: (AGENT, config)})
     result = sessions[label]
-    data = sample(result)
-    checks = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data)]
+    sample = describe_sample(result)
+    checks = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", sample)]
     checks += [
         within(
             f"Fill direction is uncorrelated with the efficient price's move over {horizon:g} s",
             direction_correlation(result, index),
             _TOLERANCE,
             "correlation",
-            data,
+            sample,
         )
         for index, horizon in enumerate(result.horizons)
     ]

@@ -11,8 +11,8 @@ from mm_gym.evaluation.experiments.runner import (
     ExperimentRunner,
     above,
     below,
+    describe_sample,
     market,
-    sample,
     within,
 )
 from mm_gym.evaluation.metrics import inventory_half_life, unrealised_pnl
@@ -28,36 +28,37 @@ _QUARTERS = 4
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
+    """Run the experiment, or its negative control if `runner.effect` is False."""
     config = market("noise") if runner.effect else market("informed", p_informed=0.8)
     label = config.regime
     sessions = runner.run({label: (AGENT, config)})
     result = sessions[label]
-    data = sample(result)
+    sample = describe_sample(result)
     shortest = 0.05 * config.session_length
     checks = [
-        above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", data),
-        *_growth(result, data),
+        above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", sample),
+        *_growth(result, sample),
         within(
             "Mean inventory is zero",
             mean(result.mean_inventory),
             0.25,
             "lots",
-            data,
+            sample,
         ),
         below(
             "Inventory reverts: its half-life is a small part of the session",
             inventory_half_life(result),
             shortest,
             "s",
-            data,
+            sample,
         ),
-        _spread_dominates(result, data),
+        _spread_dominates(result, sample),
         within(
             "Unrealised PnL at the close is small relative to PnL",
             ratio(np.abs(unrealised_pnl(result)), np.abs(result.final_pnl)),
             0.05,
             "of PnL",
-            data,
+            sample,
         ),
     ]
     return ExperimentResult(
@@ -65,7 +66,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     )
 
 
-def _growth(result: Sessions, data: str) -> list[Check]:
+def _growth(result: Sessions, sample: str) -> list[Check]:
     """PnL grows in each quarter of the session."""
     edges = np.linspace(0, result.pnl_path.shape[1] - 1, _QUARTERS + 1).astype(int)
     gains = np.diff(result.pnl_path[:, edges], axis=1)
@@ -75,13 +76,13 @@ def _growth(result: Sessions, data: str) -> list[Check]:
             mean(gains[:, quarter]),
             0.0,
             "ticks x lots",
-            data,
+            sample,
         )
         for quarter in range(_QUARTERS)
     ]
 
 
-def _spread_dominates(result: Sessions, data: str) -> Check:
+def _spread_dominates(result: Sessions, sample: str) -> Check:
     share = of_sums(
         [result.inventory_pnl, result.spread_pnl], lambda inventory, spread: inventory / spread
     )
@@ -90,5 +91,5 @@ def _spread_dominates(result: Sessions, data: str) -> Check:
         share,
         0.25,
         "of spread",
-        data,
+        sample,
     )

@@ -125,7 +125,7 @@ def market(regime: str, **fields: Any) -> MarketConfig:
     return configure(regime, **fields)
 
 
-def sample(*sessions: Sessions) -> str:
+def describe_sample(*sessions: Sessions) -> str:
     """The sample behind an estimate, in words: number of sessions and fills."""
     fills = sum(len(result.fills) for result in sessions)
     return f"{len(sessions[0])} sessions, {fills:,} fills"
@@ -136,17 +136,17 @@ def adverse_move(sessions: Sessions, horizon: float = 50.0) -> npt.NDArray[np.fl
     return against_value(sessions).adverse_move[:, sessions.horizons.index(horizon)]
 
 
-def above(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
+def above(sentence: str, estimate: Estimate, bound: float, unit: str, sample: str) -> Check:
     """A check that holds if the interval lies above the bound."""
-    return Check(sentence, estimate, unit, f"above {bound:g}", bool(estimate.low > bound), data)
+    return Check(sentence, estimate, unit, f"above {bound:g}", bool(estimate.low > bound), sample)
 
 
-def below(sentence: str, estimate: Estimate, bound: float, unit: str, data: str) -> Check:
+def below(sentence: str, estimate: Estimate, bound: float, unit: str, sample: str) -> Check:
     """A check that holds if the interval lies below the bound."""
-    return Check(sentence, estimate, unit, f"below {bound:g}", bool(estimate.high < bound), data)
+    return Check(sentence, estimate, unit, f"below {bound:g}", bool(estimate.high < bound), sample)
 
 
-def within(sentence: str, estimate: Estimate, tolerance: float, unit: str, data: str) -> Check:
+def within(sentence: str, estimate: Estimate, tolerance: float, unit: str, sample: str) -> Check:
     """A check that holds if the interval lies between -tolerance and tolerance."""
     inside = bool(-tolerance < estimate.low and estimate.high < tolerance)
-    return Check(sentence, estimate, unit, f"within {tolerance:.3g} of 0", inside, data)
+    return Check(sentence, estimate, unit, f"within {tolerance:.3g} of 0", inside, sample)
