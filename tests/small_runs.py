@@ -1,4 +1,4 @@
-"""Trainings so small that a test sees many updates, and what is done to them."""
+"""Small trainings for tests, and helpers for their run folders."""
 
 import os
 import signal
@@ -35,8 +35,8 @@ HYPERPARAMETERS[ALGORITHM_PART] |= {
 N_EPOCHS = HYPERPARAMETERS[ALGORITHM_PART]["n_epochs"]
 
 
-def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
-    """The hyperparameters with changes in `learning`, and other parts as they are given."""
+def with_hyperparameters(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
+    """`HYPERPARAMETERS` with changed arguments in `learning`, and with further parts."""
     learning = {**HYPERPARAMETERS[ALGORITHM_PART], **parts.pop("learning", {})}
     return {**HYPERPARAMETERS, **parts, ALGORITHM_PART: learning}
 
@@ -44,7 +44,9 @@ def with_settings(**parts: dict[str, object]) -> dict[str, dict[str, object]]:
 def a_run(
     updates: int, seed: int = 0, config: MarketConfig = CONFIG, **parts: dict[str, object]
 ) -> Run:
-    return Run(config, seed, N_MARKETS, updates * UPDATE, hyperparameters=with_settings(**parts))
+    return Run(
+        config, seed, N_MARKETS, updates * UPDATE, hyperparameters=with_hyperparameters(**parts)
+    )
 
 
 @pytest.fixture
@@ -61,8 +63,7 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def an_untrained_folder(folder: Path, run: Run, scale: float = 0.2) -> Path:
-    """A run folder that no training has written; weights are random, with a standard deviation of
-    `scale`."""
+    """A run folder with random weights of standard deviation `scale`."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     policy = new_policy(run)
@@ -75,8 +76,10 @@ def an_untrained_folder(folder: Path, run: Run, scale: float = 0.2) -> Path:
 
 
 def send_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> list[int]:
-    """Have this process get a signal in the middle of that step of the environment; returns the
-    steps so far."""
+    """Send this process a signal in the given step of the environment.
+
+    Returns a list that collects the steps so far.
+    """
     steps: list[int] = []
     original = MarketMakingVecEnv.step_wait
 

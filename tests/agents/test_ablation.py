@@ -1,4 +1,4 @@
-"""Shuffling a column costs what the agent made of it, and nothing where it made nothing of it."""
+"""Permuting a column costs something if the agent uses it, and nothing otherwise."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.small_runs import an_untrained_folder
 CONFIG = configure("noise", session_steps=200)
 
 
-def test_a_rule_that_looks_at_its_inventory_alone_loses_by_that_column_alone() -> None:
+def test_a_rule_that_uses_its_inventory_alone_loses_by_that_column_alone() -> None:
     costs = ablate("inventory_skew", CONFIG, episodes=128, seed=0)
     assert next(iter(costs)) == "inventory"
     assert costs["inventory"].low > 0.0
@@ -25,7 +25,7 @@ def test_a_rule_that_looks_at_its_inventory_alone_loses_by_that_column_alone() -
             assert costs[group] == (0.0, 0.0, 0.0), group
 
 
-def test_every_row_gets_another_rows_column_and_keeps_the_rest() -> None:
+def test_each_row_gets_the_column_of_another_row_and_keeps_the_rest() -> None:
     agent = Shuffled(CONFIG, "inventory_skew", (Obs.INVENTORY,))
     seen = []
     agent._agent.predict = lambda observation, *rest: (seen.append(observation), (None, None))[1]  # type: ignore[method-assign]
@@ -39,27 +39,26 @@ def test_every_row_gets_another_rows_column_and_keeps_the_rest() -> None:
 
 
 class Counting:
-    """An agent whose state is how often it was asked, a row a market; it quotes by it, and by what
-    it sees."""
+    """An agent whose state counts its calls in each market. It quotes state and observation."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):  # type: ignore[no-untyped-def]
         total = np.zeros((len(observation), 1)) if state is None else state
         return np.repeat(total, 2, axis=1), total + observation[:, :1]
 
 
-def test_with_anothers_history_it_quotes_by_that_and_each_market_keeps_its_own(
+def test_with_permuted_history_it_quotes_by_that_and_each_market_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(agents.tools.ablation, "make_agent", lambda name, config: Counting())
     agent, state = OthersHistory(CONFIG, "counting"), None
-    seen = np.arange(1.0, 5.0)[:, None]  # what market i adds to its state each time
+    seen = np.arange(1.0, 5.0)[:, None]  # the increment of each market's state
     for step in range(3):
         actions, state = agent.predict(seen, state)
         np.testing.assert_array_equal(actions[:, 0], step * np.roll(seen[:, 0], 1))
     np.testing.assert_array_equal(state, 3.0 * seen)
 
 
-def test_history_is_shuffled_only_where_there_is_one(tmp_path: Path) -> None:
+def test_only_agents_with_history_have_a_history_group(tmp_path: Path) -> None:
     assert not has_history("inventory_skew", CONFIG)
     config = configure("mixed", session_steps=20)
     folder = str(

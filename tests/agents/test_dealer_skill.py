@@ -1,4 +1,4 @@
-"""The skill of makers whose exact value is known otherwise."""
+"""The skill of makers whose exact objective is known."""
 
 import dataclasses
 
@@ -18,15 +18,17 @@ MARKET = configure(**read_hyperparameters("ppo-dealer_skill")[ALGORITHM_PART]["e
 
 
 def agrees(found: Skill, exact: float) -> bool:
-    """Both ways of measuring, within four standard errors; half a tick of rounding is worth less
-    than 0.05."""
+    """Whether both estimates are within four standard errors of the exact value.
+
+    0.05 more are allowed for the rounding of half a tick.
+    """
     assert abs(found.objective - exact) < 4.0 * found.standard_error + 0.05
     assert abs(found.simulated - exact) < 4.0 * found.simulated_error
     return found.standard_error < 0.3 * found.simulated_error
 
 
 def test_the_market_is_that_of_the_paper() -> None:
-    # lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps; a tick is a hundredth.
+    # lambda 10 a side, kappa 1, phi 0.5, alpha 0.001, T 1 in 100 steps, tick 0.01.
     problem = dealer_problem(MARKET)
     assert solve(problem).start_value == pytest.approx(
         627.7794, abs=2e-4
@@ -34,7 +36,7 @@ def test_the_market_is_that_of_the_paper() -> None:
     assert best_constant_policy(problem).value == pytest.approx(566.950, abs=1e-3)
 
 
-def test_constant_depths_are_worth_what_the_programme_says() -> None:
+def test_constant_depths_have_the_value_of_the_dynamic_programme() -> None:
     problem = dealer_problem(MARKET)
     for depth in (134.0, 220.0):
         exact = policy_value(problem, depth, depth)[0, problem.max_inventory]
@@ -61,14 +63,14 @@ class Optimal:
         ), state
 
 
-def test_the_optimum_has_a_skill_of_one_and_nothing_has_more() -> None:
+def test_the_optimum_has_a_skill_of_one_and_no_maker_has_more() -> None:
     found = measure_skill(Optimal, MARKET, sessions=2048)
     assert 0.9995 < found.skill <= 1.0
     assert agrees(found, found.bellman)
 
 
-def test_what_the_programme_does_not_describe_is_refused() -> None:
-    with pytest.raises(AgentError, match="write --regime dealer"):
+def test_a_market_that_the_programme_does_not_describe_is_refused() -> None:
+    with pytest.raises(AgentError, match=r"expected makers='none', .*write --regime dealer"):
         measure_skill(lambda config: make_agent("fixed_spread", config), configure("noise"))
-    with pytest.raises(AgentError, match=r"latency=0\.001 came"):
+    with pytest.raises(AgentError, match=r"expected latency=0\.0, got 0\.001"):
         dealer_problem(dataclasses.replace(MARKET, latency=0.001))

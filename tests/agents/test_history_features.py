@@ -37,7 +37,7 @@ def test_means_are_those_of_the_episode_with_a_prior_of_zeros() -> None:
     assert shown.dtype == state.dtype == np.float32
     np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
     column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
-    told = dict(zip(HISTORY_NAMES, shown.T, strict=True))
+    columns = dict(zip(HISTORY_NAMES, shown.T, strict=True))
     for name in MEANS_NAMES:
         what = name.removeprefix("mean_")
         if "_x_" in what:
@@ -48,7 +48,7 @@ def test_means_are_those_of_the_episode_with_a_prior_of_zeros() -> None:
         else:
             values = column[what]
         np.testing.assert_allclose(
-            told[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6
+            columns[name], values.sum(axis=0) / (7 + PRIOR_DECISIONS), atol=1e-6
         )
     kept = dict(zip(state_names(), state.T, strict=True))
     assert (kept["observations_seen"] == 7.0).all()

@@ -1,5 +1,4 @@
-"""Checkpoints, signals, crashes and kills: what an interruption loses, and how a training goes
-on."""
+"""Interrupted trainings lose at most the decisions since a checkpoint, and can be resumed."""
 
 import dataclasses
 import os
@@ -42,7 +41,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
+def test_an_interrupt_saves_a_checkpoint_and_resuming_continues_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     handler = signal.getsignal(number)
@@ -61,14 +60,14 @@ def test_an_interrupt_saves_what_was_learned_and_resuming_goes_on_from_there(
     assert load_checkpoint(tmp_path)._n_updates == 6 * N_EPOCHS
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
-    # Sorted: TensorBoard reads the files by name, and two that one process began in the same second
-    # are told apart by a counter without leading zeros ("10" before "9").
+    # TensorBoard reads files in the order of their names. Files of the same second end in a counter
+    # without leading zeros, so "10" comes before "9". Therefore the steps are sorted here.
     assert sorted(scalar.step for scalar in log.Scalars("market/pnl")) == [
         UPDATE * update for update in range(1, 7)
     ]
 
 
-def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen(
+def test_a_resumed_run_starts_from_the_saved_weights_in_new_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[np.ndarray] = []
@@ -77,7 +76,7 @@ def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen
         MarketMakingVecEnv, "reset", lambda self: starts.append(reset(self)) or starts[-1]
     )
     first = agents.training.trainer.train(tmp_path / "run", a_run(2))
-    # With a learning rate of zero, whatever is resumed stays what it was.
+    # With a learning rate of zero the weights do not change after the resumption.
     saved = load_checkpoint(tmp_path / "run")
     saved.lr_schedule = lambda progress: 0.0
     replace_file(tmp_path / "run" / CHECKPOINT_FILE, b"")
@@ -92,7 +91,7 @@ def test_a_resumed_run_starts_from_the_saved_weights_in_sessions_it_has_not_seen
     assert not np.array_equal(starts[0], starts[1])
 
 
-def test_no_training_sees_the_sessions_of_an_evaluation() -> None:
+def test_training_and_evaluation_share_no_session() -> None:
     held_out = set(session_seeds(HELD_OUT_SEED, 4096).tolist())
     for seed in range(20):
         judged = set(session_seeds(seed, 4096).tolist())
@@ -103,7 +102,7 @@ def test_no_training_sees_the_sessions_of_an_evaluation() -> None:
             assert judged.isdisjoint(range(first, first + 1024))
 
 
-def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
+def test_checkpoints_are_saved_at_the_interval_and_survive_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crash(Exception):
@@ -122,7 +121,7 @@ def test_checkpoints_come_as_often_as_asked_and_a_crash_loses_no_more(
     monkeypatch.setattr(ppo, "train", crashing)
     with pytest.raises(Crash):
         agents.training.trainer.train(tmp_path, a_run(10), checkpoint_every=2 * UPDATE)
-    # Saved at 0, 2 and 4 updates; the sixth failed.
+    # Checkpoints were saved at 0, 2 and 4 updates. The sixth update failed.
     assert read_run(tmp_path).steps_done == load_checkpoint(tmp_path).num_timesteps == 4 * UPDATE
 
 
@@ -164,7 +163,7 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
         time.sleep(0.0002)
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Path) -> None:
+def test_a_kill_while_a_checkpoint_is_written_leaves_a_usable_one(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = 0
     small = tmp_path / "small.yml"
@@ -183,8 +182,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_one_that_works(tmp_path: Pa
             process.wait()
         process.stderr.close()  # type: ignore[union-attr]
         model = load_checkpoint(out)
-        # Weights come first: a kill between the two files leaves the run's figure one checkpoint
-        # behind.
+        # Weights are written before `run.json`. After a kill between the two, `run.json` describes
+        # the previous checkpoint.
         assert done < read_run(out).steps_done <= model.num_timesteps
         actions, _ = load(out, configure("mixed")).predict(np.zeros((3, 18), np.float32))
         assert np.isfinite(actions).all()

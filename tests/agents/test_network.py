@@ -112,7 +112,9 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 def test_a_broken_policy_file_is_refused_in_a_sentence(folder: Path, how: str) -> None:
     path = folder / POLICY_FILE
     path.write_bytes(BROKEN[how](path.read_bytes()))
-    with pytest.raises(AgentError, match=r"policy\.npz is damaged: expected .*, got .* \(train again"):
+    with pytest.raises(
+        AgentError, match=r"policy\.npz is damaged: expected .*, got .* \(train again"
+    ):
         make_agent(str(folder), CONFIG)
 
 

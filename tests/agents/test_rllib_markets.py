@@ -1,5 +1,4 @@
-"""The markets that RLlib trains on: the other engine's, in the mode of autoreset that RLlib
-knows."""
+"""RLlib's markets are those of stable-baselines3, with RLlib's autoreset mode."""
 
 import gymnasium
 import numpy as np
@@ -21,9 +20,7 @@ RUN = Run(
 )
 
 
-def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_session_begins() -> (
-    None
-):
+def test_a_session_ends_with_its_last_observation_and_the_next_starts_a_step_later() -> None:
     markets = gymnasium.make_vec(
         ENVIRONMENT, num_envs=N, vectorization_mode="vector_entry_point", run=RUN
     )
@@ -34,7 +31,7 @@ def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_se
     before = np.zeros(N, bool)
     sessions = 0
     for drawn in np.random.default_rng(0).uniform(-1, 1, (4 * SESSION, N, 2)).astype(np.float32):
-        seen, rewards, terminated, truncated, told = markets.step(drawn)
+        seen, rewards, terminated, truncated, info = markets.step(drawn)
         their_seen, their_rewards, their_ends, infos = theirs.step(
             np.where(before[:, None], np.float32(1.0), drawn)
         )
@@ -47,16 +44,16 @@ def test_ended_sessions_show_their_last_observation_and_a_step_later_the_next_se
         for market in np.flatnonzero(terminated):
             np.testing.assert_array_equal(seen[market], infos[market]["terminal_observation"])
             for name in FIGURES:
-                assert told[name][market] == infos[market]["episode"][name]
-        assert bool(told) == terminated.any()
-        for name in FIGURES if told else ():
-            np.testing.assert_array_equal(told["_" + name], terminated)
+                assert info[name][market] == infos[market]["episode"][name]
+        assert bool(info) == terminated.any()
+        for name in FIGURES if info else ():
+            np.testing.assert_array_equal(info["_" + name], terminated)
         sessions += terminated.sum()
         before = terminated
     assert sessions >= 3 * N
 
 
-def test_runners_with_neighbouring_seeds_share_no_session_and_a_seed_repeats_itself() -> None:
+def test_runners_with_consecutive_seeds_share_no_session_and_seeds_are_reproducible() -> None:
     def first(seed: int) -> np.ndarray:
         return TrainingMarkets(N, RUN).reset(seed=seed)[0]
 

@@ -69,21 +69,21 @@ def test_it_explains_nearly_as_much_as_the_exact_filter(share: float) -> None:
     markets.seed(99)
     exact = GlostenMilgromAgent(config)
     observations, history, belief = markets.reset(), None, None
-    truth, told, learned, now = [], [], [], []
+    target, optimal, learned, now = [], [], [], []
     for _ in range(config.session_steps):
         signal, gap = markets.truth()
-        truth.append(gap + exact.edge_left(observations) * signal)
+        target.append(gap + exact.edge_left(observations) * signal)
         shown, history = add_history(observations, history)
         learned.append(shown[:, HISTORY_NAMES.index(BELIEF_NAMES[0])])
         now.append(observations[:, Obs.FLOW_MEDIUM])
         actions, belief = exact.predict(observations, belief)
-        told.append(exact.expected_worth(belief))
+        optimal.append(exact.expected_worth(belief))
         observations = markets.step(actions)[0]
 
     def explained(what: list[np.ndarray]) -> float:
-        return float(np.corrcoef(np.concatenate(truth), np.concatenate(what))[0, 1] ** 2)
+        return float(np.corrcoef(np.concatenate(target), np.concatenate(what))[0, 1] ** 2)
 
-    assert explained(learned) > explained(told) - 0.005
+    assert explained(learned) > explained(optimal) - 0.005
     assert explained(learned) > explained(now) + 0.05
 
 
@@ -99,9 +99,9 @@ def test_fitting_writes_a_signal_network_that_can_be_read(
     )
     assert all(np.isfinite(array).all() for array in fitted)
     assert "mixed, p to 1" in capsys.readouterr().out
-    with pytest.raises(AgentError, match="there is no folder"):
+    with pytest.raises(AgentError, match="cannot be written: expected an existing folder"):
         main(Arguments(out=tmp_path / "nowhere" / "filter.npz"))
-    with pytest.raises(AgentError, match="write more than the 64"):
+    with pytest.raises(AgentError, match=r"expected more than the 64 .*, got 64"):
         main(Arguments(sessions=64, out=path))
 
 

@@ -1,4 +1,4 @@
-"""What a training leaves behind: weights, and curves in the logs."""
+"""The results of a training: weights, and curves in the logs."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from mm_gym import configure
 from mm_gym.actions import to_ticks
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
-from tests.small_runs import CONFIG, N_MARKETS, UPDATE, a_run, weights, with_settings
+from tests.small_runs import CONFIG, N_MARKETS, UPDATE, a_run, weights, with_hyperparameters
 from tests.small_runs import small as small  # a fixture
 
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 
-def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path: Path) -> None:
+def test_equal_seeds_train_equal_policies_and_seed_zero_is_valid(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         agents.training.trainer.train(tmp_path / name, a_run(2, seed))
     first, again, other = (weights(tmp_path / name) for name in "abc")
@@ -39,7 +39,7 @@ def test_equal_seeds_train_equal_policies_and_seed_zero_is_one_of_them(tmp_path:
     assert not any(np.array_equal(first[name], other[name]) for name in first)
 
 
-def test_markets_on_two_threads_teach_the_same(
+def test_the_trained_policy_does_not_depend_on_the_number_of_market_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
@@ -57,7 +57,7 @@ def test_markets_on_two_threads_teach_the_same(
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_logs_hold_trading_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sessions: list[dict[str, float]] = []
     ended_by_update: list[list[dict[str, float]]] = []
     step_wait = MarketMakingVecEnv.step_wait
@@ -88,9 +88,7 @@ def test_the_logs_hold_what_a_trader_reads(tmp_path: Path, monkeypatch: pytest.M
     assert {"rollout/ep_rew_mean", "train/value_loss", "time/fps"} <= set(log.Tags()["scalars"])
 
 
-def test_the_untrained_policy_quotes_an_eighth_of_the_largest_offset_and_scatters_as_it_was_told() -> (
-    None
-):
+def test_the_untrained_policy_quotes_an_eighth_of_max_offset_with_the_given_deviation() -> None:
     config = configure("noise", max_offset=16.0)
     quoting = {
         "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "silu", "log_std_init": -2.0}
@@ -109,7 +107,7 @@ def test_the_untrained_policy_quotes_an_eighth_of_the_largest_offset_and_scatter
 
 
 @pytest.mark.parametrize("n_envs", [1, 3, 8, 64, 100, 128, 1000, 5000])
-def test_an_update_is_whole_batches_of_the_same_size_whatever_the_number_of_markets(
+def test_an_update_has_whole_batches_of_equal_size_for_any_number_of_markets(
     n_envs: int,
 ) -> None:
     shape = rollout_shape({"n_envs": 128, "n_steps": 128, "batch_size": 4096}, n_envs)
@@ -118,13 +116,13 @@ def test_an_update_is_whole_batches_of_the_same_size_whatever_the_number_of_mark
         assert shape["batch_size"] == pytest.approx(4096, rel=0.05)
 
 
-def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: Path) -> None:
+def test_learning_improves_quotes_that_are_rarely_filled(tmp_path: Path) -> None:
     # In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns
-    # d: both sides together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
+    # d. In 100 seconds both sides earn 45 at 9 ticks, the initial offset, and 110 at 3, the best.
     config = configure(
         "dealer", session_steps=100, max_offset=72.0
-    )  # an untrained policy quotes an eighth of that
-    hyperparameters = with_settings(
+    )  # an untrained policy quotes an eighth of max_offset
+    hyperparameters = with_hyperparameters(
         learning={
             "n_envs": 64,
             "n_steps": 32,
@@ -132,7 +130,7 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: 
             "n_epochs": 8,
             "learning_rate": "lin_0.003",
             "gamma": 0.9,
-            # 3 ticks, of the 27 by which the offset grows with the action there.
+            # A standard deviation of 3 ticks: the offset has a slope of 27 ticks per action there.
             "policy_kwargs": {"net_arch": [64, 64], "log_std_init": float(np.log(3.0 / 27.0))},
         },
     )
@@ -150,8 +148,8 @@ def test_learning_finds_quotes_that_trade_when_it_starts_where_few_do(tmp_path: 
     assert gain.mean() > max(5.0 * error, 15.0)
 
 
-def test_held_out_sessions_are_a_curve_and_the_last_weights_quote(tmp_path: Path) -> None:
-    # So high a learning rate that the policy gets worse as well as better.
+def test_held_out_sessions_give_a_curve_and_do_not_select_weights(tmp_path: Path) -> None:
+    # With this high learning rate the policy also gets worse at times.
     run = a_run(6, learning={"learning_rate": 0.02})
     run = agents.training.trainer.train(tmp_path, run, evaluate_every=UPDATE, held_out_sessions=8)
     assert run == read_run(tmp_path)
@@ -181,9 +179,8 @@ def test_held_out_sessions_are_a_curve_and_the_last_weights_quote(tmp_path: Path
     assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
 
 
-def test_two_processes_judge_a_policy_as_one_does() -> None:
-    """As `train.py --jobs 2` has it; the model has its markets and a logger, which no process could
-    be sent."""
+def test_two_processes_evaluate_a_policy_as_one_does() -> None:
+    """As in `train.py --jobs 2`. The model's markets and logger cannot be pickled."""
     run = a_run(1)
     model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
     model.learn(UPDATE)
@@ -195,14 +192,14 @@ def test_two_processes_judge_a_policy_as_one_does() -> None:
     assert np.ptp(alone.objective) > 0.0
 
 
-def test_exploration_stands_and_then_narrows_to_its_end(tmp_path: Path) -> None:
+def test_exploration_is_constant_and_then_decreases_to_its_end(tmp_path: Path) -> None:
     run = a_run(8)
     run.hyperparameters["exploration"] = {"end": -4.0, "constant": 0.5}
     agents.training.trainer.train(tmp_path, run, held_out_sessions=2)
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
-    # `train/std` of an update is logged after the next collection, with that of the evaluation at
-    # the end for the last.
+    # `train/std` of an update is logged after the next collection. The last one is logged with the
+    # final evaluation.
     spread = np.log([point.value for point in log.Scalars("train/std")])
     start = run.hyperparameters[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
     done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5

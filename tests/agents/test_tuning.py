@@ -1,5 +1,4 @@
-"""The search for a rule's best parameters, against a market whose best are known; and what is kept
-of it."""
+"""Tuning finds known optima, and its results are written, read and used by name."""
 
 import dataclasses
 import math
@@ -29,13 +28,14 @@ def an_entry(
 ) -> Tuned:
     return Tuned(
         agent, regime, p_informed, parameters, objective, 0.5, 1.5, 0.0, -0.5, 0.5,
-        effort=dataclasses.asdict(SHORT), command="python -m agents.tuning", versions={"python": "3"},
+        effort=dataclasses.asdict(SHORT), command="python -m agents.tuning",
+        versions={"python": "3"},
     )  # fmt: skip
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In the place of the file that is read by default."""
+    """A temporary file that replaces the default one."""
     path = tmp_path / "tuned.json"
     monkeypatch.setattr(agents.rules.tuned, "TUNED_FILE", path)
     return path
@@ -45,11 +45,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
-    """A quote at h rests at the next whole tick, where the exact value of every constant depth is
-    known.
+    """A quote at h rests at the next whole tick, and the exact value of each depth is known.
 
-    The values of the best depth, 4 ticks, and of the next best lie 2.1 apart; on common random
-    numbers their difference has an s.e. of 0.2 over 2,048 sessions.
+    The values of the best depth, 4 ticks, and of the next best differ by 2.1. With common random
+    numbers over 2,048 sessions their difference has a standard error of 0.2.
     """
     config = configure(
         "dealer", volatility=0.0, session_steps=60, taker_tolerance=3.5, inventory_penalty=0.01
@@ -74,7 +73,7 @@ def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
     assert found.gain_low > 0.0
 
 
-def test_equal_seeds_find_the_same_and_every_session_is_counted() -> None:
+def test_equal_seeds_give_equal_results_and_every_session_is_counted() -> None:
     config, done = configure("informed", session_steps=20), []
     first = tune("adaptive_spread", config, SHORT, on_batch=done.append)
     assert sum(done) == SHORT.all_sessions == 6 * 8 + 3 * 8
@@ -83,7 +82,7 @@ def test_equal_seeds_find_the_same_and_every_session_is_counted() -> None:
     assert other.objective != first.objective
 
 
-def test_only_what_is_asked_for_is_searched_and_the_rest_stays_as_it_was_found(file: Path) -> None:
+def test_only_chosen_parameters_are_searched_and_the_others_keep_their_values(file: Path) -> None:
     write_tuned([an_entry("inventory_skew", "noise", 0.0, half_spread=1.0, skew=0.3)], file)
     effort = Effort(trials=6, sessions=64, finalists=3, final_sessions=128)
     found = tune("inventory_skew", configure("noise", session_steps=300), effort, only=["skew"])
@@ -94,19 +93,19 @@ def test_only_what_is_asked_for_is_searched_and_the_rest_stays_as_it_was_found(f
         AgentError, match=r"inventory_skew has no parameter 'scew'.*did you mean 'skew'"
     ):
         tune("inventory_skew", configure("noise"), effort, only=["scew"])
-    with pytest.raises(AgentError, match="was wanted"):
+    with pytest.raises(AgentError, match="not tuned in regime"):
         tune("inventory_skew", configure("imbalanced"), effort, only=["skew"])
 
 
-def test_defaults_that_nothing_beats_stay() -> None:
-    """With taker_tolerance at its default a maker who quotes 12 ticks off trades with nobody."""
+def test_defaults_stay_if_no_trial_is_better() -> None:
+    """With the default taker_tolerance, quotes at 12 ticks are not filled."""
     config = configure("noise", session_steps=200)
     found = tune("fixed_spread", config, Effort(trials=1, sessions=8, final_sessions=64, seed=3))
     assert found.parameters == {}
     assert (found.gain, found.gain_low, found.gain_high) == (0.0, 0.0, 0.0)
 
 
-def test_no_session_of_tuning_is_one_of_an_evaluation_or_a_training() -> None:
+def test_tuning_shares_no_session_with_evaluation_or_training() -> None:
     families = [
         session_seeds(tuning_seed(seed, stage), 512) for seed in range(4) for stage in range(2)
     ]
@@ -117,32 +116,32 @@ def test_no_session_of_tuning_is_one_of_an_evaluation_or_a_training() -> None:
 
 
 @pytest.mark.parametrize("rule", tunable_rules())
-def test_both_ends_of_every_search_space_are_agents(rule: str) -> None:
+def test_both_ends_of_every_search_space_give_agents(rule: str) -> None:
     for end in ("low", "high"):
         parameters = {name: getattr(range_, end) for name, range_ in search_space(rule).items()}
         make_agent(rule, configure(), **parameters)
     assert all(range_.low < range_.high for range_ in search_space(rule).values())
 
 
-def test_a_rule_with_nothing_to_tune_is_refused_and_the_nearest_named() -> None:
+def test_a_rule_without_a_search_space_is_refused_and_the_nearest_named() -> None:
     with pytest.raises(
-        AgentError, match="agent 'random' is no rule with a search space; known are"
+        AgentError, match=r"agent 'random' cannot be tuned: expected .*, got 'random' \(known are"
     ):
         tune("random", configure())
     with pytest.raises(AgentError, match="did you mean 'inventory_skew'"):
         tune("inventory_scew", configure())
 
 
-def test_an_effort_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="trials=0 came; write a whole number from 1 up"):
+def test_an_effort_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"trials=0 is out of range: expected .* at least 1, got 0"):
         Effort(trials=0)
     assert Effort(seed=0).seed == 0
 
 
-# ---------------------------------------------------------------------------------- what is shipped
+# ---------------------------------------------------------------------------------- the file itself
 
 
-def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> None:
+def test_entries_of_the_file_are_results_of_the_command_for_existing_rules() -> None:
     entries = read_tuned()
     assert {entry.agent for entry in entries} <= set(tunable_rules())
     for entry in entries:
@@ -160,8 +159,7 @@ def test_what_is_shipped_was_found_by_the_command_for_rules_that_are_there() -> 
 
 
 def test_tuned_parameters_earn_more_on_sessions_they_were_not_tuned_on() -> None:
-    """Informed flow at 0.6: about 15 more than the defaults, with an s.e. of about 2 over 256
-    sessions."""
+    """At p = 0.6 they earn about 15 more than the defaults, with a standard error of about 2."""
     config = configure("informed", p_informed=0.6)
     tuned, defaults = (
         run_sessions(name_agent(name), config, 256, horizons=()).objective
@@ -170,10 +168,10 @@ def test_tuned_parameters_earn_more_on_sessions_they_were_not_tuned_on() -> None
     assert difference(tuned, defaults).low > 0.0
 
 
-# ----------------------------------------------------------------------------------------- the file
+# ----------------------------------------------------------------------------- reading and writing
 
 
-def test_what_is_written_reads_back_and_replaces_only_its_own(file: Path) -> None:
+def test_entries_can_be_read_after_writing_and_replace_only_their_own(file: Path) -> None:
     assert read_tuned() == []
     first = [
         an_entry("fixed_spread", "noise", 0.0, half_spread=2.0),
@@ -193,16 +191,16 @@ def test_a_damaged_file_is_refused_and_left_alone(file: Path, text: str) -> None
     for act in (read_tuned, lambda: write_tuned([], file)):
         with pytest.raises(
             AgentError,
-            match=r"tuned\.json is damaged .* write it anew with python -m agents\.tuning",
+            match=r"tuned\.json is damaged .* write it again with python -m agents\.tuning",
         ):
             act()
     assert file.read_text() == text
 
 
-# ------------------------------------------------------------------------------------------ by name
+# ---------------------------------------------------------------------------- tuned agents by name
 
 
-def test_tuned_stays_with_the_name() -> None:
+def test_the_suffix_tuned_stays_with_the_name() -> None:
     assert parse_agent("inventory_skew:tuned") == ("inventory_skew:tuned", {})
     assert parse_agent("inventory_skew: tuned :skew=0.2") == ("inventory_skew:tuned", {"skew": 0.2})
     assert parse_agent("inventory_skew:skew=0.2:tuned") == ("inventory_skew:tuned", {"skew": 0.2})
@@ -241,20 +239,20 @@ def test_the_best_rule_is_that_of_the_nearest_share_with_the_highest_objective(f
     assert best_rule(configure("informed", p_informed=0.1)).agent == "fixed_spread"
 
 
-def test_what_was_not_tuned_is_refused_with_the_command_that_does_it(file: Path) -> None:
+def test_a_rule_that_was_not_tuned_is_refused_with_the_command_that_tunes_it(file: Path) -> None:
     write_tuned([an_entry("fixed_spread", "informed", 0.2)], file)
     with pytest.raises(
-        AgentError, match=r"python -m agents\.tuning --agents fixed_spread --regimes noise$"
+        AgentError, match=r"python -m agents\.tuning --agents fixed_spread --regimes noise\)$"
     ):
         make_agent("fixed_spread:tuned", configure("noise"))
     with pytest.raises(
-        AgentError, match=r"python -m agents\.tuning --agents inventory_skew --regimes informed$"
+        AgentError, match=r"python -m agents\.tuning --agents inventory_skew --regimes informed\)$"
     ):
         make_agent("inventory_skew:tuned", configure("informed"))
-    with pytest.raises(AgentError, match=r"python -m agents\.tuning --regimes noise$"):
+    with pytest.raises(AgentError, match=r"python -m agents\.tuning --regimes noise\)$"):
         make_agent("best_rule:tuned", configure("noise"))
     with pytest.raises(
-        AgentError, match=r"agent 'fixed_spred:tuned' is no rule .* did you mean 'fixed_spread'"
+        AgentError, match=r"agent 'fixed_spred:tuned' is unknown: .*did you mean 'fixed_spread'"
     ):
         make_agent("fixed_spred:tuned", configure("informed"))
 
@@ -262,7 +260,7 @@ def test_what_was_not_tuned_is_refused_with_the_command_that_does_it(file: Path)
 # -------------------------------------------------------------------------------------- the command
 
 
-def test_the_command_tunes_writes_and_says_so_in_80_columns(
+def test_the_command_tunes_writes_and_prints_a_table_in_80_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -288,13 +286,13 @@ def test_the_command_tunes_writes_and_says_so_in_80_columns(
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ({"p_informed": "0.2,much"}, "--p-informed 0.2,much came, numbers were wanted"),
+        ({"p_informed": "0.2,much"}, "--p-informed cannot be read: expected .*, got '0.2,much'"),
         ({"p_informed": "2"}, "p_informed=2.0 is out of range"),
         ({"regimes": "informd"}, "regime 'informd' is unknown: .*; did you mean 'informed'"),
-        ({"agents": "fixed_spread,random"}, "'random' is no rule with a search space"),
+        ({"agents": "fixed_spread,random"}, "'random' cannot be tuned"),
         (
             {"out": Path("nowhere/tuned.json")},
-            r"nowhere/tuned\.json cannot be written \(No such file or directory\)",
+            r"nowhere/tuned\.json cannot be written: expected .*, got No such file or directory",
         ),
     ],
 )
