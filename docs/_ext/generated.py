@@ -189,7 +189,8 @@ def help_text(command: str) -> str:
     )
     if done.returncode != 0:
         raise RuntimeError(f"python {command} --help failed: {done.stderr}")
-    return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+    text = done.stdout.replace(str(ROOT) + os.sep, "").strip()
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def command_lines() -> str:
@@ -199,8 +200,7 @@ def command_lines() -> str:
     parts = []
     for command, text in zip(COMMANDS, texts, strict=True):
         heading = command.removeprefix("-m ")
-        usage = text.replace(str(ROOT) + os.sep, "")
-        parts.append(f"## {heading}\n\n```text\n{usage}\n```\n")
+        parts.append(f"## {heading}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
 
