@@ -1,1 +1,1 @@
-"""Throughput, side by side."""
+"""Benchmarks of throughput, relative to reference environments."""

@@ -1,7 +1,9 @@
-"""How fast it is, beside what it is compared with: `python -m benchmarks.throughput [--quick]`.
+"""Throughput of the simulator, compared with reference environments.
 
-Machines drift by a tenth within minutes, so things that are compared take turns in one run, and the
-figure is the median of the ratios of neighbouring turns.
+python -m benchmarks.throughput [--quick]
+
+The speed of a machine varies by a tenth within minutes. Therefore two compared measurements
+alternate in one run, and the ratio is the median over pairs of consecutive turns.
 """
 
 import statistics
@@ -33,10 +35,10 @@ from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
 
 BATCH, LARGE_BATCH = 256, 4096
-HYPERPARAMETERS = read_hyperparameters("ppo-mixed")  # of `python train.py`
+HYPERPARAMETERS = read_hyperparameters("ppo-mixed")  # the default of train.py
 LEARNING = HYPERPARAMETERS[ALGORITHM_PART]
-TORCH_THREADS, MARKET_THREADS = 1, 2  # as `make train` has them
-HALF_SPREAD = 1.5  # [ticks] quoted throughout
+TORCH_THREADS, MARKET_THREADS = 1, 2  # as in `make train`
+HALF_SPREAD = 1.5  # [ticks] of all quotes
 
 START = """
 import gymnasium, mm_gym
@@ -47,7 +49,7 @@ env.step(env.action_space.sample())
 
 
 class NullVecEnv(MarketMakingVecEnv):
-    """An environment that does nothing, in the same spaces: what PPO costs by itself."""
+    """An environment that does nothing, with the same spaces. It measures PPO alone."""
 
     def reset(self) -> npt.NDArray[np.float32]:
         self._same = np.stack([self.observation_space.sample() for _ in range(self.num_envs)])
@@ -66,12 +68,12 @@ class NullVecEnv(MarketMakingVecEnv):
 
 
 def quotes(n: int) -> npt.NDArray[np.float32]:
-    """The actions that quote `HALF_SPREAD` in so many default markets."""
+    """Actions that quote `HALF_SPREAD` in n default markets, shape (n, 2)."""
     return from_ticks(np.full((n, 2), HALF_SPREAD), mm_gym.configure().max_offset)
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """Wall time of one call."""
+    """Wall time of one call [s]."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
@@ -80,8 +82,15 @@ def seconds(action: Callable[[], Any]) -> float:
 def in_turns(
     first: Callable[[], float], second: Callable[[], float], turns: int
 ) -> tuple[float, float, float]:
-    """Medians of what both return and of the ratios first / second of neighbouring turns; one turn
-    warms up."""
+    """Alternate two measurements. One turn warms up.
+
+    Args:
+        first, second: the measurements.
+        turns: number of turns.
+
+    Returns:
+        The medians of both, and the median ratio first / second of consecutive turns.
+    """
     first(), second()
     pairs = []
     for turn in range(turns):
@@ -96,7 +105,7 @@ def in_turns(
 
 
 def kernel_rates(steps: int) -> tuple[float, float]:
-    """Agent steps and book events per second of a batch stepped by the compiled core alone."""
+    """Agent steps and book events per second of the compiled core."""
     markets = Markets(mm_gym.configure(), BATCH)
     observations, outcomes = markets.empty_results()
     markets.reset(
@@ -118,7 +127,7 @@ def vector_rate(steps: int, markets: int = BATCH, threads: int = 1) -> float:
 
 
 def single_rate(name: str, steps: int) -> float:
-    """Steps per second of `gymnasium.make`, new sessions included."""
+    """Steps per second of `gymnasium.make`, including resets."""
     environment = gymnasium.make(name)
     environment.reset(seed=0)
     environment.action_space.seed(0)
@@ -135,7 +144,7 @@ def single_rate(name: str, steps: int) -> float:
 
 
 def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
-    """The model that train.py would begin with, in markets of this kind."""
+    """The initial model of train.py, in markets of this kind."""
     run = Run(
         mm_gym.configure("mixed"),
         seed=0,
@@ -149,8 +158,10 @@ def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
 
 
 def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callable[[], float]:
-    """A function that trains with train.py's hyperparameters for so many updates, and returns frames per
-    second."""
+    """A function that trains for some updates and returns frames per second.
+
+    The hyperparameters are those of train.py.
+    """
     model = untrained(markets)
 
     def frames_per_second() -> float:
@@ -166,12 +177,12 @@ def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callab
 
 
 def main(quick: bool = False) -> None:
-    """Measure, and print a table.
+    """Measure the throughput, and print a table.
 
     Args:
-        quick: fewer and shorter turns, for a first look.
+        quick: Use fewer and shorter turns.
     """
-    turns, steps = 3 if quick else 9, 900  # within one session
+    turns, steps = 3 if quick else 9, 900  # less than one session
     torch.set_num_threads(TORCH_THREADS)
     progress = iter(track(range(5), "measuring", transient=True))
     next(progress)
@@ -205,8 +216,8 @@ def main(quick: bool = False) -> None:
     next(progress, None)
 
     agent_steps, events = (statistics.median(rates) for rates in zip(*kernel, strict=True))
-    table = Table(title=f"Medians of {turns} turns; one core but where threads are named")
-    for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
+    table = Table(title=f"Medians of {turns} turns, one thread unless stated otherwise")
+    for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")
     table.add_row(
@@ -228,10 +239,10 @@ def main(quick: bool = False) -> None:
         f"{with_markets:,.0f}",
         "",
     )
-    table.add_row("PPO frames/s, nothing", f"{with_nothing:,.0f}", "")
+    table.add_row("PPO frames/s, environment that does nothing", f"{with_nothing:,.0f}", "")
     table.add_row("  ratio", f"{ppo_ratio:.0%}", "85%")
     table.add_row("warm start to the first step", f"{statistics.median(start):.2f} s", "1 s")
-    table.add_row("one market's record", f"{MARKET.itemsize:,} B", "")
+    table.add_row("size of a market's record", f"{MARKET.itemsize:,} B", "")
     Console(width=80).print(table)
 
 

@@ -1,8 +1,8 @@
-"""Where the time of a training goes, and how near it comes to its own ceiling: `python -m
-benchmarks.training`.
+"""Shares of the time of a training, and its speed relative to an environment that does nothing.
 
-The ceiling is the same training on an environment that does nothing. Both take turns, as in
-`benchmarks.throughput`.
+python -m benchmarks.training
+
+The two trainings alternate, as in `benchmarks.throughput`.
 """
 
 import statistics
@@ -28,7 +28,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 
 
 class TimedVecEnv(MarketMakingVecEnv):
-    """Notes how long it is at work."""
+    """Measures the time that the environment takes."""
 
     seconds = 0.0
 
@@ -45,8 +45,7 @@ class TimedVecEnv(MarketMakingVecEnv):
 
 
 def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
-    """Shares of a training's time: in the environment, in collecting beside it, and in learning
-    from what came."""
+    """Shares of the time of a training: environment, rest of the rollout, and learning."""
     model = untrained(partial(TimedVecEnv, threads=market_threads))
     decisions = LEARNING["n_envs"] * LEARNING["n_steps"]
     model.learn(decisions)  # warms up
@@ -76,13 +75,13 @@ def main(
     threads: int = TORCH_THREADS,
     market_threads: int = MARKET_THREADS,
 ) -> None:
-    """Measure, and print a table.
+    """Measure a training, and print a table.
 
     Args:
-        turns: of each measurement; the figures are medians.
-        updates: of the policy in each turn.
-        threads: of torch.
-        market_threads: that step the markets.
+        turns: Number of turns of each measurement. Results are medians.
+        updates: Number of updates of the policy in each turn.
+        threads: Number of threads of torch.
+        market_threads: Number of threads that step the markets.
     """
     torch.set_num_threads(threads)
     environment, collecting, learning = (
@@ -98,15 +97,15 @@ def main(
         title=f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
         f"Threads: {threads} of torch, {market_threads} for the markets"
     )
-    for header, side in (("what", "left"), ("figure", "right"), ("aim", "right")):
+    for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     table.add_row("time in the environment", f"{environment:.1%}", "below 15%")
-    table.add_row("time in collecting beside it", f"{collecting:.1%}", "")
+    table.add_row("time in the rest of the rollout", f"{collecting:.1%}", "")
     table.add_row("time in learning", f"{learning:.1%}", "")
     table.add_row("decisions/s", f"{with_markets:,.0f}", "")
     table.add_row("decisions/s, environment that does nothing", f"{with_nothing:,.0f}", "")
     table.add_row("  ratio", f"{ratio:.0%}", "85%")
-    table.add_row("ten million decisions take", f"{1e7 / with_markets:,.0f} s", "below 300 s")
+    table.add_row("time of ten million decisions", f"{1e7 / with_markets:,.0f} s", "below 300 s")
     Console(width=80).print(table)
 
 

@@ -1,6 +1,6 @@
-"""Published and exact numbers, and ours beside them, one source a file: `python -m validation`
-prints the table.
+"""Validation against published and exact numbers. `python -m validation` prints the tables.
 
-Each module has a function `rows(sessions, seed)`, whose rows say what was published or is exact,
-what came out here and how sure that is. Tests call the same functions with fewer sessions.
+There is one module per source. Its function `rows(sessions, seed)` returns rows with a reference,
+the result of this package and its standard error. Tests call the same functions with fewer
+sessions.
 """

@@ -1,55 +1,60 @@
-"""Print how this package stands to published and exact numbers, as Markdown: python -m validation >
-table.md
+"""Compare this package with published and exact numbers, and print Markdown tables.
 
-Everything takes about half an hour on one core; `--only cartea_jaimungal` takes one source,
-`--sessions` fewer.
+python -m validation > table.md
+
+All sources take about half an hour on one core. `--only cartea_jaimungal` selects one source, and
+`--sessions` reduces the number of sessions.
 """
 
 import importlib
 import shlex
-import sys
 from dataclasses import dataclass
 
 import tyro
 
+from agents.command_line import run_command
 from mm_gym.config import nearest
 from validation.row import markdown_table
 
 SOURCES = {
-    "avellaneda_stoikov": "Avellaneda and Stoikov (2008), Table 1 and its siblings",
-    "cartea_jaimungal": "Cartea, Jaimungal and Penalva (2015), section 10.2, and the exact Bellman value",
+    "avellaneda_stoikov": "Avellaneda and Stoikov (2008), table 1 and other risk aversions",
+    "cartea_jaimungal": "Cartea, Jaimungal and Penalva (2015), section 10.2, and Bellman values",
     "cont_stoikov_talreja": "Cont, Stoikov and Talreja (2010), the zero-intelligence book",
-    "informed_flow": "This project's informed flow, in the dealer market",
-    "reading_the_flow": "What reading the flow is worth",
-    "exchange_data": "Exchange data, replayed",
+    "informed_flow": "The informed flow of this project, in the dealer market",
+    "reading_the_flow": "The value of reading the flow",
+    "exchange_data": "Replay of exchange data",
 }
-"""Modules of this package, and what they are about."""
+"""Modules of this package, and their titles."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Print how this package stands to published and exact numbers."""
+    """Compare this package with published and exact numbers."""
 
     only: str | None = None
-    """One source, by the name of its module."""
+    """Name of one source. Default: all."""
     sessions: int = 100_000
-    """Of each simulated row of Avellaneda and Stoikov's table; other rows take their share."""
+    """Number of sessions of each row of Avellaneda and Stoikov. Other rows use a fraction of it."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of all random numbers."""
 
 
 def main(arguments: Arguments) -> None:
     """Print a section for each source.
 
     Raises:
-        ValueError: for an unknown source, or too few sessions.
+        ValueError: if the source is unknown, or there are too few sessions.
     """
     if arguments.only is not None and arguments.only not in SOURCES:
         raise ValueError(
-            f"source {arguments.only!r} is unknown; {nearest(arguments.only, SOURCES)}"
+            f"source {arguments.only!r} is unknown: expected one of {', '.join(SOURCES)}, "
+            f"got {arguments.only!r} ({nearest(arguments.only, SOURCES)})"
         )
     if arguments.sessions < 1000:
-        raise ValueError(f"sessions={arguments.sessions} came; write a whole number from 1000 up")
+        raise ValueError(
+            f"sessions={arguments.sessions} is out of range: expected a whole number, "
+            f"at least 1000, got {arguments.sessions}"
+        )
     for name, title in SOURCES.items():
         if arguments.only in (None, name):
             module = importlib.import_module(f"validation.{name}")
@@ -76,7 +81,4 @@ def _command(name: str, arguments: Arguments) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, prog="python -m validation"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"validation: {error}")
+    run_command("validation", lambda: main(tyro.cli(Arguments, prog="python -m validation")))

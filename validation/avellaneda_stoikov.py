@@ -1,10 +1,9 @@
-"""Table 1 of Avellaneda and Stoikov (2008) and its siblings at other gamma, in the environment's
-dealer market.
+"""Table 1 of Avellaneda and Stoikov (2008), and the same at other gamma, in the dealer market.
 
-The paper fills an order with probability lambda dt, an event-driven market with 1 - exp(-lambda
-dt), so each row's reference is exact for the dynamics simulated: `exact_moments` with fill
-probability "exponential" at the paper's dt, and with "continuous" in the limit. The environment
-quotes no nearer than the mid, and so does the reference.
+The paper fills an order with probability lambda dt, an event-driven market with probability 1 -
+exp(-lambda dt). The references are exact for the simulated dynamics: `exact_moments` with fill
+probability "exponential" at the paper's dt, and with "continuous" in the limit. Neither the
+environment nor the reference quotes beyond the mid.
 """
 
 from collections.abc import Callable
@@ -29,13 +28,12 @@ PUBLISHED = {
     (0.1, "inventory"): (64.8925, 6.5432, 2.9268),
     (0.1, "symmetric"): (68.2228, 13.4558, 8.3994),
 }
-"""With the paper's own fill probability: mean and standard deviation of the profit, and of the
-final inventory."""
+"""The paper's mean and standard deviation of the profit, and standard deviation of the final
+inventory, by gamma and strategy."""
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """The paper's own dynamics computed, then ours simulated at the paper's dt and at a 250th of
-    it."""
+    """Computed rows of the paper's dynamics, and simulated rows at its dt and at dt / 250."""
     table = computed_rows()
     cases = [(0.1, PAPER_STEPS, sessions)]
     cases += [(gamma, PAPER_STEPS, sessions) for gamma in (0.01, 0.5, 1.0)]
@@ -47,7 +45,7 @@ def rows(sessions: int, seed: int) -> list[Row]:
 
 
 def computed_rows() -> list[Row]:
-    """What `exact_moments` says of the paper's own fill probability."""
+    """`exact_moments` with the paper's own fill probability."""
     table = []
     for (gamma, strategy), published in PUBLISHED.items():
         moments = _moments(gamma, strategy, PAPER_STEPS, "literal", at_mid=False)
@@ -61,9 +59,8 @@ def computed_rows() -> list[Row]:
 def simulated_rows(
     gamma: float, strategy: str, steps: int, sessions: int, seed: tuple[int, ...]
 ) -> list[Row]:
-    """A strategy in the environment; at many steps the reference is the limit of continuous
-    time."""
-    # The agents speak ticks.
+    """A strategy in the environment. With `SMALL_STEPS` the reference is continuous time."""
+    # Parameters of agents are in ticks.
     if strategy == "inventory":
         maker: Callable[[MarketConfig], QuotingAgent] = partial(
             AvellanedaStoikovAgent,

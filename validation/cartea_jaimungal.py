@@ -1,9 +1,8 @@
-"""Section 10.2 of Cartea, Jaimungal and Penalva (2015), in the environment's dealer market.
+"""Section 10.2 of Cartea, Jaimungal and Penalva (2015), in the dealer market.
 
-A maker that decides every dt has another optimum than the formula of continuous time, so the
-reference at each dt is the exact value, by dynamic programming, for the dynamics simulated
-(`mm_gym.theory.dealer_bellman`); in the limit it is h(0, 0). With uneven arrivals one side's takers
-come more often, always the same side's.
+The optimum of a maker that decides every dt differs from the formula of continuous time. The
+reference at each dt is the exact value by dynamic programming (`mm_gym.theory.dealer_bellman`). In
+the limit it is h(0, 0). With uneven arrivals, takers of one fixed side come more often.
 """
 
 from collections.abc import Callable
@@ -27,22 +26,21 @@ PUBLISHED = {  # lambda of both sides together, kappa, phi: h(0, 0)
     (20.0, 1.0, 0.5): 6.38060372,
     (280.0, 1.5, 0.5): 64.783,
 }
-PUBLISHED_CONSTANT = 47.126  # the best constant depth at the last of these
-PUBLISHED_UNEVEN = 6.047195  # buyers at 14, sellers at 6
-SKILLED = (20.0, 1.0, 0.5)  # where skill shows
+PUBLISHED_CONSTANT = 47.126  # value of the best constant depth for the last of these
+PUBLISHED_UNEVEN = 6.047195  # buyers at rate 14, sellers at rate 6
+SKILLED = (20.0, 1.0, 0.5)  # parameters with a large gap between good and bad makers
 MAX_INVENTORY = 20
 BUYERS, SELLERS = 14.0, 6.0
 PAPER_STEPS, SMALL_STEPS = 100, 4000
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Values computed, then the optimal maker and the others simulated, with even and with uneven
-    arrivals."""
+    """Computed values, and simulated makers with even and with uneven arrivals."""
     return [*computed_rows(), *even_rows(sessions, seed), *uneven_rows(sessions, seed)]
 
 
 def computed_rows() -> list[Row]:
-    """What this package's closed forms and its dynamic programme say."""
+    """Values of this package's closed forms and dynamic programme."""
     table = []
     for (arrivals, kappa, phi), published in PUBLISHED.items():
         ours = paper.value(0, HORIZON, **_letters(arrivals / 2.0, arrivals / 2.0, kappa, phi))
@@ -55,7 +53,7 @@ def computed_rows() -> list[Row]:
     single = solve(_problem(10.0, 10.0, PAPER_STEPS, fill_model="single_arrival")).start_value
     table.append(
         Row(
-            "the same at 10 and 10, 100 decisions, one arrival each at most: Bellman value",
+            "the same at 10 and 10, 100 decisions, at most one arrival per side: Bellman value",
             6.07387,
             single,
         )
@@ -64,8 +62,7 @@ def computed_rows() -> list[Row]:
 
 
 def even_rows(sessions: int, seed: int) -> list[Row]:
-    """The optimal maker beside the Bellman value and beside h(0, 0), and the others, who must not
-    do better."""
+    """The optimal maker against the Bellman value and h(0, 0), and others, which earn no more."""
     exact = solve(_problem(10.0, 10.0, PAPER_STEPS)).start_value
     constant = best_constant_policy(_problem(10.0, 10.0, PAPER_STEPS), symmetric=True)
     config = _market(PAPER_STEPS)
@@ -107,13 +104,13 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
 
 
 def uneven_rows(sessions: int, seed: int) -> list[Row]:
-    """A maker that knows that buyers come at 14 and sellers at 6, at dt 0.01 and in the limit."""
+    """A maker that knows the rates of buyers, 14, and sellers, 6, at dt 0.01 and in the limit."""
     table = []
     for index, (steps, n) in enumerate(
         ((PAPER_STEPS, sessions // 2), (SMALL_STEPS, sessions // 8))
     ):
-        # The favoured side is drawn for each session and never flips: keep those in which it is the
-        # buyers'.
+        # The favoured side is drawn for each session and never flips. Only sessions that favour
+        # buyers count.
         config = _market(
             steps, imbalance=(BUYERS - SELLERS) / (BUYERS + SELLERS), imbalance_flip_rate=0.0
         )
@@ -131,8 +128,10 @@ def uneven_rows(sessions: int, seed: int) -> list[Row]:
 
 
 def paper_policy_value(steps: int) -> float:
-    """The exact value, at this many decisions, of the depths that are optimal in continuous time,
-    never below zero."""
+    """The exact value of the optimal depths of continuous time, with decisions at `steps` times.
+
+    Negative depths are set to zero.
+    """
     problem = _problem(BUYERS, SELLERS, steps)
     time_left = HORIZON - np.arange(steps)[:, None] * (HORIZON / steps)
     depths = paper.optimal_depths(

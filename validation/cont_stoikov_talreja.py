@@ -1,9 +1,8 @@
-"""The zero-intelligence book of Cont, Stoikov and Talreja (2010), measured on the book that the
-environment uses.
+"""The zero-intelligence book of Cont, Stoikov and Talreja (2010), on the environment's book.
 
-The chance that the mid's next move is up is exact (`mm_gym.theory.cont_stoikov_talreja`). Spread
-and depths have no closed form: their reference is `_reference_book`, the model once more, written
-with nothing in mind but to be obvious.
+The probability that the next move of the mid is up is known exactly
+(`mm_gym.theory.cont_stoikov_talreja`). Spread and depths have no closed form. Their reference is
+`_reference_book`, a second, simple implementation of the model.
 """
 
 import math
@@ -30,8 +29,7 @@ _MINUTE = 60.0
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Moves of the mid from each pair of queues, then the spread and the depths over hours of
-    market time."""
+    """Moves of the mid from each pair of queues, then spread and depths over hours of trading."""
     table = [
         row for bid in QUEUES for ask in QUEUES for row in move_rows(bid, ask, sessions // 25, seed)
     ]
@@ -39,8 +37,7 @@ def rows(sessions: int, seed: int) -> list[Row]:
 
 
 def move_rows(bid_lots: int, ask_lots: int, sessions: int, seed: int) -> list[Row]:
-    """The share of first moves of the mid that are up, from these queues at a spread of one
-    tick."""
+    """The share of upward first moves of the mid, from these queues at a spread of one tick."""
     config = configure(
         "zero_intelligence",
         decision_interval=_MINUTE,
@@ -65,8 +62,10 @@ def move_rows(bid_lots: int, ask_lots: int, sessions: int, seed: int) -> list[Ro
 def up_share(
     config: MarketConfig, bid_lots: int, ask_lots: int, n: int, seeds: np.random.SeedSequence
 ) -> float:
-    """Let n books start from these queues, with a deep queue on the next tick of either side, until
-    the mid moves."""
+    """Simulate n books from these queues until the mid moves. Returns the share of upward moves.
+
+    The next tick of each side has a deep queue.
+    """
     markets = Markets(config, n, path_rows=256)
     observations, outcomes = markets.empty_results()
     generators = [np.random.default_rng(stream) for stream in seeds.spawn(n)]
@@ -77,7 +76,7 @@ def up_share(
     for side, best, lots in ((BID, price, bid_lots), (ASK, price + 1, ask_lots)):
         for _ in range(lots):
             book_add(template, side, best, 1)
-        for _ in range(20):  # so that neither side can empty
+        for _ in range(20):  # keeps both sides from becoming empty
             book_add(template, side, best + (-1 if side == BID else 1), 1)
     markets.records["book"] = template[0]
     markets.records["n_path_rows"] = 0
@@ -91,22 +90,21 @@ def up_share(
 
 
 def _first_move(markets: Markets, i: int, start: float) -> float:
-    """By how much the mid was off its start when it first was; 0 if it has not been."""
+    """The first move of the mid away from its start [ticks], or 0 if it has not moved."""
     path = markets.path_rows[i, : markets.records["n_path_rows"][i]]["mid"]
     moves = path[path != start] - start
     return float(moves[0]) if len(moves) else 0.0
 
 
 def book_rows(hours: float, seed: int, markets: int = 64) -> list[Row]:
-    """The time average of spread and depths of 64 books, beside the paper's figures and beside the
-    reference."""
+    """Time averages of spread and depths, against the paper and the reference simulation."""
     config = configure("zero_intelligence")
     ours = environment_averages(config, hours, markets, seed)
     theirs = reference_averages(config, hours, 16, seed)
     names = ["mean spread"]
     names += [f"time at a spread of {ticks}" for ticks in range(1, len(PUBLISHED_SPREADS) + 1)]
     published = (PUBLISHED_MEAN_SPREAD, *PUBLISHED_SPREADS)
-    # The figures are given to two and three digits, so they are uncertain by that much.
+    # Published figures have two or three digits, so half a unit of the last digit is an error.
     table = [
         Row(
             name,
@@ -138,11 +136,18 @@ def _means(averages: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
 def environment_averages(
     config: MarketConfig, hours: float, n: int, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Mean spread, shares of time at spreads 1 to 4, mean depths at distances 1 to 5; a row per
-    book.
+    """Mean spread, shares of time at spreads 1 to 4, and mean depths at distances 1 to 5.
 
-    Looked at every decision with the agent out of everybody's way; `hours` of market time are
-    shared among the books.
+    The books are sampled at every decision. The agent's quotes are too far out to trade.
+
+    Args:
+        config: of the market.
+        hours: of market time, summed over all books.
+        n: number of books.
+        seed: of the books.
+
+    Returns:
+        One row per book.
     """
     steps = max(1, round(hours * 3600.0 / (config.decision_interval * n)))
     markets = Markets(
@@ -167,8 +172,10 @@ def _generators(seed: int, n: int) -> list[np.random.Generator]:
 
 
 def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """[lots] At 1, 2, ... ticks from the opposite best, mean of both sides; a row per market, the
-    agent's included."""
+    """Depth [lots] at 1, 2, ... ticks from the opposite best price, mean of both sides.
+
+    It includes the agent's orders. There is one row per market.
+    """
     book = records["book"]
     keys, lots, n_levels = book["levels"]["key"], book["levels"]["lots"], book["n_levels"]
     rows = np.arange(len(records))
@@ -187,7 +194,7 @@ def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def reference_averages(
     config: MarketConfig, hours: float, n: int, seed: int
 ) -> npt.NDArray[np.float64]:
-    """The same figures of `_reference_book`, averaged over time exactly."""
+    """The same figures of `_reference_book`, as exact time averages."""
     limits, cancels = np.array(config.limit_order_rates), np.array(config.cancel_rates)
     seconds = hours * 3600.0 / n
     seeds = np.random.SeedSequence([seed, 1]).generate_state(n)
@@ -207,13 +214,12 @@ def _reference_book(
     warm_up: float,
     seed: int,
 ) -> npt.NDArray[np.float64]:
-    """The model as the paper tells it: lots on a long ladder of prices, every rate added up anew at
-    each event."""
+    """The model as in the paper: lots on a grid of prices. Each event sums all rates again."""
     np.random.seed(seed)  # noqa: NPY002
     rungs = 400
     bids = np.zeros(rungs, np.int64)
     asks = np.zeros(rungs, np.int64)
-    # Full enough at first that no side empties before the book is its own.
+    # The initial book is deep enough that no side becomes empty during the warm-up.
     bids[rungs // 2 - 9 : rungs // 2 + 1] = 5
     asks[rungs // 2 + 1 : rungs // 2 + 11] = 5
     totals = np.zeros(10)
@@ -227,8 +233,8 @@ def _reference_book(
         for price in range(rungs - 1, -1, -1):
             if asks[price] > 0:
                 best_ask = price
-        # In the order: bids arrive, asks arrive, bids are cancelled, asks are cancelled, market
-        # sell, market buy.
+        # The order of the events: new bids, new asks, cancelled bids, cancelled asks, market sell,
+        # market buy.
         rates = np.zeros(4 * rungs + 2)
         for price in range(rungs):
             distance = best_ask - price

@@ -1,7 +1,7 @@
-"""The public sample files, replayed into the book that the environment uses: counts, and no
-sampling.
+"""Public sample files of exchange data, replayed into the environment's book.
 
-The files are not part of this repository; where they are absent there are no rows.
+The results are exact counts. The files are not part of this repository. Without them there are no
+rows.
 """
 
 from pathlib import Path
@@ -14,25 +14,24 @@ SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Rows that follow from the row before and the message, and executions that hit the oldest
-    order; of each file."""
+    """For each file: rows that follow from the previous one, and executions of the oldest order."""
     table = []
     for path in sorted(SAMPLES.glob("*_message_*.csv")):
         if not path.with_name(path.name.replace("_message_", "_orderbook_")).is_file():
-            continue  # messages alone: there are no states to compare with
+            continue  # without states of the book there is nothing to compare
         recording = read(path)
         checked, replayed = check_rows(recording), replay(recording)[1]
         name = "_".join(path.stem.split("_")[:1] + path.stem.split("_")[-1:])
         follow, oldest = checked.rows - len(checked.exceptions), replayed.hit_oldest
         table.append(
             Row(
-                f"{name} levels: rows that follow from the row before and the message",
+                f"{name} levels: rows that follow from the previous row and the message",
                 checked.rows,
                 follow,
             )
         )
         known = replayed.executions - len(replayed.hit_unknown)
-        note = f"{len(replayed.hit_unknown)} more hit an order that rested before the file begins"
+        note = f"{len(replayed.hit_unknown)} more hit an order from before the start of the file"
         table.append(
             Row(
                 f"{name} levels: visible executions that hit the oldest order",

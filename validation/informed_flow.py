@@ -1,15 +1,12 @@
-"""The formulas of this project's informed flow (`mm_gym.theory.informed_flow`), in the
-environment's dealer market.
+"""The formulas of informed flow (`mm_gym.theory.informed_flow`), in the dealer market.
 
-Literal: informed takers pay any price. The market is that of the ground truth's check (beta sd(s) =
-    0.02, kappa = 0.5,
-threshold one sd, h = 0.01) with a tick of 1e-5, so that rounding quotes to ticks is a thousandth of
-the half-spread; V's own noise is a tenth of the check's, since no mean depends on it and a smaller
-one makes the comparison sharper.
+Literal model: informed takers pay any price. The parameters are beta sd(s) = 0.02, kappa = 0.5, a
+threshold of one sd and h = 0.01. The tick is 1e-5, so that rounding to ticks is a thousandth of the
+half-spread. V's own noise is small. No mean depends on it, and small noise gives small errors.
 
-Price-sensitive: informed takers trade on any signal, never beyond V + B s, where B = beta / kappa.
-What a maker earns a second is measured as its marked wealth at the end plus the move still to come
-on its inventory, q B s, over the length.
+Price-sensitive model: informed takers trade on any signal, but never beyond V + B s with B = beta /
+kappa. The earning rate of a maker is (final marked wealth + q B s) / length of the session, where
+q B s is the expected future move of its inventory q.
 """
 
 import functools
@@ -31,13 +28,12 @@ SIGNAL = {"signal_drift": 2000.0, "signal_decay": 0.5, "threshold": 1.0}
 BREAK_EVEN_AT_5_S = 0.4066
 PUBLISHED_MARKOUTS = {0.1: 0.008093, 0.3: 0.003296, 0.5: -0.003489, 0.7: -0.013822}
 PUBLISHED_BREAK_EVEN = {0.1: 0.0800, 0.3: 0.2466, 0.5: 0.4363, 0.7: 0.6845, 0.9: 1.1402}  # h* / B
-_UNIT = 100_000.0  # ticks in the check's unit of price
+_UNIT = 100_000.0  # ticks per unit of price of the reference
 _SESSION = 500  # [s]
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Markouts and adverse moves at every share and horizon, the two break-evens, and the
-    price-sensitive rates."""
+    """Markouts, adverse moves and break-even of the literal model, and earning rates."""
     return [
         *literal_rows(max(64, sessions // 400), seed),
         *price_sensitive_rows(max(256, sessions // 50), seed),
@@ -45,7 +41,7 @@ def rows(sessions: int, seed: int) -> list[Row]:
 
 
 def literal_rows(episodes: int, seed: int) -> list[Row]:
-    """What fills are followed by, beside the formulas; sessions of 1,000 s."""
+    """Adverse moves and markouts against the formulas, in sessions of 1,000 s."""
     table = []
     for share in SHARES:
         result = sessions_at(share, episodes, seed)
@@ -78,7 +74,7 @@ def literal_rows(episodes: int, seed: int) -> list[Row]:
 
 @functools.cache
 def sessions_at(p_informed: float, episodes: int, seed: int) -> Sessions:
-    """Sessions of a fixed half-spread in the check's market, quotes deep enough for all."""
+    """Sessions of a fixed half-spread in the reference market, with quotes that never run out."""
     config = configure(
         "dealer",
         p_informed=p_informed,
@@ -107,13 +103,12 @@ def measured(result: Sessions, column: int) -> tuple[Estimate, Estimate]:
 
 
 def error(estimate: Estimate) -> float:
-    """The standard error that a 95 percent interval goes with."""
+    """The standard error of a 95 percent interval."""
     return (estimate.high - estimate.low) / 3.92
 
 
 def price_sensitive_rows(sessions: int, seed: int) -> list[Row]:
-    """What a maker earns a second, in units of B, at half the break-even spread, at it, and at half
-    as much again."""
+    """Earning rates [B / s] at 0.5, 1 and 1.5 times the break-even half-spread."""
     table = []
     for index, (share, published) in enumerate(PUBLISHED_BREAK_EVEN.items()):
         break_even = float(informed_flow.break_even_half_spread(share))
@@ -125,7 +120,7 @@ def price_sensitive_rows(sessions: int, seed: int) -> list[Row]:
             )
             ours = earned(share, half_spread, sessions, (seed, index, round(2 * part)))
             table.append(
-                mean_row(f"p {share:g}: earned a second / B, at {part:g} of it", exact, ours)
+                mean_row(f"p {share:g}: earning rate / B at {part:g} break-even", exact, ours)
             )
     return table
 
@@ -133,7 +128,14 @@ def price_sensitive_rows(sessions: int, seed: int) -> list[Row]:
 def earned(
     p_informed: float, half_spread: float, sessions: int, seed: tuple[int, ...]
 ) -> "list[float]":
-    """Of each session; half-spread and result in units of B, takers one a second."""
+    """The earning rate of each session [B / s], with one taker a second.
+
+    Args:
+        p_informed: share of informed takers.
+        half_spread: [B]
+        sessions: number of them.
+        seed: of the sessions.
+    """
     decay = 0.5
     config = configure(
         "dealer",

@@ -1,4 +1,4 @@
-"""Papers' units as markets here, and many sessions of an agent in them at once."""
+"""Dealer markets in the units of a paper, and many sessions of an agent in them."""
 
 import math
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from mm_gym.core.layout import Outcome
 from mm_gym.markets import Markets
 
 TICKS = 10_000
-"""In a paper's unit of price: quotes are rounded away from the mid by half a tick in the mean,
-which must not show."""
+"""Ticks per unit of price of a paper. Quotes are rounded outwards by half a tick on average, so a
+tick has to be small."""
 _AT_ONCE = 4096
 
 
@@ -29,15 +29,14 @@ def dealer_market(
     steps: int,
     **fields: Any,
 ) -> MarketConfig:
-    """The dealer regime as the papers have it: takers at A exp(-k delta) a side, a mid that is a
-    Brownian motion.
+    """The dealer market of the papers: fill rate A exp(-k delta) a side, Brownian mid.
 
     Args:
         arrival_rate: A [1 / time], takers of each side.
         fill_decay: k [1 / price].
         volatility: sigma [price / sqrt(time)].
         horizon: T [time].
-        steps: decisions in it.
+        steps: number of decisions.
         **fields: of `MarketConfig`, in its own units.
     """
     interval = horizon / steps
@@ -56,12 +55,12 @@ def dealer_market(
 
 @dataclass(frozen=True)
 class Ends:
-    """How sessions ended, shape (n,) each, in a paper's units of price."""
+    """Final states of sessions, shape (n,) each, in a paper's units of price."""
 
     profit: npt.NDArray[np.float64]
     """Cash plus inventory at the mid, before the close-out."""
     objective: npt.NDArray[np.float64]
-    """Profit less the close-out and the running penalty."""
+    """Profit minus close-out cost and running penalty."""
     inventory: npt.NDArray[np.float64]
     signal: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
@@ -74,8 +73,14 @@ def play(
     sessions: int,
     seed: tuple[int, ...],
 ) -> Ends:
-    """Let an agent quote through whole sessions. Nothing is recorded on the way: a hundred thousand
-    are no burden."""
+    """Run whole sessions of an agent. Only the final states are kept, to save memory.
+
+    Args:
+        make_agent: makes the agent for a market.
+        config: of the market.
+        sessions: number of them.
+        seed: of the sessions.
+    """
     agent = make_agent(config)
     parts = []
     for first in range(0, sessions, _AT_ONCE):
@@ -106,5 +111,5 @@ def play(
 
 
 def error_of_share(share: float, n: int) -> float:
-    """Standard error of a share among n independent draws."""
+    """Standard error of a share over n independent draws."""
     return math.sqrt(share * (1.0 - share) / n)

@@ -1,8 +1,7 @@
-"""What reading the flow is worth: the exact filter against makers that ignore flow, and the oracle
-against the filter.
+"""The value of reading the flow: flow-agnostic rules, the exact filter and the oracle.
 
-No number was published for this market; what is wanted is a sign. All agents are at their defaults
-and live through the same sessions, so differences are paired.
+There is no published number for this market, so the reference is a sign. All agents have default
+parameters and trade in the same sessions, so that differences are paired.
 """
 
 from functools import partial
@@ -12,7 +11,7 @@ from mm_gym import configure
 from mm_gym.evaluation.rollout import Cell, run_cells
 from validation.row import Row, mean_row
 
-FLOW_BLIND = (
+FLOW_AGNOSTIC = (
     "fixed_spread",
     "inventory_skew",
     "avellaneda_stoikov",
@@ -23,8 +22,10 @@ SHARES = (0.2, 0.4, 0.6, 0.8)
 
 
 def rows(sessions: int, seed: int) -> list[Row]:
-    """Differences of the objective [ticks x lots a session] in noise and in informed flow; sessions
-    of 1,000 s."""
+    """Differences of the objective [ticks x lots per session] in noise and in informed flow.
+
+    A session has 1,000 s.
+    """
     episodes = max(64, sessions // 400)
     table = differences("noise", 0.0, episodes, seed)
     for share in SHARES:
@@ -33,9 +34,9 @@ def rows(sessions: int, seed: int) -> list[Row]:
 
 
 def differences(regime: str, p_informed: float, episodes: int, seed: int) -> list[Row]:
-    """The filter less each maker that ignores flow, and the oracle less the filter."""
+    """The filter minus each flow-agnostic rule, and the oracle minus the filter."""
     config = configure(regime, p_informed=p_informed)
-    names = (*FLOW_BLIND, "glosten_milgrom", "oracle")
+    names = (*FLOW_AGNOSTIC, "glosten_milgrom", "oracle")
     cells = [Cell(name, partial(make_agent, name), config) for name in names]
     objective = {
         name: result.objective
@@ -45,16 +46,16 @@ def differences(regime: str, p_informed: float, episodes: int, seed: int) -> lis
     wanted = "not below zero" if p_informed == 0.0 else "above zero"
     table = [
         mean_row(
-            f"{market}: glosten_milgrom less {name}",
+            f"{market}: glosten_milgrom - {name}",
             0.0,
             objective["glosten_milgrom"] - objective[name],
             wanted,
             1,
         )
-        for name in FLOW_BLIND
+        for name in FLOW_AGNOSTIC
     ]
     oracle = objective["oracle"] - objective["glosten_milgrom"]
     return [
         *table,
-        mean_row(f"{market}: oracle less glosten_milgrom", 0.0, oracle, "above zero", 1),
+        mean_row(f"{market}: oracle - glosten_milgrom", 0.0, oracle, "above zero", 1),
     ]

@@ -1,4 +1,4 @@
-"""A row of the table: a published or exact number, and ours beside it."""
+"""A row of the tables: a published or exact number, and the result of this package."""
 
 import math
 from dataclasses import dataclass
@@ -9,21 +9,22 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Row:
-    """One number that nobody here made up, and ours."""
+    """A reference and the result of this package."""
 
     what: str
     reference: float
-    """Published, or exact for the dynamics simulated."""
+    """Published, or exact for the simulated dynamics."""
     ours: float
+    """The result of this package."""
     standard_error: float = 0.0
-    """Of ours less the reference; 0 where ours is computed and not sampled."""
+    """Of `ours` minus `reference`. 0 if `ours` is computed without sampling."""
     note: str = ""
     sign: int = 0
-    """Where ours is not to equal the reference but to lie above it (+1) or no higher (-1)."""
+    """0 if `ours` should equal the reference, +1 if it should lie above, -1 if not above."""
 
     @property
     def distance(self) -> float:
-        """[standard errors] Of ours from the reference; NaN where nothing was sampled."""
+        """[standard errors] `ours` minus `reference`. NaN if nothing was sampled."""
         return (
             (self.ours - self.reference) / self.standard_error
             if self.standard_error > 0.0
@@ -34,7 +35,7 @@ class Row:
 def mean_row(
     what: str, reference: float, samples: npt.ArrayLike, note: str = "", sign: int = 0
 ) -> Row:
-    """The mean of independent samples beside a reference."""
+    """A row with the mean of independent samples."""
     values = np.asarray(samples, dtype=float)
     return Row(
         what,
@@ -47,7 +48,7 @@ def mean_row(
 
 
 def deviation_row(what: str, reference: float, samples: npt.ArrayLike, note: str = "") -> Row:
-    """The standard deviation of independent samples beside a reference.
+    """A row with the standard deviation of independent samples.
 
     Its standard error is that of the second central moment by the delta method: sqrt((m4 - m2^2) /
     n) / (2 sd).
@@ -70,7 +71,6 @@ def markdown_table(rows: list[Row]) -> str:
         sampled = row.standard_error > 0.0
         error = f"{row.standard_error:.2g}" if sampled else "computed"
         distance = f"{row.distance:+.1f} s.e." if sampled else f"{row.ours - row.reference:+.1g}"
-        lines.append(
-            f"| {row.what} | {row.reference:.6g} | {row.ours:.6g} | {error} | {distance} | {row.note} |"
-        )
+        cells = (row.what, f"{row.reference:.6g}", f"{row.ours:.6g}", error, distance, row.note)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

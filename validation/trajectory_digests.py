@@ -1,12 +1,12 @@
-"""Digests of trajectories: two versions of the code behave alike if they print the same lines on
-the same machine.
+"""Digests of trajectories, to check that two versions of the code behave identically.
 
 python -m validation.trajectory_digests
 
-Each line is the SHA-256 of 2,000 steps: observations, actions, rewards, ends and the objective.
-Random quotes act in every regime and in every task of the suite. Each maker in `agents/trained`
-acts in the markets that it was trained on. Processors round differently inside torch, so lines of
-trained makers compare on one machine only.
+Two versions that print the same lines on the same machine behave identically. Each line is the
+SHA-256 digest of 2,000 steps: observations, actions, rewards, ends and objectives. There is a line
+with random quotes for every regime and task, and one for each maker in `agents/trained` in the
+markets of its training. Lines of trained makers depend on the machine, because torch rounds
+differently on different processors.
 """
 
 import hashlib

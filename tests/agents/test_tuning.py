@@ -133,7 +133,7 @@ def test_a_rule_without_a_search_space_is_refused_and_the_nearest_named() -> Non
 
 
 def test_an_effort_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"trials=0 is out of range: expected .* at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"trials=0 is out of range: .* at least 1, got 0"):
         Effort(trials=0)
     assert Effort(seed=0).seed == 0
 
