@@ -1,18 +1,15 @@
-"""Proximal policy optimisation (Schulman et al. 2017) in one file, on Gymnasium's native vector
-environment.
+"""Proximal policy optimisation (Schulman et al. 2017) in one file.
 
     python examples/ppo.py
     python examples/ppo.py --regime informed --p-informed 0.4 --seed 1
 
-It needs `mm_gym` and torch only. After CleanRL's `ppo_continuous_action.py` (Huang et al. 2022),
-with two differences:
+The file needs `mm_gym` and torch only. It follows CleanRL's `ppo_continuous_action.py` (Huang et
+al. 2022), with two differences. Both come from the autoreset mode NEXT_STEP, Gymnasium's default:
 
-* The vector environment resets in NEXT_STEP mode, Gymnasium's default: the step after the end of a
-  session ignores the action, resets that market and returns a reward of 0. It is no transition of
-  the task, and is left out of the batch.
-* The observation after a session's end is therefore the session's own last one, so its value is at
-  hand where a session is truncated and has to be bootstrapped. Where it is terminated nothing is
-  left to earn.
+* The step after the end of a session ignores the action, resets the market and returns a reward of
+  0. It is no transition of the task, so it is left out of the batch.
+* The last observation of a session is returned when the session ends. Its value bootstraps a
+  truncated session. The value after a terminated session is 0.
 """
 
 import argparse
@@ -26,7 +23,7 @@ from torch.distributions import Normal
 
 import mm_gym  # registers MarketMaking-v0
 
-# Seed of the first session of the evaluation. Training starts with --seed and the seeds after it.
+# Seed of the evaluation. Training uses --seed and the numbers after it.
 HELD_OUT = 1_000_000
 
 
@@ -36,28 +33,24 @@ def arguments() -> argparse.Namespace:
     option("--regime", default="noise", choices=mm_gym.REGIMES, help="order flow")
     option("--p-informed", type=float, help="share of informed takers; default: the regime's")
     option("--seed", type=int, default=0)
-    option(
-        "--decisions", type=int, default=5_000_000, help="to learn from, of all markets together"
-    )
-    option("--num-envs", type=int, default=256, help="markets stepped together")
-    option("--num-steps", type=int, default=64, help="decisions of each market between two updates")
-    option("--batch-size", type=int, default=4096, help="transitions in a gradient step")
+    option("--decisions", type=int, default=5_000_000, help="budget of all markets together")
+    option("--num-envs", type=int, default=256, help="number of markets")
+    option("--num-steps", type=int, default=64, help="decisions of each market per update")
+    option("--batch-size", type=int, default=4096, help="transitions per gradient step")
     option("--epochs", type=int, default=6, help="passes over the data of an update")
-    option("--learning-rate", type=float, default=0.002, help="falls linearly to 0")
+    option("--learning-rate", type=float, default=0.002, help="decreases linearly to 0")
     option("--gamma", type=float, default=0.99, help="discount factor")
     option("--gae-lambda", type=float, default=0.9, help="of generalised advantage estimation")
-    option(
-        "--clip", type=float, default=0.2, help="change of the probability ratio that still pays"
-    )
-    option("--max-grad-norm", type=float, default=0.5)
-    option("--log-std", type=float, default=-1.0, help="exploration at the start")
-    option("--evaluation-sessions", type=int, default=256)
-    option("--threads", type=int, default=1, help="of torch")
+    option("--clip", type=float, default=0.2, help="clip range of the probability ratio")
+    option("--max-grad-norm", type=float, default=0.5, help="largest norm of a gradient")
+    option("--log-std", type=float, default=-1.0, help="initial log standard deviation")
+    option("--evaluation-sessions", type=int, default=256, help="number of held-out sessions")
+    option("--threads", type=int, default=1, help="number of threads of torch")
     return parser.parse_args()
 
 
 class Agent(nn.Module):
-    """A Gaussian policy and a value function, two separate networks."""
+    """A Gaussian policy and a value function with separate networks."""
 
     def __init__(self, n_observations: int, n_actions: int, log_std: float) -> None:
         super().__init__()
@@ -81,8 +74,7 @@ def network(n_inputs: int, n_outputs: int, last_gain: float) -> nn.Sequential:
 
 
 def staggered_reset(env: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:
-    """Start with sessions of 16 different lengths, so that later the markets do not all close in
-    the same step."""
+    """Start with sessions of 16 different lengths, so that markets close in different steps."""
     session_steps = env.unwrapped.config.session_steps
     observations, _ = env.reset(seed=seed)
     for part in range(1, 17):
@@ -96,8 +88,14 @@ def staggered_reset(env: gymnasium.vector.VectorEnv, seed: int) -> np.ndarray:
 def advantages(rewards, values, terminated, ended, gamma: float, gae_lambda: float) -> torch.Tensor:
     """Generalised advantage estimation (Schulman et al. 2016).
 
-    `rewards`, `terminated` and `ended` (terminated or truncated) have shape (steps, markets);
-    `values` has one row more, of the observations after the last step.
+    Args:
+        rewards: shape (steps, markets).
+        values: shape (steps + 1, markets). The last row is for the observations after the last
+            step.
+        terminated: shape (steps, markets).
+        ended: terminated or truncated, shape (steps, markets).
+        gamma: discount factor.
+        gae_lambda: of the exponential average.
     """
     result = torch.zeros_like(rewards)
     later = torch.zeros_like(rewards[0])
@@ -126,9 +124,8 @@ def train(args: argparse.Namespace, market: dict) -> Agent:
     terminated, ended, real = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
 
     observations[-1] = torch.as_tensor(staggered_reset(env, args.seed))
-    ended_before = torch.zeros(
-        args.num_envs, dtype=torch.bool
-    )  # the next step only resets these markets
+    # The next step only resets the markets that ended before it.
+    ended_before = torch.zeros(args.num_envs, dtype=torch.bool)
     objectives: list[float] = []
     started = time.monotonic()
     n_updates = max(1, args.decisions // (args.num_steps * args.num_envs))
@@ -178,15 +175,18 @@ def train(args: argparse.Namespace, market: dict) -> Agent:
             recent = np.mean(objectives[-args.num_envs :]) if objectives else float("nan")
             seconds = time.monotonic() - started
             print(
-                f"{decisions:>10,} decisions  {seconds:5.0f} s  objective while exploring {recent:7.1f}"
+                f"{decisions:>10,} decisions  {seconds:5.0f} s  "
+                f"objective with exploration {recent:7.1f}"
             )
     env.close()
     return agent
 
 
 def evaluate(agent: Agent, n_sessions: int, market: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Objective [ticks x lots] and number of fills of held-out sessions, without exploration or
-    variance reduction."""
+    """Objective [ticks x lots] and number of fills of held-out sessions, without exploration.
+
+    The objective is not variance-reduced.
+    """
     env = gymnasium.make_vec("MarketMaking-v0", num_envs=n_sessions, **market)
     observation, _ = env.reset(seed=HELD_OUT)
     fills, termination = np.zeros(n_sessions), np.zeros(n_sessions, dtype=bool)
@@ -210,7 +210,8 @@ def main() -> None:
     objectives, fills = evaluate(agent, args.evaluation_sessions, market)
     error = objectives.std(ddof=1) / len(objectives) ** 0.5
     print(
-        f"{len(objectives)} held-out sessions of {args.regime}, {fills.mean():.0f} fills a session"
+        f"{len(objectives)} held-out sessions of {args.regime}, "
+        f"{fills.mean():.0f} fills per session"
     )
     print(f"objective {objectives.mean():.1f} +- {error:.1f} ticks x lots (standard error)")
 

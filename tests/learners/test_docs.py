@@ -1,5 +1,4 @@
-"""The programs of docs/how-to/other-learners.md run as they stand, where their library is
-installed."""
+"""The programs in docs/how-to/other-learners.md run unchanged if their library is installed."""
 
 import importlib.util
 import subprocess

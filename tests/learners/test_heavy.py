@@ -1,7 +1,6 @@
-"""TorchRL, Tianshou, skrl and rl_zoo3 on the environment as it is; `make test-learners` installs
-them.
+"""TorchRL, Tianshou, skrl and rl_zoo3 accept the environment. `make test-learners` installs them.
 
-The learning itself is in the programs of docs/learners.md, which `test_docs.py` runs.
+The programs of docs/how-to/other-learners.md test their learning (`test_docs.py`).
 """
 
 import importlib.util
@@ -62,7 +61,7 @@ def test_torchrl_reads_the_numbers_in_info() -> None:
         assert steps[name].shape == (5,)
 
 
-def test_torchrls_collector_goes_on_across_sessions() -> None:
+def test_torchrls_collector_continues_across_sessions() -> None:
     envs = pytest.importorskip(
         "torchrl.envs", reason="TorchRL is not installed: make test-learners"
     )
@@ -128,7 +127,7 @@ def test_skrl_wraps_one_market_and_many(num_envs: int) -> None:
     assert observations.shape == (num_envs, len(mm_gym.OBSERVATION_NAMES))
     for _ in range(SHORT["session_steps"]):
         observations, rewards, terminated, _, _ = market.step(torch.zeros(num_envs, 2))
-        market.render()  # skrl's trainers do so unless they are headless
+        market.render()  # skrl's trainers call it unless they are headless
         assert rewards.shape == (num_envs, 1)
         assert torch.isfinite(rewards).all()
     assert terminated.all()
@@ -141,7 +140,10 @@ def test_skrl_wraps_one_market_and_many(num_envs: int) -> None:
 def test_rl_zoo3_trains_the_registered_environment(tmp_path: Path) -> None:
     if importlib.util.find_spec("rl_zoo3") is None:
         pytest.skip("rl_zoo3 is not installed: make test-learners")
-    options = "--algo ppo --env MarketMaking-v0 --gym-packages mm_gym -n 1024 --eval-freq 512 --eval-episodes 1"
+    options = (
+        "--algo ppo --env MarketMaking-v0 --gym-packages mm_gym "
+        "-n 1024 --eval-freq 512 --eval-episodes 1"
+    )
     done = subprocess.run(
         [
             *(

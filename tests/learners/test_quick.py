@@ -1,7 +1,6 @@
-"""Other people's learners on the environment as it is: each accepts it and learns for a few steps.
+"""Standard learners accept the environment without changes and learn for a few steps.
 
-Skill is measured elsewhere. Libraries that are not in the `dev` extra are tested in
-`test_heavy.py`.
+These tests do not measure skill. `test_heavy.py` tests libraries outside the `dev` extra.
 """
 
 import runpy
@@ -26,7 +25,7 @@ import mm_gym  # registers MarketMaking-v0
 ROOT = Path(__file__).resolve().parents[2]
 ON_POLICY = {"n_steps": 32, "device": "cpu"}
 OFF_POLICY = {"learning_starts": 40, "batch_size": 32, "device": "cpu"}
-SHORT = {"session_steps": 50, "warm_up": 5.0}  # sessions end within the few steps that are learned
+SHORT = {"session_steps": 50, "warm_up": 5.0}  # sessions end within the few training steps
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +34,7 @@ def one_thread() -> None:
 
 
 def learns(model: BaseAlgorithm, decisions: int = 128) -> None:
-    """Learn so many decisions; the weights must change and stay finite."""
+    """Learn for some decisions. The weights must change and stay finite."""
     before = {name: weights.clone() for name, weights in model.policy.state_dict().items()}
     model.learn(decisions)
     after = model.policy.state_dict()
@@ -150,7 +149,7 @@ def test_observations_become_torch_tensors_in_gymnasiums_wrappers() -> None:
 
 def test_the_single_file_ppo_bootstraps_truncated_sessions_and_no_others() -> None:
     advantages = runpy.run_path(str(ROOT / "examples" / "ppo.py"))["advantages"]
-    # Step 1 ends a session, step 2 only resets the market, and step 3 is the next session's first.
+    # Step 1 ends a session, step 2 resets the market, and step 3 is the first of the next session.
     rewards = torch.tensor([[1.0], [2.0], [0.0], [4.0]])
     values = torch.tensor([[10.0], [20.0], [30.0], [40.0], [50.0]])
     end = torch.tensor([[False], [True], [False], [False]])

@@ -1,4 +1,4 @@
-"""Training with Ray RLlib, end to end: what is learned, exported, interrupted and gone on with."""
+"""Training with Ray RLlib, end to end: learning, export, interruption and resumption."""
 
 import dataclasses
 import functools
@@ -39,11 +39,11 @@ from mm_gym.evaluation.rollout import run_sessions
 ROOT = Path(train.__file__).parent
 UPDATE = 2048
 N_MARKETS = 64
-# In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d:
-# both sides together 45 in 100 seconds at 9 ticks, where it starts, and 110 at the best, 3.
+# In the dealer market a quote at offset d is filled at rate exp(-d / 3) / 2 a second and earns d.
+# In 100 seconds both sides earn 45 at 9 ticks, the initial offset, and 110 at 3 ticks, the best.
 CONFIG = configure(
     "dealer", session_steps=100, max_offset=72.0
-)  # an untrained policy quotes an eighth of that
+)  # the map of actions is cubic, so an untrained policy quotes an eighth of max_offset
 FAST = read_hyperparameters("ppo")
 FAST[ALGORITHM_PART] |= {
     "n_envs": N_MARKETS,
@@ -52,7 +52,7 @@ FAST[ALGORITHM_PART] |= {
     "learning_rate": "lin_0.003",
     "gamma": 0.9,
     "n_epochs": 8,
-    # 3 ticks, of the 27 by which the offset grows with the action at 9.
+    # A standard deviation of 3 ticks: the offset has a slope of 27 ticks per action at 9 ticks.
     "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "tanh", "log_std_init": -2.2},
 }
 
@@ -80,7 +80,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def module_of(folder: Path) -> RLModule:
-    """The network in RLlib's own checkpoint, as RLlib reads it."""
+    """The network in RLlib's checkpoint, read by RLlib."""
     (checkpoint,) = folder.glob("rllib-*")
     return RLModule.from_checkpoint(
         (checkpoint / "learner_group" / "learner" / "rl_module" / "default_policy").absolute()
@@ -101,10 +101,10 @@ def observations(n: int) -> np.ndarray:
     return seen
 
 
-# ---------------------------------------------------------------------------------- what is learned
+# --------------------------------------------------------------------------------- learning, export
 
 
-def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(trained: Path) -> None:
+def test_learning_improves_quotes_that_are_rarely_filled(trained: Path) -> None:
     untrained = quoting_agent(new_model(training_markets(a_run(1)), a_run(1)), a_run(1))
     before = run_sessions(lambda config: untrained, CONFIG, episodes=64, seed=5)
     after = run_sessions(functools.partial(make_agent, str(trained)), CONFIG, episodes=64, seed=5)
@@ -114,7 +114,7 @@ def test_it_learns_to_quote_where_trades_are_when_it_starts_where_few_are(traine
     assert gain.mean() > max(5.0 * error, 15.0)
 
 
-def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path) -> None:
+def test_the_exported_policy_quotes_like_rllibs_module(trained: Path) -> None:
     seen = observations(200)
     with torch.no_grad():
         inferred = module_of(trained).forward_inference({Columns.OBS: torch.as_tensor(seen)})
@@ -128,12 +128,11 @@ def test_the_exported_policy_quotes_what_rllibs_own_module_infers(trained: Path)
 
 
 @pytest.mark.filterwarnings("ignore:rich is experimental")
-def test_both_engines_begin_with_the_same_policy_and_values(
+def test_both_engines_start_with_the_same_policy_and_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(
-        "RAY_ADDRESS", "127.0.0.1:1"
-    )  # a cluster that was not asked for is not joined
+    # The training must not join this cluster, because it has no `address`.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     run = a_run(1, learning_rate="lin_0.0")
     trained_here(tmp_path, run, env_runners=0)
     theirs = new_model(training_markets(run), run)
@@ -146,7 +145,7 @@ def test_both_engines_begin_with_the_same_policy_and_values(
     np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
-def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained: Path) -> None:
+def test_the_run_folder_describes_the_run_and_is_evaluated_without_ray(trained: Path) -> None:
     run = read_run(trained)
     assert run.engine == "rllib"
     assert run.timesteps <= run.steps_done < run.timesteps + 2 * UPDATE
@@ -170,7 +169,8 @@ def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained:
         "from agents.learned.run_folder import read_run\n"
         "from pathlib import Path\n"
         "config = read_run(Path(sys.argv[1])).config\n"
-        "sessions = run_sessions(lambda config: make_agent(sys.argv[1], config), config, episodes=8, seed=5)\n"
+        "agent = lambda config: make_agent(sys.argv[1], config)\n"
+        "sessions = run_sessions(agent, config, episodes=8, seed=5)\n"
         "print(sessions.objective.mean())\n"
         "print([name for name in ('torch', 'stable_baselines3') if name in sys.modules])"
     )
@@ -186,14 +186,14 @@ def test_the_run_folder_says_what_happened_and_is_evaluated_without_ray(trained:
     assert said[1] == "[]"
 
 
-# -------------------------------------------------------------------- interruptions, and going on
+# --------------------------------------------------------------------- interruption and resumption
 
 
-def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too(
+def test_a_resumed_run_continues_from_its_weights_and_steps_with_other_runners_too(
     trained: Path, tmp_path: Path
 ) -> None:
     before = read_run(trained)
-    # With a learning rate of zero, whatever is resumed stays what it was.
+    # With a learning rate of zero the weights do not change after the resumption.
     still = dataclasses.replace(
         before,
         timesteps=before.steps_done + 2 * UPDATE,
@@ -205,7 +205,7 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     old, new = policy(trained), policy(tmp_path / "still")
     assert all(np.array_equal(old[name], new[name]) for name in old)
     assert read_run(trained) == before
-    # With one, it learns on, and only the latest checkpoint is kept.
+    # With a positive rate it continues to learn, and only the latest checkpoint is kept.
     on = dataclasses.replace(
         done, timesteps=done.steps_done + 2 * UPDATE, hyperparameters=before.hyperparameters
     )
@@ -217,7 +217,7 @@ def test_a_resumed_run_goes_on_from_its_weights_and_steps_with_other_runners_too
     assert not any(np.array_equal(old[name], new[name]) for name in old)
 
 
-def test_a_crash_between_two_files_leaves_the_checkpoint_before_it(
+def test_a_crash_between_two_files_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crash(Exception):
@@ -240,7 +240,7 @@ def test_a_crash_between_two_files_leaves_the_checkpoint_before_it(
     run = read_run(tmp_path / "run")
     assert (
         UPDATE <= run.steps_done < 2 * UPDATE
-    )  # saved at none, at one, and at two updates, where it failed
+    )  # saved after zero and one updates; failed after two
     run = dataclasses.replace(run, timesteps=run.steps_done + 1)
     done = agents.training.rllib.train(tmp_path / "run", run, tmp_path / "run", env_runners=0)
     assert done.steps_done > run.steps_done
@@ -275,7 +275,7 @@ def processes_of(session: int) -> list[str]:
     not Path("/proc/self/stat").exists(), reason="processes are counted where Linux lists them"
 )
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_process(
+def test_an_interrupt_of_the_script_saves_prints_how_to_resume_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "run"
@@ -292,7 +292,7 @@ def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_proces
     )
     try:
         wait_for(process, lambda: (out / RUN_FILE).is_file() and read_run(out).steps_done > 0)
-        # Ctrl-C in a terminal goes to every process of the group, Ray's too.
+        # Ctrl-C in a terminal reaches every process of the group, including those of Ray.
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         said, complaints = process.communicate(timeout=120)
     finally:
@@ -308,7 +308,7 @@ def test_an_interrupt_of_the_script_saves_says_how_to_go_on_and_leaves_no_proces
     assert processes_of(process.pid) == []
 
 
-# ---------------------------------------------------------------------------- clusters and refusals
+# ------------------------------------------------------------------------------ clusters and errors
 
 
 def test_it_joins_a_cluster_by_its_address_and_leaves_it_running(tmp_path: Path) -> None:
@@ -323,18 +323,18 @@ def test_it_joins_a_cluster_by_its_address_and_leaves_it_running(tmp_path: Path)
     try:
         done = trained_here(tmp_path / "run", a_run(UPDATE), env_runners=2, address=cluster.address)
         assert done.steps_done >= UPDATE
-        with pytest.raises(TrainingError, match=r"4 environment runners came, .* has 2 cores"):
+        with pytest.raises(TrainingError, match=r"is too small: expected 4 cores, .*, got 2"):
             trained_here(tmp_path / "more", a_run(UPDATE), env_runners=4, address=cluster.address)
     finally:
         cluster.shutdown()
 
 
-def test_bad_input_is_answered_with_a_sentence(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="64 markets came for 3 environment runners"):
+def test_bad_input_is_refused_in_one_sentence(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="expected a divisor of 64 markets, or 0, got 3"):
         trained_here(tmp_path, a_run(UPDATE), env_runners=3)
-    with pytest.raises(TrainingError, match="for -1 environment runners"):
+    with pytest.raises(TrainingError, match="env_runners=-1 cannot share the markets evenly"):
         trained_here(tmp_path, a_run(UPDATE), env_runners=-1)
-    with pytest.raises(AgentError, match="holds no rllib-0"):
+    with pytest.raises(AgentError, match="cannot be resumed: expected rllib-0 in it, got none"):
         trained_here(tmp_path, a_run(UPDATE), tmp_path)
     with pytest.raises(TrainingError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         trained_here(tmp_path, a_run(UPDATE), address="127.0.0.1:1")

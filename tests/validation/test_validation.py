@@ -1,4 +1,4 @@
-"""The rows of docs/validation.md with fewer sessions, and what turns samples into rows."""
+"""The rows of `python -m validation` with fewer sessions, and the rows' standard errors."""
 
 import numpy as np
 import pytest
@@ -8,24 +8,23 @@ from validation import avellaneda_stoikov, cartea_jaimungal, exchange_data, read
 from validation.row import Row, deviation_row, markdown_table, mean_row
 
 
-def test_the_errors_of_a_mean_and_of_a_deviation_are_what_repetition_says() -> None:
+def test_the_standard_errors_of_a_mean_and_of_a_deviation_agree_with_repeated_samples() -> None:
     generator = np.random.default_rng(0)
-    samples = generator.exponential(
-        2.0, (2000, 400)
-    )  # far from normal, so that the fourth moment counts
+    # This distribution is far from normal, so that the fourth moment matters.
+    samples = generator.exponential(2.0, (2000, 400))
     for make, estimate in ((mean_row, np.mean), (deviation_row, np.std)):
         stated = np.mean([make("", 2.0, sample).standard_error for sample in samples[:200]])
         found = np.std([estimate(sample) for sample in samples])
         assert stated == pytest.approx(found, rel=0.1)
 
 
-def test_a_table_says_how_far_off_each_row_is() -> None:
+def test_a_table_shows_the_distance_of_each_row() -> None:
     lines = markdown_table([Row("a", 1.0, 1.5, 0.25), Row("b", 2.0, 2.001)]).splitlines()
     assert lines[2] == "| a | 1 | 1.5 | 0.25 | +2.0 s.e. |  |"
     assert lines[3] == "| b | 2 | 2.001 | computed | +0.001 |  |"
 
 
-def test_what_is_computed_is_the_published_figure_to_its_last_digit() -> None:
+def test_computed_rows_equal_the_published_figures() -> None:
     for row in avellaneda_stoikov.computed_rows() + cartea_jaimungal.computed_rows():
         assert row.ours == pytest.approx(row.reference, rel=1e-5), row
 
@@ -33,7 +32,7 @@ def test_what_is_computed_is_the_published_figure_to_its_last_digit() -> None:
 @pytest.mark.parametrize(
     "gamma, strategy", [(0.1, "inventory"), (0.1, "symmetric"), (1.0, "inventory")]
 )
-def test_profits_and_inventories_have_avellaneda_and_stoikovs_moments(
+def test_profits_and_inventories_have_the_exact_moments_of_avellaneda_and_stoikov(
     gamma: float, strategy: str
 ) -> None:
     for row in avellaneda_stoikov.simulated_rows(
@@ -42,8 +41,8 @@ def test_profits_and_inventories_have_avellaneda_and_stoikovs_moments(
         assert_agrees(row.ours, row.reference, row.standard_error, row.what)
 
 
-def test_the_environments_moments_are_not_those_of_the_papers_own_fill_probability() -> None:
-    # So that the test above could fail: an event-driven market earns less at this dt.
+def test_moments_differ_from_those_of_the_papers_own_fill_probability() -> None:
+    # An event-driven market earns less at this dt. This shows that the test above can fail.
     mean, _, _ = avellaneda_stoikov.simulated_rows(
         0.1, "inventory", avellaneda_stoikov.PAPER_STEPS, 4000, (1,)
     )
@@ -64,7 +63,7 @@ def test_a_maker_that_knows_of_uneven_arrivals_earns_the_exact_value_of_its_dept
     exact = cartea_jaimungal.paper_policy_value(100)
     row = mean_row("", exact, ends.objective[ends.bias > 0.0])  # s.e. 0.04
     assert_agrees(row.ours, exact, row.standard_error)
-    # Where the sellers are the many, the same quotes are the wrong way round.
+    # In sessions that favour sellers the same quotes earn less.
     wrong = mean_row("", exact, ends.objective[ends.bias < 0.0])
     assert wrong.ours < exact - 8.0 * wrong.standard_error
 
@@ -81,7 +80,7 @@ def test_every_row_of_the_sample_files_follows_and_executions_hit_the_oldest_ord
     rows = exchange_data.rows(0, 0)
     assert len(rows) == 4
     for row in rows:
-        # Five of GOOG's executions hit a younger order; the files do not say why.
+        # Five executions of GOOG hit a younger order. The files do not explain them.
         assert row.reference - row.ours <= (
             5 if row.what.startswith("GOOG") and "oldest" in row.what else 0
         ), row
