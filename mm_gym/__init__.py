@@ -17,7 +17,7 @@ from mm_gym.regimes import REGIMES
 from mm_gym.tasks import TASKS, Task
 from mm_gym.vector_env import MarketMakingVectorEnv
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "OBSERVATION_NAMES",

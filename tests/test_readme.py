@@ -1,28 +1,70 @@
-"""What the README shows runs as it stands, and the files it points at exist."""
+"""The README's programs run and print what it shows, and its commands and links exist."""
 
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+from tests.docs.pages import ROOT, blocks, links
+
+README = ROOT / "README.md"
+PAGES = [README, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG"))]
+COMMANDS = re.findall(r"^\| `(python [^`]+)` \|", README.read_text("utf-8"), re.MULTILINE)
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
 
 
-def test_every_python_block_of_the_readme_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
+def test_every_program_of_the_readme_prints_what_it_shows() -> None:
+    found = blocks(README, "python", "text")
+    programs, outputs = found[::2], found[1::2]
+    assert programs
+    for program, output in zip(programs, outputs, strict=True):
         done = subprocess.run(
-            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300
+            [sys.executable, "-c", program.text],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
-        assert done.returncode == 0, f"{block}\n{done.stderr}"
+        assert done.returncode == 0, f"{program.place}\n{done.stderr}"
+        assert re.sub(_NUMBER, "#", done.stdout) == re.sub(_NUMBER, "#", output.text)
+        # Processors round differently, which moves a mean over sessions a little.
+        shown, printed = (
+            [float(number) for number in re.findall(_NUMBER, text)]
+            for text in (output.text, done.stdout)
+        )
+        assert printed == pytest.approx(shown, rel=0.05), f"{output.place}\n{done.stdout}"
+
+
+def test_the_readme_names_every_command() -> None:
+    tools = {f"agents.tools.{path.stem}" for path in (ROOT / "agents" / "tools").glob("[!_]*.py")}
+    others = {"train.py", "evaluate.py", "agents.tuning", "mm_gym.data", "validation"}
+    assert tools | others <= {command.split()[-1] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_exists(command: str) -> None:
+    name = command.split()[-1]
+    if "-m" not in command:
+        assert (ROOT / name).is_file()
+        return
+    spec = find_spec(name)
+    assert spec is not None
+    source = Path(spec.origin or "")
+    if source.name == "__init__.py":
+        source = source.with_name("__main__.py")
+    assert '__name__ == "__main__"' in source.read_text("utf-8") or source.name == "__main__.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_lead_to_files_of_the_repository(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
-    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    missing = [link for link in links(page) if not (page.parent / link.partition("#")[0]).exists()]
     assert not missing
+
+
+def test_the_readme_says_how_to_test_and_fits_on_two_screens() -> None:
+    text = README.read_text("utf-8")
+    assert "make test" in text
+    assert len(text.splitlines()) <= 130

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
@@ -151,31 +152,29 @@ def main(arguments: Arguments) -> Path:
         curves, episodes = read(table)
     else:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        curves, episodes = run(arguments, console), arguments.episodes
-        write(curves, episodes, table)
+        curves, episodes = run(arguments, table, console), arguments.episodes
     draw(curves, episodes, picture)
     console.print(f"Picture: {picture}, figures: {table}", soft_wrap=True)
     return picture
 
 
-def run(arguments: Arguments, console: Console) -> Curves:
-    """Run every maker at every share on the same sessions."""
-    cells = [
-        Cell(line.agent, line.make_agent, market(share)) for line in lines() for share in SHARES
-    ]
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("sessions", total=len(cells) * arguments.episodes)
-        done = run_cells(
-            cells,
-            arguments.episodes,
-            arguments.seed,
-            arguments.jobs,
-            horizons=(),
-            on_batch=lambda sessions: bar.advance(task, sessions),
-        )
+def run(arguments: Arguments, table: Path, console: Console) -> Curves:
+    """Run every maker at every share on the same sessions. Write the table after each maker."""
+    torch.set_num_threads(1)  # faster than more threads for small networks
     curves: Curves = {}
-    for cell, sessions in zip(cells, done, strict=True):
-        curves.setdefault(cell.agent, []).append(mean(sessions.final_pnl))
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("sessions", total=len(lines()) * len(SHARES) * arguments.episodes)
+        for line in lines():
+            done = run_cells(
+                [Cell(line.agent, line.make_agent, market(share)) for share in SHARES],
+                arguments.episodes,
+                arguments.seed,
+                arguments.jobs,
+                horizons=(),
+                on_batch=lambda sessions: bar.advance(task, sessions),
+            )
+            curves[line.agent] = [mean(sessions.final_pnl) for sessions in done]
+            write(curves, arguments.episodes, table)
     return curves
 
 
@@ -218,7 +217,8 @@ def draw(curves: Curves, episodes: int, path: Path) -> None:
         figure = Figure(figsize=(8.0, 4.4), dpi=200)
         canvas: Any = FigureCanvasAgg(figure)
         axes = figure.add_axes((0.085, 0.115, 0.885, 0.745))
-        for line in lines():
+        drawn = [line for line in lines() if line.agent in curves]
+        for line in drawn:
             value, low, high = np.array(curves[line.agent]).T
             axes.fill_between(SHARES, low, high, color=line.colour, alpha=0.16, linewidth=0)
             axes.errorbar(
@@ -235,7 +235,7 @@ def draw(curves: Curves, episodes: int, path: Path) -> None:
             )
         neutral_line(axes)
         axes.set_xlim(-0.03, 1.03)
-        for line in lines():
+        for line in drawn:
             _label(axes, line, [estimate.value for estimate in curves[line.agent]])
         axes.set_xlabel("p_informed: share of takers who act on the signal", fontsize=10)
         axes.set_ylabel("final PnL [ticks × lots / session]", fontsize=10)
