@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
     """
     if arguments.only is not None and arguments.only not in SOURCES:
         raise ValueError(
-            f"source {arguments.only!r} is unknown: expected one of {', '.join(SOURCES)}, "
+            f"source {arguments.only!r} is unknown: expected the name of a source, "
             f"got {arguments.only!r} ({nearest(arguments.only, SOURCES)})"
         )
     if arguments.sessions < 1000:
