@@ -15,6 +15,7 @@ from pathlib import Path
 from mm_gym import MarketConfig
 
 from ..base import AgentError
+from ..invocation import command_name
 from . import RULES
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
@@ -63,8 +64,8 @@ def read_tuned(path: Path | None = None) -> list[Tuned]:
     except (ValueError, TypeError, OSError) as error:
         raise AgentError(
             f"{path} is damaged or of another version of mm_gym: expected what "
-            f"python -m agents.tuning writes, got {type(error).__name__} ({error}) "
-            "(delete the file and write it again with python -m agents.tuning)"
+            f"{command_name('tune')} writes, got {type(error).__name__} ({error}) "
+            f"(delete the file and write it again with {command_name('tune')})"
         ) from error
 
 
@@ -128,7 +129,7 @@ def _nearest(
         agents = "" if rule is None else f" --agents {rule}"
         raise AgentError(
             f"{rule or 'no rule'} was {'not ' if rule else ''}tuned in regime {config.regime!r}: "
-            f"expected an entry in {TUNED_FILE.name}, got none (write python -m agents.tuning"
+            f"expected an entry in {TUNED_FILE.name}, got none (write {command_name('tune')}"
             f"{agents} --regimes {config.regime})"
         )
     share = min(shares, key=lambda share: (round(abs(share - config.p_informed), 9), share))

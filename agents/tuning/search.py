@@ -4,8 +4,6 @@ Trained makers are compared with tuned rules, so that the comparison is fair.
 """
 
 import dataclasses
-import shlex
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +20,7 @@ from mm_gym.evaluation.statistics import difference, mean
 from mm_gym.reporting.artefacts import package_versions
 
 from ..base import AgentError, Range
+from ..invocation import command_line
 from ..registry import make_agent
 from ..rules import RULES
 from ..rules.tuned import Tuned, tuned_rule
@@ -164,7 +163,7 @@ def tune(
         *objective,
         *gain,
         effort=dataclasses.asdict(effort),
-        command=shlex.join(["python", "-m", "agents.tuning", *sys.argv[1:]]),
+        command=command_line("agents.tuning"),
         versions=package_versions(),
     )
 
