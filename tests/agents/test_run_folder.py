@@ -571,10 +571,10 @@ def test_the_state_of_a_recurrent_maker_is_passed_to_its_next_call(tmp_path: Pat
     agent = make_agent(str(tmp_path), CONFIG)
     seen, starts = observations(3), np.ones(3, np.bool_)
     first, state = agent.predict(seen, None, starts)
-    remembering, _ = agent.predict(seen, state, ~starts)
+    with_state, _ = agent.predict(seen, state, ~starts)
     forgetting, _ = agent.predict(seen, state, starts)
     np.testing.assert_array_equal(first, forgetting)
-    assert (np.abs(remembering - first).max(axis=1) > 0.0).all()
+    assert (np.abs(with_state - first).max(axis=1) > 0.0).all()
     # Whole sessions with the state passed on, as in the loop of stable-baselines3.
     sessions = run_sessions(lambda config: agent, CONFIG, episodes=3, seed=1)
     assert np.isfinite(sessions.objective).all()
@@ -586,7 +586,7 @@ def test_the_state_of_a_recurrent_maker_is_passed_to_its_next_call(tmp_path: Pat
         return 1.0 / (1.0 + np.exp(-x))
 
     hidden = cell = np.zeros((3, len(weights["lstm_actor.bias_hh_l0"]) // 4))
-    for expected in (first, remembering):
+    for expected in (first, with_state):
         gates = seen @ weights["lstm_actor.weight_ih_l0"].T + weights["lstm_actor.bias_ih_l0"]
         gates = (
             gates + hidden @ weights["lstm_actor.weight_hh_l0"].T + weights["lstm_actor.bias_hh_l0"]

@@ -84,7 +84,10 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
         "dealer", signal_drift=0.15, p_informed=0.7, taker_rate=2.0, session_steps=80
     )
     agent = GlostenMilgromAgent(config)
-    blind = SignalFilter(configure("dealer", signal_drift=0.15, taker_rate=2.0, session_steps=80))
+    # Without informed takers in its configuration a filter learns nothing from the trades.
+    without_trades = SignalFilter(
+        configure("dealer", signal_drift=0.15, taker_rate=2.0, session_steps=80)
+    )
     markets = Markets(config, 3, 200, 2000)
     observations, outcomes = markets.empty_results()
     markets.reset(
@@ -92,8 +95,8 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
     )
     particles = [Particles(config, seed) for seed in range(3)]
     actions, belief = agent.predict(observations)
-    unread = blind.start(observations)
-    gaps, unread_gaps = [], []
+    price_belief = without_trades.start(observations)
+    gaps, price_gaps = [], []
     for _ in range(config.session_steps):
         values, n_fills = (
             markets.records["efficient_price"].copy(),
@@ -105,15 +108,15 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
             move = markets.records["efficient_price"][market] - values[market]
             cloud.update(values[market], move, bid, ask, sold, bought)
         actions, belief = agent.predict(observations, belief)
-        unread = blind.update(unread, observations)
+        price_belief = without_trades.update(price_belief, observations)
         mean, variance = posterior_moments(belief, agent.filter.signals)
         wanted = np.array([cloud.signals.mean() for cloud in particles])
         spread = np.array([cloud.signals.std() for cloud in particles])
         gaps.append([mean - wanted, np.sqrt(variance) - spread])
-        unread_gaps.append(posterior_moments(unread, blind.signals)[0] - wanted)
+        price_gaps.append(posterior_moments(price_belief, without_trades.signals)[0] - wanted)
     assert np.abs(gaps).max() < 0.07
     assert np.sqrt(np.mean(np.square(gaps), axis=(0, 2))).max() < 0.02
-    assert np.std(unread_gaps) > 0.3
+    assert np.std(price_gaps) > 0.3
 
 
 @pytest.mark.parametrize(
