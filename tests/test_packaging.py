@@ -37,22 +37,17 @@ HEAVY = (
 # A module of the test environment. It makes packages look as if they were not installed.
 HIDE = """
 import os
-import sys
+from importlib.machinery import PathFinder
+
+hidden = os.environ.get("HIDDEN_PACKAGES", "").split(",")
+find_any = PathFinder.find_spec
 
 
-class Hide:
-    def __init__(self, finders):
-        self.finders = finders
-        self.hidden = os.environ.get("HIDDEN_PACKAGES", "").split(",")
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.hidden:
-            return None
-        found = (finder.find_spec(name, path, target) for finder in self.finders)
-        return next((spec for spec in found if spec is not None), None)
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in hidden else find_any(name, path, target)
 
 
-sys.meta_path[:] = [Hide(list(sys.meta_path))]
+PathFinder.find_spec = staticmethod(find_spec)
 """
 
 
