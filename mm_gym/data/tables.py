@@ -120,7 +120,7 @@ def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
     """The results of `check_rows` and `replay`."""
     table = _table({"Replay into LimitOrderBook": 53, "": 9})
     table.add_row(
-        "rows that follow from the previous row and the message",
+        "rows that follow from previous row and message",
         f"{rows.rows - len(rows.exceptions)}",
     )
     table.add_row("rows that do not", f"{len(rows.exceptions)}")

@@ -50,7 +50,7 @@ def test_replay_and_comparison_come_on_request(
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     rows = len(read(files[0])) - 1
-    assert re.search(rf"rows that follow from the previous row and the message +{rows}\n", printed)
+    assert re.search(rf"rows that follow from previous row and message +{rows}\n", printed)
     assert re.search(r"rows that do not +0\n", printed)
     header = next(line for line in printed.splitlines() if line.startswith("Stylised facts"))
     assert header.split()[2:] == ["data", "default", "calibrated"]
