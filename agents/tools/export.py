@@ -187,7 +187,7 @@ def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
             2,
             f"bid and ask; the offset from the public mid [ticks] is {_OFFSET_OF_ACTION}",
         ),
-        _tensor("offset", 2, "in ticks; the market rounds prices away from the mid to whole ticks"),
+        _tensor("offset", 2, "[ticks]; the market rounds prices away from the mid to whole ticks"),
     ]
     if run.has_history:
         held = state_names()
