@@ -86,7 +86,7 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
         "Lines: the agent's answer if this quantity alone varies and all other observation "
         f"columns are at their mean. Flow varies at half-lives of {policy.flow_half_lives} "
         "together. The queue is the one ahead of the quote itself."
-        f"{_STATES[policy.recurrent_state]} Lines and marks differ because quantities are "
+        f"{_STATES[policy.recurrent_state]} Lines and marks can differ, because quantities are "
         "correlated in sessions. "
     )
     return Drawing(
