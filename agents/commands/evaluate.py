@@ -49,7 +49,7 @@ class Arguments:
     """Run the experiment's negative control, in which the cause of the effect is removed.
     Its checks should fail."""
     suite: bool = False
-    """Evaluate on the benchmark suite (docs/benchmark.md).
+    """Evaluate on the benchmark suite (docs/explanation/benchmark.md).
     In --agents, LABEL=A+B+C names the training seeds of one learner.
     In a path, {task} is the task's name and * a wildcard: ppo=runs/ppo-{task}-seed*."""
     tasks: OptionalText = None

@@ -209,7 +209,6 @@ def same_flow(informed: Sessions, decoy: Sessions) -> Figure:
         _band(right, HORIZONS, estimates, colour, marker, label)
     left.set_title("Trade signs: the same in both flows")
     left.set_ylabel("autocorrelation")
-    left.set_ylim(bottom=0.0)
     left.set_xlabel("lag [s]")
     right.set_title("Markout: different")
     right.set_ylabel("ticks per fill")
