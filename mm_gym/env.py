@@ -59,13 +59,16 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     of the new price.
 
     ## Observation space
-    `Box(float32)` with 18 columns. Fixed scales follow from the configuration, so that each column
-    varies by about one unit in ordinary trading. Values beyond the range are clipped. The names are
-    also in `mm_gym.OBSERVATION_NAMES`.
+    `Box(float32)` with 18 columns. Fixed scales follow from the configuration. The standard
+    deviation of each column is between 0.2 and 3 in ordinary trading. Values beyond the range are
+    clipped. The names are also in `mm_gym.OBSERVATION_NAMES`.
+
+    Columns 1 to 7, 9 and 16 describe the market. With anchored makers they are 0.3 times the value
+    in the unit below, so that an untrained network responds to its inventory first.
 
     | index | name | meaning | unit | range |
     |---|---|---|---|---|
-    | 0 | inventory | lots held, negative if short | asinh(lots / 2) | -25 to 25 |
+    | 0 | inventory | lots held, negative if short | 1.2 asinh(lots / 2) | -25 to 25 |
     | 1 | spread | public spread | max_offset / 4 ticks | 0 to 25 |
     | 2 | flow_fast | signed lots taken, half-life 2 s | s.d. | -10 to 10 |
     | 3 | flow_medium | signed lots taken, half-life 10 s | s.d. | -10 to 10 |

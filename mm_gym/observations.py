@@ -12,7 +12,7 @@ from gymnasium import spaces
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import OBSERVATION_BOUNDS, Obs
 from mm_gym.core.scales import column_of_inventory, inventory_of_column, offset_of_action
-from mm_gym.parameters import to_parameters
+from mm_gym.parameters import market_column_unit, to_parameters
 
 _QUOTES = [Obs.BID_OFFSET, Obs.ASK_OFFSET]
 _SIZES = [Obs.BID_SIZE, Obs.ASK_SIZE]
@@ -47,6 +47,13 @@ def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[
         observations[..., Obs.SPREAD].astype(np.float64)
         / float(to_parameters(config)["spread_scale"])
     )
+
+
+def flows(
+    observations: npt.NDArray[Any], columns: Obs | tuple[Obs, ...], config: MarketConfig
+) -> npt.NDArray[np.float64]:
+    """[standard deviations of noise flow] Columns of recent signed flow, as their index has them."""
+    return np.asarray(observations[..., columns].astype(np.float64) / market_column_unit(config))
 
 
 def quote_offsets(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[np.float64]:

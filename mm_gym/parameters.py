@@ -20,6 +20,7 @@ from mm_gym.core.layout import (
     Makers,
     RewardKind,
 )
+from mm_gym.core.scales import MARKET_COLUMNS
 
 _SPREAD_UNITS = 4.0  # units of the spread column in a spread of max_offset
 _QUEUE_UNIT = 2.0  # mean background orders in one unit of the queue columns
@@ -118,24 +119,33 @@ def _tabulate_distances(config: MarketConfig, parameters: np.ndarray[Any, Any]) 
     parameters["cancel_share"] = cancels / cancels.max()
 
 
-def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
-    """Set the scales of the observation's columns, so that each column varies by about one unit.
+def market_column_unit(config: MarketConfig) -> float:
+    """Typical standard deviation of the columns that describe the market, as the core scales them.
 
-    The scale is one over the standard deviation in noise flow, where that is known.
+    Without anchored makers these columns vary less, so the unit is 1.
+    """
+    return MARKET_COLUMNS if config.makers == "anchored" else 1.0
+
+
+def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
+    """Set the scales of the observation's columns.
+
+    A scale is `market_column_unit` over the standard deviation in noise flow, where that is known.
     """
     lots = config.taker_size
+    unit = market_column_unit(config)
     for index, half_life in enumerate(config.feature_half_lives):
         time_constant = half_life / math.log(2.0)
         parameters["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
         arrivals = max(1.0, config.taker_rate * time_constant / 2.0)
-        parameters["flow_scale"][index] = 1.0 / (lots * math.sqrt(arrivals))
+        parameters["flow_scale"][index] = unit / (lots * math.sqrt(arrivals))
         typical_move = config.volatility * math.sqrt(time_constant / 2.0)
-        parameters["move_scale"][index] = 1.0 / max(1.0, typical_move)
+        parameters["move_scale"][index] = unit / max(1.0, typical_move)
     parameters["activity_mean"] = (
         lots * config.taker_rate * config.feature_half_lives[1] / math.log(2.0)
     )
     parameters["activity_scale"] = parameters["flow_scale"][1]
-    parameters["spread_scale"] = _SPREAD_UNITS / config.max_offset
+    parameters["spread_scale"] = unit * _SPREAD_UNITS / config.max_offset
     parameters["queue_scale"] = 1.0 / (_QUEUE_UNIT * config.maker_size)
     parameters["volatility_decay"] = 0.5 ** (config.decision_interval / config.volatility_half_life)
-    parameters["volatility_scale"] = _VOLATILITY_UNITS / max(config.volatility, 1e-9)
+    parameters["volatility_scale"] = unit * _VOLATILITY_UNITS / max(config.volatility, 1e-9)

@@ -18,6 +18,7 @@ from gymnasium import spaces
 
 from mm_gym import OBSERVATION_NAMES
 from mm_gym.core.layout import OBSERVATION_CLIP, Obs
+from mm_gym.core.scales import MARKET_COLUMNS
 from mm_gym.observations import observation_space
 
 from .signal_network import BELIEF_NAMES, shipped_signal_network
@@ -46,6 +47,9 @@ HISTORY_NAMES = (*OBSERVATION_NAMES, *MEANS_NAMES, *BELIEF_NAMES)
 
 PRIOR_DECISIONS = 30.0
 """Weight of the prior mean of zero, in decisions. It keeps early means near zero."""
+
+UNIT = MARKET_COLUMNS
+"""Columns are divided by it, so that the means are in standard deviations of noise flow."""
 
 _N_MEANS = 1 + len(MEANS_NAMES)
 BELIEFS_CLIP = 20.0
@@ -104,9 +108,10 @@ def update_means(means: _Array, observations: _Array) -> _Array:
     Returns:
         The new means, of the same shape.
     """
-    flows, moves = observations[:, FLOWS], observations[:, MOVES]
+    scaled = observations / np.float32(UNIT)
+    flows, moves = scaled[:, FLOWS], scaled[:, MOVES]
     shown = np.concatenate(
-        [observations[:, LEVELS], np.abs(flows), np.abs(moves), flows * moves],
+        [scaled[:, LEVELS], np.abs(flows), np.abs(moves), flows * moves],
         axis=1,
         dtype=np.float32,
     )

@@ -4,6 +4,7 @@ import numpy as np
 
 from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
+from mm_gym.observations import flows
 
 from ..base import Observations, QuotingAgent, Range, Ticks
 
@@ -42,7 +43,7 @@ class AdaptiveSpreadAgent(QuotingAgent):
         self.widening = widening
 
     def offsets(self, observations: Observations) -> tuple[Ticks, Ticks]:
-        flow = np.abs(observations[:, Obs.FLOW_SLOW].astype(np.float64))
+        flow = np.abs(flows(observations, Obs.FLOW_SLOW, self.config))
         half_spread = self.half_spread + self.widening * flow
         shift = self.skew * self.inventory(observations)
         return half_spread + shift, half_spread - shift

@@ -44,6 +44,7 @@ from ..learned.history_features import (
     MEANS_NAMES,
     MOVES,
     PRIOR_DECISIONS,
+    UNIT,
     empty_state,
     state_names,
 )
@@ -230,6 +231,7 @@ def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         "levels": np.array(LEVELS, np.int64),
         "flows": np.array(FLOWS, np.int64),
         "moves": np.array(MOVES, np.int64),
+        "column_unit": np.array(UNIT, np.float32),
         "one": np.array(1.0, np.float32),
         "prior": np.array(PRIOR_DECISIONS, np.float32),
         "parts": np.array([1, len(MEANS_NAMES), len(OBSERVATION_NAMES), learned.n_sums], np.int64),
@@ -238,8 +240,9 @@ def _history_nodes() -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
         **learned._asdict(),
     }
     nodes = [
+        helper.make_node("Div", ["observation", "column_unit"], ["scaled"]),
         *(
-            helper.make_node("Gather", ["observation", name], [f"shown_{name}"], axis=1)
+            helper.make_node("Gather", ["scaled", name], [f"shown_{name}"], axis=1)
             for name in ("levels", "flows", "moves")
         ),
         helper.make_node("Abs", ["shown_flows"], ["flow_sizes"]),

@@ -102,7 +102,7 @@ class Obs(IntEnum):
 
 OBSERVATION_NAMES = tuple(column.name.lower() for column in Obs)
 OBSERVATION_CLIP = 10.0
-OBSERVATION_FAR = 25.0  # an inventory of 1e10 lots gives 23.03 in its column
+OBSERVATION_FAR = 25.0  # an inventory of 1e9 lots gives 24.86 in its column
 
 # Lowest and highest value of each column, in the order of `Obs`.
 _WIDE, _SIGNED, _COUNT, _SHARE, _SIZE, _BALANCE = (

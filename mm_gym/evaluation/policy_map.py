@@ -18,6 +18,7 @@ from mm_gym.core.layout import OBSERVATION_BOUNDS, Obs
 from mm_gym.evaluation.policy_profile import FLOW_COLUMNS, Profile, profiles
 from mm_gym.evaluation.rollout import Predicts
 from mm_gym.markets import Markets
+from mm_gym.parameters import market_column_unit
 
 _MARKETS = 8
 _MOST_STEPS = 1000

@@ -16,7 +16,7 @@ from mm_gym.core.layout import Obs
 from mm_gym.core.scales import inventory_of_column
 from mm_gym.evaluation.statistics import Array
 from mm_gym.observations import inventory_column
-from mm_gym.parameters import to_parameters
+from mm_gym.parameters import market_column_unit, to_parameters
 
 FLOW_COLUMNS = (Obs.FLOW_MEDIUM, Obs.FLOW_SLOW)
 """Varied together, because persistent flow shows in both."""

@@ -36,7 +36,9 @@ def test_means_are_those_of_the_episode_with_a_prior_of_zeros() -> None:
     assert state.shape == (3, len(state_names()))
     assert shown.dtype == state.dtype == np.float32
     np.testing.assert_array_equal(shown[:, : len(Obs)], rows[-1])
-    column = {name: rows[..., index].astype(float) for index, name in enumerate(OBSERVATION_NAMES)}
+    column = {
+        name: rows[..., index].astype(float) / 0.3 for index, name in enumerate(OBSERVATION_NAMES)
+    }
     columns = dict(zip(HISTORY_NAMES, shown.T, strict=True))
     for name in MEANS_NAMES:
         what = name.removeprefix("mean_")

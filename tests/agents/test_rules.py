@@ -340,7 +340,7 @@ def test_the_oracle_quotes_around_the_true_value_and_refuses_observations_alone(
     oracle: Any = make_agent("oracle", config, half_spread=3.0, skew=0.5)
     start = np.zeros((1, len(mm_gym.OBSERVATION_NAMES)), np.float32)
     start[0, Obs.INVENTORY], start[0, Obs.TIME_LEFT] = (
-        math.asinh(2 / 2),
+        1.2 * math.asinh(2 / 2),
         20.0 / config.session_length,
     )
     # Half of the edge remains after a half-life, so the value is 0.25 + 0.5 edge. Two lots of

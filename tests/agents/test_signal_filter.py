@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pytest
 from gymnasium.utils import seeding
 
+from agents.rules import signal_filter
 from agents.rules.glosten_milgrom import GlostenMilgromAgent
 from agents.rules.signal_filter import SignalFilter
 from mm_gym import MarketConfig, configure
-from mm_gym.core.layout import AGENT, ASK, BID, OBSERVATION_CLIP, Obs, Outcome
+from mm_gym.core.layout import AGENT, ASK, BID, Obs, Outcome
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 
@@ -155,8 +156,16 @@ def test_the_posterior_is_calibrated(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("regime", ["imbalanced", "dealer"])
-def test_trades_and_moves_are_recovered_from_observations(regime: str) -> None:
-    """Bought and sold lots and the move of the mid, also where features are clipped."""
+def test_trades_and_moves_are_recovered_from_observations(
+    regime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bought and sold lots and the move of the mid, also where features are clipped.
+
+    Flows and mid moves are clipped at 3 here, because 10 is out of reach.
+    """
+    clip = 3.0
+    monkeypatch.setattr(signal_filter, "OBSERVATION_CLIP", clip)
+    clipped = slice(Obs.FLOW_FAST, Obs.MID_MOVE_SLOW + 1)
     config = configure(
         regime,
         imbalance=1.0,
@@ -184,12 +193,13 @@ def test_trades_and_moves_are_recovered_from_observations(regime: str) -> None:
         features = markets.records["features"].copy()
         before, mids = observations, markets.records["mid"].copy()
         observations, _ = markets.step(actions)
+        observations[:, clipped] = np.clip(observations[:, clipped], -clip, clip)
         decay = markets.records["parameters"]["feature_decay"]
         net = (markets.records["features"]["flow"] - decay * features["flow"])[:, 1]
         volume = markets.records["features"]["activity"] - decay[:, 1] * features["activity"]
         unclipped = (
             np.abs(observations[:, [Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW]]).min(axis=1)
-            < 5.0
+            < clip
         )
         bought, sold = agent.filter.traded(before, observations)
         np.testing.assert_allclose(bought[unclipped], 0.5 * (volume + net)[unclipped], atol=1e-6)
@@ -197,7 +207,7 @@ def test_trades_and_moves_are_recovered_from_observations(regime: str) -> None:
         np.testing.assert_allclose(
             agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4
         )
-        n_clipped += int((np.abs(observations[:, Obs.FLOW_SLOW]) == OBSERVATION_CLIP).sum())
+        n_clipped += int((np.abs(observations[:, Obs.FLOW_SLOW]) == clip).sum())
     assert n_two_sided > 800
     assert n_clipped > 20 or regime == "dealer"
 

@@ -11,6 +11,7 @@ from mm_gym import configure
 from mm_gym.actions import from_ticks
 from mm_gym.core.layout import Obs
 from mm_gym.evaluation.policy_map import map_policy
+from mm_gym.observations import flows
 
 
 def test_the_map_of_inventory_skew_is_its_formula_clipped_to_the_range_of_offsets() -> None:
@@ -48,7 +49,7 @@ def test_what_a_map_holds_fixed_is_the_mean_of_the_agents_own_observations() -> 
     np.testing.assert_allclose(
         policy.observation, np.mean(seen, axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6
     )
-    most = round(2.0 * np.sinh(np.abs(np.array(seen)[:, Obs.INVENTORY]).max()))
+    most = round(2.0 * np.sinh(np.abs(np.array(seen)[:, Obs.INVENTORY]).max() / 1.2))
     assert policy.inventory.tolist() == list(range(-max(5, most), max(5, most) + 1))
 
 
@@ -70,8 +71,10 @@ def test_a_map_beyond_the_bounds_of_the_observation_is_refused() -> None:
         ValueError, match=r"inventory is out of range: expected at most max_inventory=10 .* got 11"
     ):
         map_policy(agent, config, inventory=[-11, 0])
-    with pytest.raises(ValueError, match=r"flow is out of range: expected at most 10 .* got 11"):
-        map_policy(agent, config, flow=[0.0, 11.0])
+    with pytest.raises(
+        ValueError, match=r"flow is out of range: expected at most 33\.3333 .* got 34"
+    ):
+        map_policy(agent, config, flow=[0.0, 34.0])
 
 
 def test_quotes_are_averaged_over_the_recurrent_states_of_the_agents_sessions() -> None:
@@ -154,8 +157,8 @@ def test_profiles_vary_one_quantity_and_each_quotes_own_queue() -> None:
             episode_start: Any = None,
             deterministic: bool = True,
         ):  # type: ignore[no-untyped-def]
-            common = 1.5 + 0.05 * 2.0 * np.sinh(observation[:, Obs.INVENTORY])
-            common += 0.2 * observation[:, Obs.FLOW_SLOW]
+            common = 1.5 + 0.05 * 2.0 * np.sinh(observation[:, Obs.INVENTORY] / 1.2)
+            common += 0.2 * flows(observation, Obs.FLOW_SLOW, config)
             ahead = (
                 2.0 * config.maker_size * observation[:, [Obs.BID_QUEUE_AHEAD, Obs.ASK_QUEUE_AHEAD]]
             )
@@ -187,7 +190,10 @@ def test_quoted_offsets_are_the_means_of_the_agents_own_decisions_by_bin() -> No
         for _ in range(60):
             action = agent.predict(observation)[0]
             decisions.append(
-                (float(observation[Obs.FLOW_MEDIUM]), 15.0 * ((1.0 + float(action[1])) / 2.0) ** 3)
+                (
+                    float(flows(observation, Obs.FLOW_MEDIUM, env.unwrapped.config)),
+                    15.0 * ((1.0 + float(action[1])) / 2.0) ** 3,
+                )
             )
             observation, *_ = env.step(action)
     both_sides = [flow for flow, _ in decisions for _ in range(2)]
