@@ -237,7 +237,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
         "out cannot be made": (
             asked(out=tmp_path / "file" / "run"),
             TrainingError,
-            "write --out with a folder",
+            "write --out with another folder",
         ),
         "nothing to resume": (asked(resume=tmp_path / "nowhere"), AgentError, "is no run folder"),
         "resume what is no run": (asked(resume=full), AgentError, "is no run folder"),
@@ -269,7 +269,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
         "resume a shipped maker": (
             asked(resume=agents.TRAINED / "mixed", timesteps=2000, out=agents.TRAINED / "mixed"),
             TrainingError,
-            "write --out with one",
+            "write --out with another folder",
         ),
         "resume what is done": (
             asked(resume=old),
@@ -323,7 +323,8 @@ def test_a_shipped_maker_is_neither_overwritten_nor_resumed(
             )
         )
     with pytest.raises(
-        AgentError, match=r"expected a checkpoint\.zip in it, got none \(write a run folder of your own"
+        AgentError,
+        match=r"expected a checkpoint\.zip in it, got none \(write a run folder of your own",
     ):
         train.main(train.Arguments(resume=shipped, timesteps=2 * UPDATE, out=tmp_path / "mine"))
     assert {path: path.read_bytes() for path in shipped.iterdir()} == before
