@@ -226,6 +226,16 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
         "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),
         "threads": (asked(threads=0), TrainingError, "threads=0 is out of range"),
+        "first weights and resume": (
+            asked(resume=old, start_from=old),
+            TrainingError,
+            "--start-from is for a new run",
+        ),
+        "first weights and RLlib": (
+            asked(engine="rllib", start_from=old),
+            TrainingError,
+            "--start-from is an option of the engine sb3",
+        ),
         "jobs": (asked(jobs=0), TrainingError, "jobs=0 is out of range"),
         "checkpoints": (
             asked(checkpoint_every=0),

@@ -27,7 +27,7 @@ from ..learned.hyperparameters import (
     read_hyperparameters,
 )
 from ..learned.run_folder import RUN_FILE, Run, read_run
-from ..registry import name_agent
+from ..registry import name_agent, trained_folder
 from ..rules import rules_for
 from ..training.trainer import TrainingError, check_not_shipped, check_output, train
 from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText, optional
@@ -66,6 +66,9 @@ class Arguments:
     """Run folder to continue. The result goes to --out, or to the same folder.
     Market, hyperparameters and seed stay as they are. The budget may grow.
     Resume only your own runs: the checkpoint is a pickle, and a pickle can run any program."""
+    start_from: OptionalPath = None
+    """Trained maker whose weights are the first weights, such as trained/informed_p40.
+    Its network and its observations have to be the same. It is read as data."""
     checkpoint_every: int = 100_000
     """Decisions between two checkpoints. An interruption loses at most this many."""
     evaluate_every: int = 2_000_000
@@ -173,11 +176,18 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
                     f"--{name.replace('_', '-')} is an option of the engine rllib: "
                     "expected --engine rllib, got --engine sb3 (write --engine rllib too)"
                 )
+        start_from = arguments.start_from
         return partial(
             train,
+            start_from=None if start_from is None else trained_folder(str(start_from)),
             evaluate_every=arguments.evaluate_every,
             # Idle threads of torch wait in a busy loop and take cores from other threads.
             market_threads=arguments.jobs if arguments.threads == 1 else 1,
+        )
+    if arguments.start_from is not None:
+        raise TrainingError(
+            "--start-from is an option of the engine sb3: "
+            "expected --engine sb3, got --engine rllib (leave one of them out)"
         )
     if run.algorithm != "ppo":
         raise TrainingError(
@@ -226,6 +236,11 @@ def _market(arguments: Arguments) -> dict[str, object]:
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:
     """The run to continue, with the new budget. Arguments that contradict it are errors."""
     check_not_shipped(arguments.out or folder)
+    if arguments.start_from is not None:
+        raise TrainingError(
+            "--start-from is for a new run: expected no --resume beside it, "
+            f"got --resume {folder} (leave one of them out)"
+        )
     run = read_run(folder)
     fixed = ("seed", "n_envs", "algorithm", "engine")
     current = run.config.to_dict() | {name: getattr(run, name) for name in fixed}

@@ -88,7 +88,7 @@ Curves = dict[str, list[Estimate]]
 
 def lines() -> tuple[Line, ...]:
     """The makers of the picture. Markers and strokes differ, so colour is not needed."""
-    untuned = tuned_rule("inventory_skew", configure("noise")).parameters
+    untuned: dict[str, Any] = dict(tuned_rule("inventory_skew", configure("noise")).parameters)
     return (
         Line(
             "trained/mixed",

@@ -26,8 +26,15 @@ from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..learned.hyperparameters import ALGORITHM_PART
-from ..learned.policy import algorithm_class, load_checkpoint, policy_content, policy_kwargs
-from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run
+from ..learned.policy import (
+    algorithm_class,
+    check_fits,
+    load_checkpoint,
+    load_policy,
+    policy_content,
+    policy_kwargs,
+)
+from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from ..registry import TRAINED
 from .callbacks import Checkpoints, Exploration, HeldOut, TradingFigures
 from .history_vec_env import HistoryVecEnv, TrainingMarkets
@@ -87,6 +94,7 @@ def train(
     evaluate_every: int = 2_000_000,
     held_out_sessions: int | None = None,
     market_threads: int = 1,
+    start_from: Path | None = None,
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
 
@@ -101,17 +109,21 @@ def train(
             [decisions].
         held_out_sessions: their number. Default: `HELD_OUT_SESSIONS`.
         market_threads: number of threads that step the markets. The result does not depend on it.
+        start_from: run folder whose weights are the first weights. It is read as data.
 
     Returns:
         The run with its `steps_done`. They are fewer than its budget if it was interrupted.
 
     Raises:
         OSError: if the folder cannot be written.
-        AgentError: if the checkpoint cannot be read.
+        AgentError: if the checkpoint or the first weights cannot be read.
+        TrainingError: if the first weights are those of another network.
     """
     environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
     if resume_from is None:
         model = new_model(environment, run)
+        if start_from is not None:
+            copy_weights(start_from, model, run)
     else:
         model = load_checkpoint(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
@@ -184,6 +196,38 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
     )
+
+
+def copy_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:
+    """Copy the weights of a trained maker into an untrained model, except its exploration.
+
+    Policy and critic are copied. The standard deviation of actions stays that of the model's
+    hyperparameters.
+
+    Args:
+        folder: run folder of the trained maker.
+        model: the untrained model.
+        run: its training.
+
+    Raises:
+        AgentError: if the folder cannot be read or its maker was trained in other units.
+        TrainingError: if the maker has another network or other observations.
+    """
+    trained = read_run(folder)
+    check_fits(folder, trained, run.config)
+    weights, untrained = load_policy(folder, trained).state_dict(), model.policy.state_dict()
+    weights["log_std"] = untrained["log_std"]
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in untrained.items()}
+    activation = "activation_fn"
+    if shapes != wanted or trained.policy_kwargs.get(activation) != run.policy_kwargs.get(
+        activation
+    ):
+        raise TrainingError(
+            f"the weights of {folder} do not fit: expected a network as in the hyperparameters of "
+            "this run, got another one (write --hyperparameters with those of that maker)"
+        )
+    model.policy.load_state_dict(weights)
 
 
 _NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps", "policy_kwargs")

@@ -22,7 +22,15 @@ from mm_gym import configure
 from mm_gym.actions import to_ticks
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.sb3 import SESSION_FIGURES, MarketMakingVecEnv
-from tests.small_runs import CONFIG, N_MARKETS, UPDATE, a_run, weights, with_hyperparameters
+from tests.small_runs import (
+    CONFIG,
+    N_MARKETS,
+    UPDATE,
+    a_run,
+    an_untrained_folder,
+    weights,
+    with_hyperparameters,
+)
 from tests.small_runs import small as small  # a fixture
 
 pytestmark = [
@@ -104,6 +112,33 @@ def test_the_untrained_policy_quotes_an_eighth_of_max_offset_with_the_given_devi
     np.testing.assert_allclose(
         drawn.std(axis=0), np.exp(-2.0), atol=5 * np.exp(-2.0) / np.sqrt(20_000)
     )
+
+
+def test_a_training_may_start_from_the_weights_of_another_maker(tmp_path: Path) -> None:
+    """Policy and critic are those of the other maker. The exploration is that of the new run."""
+    run = a_run(1, config=configure("informed", p_informed=0.8, session_steps=50))
+    source = an_untrained_folder(tmp_path / "source", a_run(1))
+    model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
+    agents.training.trainer.copy_weights(source, model, run)
+    expected = weights(source)
+    for name, tensor in model.policy.state_dict().items():
+        if name == "log_std":
+            np.testing.assert_allclose(tensor.numpy(), -1.9)
+        else:
+            np.testing.assert_array_equal(tensor.numpy(), expected[name])
+
+
+@pytest.mark.parametrize(
+    "network", [{"net_arch": [64, 32]}, {"net_arch": [64, 64], "activation_fn": "silu"}]
+)
+def test_weights_of_another_network_are_refused(tmp_path: Path, network: dict[str, Any]) -> None:
+    source = an_untrained_folder(tmp_path / "source", a_run(1, learning={"policy_kwargs": network}))
+    run = a_run(1)
+    model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
+    with pytest.raises(
+        agents.training.trainer.TrainingError, match="do not fit: expected a network as in the"
+    ):
+        agents.training.trainer.copy_weights(source, model, run)
 
 
 @pytest.mark.parametrize("n_envs", [1, 3, 8, 64, 100, 128, 1000, 5000])
