@@ -52,7 +52,7 @@ def spread(observations: npt.NDArray[Any], config: MarketConfig) -> npt.NDArray[
 def flows(
     observations: npt.NDArray[Any], columns: Obs | tuple[Obs, ...], config: MarketConfig
 ) -> npt.NDArray[np.float64]:
-    """[standard deviations of noise flow] Columns of recent signed flow, as their index has them."""
+    """[standard deviations of noise flow] Columns of recent signed flow, shape (..., columns)."""
     return np.asarray(observations[..., columns].astype(np.float64) / market_column_unit(config))
 
 
