@@ -117,8 +117,8 @@ def lines() -> tuple[Line, ...]:
             "s",
             (0, (3, 1, 1, 1)),
             "inventory skew, tuned at each share",
-            0.4,
-            (-28, 16),
+            0.2,
+            (9, 8),
             along=True,
         ),
         Line(
