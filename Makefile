@@ -8,7 +8,7 @@ RAY_STAMP := .venv-ray/.installed
 LEARNERS_STAMP := .venv-learners/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-ray venv-learners train evaluate tune export wheel docs
+.PHONY: help venv venv-ray venv-learners train evaluate tune export wheel docs site
 .PHONY: test test-ray test-learners lint check format bench
 
 help:  ## list the targets
@@ -42,7 +42,7 @@ lint: $(STAMP)  ## check format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test  ## run lint and test
+check: lint site test  ## run lint, build the documentation site, run the tests
 
 format: $(STAMP)  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
@@ -51,8 +51,10 @@ format: $(STAMP)  ## format the code and fix what the linter can fix
 bench: $(STAMP)  ## measure throughput
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 
-docs: $(STAMP)  ## build the documentation site into docs/_build/html, and run the code it shows
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+site: $(STAMP)  ## build the documentation site into docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+docs: site  ## build the documentation site, and run the code it shows
 	$(BIN)/python -m pytest tests/docs tests/test_readme.py $(ARGS)
 
 wheel: $(STAMP)  ## build the wheel into dist/

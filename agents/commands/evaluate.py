@@ -97,7 +97,8 @@ def main(arguments: Arguments) -> Path | None:
         console.print(text_table(results.rows))
         console.print(
             "PnL, objective: ticks x lots per session. |q|: mean absolute inventory [lots].\n"
-            "Markout (against the mid) and adverse move (of V): 50 s after a fill [ticks]."
+            "Markout (against the mid) and adverse move (of V): 50 s after a fill [ticks].",
+            markup=False,
         )
     console.print(f"Results: {out} (open {out / 'report.html'})", soft_wrap=True)
     return out
