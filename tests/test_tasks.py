@@ -17,7 +17,6 @@ from agents.tools.reference_scores import exact_references
 from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED
-from mm_gym.reporting.suite_tables import tasks_markdown
 from mm_gym.sb3 import MarketMakingVecEnv
 from mm_gym.tasks import Reference, _with_references, plain_config, read_references
 from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, solve
@@ -96,13 +95,6 @@ def test_the_tasks_cannot_be_changed() -> None:
 def test_the_fields_of_a_task_make_its_market() -> None:
     for task in TASKS.values():
         assert configure(task.config.regime, **task.fields()) == task.config
-
-
-def test_the_documentation_has_the_table_of_tasks() -> None:
-    assert (
-        tasks_markdown(TASKS.values())
-        in (ROOT / "docs" / "explanation" / "benchmark.md").read_text()
-    )
 
 
 # --------------------------------------------------------------------------------- the environments

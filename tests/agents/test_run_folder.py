@@ -550,7 +550,7 @@ def test_an_installed_maker_quotes_as_its_run_and_is_small(
     assert result["metrics"][0]["value"].startswith(f"{sessions.objective.mean():.1f} +/- ")
     assert "informed, p_informed = 0.4" in card
     assert run.command in card
-    with pytest.raises(TrainingError, match="holds something already"):
+    with pytest.raises(TrainingError, match="is not empty: expected a new or empty folder"):
         install(trained, tmp_path / "tiny", sessions=4)
     with pytest.raises(AgentError, match="did you mean 'trained/tiny'"):
         make_agent("trained/tony", CONFIG)
