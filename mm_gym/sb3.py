@@ -180,7 +180,7 @@ class MarketMakingVecEnv(VecEnv):
             self._start(chosen, observations, outcomes)
         return observations, paid, ended, infos
 
-    def truth(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def privileged_state(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Privileged information for training targets: the signal, and V - mid [ticks].
 
         Returns:

@@ -131,7 +131,7 @@ def record(config: MarketConfig, sessions: int, seed: list[int]) -> Recorded:
     )
     rows: list[tuple[npt.NDArray[Any], ...]] = []
     for _ in range(config.session_steps):
-        signal, gap = markets.truth()
+        signal, gap = markets.privileged_state()
         means = update_means(means, observations)
         worth = gap + agent.edge_left(observations) * signal
         acting = [signal > config.signal_threshold, signal < -config.signal_threshold]

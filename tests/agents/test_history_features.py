@@ -99,7 +99,7 @@ def test_markets_with_history_are_the_same_markets_and_reset_it_with_each_episod
         assert all(history_space().contains(row) for row in shown)
         np.testing.assert_array_equal(their_rewards, rewards)
         np.testing.assert_array_equal(their_ended, ended)
-        np.testing.assert_array_equal(with_history.truth(), plain.truth())
+        np.testing.assert_array_equal(with_history.privileged_state(), plain.privileged_state())
     assert n_ended == 6
 
 

@@ -71,7 +71,7 @@ def test_it_explains_nearly_as_much_as_the_exact_filter(share: float) -> None:
     observations, history, belief = markets.reset(), None, None
     target, optimal, learned, now = [], [], [], []
     for _ in range(config.session_steps):
-        signal, gap = markets.truth()
+        signal, gap = markets.privileged_state()
         target.append(gap + exact.edge_left(observations) * signal)
         shown, history = add_history(observations, history)
         learned.append(shown[:, HISTORY_NAMES.index(BELIEF_NAMES[0])])
