@@ -219,10 +219,8 @@ def copy_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:
     weights["log_std"] = untrained["log_std"]
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in untrained.items()}
-    activation = "activation_fn"
-    if shapes != wanted or trained.policy_kwargs.get(activation) != run.policy_kwargs.get(
-        activation
-    ):
+    activations = [run.policy_kwargs.get("activation_fn", "tanh") for run in (trained, run)]
+    if shapes != wanted or activations[0] != activations[1]:
         raise TrainingError(
             f"the weights of {folder} do not fit: expected a network as in the hyperparameters of "
             "this run, got another one (write --hyperparameters with those of that maker)"
