@@ -1,0 +1,17 @@
+"""Every test of this folder shows its frames at once and closes its window."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mm_gym import MarketMakingEnv
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Show frames without a delay and close the window after each test."""
+    monkeypatch.setitem(MarketMakingEnv.metadata, "render_fps", 1000)
+    yield
+    if sys.modules.get("pygame") is not None:
+        sys.modules["pygame"].quit()

@@ -1,0 +1,98 @@
+"""Errors of rendering say what is missing and what to write."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.error import DependencyNotInstalled
+
+from mm_gym import ConfigurationError, MarketMakingEnv
+from tests.rendering.kit import ROOT
+
+
+@pytest.mark.filterwarnings("ignore:.*not in the possible render_modes:UserWarning")
+def test_a_batch_refuses_human_mode_and_names_the_wrapper() -> None:
+    sentence = (
+        r"None or one of 'rgb_array', 'ansi', got 'human' "
+        r"\(for a window use gymnasium\.wrappers\.vector\.HumanRendering\)"
+    )
+    with pytest.raises(ConfigurationError, match=sentence):
+        gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode="human")
+
+
+@pytest.mark.parametrize(
+    "mode, package, module, sentence",
+    [
+        (
+            "rgb_array",
+            "PIL",
+            "picture",
+            r'Pillow is not installed: expected .* \(write `pip install "mm-gym\[render\]"`\)',
+        ),
+        (
+            "human",
+            "pygame",
+            "window",
+            r'pygame-ce is not installed: expected .* \(write `pip install "mm-gym\[render\]"`\)',
+        ),
+    ],
+)
+def test_a_missing_package_is_an_error_at_the_first_picture(
+    mode: str, package: str, module: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, f"mm_gym.rendering.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    env = gymnasium.make("MarketMaking-v0", render_mode=mode).unwrapped
+    if mode == "human":
+        with pytest.raises(DependencyNotInstalled, match=sentence):
+            env.reset(seed=0)
+    else:
+        env.reset(seed=0)
+        with pytest.raises(DependencyNotInstalled, match=sentence):
+            env.render()
+    env.close()
+
+
+def test_without_a_display_the_error_says_what_to_do() -> None:
+    # It runs in a separate process, since SDL chooses its driver only once.
+    code = """
+import gymnasium, mm_gym
+try:
+    gymnasium.make("MarketMaking-v0", render_mode="human").reset()
+except gymnasium.error.Error as error:
+    print(error)
+"""
+    environment = {**os.environ, "SDL_VIDEODRIVER": "nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "render_mode='human' cannot open a window: expected a display, got" in done.stdout
+    assert "(write render_mode='rgb_array'" in done.stdout
+
+
+@pytest.mark.parametrize("mode", ["text", "", 3])
+def test_an_unknown_render_mode_is_an_error_that_lists_the_modes(mode: Any) -> None:
+    got = f"got {mode!r}$"
+    with pytest.raises(
+        ConfigurationError, match=f"None or one of 'human', 'rgb_array', 'ansi', {got}"
+    ):
+        MarketMakingEnv(render_mode=mode)
+    with pytest.raises(ConfigurationError, match=f"None or one of 'rgb_array', 'ansi', {got}"):
+        gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode=mode)
+
+
+@pytest.mark.filterwarnings("ignore:.*not in the possible render_modes:UserWarning")
+def test_make_refuses_an_unknown_render_mode_with_the_same_error() -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=r"render_mode='svg' is not offered: expected None or one of .*, got 'svg'",
+    ):
+        gymnasium.make("MarketMaking-v0", render_mode="svg")
