@@ -10,8 +10,8 @@ python evaluate.py --suite --compare results/a/suite.csv,results/b/suite.csv
 
 import tyro
 
-from agents.command_line import run_command
 from agents.commands.evaluate import Arguments, main
+from agents.invocation import run_command
 
 if __name__ == "__main__":
     run_command("evaluate.py", lambda: main(tyro.cli(Arguments)))

@@ -11,8 +11,8 @@ python train.py --engine rllib --env-runners 2
 
 import tyro
 
-from agents.command_line import run_command
 from agents.commands.train import Arguments, main
+from agents.invocation import run_command
 
 if __name__ == "__main__":
     run_command("train.py", lambda: main(tyro.cli(Arguments)))

@@ -1,4 +1,4 @@
-"""How a user starts a command of this package.
+"""How a user starts a command of this package, and how the command answers bad input.
 
 In the repository the package is called `agents`, and scripts and modules are its commands. In an
 installed wheel it is called `mm_gym_agents`, and the console script `mm-gym` starts its commands.
@@ -7,8 +7,11 @@ Messages and recorded command lines name the form that works.
 
 import shlex
 import sys
+from collections.abc import Callable
+from typing import Any
 
-INSTALLED = __name__.partition(".")[0] != "agents"
+_PACKAGE = __name__.partition(".")[0]
+INSTALLED = _PACKAGE != "agents"
 """Whether the package runs under its installed name."""
 
 _IN_REPOSITORY = {
@@ -21,6 +24,15 @@ _IN_REPOSITORY = {
 def command_name(command: str) -> str:
     """The words that start a command, such as `python train.py` or `mm-gym train`."""
     return f"mm-gym {command}" if INSTALLED else _IN_REPOSITORY[command]
+
+
+def module_command(module: str) -> str:
+    """The words that start a module of this package, such as `python -m agents.tools.export`.
+
+    Args:
+        module: its name inside the package, such as `tools.export`.
+    """
+    return f"python -m {_PACKAGE}.{module}"
 
 
 def command_line(module: str | None = None) -> str:
@@ -36,3 +48,37 @@ def command_line(module: str | None = None) -> str:
     else:
         program = ["python", sys.argv[0]]
     return shlex.join([*program, *sys.argv[1:]])
+
+
+def run_command(name: str, command: Callable[[], object]) -> None:
+    """Run a command. Bad input is answered with one sentence on stderr and exit code 2.
+
+    Args:
+        name: of the command, which starts the sentence, such as `agents.tuning`.
+        command: parses the command line and does the work.
+    """
+    try:
+        command()
+    except (ValueError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_module(module: str, main: Callable[..., object], arguments: Any = None) -> None:
+    """Run a module of this package as a command.
+
+    Args:
+        module: its name inside the package, such as `tools.export`.
+        main: does the work.
+        arguments: the dataclass of its options, the only argument of `main`. Default: the
+            parameters of `main` are the options.
+    """
+    import tyro
+
+    def command() -> None:
+        if arguments is None:
+            tyro.cli(main, prog=module_command(module))
+        else:
+            main(tyro.cli(arguments, prog=module_command(module)))
+
+    run_command(f"{_PACKAGE}.{module}", command)

@@ -159,7 +159,7 @@ def read_references(path: Path = REFERENCES_FILE) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(
             f"{path} cannot be read: "
-            "expected a file from `python -m agents.tools.reference_scores`, "
+            "expected a file of reference scores, "
             f"got {type(error).__name__}: {error}"
         ) from error
 

@@ -19,7 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import mm_gym
-from agents.cli import COMMANDS
+from agents.commands.console_script import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"mm_gym": "mm_gym", "agents": "mm_gym_agents"}  # folder -> its name in the wheel
@@ -346,11 +346,12 @@ def test_without_its_extra_a_command_names_the_extra(
 def test_an_editable_installation_runs_the_files_of_the_repository(tmp_path: Path) -> None:
     environment = Environment(tmp_path / "environment", "--editable", str(ROOT))
     files = environment.python(
-        "import agents, mm_gym_agents.cli as c; print(agents.__file__, c.__file__)"
+        "import agents, mm_gym_agents.commands.console_script as script; "
+        "print(agents.__file__, script.__file__)"
     )
     assert [Path(file) for file in files.split()] == [
         ROOT / "agents" / "__init__.py",
-        ROOT / "agents" / "cli.py",
+        ROOT / "agents" / "commands" / "console_script.py",
     ]
     done = environment.run("mm-gym", "--version")
     assert done.stdout == f"mm-gym {mm_gym.__version__}\n"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from agents.command_line import run_command
+from agents.invocation import run_command
 from mm_gym.config import nearest
 from validation.row import markdown_table
 

@@ -1,1 +1,1 @@
-"""The commands `train` and `evaluate`: what train.py, evaluate.py and `mm-gym` run."""
+"""What train.py, evaluate.py and the console script `mm-gym` run."""

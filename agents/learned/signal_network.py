@@ -20,6 +20,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from ..base import AgentError
+from ..invocation import module_command
 
 _Array = npt.NDArray[np.float32]
 
@@ -117,5 +118,5 @@ def read_signal_network(path: Path) -> SignalNetwork:
         raise AgentError(
             f"{path} cannot be read: expected a signal network, "
             f"got {type(error).__name__} ({error}) (restore the file from the repository, or write "
-            "it again with python -m agents.training.fit_signal_network)"
+            f"it again with {module_command('training.fit_signal_network')})"
         ) from error

@@ -24,7 +24,7 @@ from mm_gym.core.layout import Obs
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import Estimate, difference
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.history_features import HistoryAgent
 from ..learned.run_folder import read_run
 from ..registry import Agent, make_agent
@@ -179,7 +179,4 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.ablation",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.ablation")),
-    )
+    run_module("tools.ablation", main, Arguments)

@@ -27,7 +27,7 @@ from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import Estimate, mean, of_sums
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.run_folder import read_run
 from ..registry import Agent, make_agent, name_agent
 from ..rules import RULES
@@ -337,7 +337,4 @@ def _row(*cells: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.comparison",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.comparison")),
-    )
+    run_module("tools.comparison", main, Arguments)

@@ -35,7 +35,7 @@ from mm_gym.markets import Markets
 from mm_gym.theory.dealer_bellman import BellmanSolution, DealerProblem, best_constant_policy, solve
 
 from ..base import AgentError
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from ..registry import Agent, name_agent
 from ..rules.bellman import dealer_problem as session_problem
@@ -211,7 +211,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.dealer_skill",
-        lambda: tyro.cli(main, prog="python -m agents.tools.dealer_skill"),
-    )
+    run_module("tools.dealer_skill", main)

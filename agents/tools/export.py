@@ -36,7 +36,7 @@ from torch import nn
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv
 
 from ..base import AgentError
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.history_features import (
     BELIEFS_CLIP,
     FLOWS,
@@ -374,7 +374,4 @@ def _median_seconds(decide: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.export",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.export")),
-    )
+    run_module("tools.export", main, Arguments)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
@@ -34,7 +33,7 @@ from mm_gym.reporting.pictures.style import (
     neutral_line,
 )
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..registry import Agent, make_agent, name_agent
 from ..rules.tuned import tuned_rule
 
@@ -279,7 +278,4 @@ def _label(axes: "Axes", line: Line, values: Sequence[float]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.headline",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.headline")),
-    )
+    run_module("tools.headline", main, Arguments)

@@ -17,7 +17,7 @@ import yaml
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.policy import load_policy, policy_content
 from ..learned.run_folder import POLICY_FILE, Run, read_run
 from ..registry import TRAINED, make_agent
@@ -161,6 +161,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.install", lambda: tyro.cli(main, prog="python -m agents.tools.install")
-    )
+    run_module("tools.install", main)

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -45,7 +44,7 @@ from mm_gym.reporting.artefacts import package_versions
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_policy, solve
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..registry import name_agent
 from ..rules.bellman import dealer_problem
 from ..tuning.search import Effort, tune
@@ -303,7 +302,4 @@ def _table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.tools.reference_scores",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.tools.reference_scores")),
-    )
+    run_module("tools.reference_scores", main, Arguments)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -29,7 +28,7 @@ from mm_gym.actions import from_ticks, to_ticks
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..base import AgentError
-from ..command_line import run_command
+from ..invocation import run_module
 from ..learned.history_features import empty_means, update_means
 from ..learned.signal_network import BELIEF_NAMES, NETWORK_FILE, SignalNetwork
 from ..registry import make_agent
@@ -305,7 +304,4 @@ def _explained(target: npt.NDArray[np.float32], believed: npt.NDArray[np.float32
 
 
 if __name__ == "__main__":
-    run_command(
-        "agents.training.fit_signal_network",
-        lambda: main(tyro.cli(Arguments, prog="python -m agents.training.fit_signal_network")),
-    )
+    run_module("training.fit_signal_network", main, Arguments)

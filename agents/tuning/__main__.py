@@ -16,7 +16,7 @@ from rich.table import Table
 
 from mm_gym import MarketConfig, configure
 
-from ..command_line import run_command
+from ..invocation import run_module
 from ..rules.tuned import TUNED_FILE, Tuned, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
@@ -122,4 +122,4 @@ def _shares(text: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    run_command("agents.tuning", lambda: main(tyro.cli(Arguments, prog="python -m agents.tuning")))
+    run_module("tuning", main, Arguments)

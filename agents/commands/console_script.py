@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mm_gym import __version__
 from mm_gym.config import nearest
 
-from .command_line import run_command
+from ..invocation import run_command
 
 _OWN = ("mm_gym", __name__.partition(".")[0])
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(name: str, options: list[str]) -> None:
     try:
-        module = importlib.import_module(COMMANDS[name].module, __package__)
+        module = importlib.import_module(COMMANDS[name].module, _OWN[1])
         _start(module, name, options)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

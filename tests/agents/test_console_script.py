@@ -8,7 +8,7 @@ import pytest
 
 import agents
 import mm_gym
-from agents.cli import COMMANDS, main
+from agents.commands.console_script import COMMANDS, main
 
 
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

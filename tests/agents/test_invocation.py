@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.command_line import run_command
+from agents.invocation import run_command
 
 
 def test_bad_input_is_answered_with_one_sentence_and_exit_code_two(
