@@ -143,7 +143,7 @@ def _check_names(
     value: object, known: Mapping[str, object], what: str, needed: Iterable[str] = ()
 ) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise HyperparameterError(f"{what} cannot be used: expected a mapping, got {_shown(value)}")
+        raise HyperparameterError(f"{what} cannot be used: expected a mapping, got {shown(value)}")
     for name in value:
         if name not in known:
             hint = nearest(str(name), known)
@@ -153,7 +153,7 @@ def _check_names(
     missing = [name for name in needed if name not in value]
     if missing:
         raise HyperparameterError(
-            f"{what} is incomplete: expected {', '.join(missing)}, got {_shown(value)}"
+            f"{what} is incomplete: expected {', '.join(missing)}, got {shown(value)}"
         )
     return value
 
@@ -162,7 +162,7 @@ def _number(value: object, name: str, low: float, high: float, whole: bool = Fal
     if not is_number(value, low, high, whole):
         kind = "a whole number" if whole else "a number"
         raise HyperparameterError(
-            f"{name} cannot be used: expected {kind} from {low:g} to {high:g}, got {_shown(value)}"
+            f"{name} cannot be used: expected {kind} from {low:g} to {high:g}, got {shown(value)}"
         )
 
 
@@ -184,21 +184,21 @@ def _rate(value: object, name: str) -> None:
     if not is_number(number, 0.0, 1.0):
         raise HyperparameterError(
             f"{name} cannot be used: expected a number from 0 to 1, or for example lin_0.001, "
-            f"got {_shown(value)}"
+            f"got {shown(value)}"
         )
 
 
 def _switch(value: object, name: str) -> None:
     if not isinstance(value, bool):
         raise HyperparameterError(
-            f"{name} cannot be used: expected true or false, got {_shown(value)}"
+            f"{name} cannot be used: expected true or false, got {shown(value)}"
         )
 
 
 def _choice(value: object, name: str, choices: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise HyperparameterError(
-            f"{name} cannot be used: expected one of {', '.join(choices)}, got {_shown(value)}"
+            f"{name} cannot be used: expected one of {', '.join(choices)}, got {shown(value)}"
         )
 
 
@@ -210,7 +210,7 @@ def _layers(value: object, name: str) -> None:
     ):
         raise HyperparameterError(
             f"{name} cannot be used: expected a list of at most {MOST_LAYERS} whole numbers "
-            f"from 1 to {MOST_UNITS}, got {_shown(value)}"
+            f"from 1 to {MOST_UNITS}, got {shown(value)}"
         )
 
 
@@ -313,11 +313,11 @@ def _parsed(text: str) -> Any:
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise HyperparameterError(
             "policy_kwargs cannot be read: expected for example "
-            f"dict(net_arch=[64, 64], activation_fn=nn.SiLU), got {_shown(text)}"
+            f"dict(net_arch=[64, 64], activation_fn=nn.SiLU), got {shown(text)}"
         ) from error
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """The value as text, shortened for a sentence."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -21,7 +21,7 @@ from mm_gym.config import nearest
 
 from ..base import AgentError
 from .history_features import HISTORY_NAMES
-from .hyperparameters import ALGORITHM_PART, POLICIES, check_hyperparameters, is_number
+from .hyperparameters import ALGORITHM_PART, POLICIES, check_hyperparameters, is_number, shown
 
 RUN_FILE = "run.json"
 POLICY_FILE = "policy.pth"
@@ -31,6 +31,10 @@ ALGORITHMS = tuple(POLICIES)
 """PPO of stable-baselines3, and the PPO with an LSTM of sb3-contrib."""
 ENGINES = ("sb3", "rllib")
 """The libraries that can train: stable-baselines3 and Ray RLlib."""
+
+FORMAT = 2
+"""Format of `run.json`. It changes with the scales of observations and actions, since a policy that
+was trained on other scales would quote differently without an error."""
 
 _MOST = 10**15  # the largest allowed count or figure
 _LARGEST_RUN_FILE = 1_000_000  # [bytes]
@@ -68,6 +72,8 @@ class Run:
     """The library that trains: one of `ENGINES`."""
     figures: dict[str, float | None] = dataclasses.field(default_factory=dict)
     """Results of the evaluation by `agents.tools.install`. Empty before it."""
+    format: int = dataclasses.field(default=FORMAT, init=False)
+    """Of `run.json`: always `FORMAT`."""
 
     def __post_init__(self) -> None:
         _expect(
@@ -162,9 +168,8 @@ class Run:
 
 def _expect(good: bool, name: str, what: str, value: object) -> None:
     if not good:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        raise ValueError(f"{name}={shown} is out of range: expected {what}, got {shown}")
+        text = shown(value)
+        raise ValueError(f"{name}={text} is out of range: expected {what}, got {text}")
 
 
 def _all_texts(values: object, kind: type) -> bool:
@@ -194,6 +199,14 @@ def read_run(folder: Path) -> Run:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"expected JSON, got {error}") from error
+    if isinstance(content, dict):
+        found = content.pop("format", None)
+        if not is_number(found, FORMAT, FORMAT, whole=True):
+            raise AgentError(
+                f"{path} has another format: expected format {FORMAT}, got "
+                f"{'none' if found is None else shown(found)} "
+                "(train again, or use the version of mm_gym that wrote it)"
+            )
     try:
         return _run_of(content)
     except (ValueError, TypeError, RecursionError) as error:
