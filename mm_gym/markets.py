@@ -80,6 +80,12 @@ class Snapshot:
     """Attributes of the environment object, by name."""
 
 
+HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)
+"""[s] Times after a fill at which evaluations and replays look up the price."""
+
+_FIRST_FILLS = 1024
+_ROWS_PER_EVENT = 1.2  # path rows per expected event
+
 PATH_ROWS_PER_FILL = 10
 """Number of path rows that an environment has room for, per fill that it has room for."""
 
@@ -91,6 +97,34 @@ class Recorded(NamedTuple):
     """One row of `layout.FILL_ROW` for each fill of the agent."""
     path: npt.NDArray[Any]
     """One row of `layout.PATH_ROW` for each change of public mid, efficient price or inventory."""
+
+    def later_prices(
+        self, end: float, horizons: Sequence[float] = HORIZONS
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Public mid and efficient price [ticks] at each horizon after each fill.
+
+        Args:
+            end: [s] until when the session was recorded.
+            horizons: [s] after the fill.
+
+        Returns:
+            Two arrays of shape (fills, horizons), NaN where the horizon passes `end`.
+        """
+        later = self.fills["time"][:, None] + np.asarray(horizons)
+        # The last row at or before that time holds the price in force.
+        found = np.searchsorted(self.path["time"], later, side="right") - 1
+        within = later <= end
+        return (
+            np.where(within, self.path["mid"][found], np.nan),
+            np.where(within, self.path["efficient_price"][found], np.nan),
+        )
+
+
+def recorder_room(config: MarketConfig) -> tuple[int, int]:
+    """Numbers of fill and path rows that suffice for most sessions of this configuration."""
+    makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
+    events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
+    return _FIRST_FILLS, int(_ROWS_PER_EVENT * events) + 256
 
 
 @functools.cache
@@ -246,6 +280,11 @@ class Markets:
             self.fill_rows[market, :n_fills].copy(), self.path_rows[market, :n_path].copy()
         )
 
+    def make_room(self, fill_rows: int, path_rows: int) -> None:
+        """Give the recorder room for at least so many rows per market and session."""
+        self.fill_rows = _with_room(self.fill_rows, fill_rows)
+        self.path_rows = _with_room(self.path_rows, path_rows)
+
     def snapshot(self, attributes: dict[str, Any]) -> Snapshot:
         """A checkpoint.
 
@@ -298,6 +337,15 @@ class Markets:
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.attributes)
+
+
+def _with_room(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """The array with at least `n` columns. New columns are zero."""
+    if rows.shape[1] >= n:
+        return rows
+    larger = np.zeros((len(rows), n), rows.dtype)
+    larger[:, : rows.shape[1]] = rows
+    return larger
 
 
 def _check_variance_reduction(

@@ -18,16 +18,13 @@ from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.evaluation.sessions import Sessions as Sessions
 from mm_gym.evaluation.sessions import concatenate
-from mm_gym.markets import Markets
-from mm_gym.parameters import to_parameters
+from mm_gym.markets import HORIZONS as HORIZONS
+from mm_gym.markets import Markets, Recorded, recorder_room
 
 PRIVILEGED_MARK = " (shown the signal)"  # tables add it to the name of a privileged agent
-HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)  # [s]
 SESSIONS_AT_ONCE = 64
 _PATH_POINTS = 200  # points kept of each session's paths, for pictures
 _MIDDLE = 1  # index of the half-life that the flow and activity features share
-_FIRST_FILLS = 1024  # initial number of rows for fills
-_FIRST_ROOM = 1.2  # initial recorder rows per expected event; `_run_batch` enlarges it if needed
 
 
 class Predicts(Protocol):
@@ -158,9 +155,7 @@ def _run_batch(
     horizons: tuple[float, ...],
 ) -> Sessions:
     """Run one batch. If the recorder was too small, run it again with the rows it needs."""
-    makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
-    events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
-    fill_room, path_room = _FIRST_FILLS, int(_FIRST_ROOM * events) + 256
+    fill_room, path_room = recorder_room(config)
     while True:
         markets = Markets(config, len(seeds), fill_room, path_room)
         walk = _walk(make_agent(config), markets, config, seeds)
@@ -199,23 +194,40 @@ def _walk(
     recorded = np.empty((len(columns), steps + 1, n))
     recorded[:, 0] = outcomes[:, columns].T
     between = np.empty((3, steps, n))
-    state = None
-    starts = np.ones(n, dtype=np.bool_)
+    act = decider(agent, n)
     for step in range(steps):
-        if is_privileged(agent):
-            gap = outcomes[:, Outcome.EFFICIENT_PRICE] - outcomes[:, Outcome.MID]
-            actions = agent.predict_knowing(observations, outcomes[:, Outcome.SIGNAL], gap)
-        else:
-            actions, state = agent.predict(
-                observations, state=state, episode_start=starts, deterministic=True
-            )
+        actions = act(observations, outcomes)
         before = _running_flow(markets)
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         recorded[:, step + 1] = outcomes[:, columns].T
         between[0, step] = to_ticks(actions, config.max_offset).sum(axis=1)
         between[1:, step] = np.rint(_running_flow(markets) - before * _flow_decay(markets))
-        starts[:] = False
     return _Walk(*recorded, *between)
+
+
+def decider(
+    agent: Predicts, n: int
+) -> Callable[[npt.NDArray[np.float32], npt.NDArray[np.float64]], Any]:
+    """A function that makes an agent's decisions in one session of each of `n` markets.
+
+    It keeps the recurrent state and shows a privileged agent the hidden state. It is called with
+    observations and outcomes, one row per market, and returns actions.
+    """
+    state: Any = None
+    starts = np.ones(n, dtype=np.bool_)
+
+    def act(observations: npt.NDArray[np.float32], outcomes: npt.NDArray[np.float64]) -> Any:
+        nonlocal state, starts
+        if is_privileged(agent):
+            gap = outcomes[:, Outcome.EFFICIENT_PRICE] - outcomes[:, Outcome.MID]
+            return agent.predict_knowing(observations, outcomes[:, Outcome.SIGNAL], gap)
+        actions, state = agent.predict(
+            observations, state=state, episode_start=starts, deterministic=True
+        )
+        starts = np.zeros(n, dtype=np.bool_)
+        return actions
+
+    return act
 
 
 def _running_flow(markets: Markets) -> npt.NDArray[np.float64]:
@@ -247,12 +259,9 @@ def _collect(
     for session in range(len(markets)):
         rows = markets.fill_rows[session, : n_fills[session]]
         path = markets.path_rows[session, : markets.records["n_path_rows"][session]]
-        later = rows["time"][:, None] + np.asarray(horizons)
-        # The last row at or before that time holds the price in force.
-        found = np.searchsorted(path["time"], later, side="right") - 1
-        within = later <= config.session_length
-        later_mid.append(np.where(within, path["mid"][found], np.nan))
-        later_value.append(np.where(within, path["efficient_price"][found], np.nan))
+        mid, value = Recorded(rows, path).later_prices(config.session_length, horizons)
+        later_mid.append(mid)
+        later_value.append(value)
         fills.append(rows.copy())
     empty = np.empty(0, dtype=FILL_ROW)
     return Sessions(

@@ -1,1 +1,4 @@
-"""Rendering of a market: the order book as text, an image, and a window on the screen."""
+"""Rendering of a market: the order book as text, an image, a window, and a replay in a browser."""
+
+from mm_gym.rendering.recording import Recording as Recording
+from mm_gym.rendering.recording import record as record
