@@ -146,7 +146,7 @@ class Recording:
             if size > _LARGEST_FILE:
                 raise ValueError(f"{size} bytes in it, at most {_LARGEST_FILE}")
             with np.load(path, allow_pickle=False) as file:
-                about = _checked_about(json.loads(str(file[_ABOUT][()])))
+                label, seed, config = _checked_about(json.loads(str(file[_ABOUT][()])))
                 arrays = {name: _checked(name, file[name]) for name in _ARRAYS}
             _check_order(arrays)
         except FileNotFoundError:
@@ -163,10 +163,10 @@ class Recording:
                 f"{path} is not a recording: expected a file written by Recording.save, "
                 f"got one that cannot be read ({error})"
             ) from error
-        return cls(**about, **arrays)
+        return cls(label, seed, config, **arrays)
 
 
-def _checked_about(about: Any) -> dict[str, Any]:
+def _checked_about(about: Any) -> tuple[str, int | None, MarketConfig | None]:
     """The label, the seed and the configuration of a file. Raises ValueError if one is wrong."""
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(f"format {_FORMAT} is missing")
@@ -180,7 +180,7 @@ def _checked_about(about: Any) -> dict[str, Any]:
             raise ValueError("the configuration has unknown fields")
         lists = {name: tuple(value) for name, value in config.items() if isinstance(value, list)}
         config = MarketConfig(**{**config, **lists})
-    return {"label": label, "seed": seed, "config": config}
+    return label, seed, config
 
 
 def _checked(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -228,10 +228,13 @@ class Recorder:
         self._n_trades = 0  # trades of the session that have been read
         self._seed: int | None = None
 
-    def start(self, config: MarketConfig, seed: int | None = None) -> None:
+    def make_room(self, config: MarketConfig) -> None:
+        """Call this before a reset. The market's recorder gets room for a session."""
+        self._markets.make_room(*recorder_room(config))
+
+    def start(self, seed: int | None = None) -> None:
         """Begin a recording with a session that has just been reset."""
         self._n, self._n_trades, self._trades, self._seed = 0, 0, [], seed
-        self._markets.make_room(*recorder_room(config))
         self.note()
 
     def prepare(self) -> None:
@@ -352,8 +355,9 @@ class RecordSession(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start a session and its recording."""
+        self._recorder.make_room(self.env.get_wrapper_attr("config"))
         result = self.env.reset(seed=seed, options=options)
-        self._recorder.start(self.env.get_wrapper_attr("config"), seed)
+        self._recorder.start(seed)
         return result
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:

@@ -1,0 +1,51 @@
+"""Record one session of several agents on the same prices and the same arrivals of takers."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from gymnasium.utils import seeding
+
+from mm_gym.actions import to_offsets
+from mm_gym.config import MarketConfig
+from mm_gym.evaluation.rollout import Predicts, decider, session_seeds, shown_name
+from mm_gym.markets import Markets
+from mm_gym.rendering.recording import Recorder, Recording
+
+
+def record_sessions(
+    agents: Mapping[str, Callable[[MarketConfig], Predicts]], config: MarketConfig, seed: int = 0
+) -> list[Recording]:
+    """Record one session of each agent: the first one of `run_sessions` with the same seed.
+
+    Args:
+        agents: functions that make an agent, by its name.
+        config: the market.
+        seed: of the evaluation. The seed of the session is `session_seeds(seed, 1)[0]`.
+
+    Returns:
+        One recording per agent, in order. The label of a privileged agent says so.
+
+    Raises:
+        ValueError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(
+            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
+        )
+    session_seed = int(session_seeds(seed, 1)[0])
+    return [_record(name, make(config), config, session_seed) for name, make in agents.items()]
+
+
+def _record(name: str, agent: Predicts, config: MarketConfig, seed: int) -> Recording:
+    markets = Markets(config, 1)
+    recorder = Recorder(markets, shown_name(name, agent))
+    recorder.make_room(config)
+    observations, outcomes = markets.empty_results()
+    markets.reset(np.zeros(1, np.int64), [seeding.np_random(seed)[0]], observations, outcomes)
+    recorder.start(seed)
+    act = decider(agent, 1)
+    for _ in range(config.session_steps):
+        recorder.prepare()
+        observations, outcomes = markets.step(to_offsets("offsets", act(observations, outcomes), 1))
+        recorder.note()
+    return recorder.recording(config)
