@@ -1,5 +1,6 @@
 """The render modes of the environments: what is drawn of a market, and when."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.config import ConfigurationError
+from mm_gym.core.layout import Outcome
 from mm_gym.rendering.history import History
 from mm_gym.rendering.ladder import ladder
 
@@ -53,8 +55,8 @@ class Renderer:
             from mm_gym.rendering.window import Window
 
             self._window = self._window or Window()
-            if not self._window.is_closed:
-                self._window.show(self._picture(records, 0), fps)
+            last = bool(records[0]["outcome"][Outcome.TERMINATED] > 0.0)
+            self._window.show(functools.partial(self._picture, records, 0), fps, last)
 
     def render(self, records: npt.NDArray[Any]) -> tuple[Frame, ...] | None:
         """Return a frame of each market, or None in `human` mode and without a render mode."""
@@ -75,11 +77,14 @@ class Renderer:
             self._window.close()
             self._window = None
 
-    def _picture(self, records: npt.NDArray[Any], market: int) -> npt.NDArray[np.uint8]:
+    def _picture(
+        self, records: npt.NDArray[Any], market: int, show_truth: bool = False
+    ) -> npt.NDArray[np.uint8]:
         from mm_gym.rendering.picture import draw
 
         assert self._history is not None
-        return draw(records[market], self._history.of(market, int(records["steps"][market])))
+        past = self._history.of(market, int(records["steps"][market]))
+        return draw(records[market], past, show_truth)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy of an environment opens a window of its own.

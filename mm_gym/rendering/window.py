@@ -1,10 +1,14 @@
 """A window on the screen for `render_mode="human"`. Importing this module loads pygame."""
 
 import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import DependencyNotInstalled, Error
+
+from mm_gym import palette
+from mm_gym.rendering.pace import KEYS, Pace
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
@@ -15,23 +19,34 @@ except ImportError as error:
         '(write `pip install "mm-gym[render]"`)'
     ) from error
 
+Frame = npt.NDArray[np.uint8]
 
-class Window:
-    """A window that shows frames. After the user has closed it, further frames are ignored.
+LINE_HEIGHT = 24  # [pixels] of a line of text below the picture
+_COLUMN = 120  # [pixels] from one tab stop to the next
+_MARGIN = 16  # [pixels]
+_KEPT_EVENTS = 1000  # SDL drops new events when 65,535 of them are unread
+_SEEN = "seen_by_mm_gym"  # attribute of an event that `Screen.keys` has returned
+_MODIFIERS = pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META
 
-    pygame has one window per process, so two environments in `human` mode share it.
+_SYNONYMS = {"right": "n", "up": "+", "down": "-", "escape": "q", "quit": "q"}
+_HELP = f"{KEYS}   t: truth   q: quit"
+
+
+class Screen:
+    """The window: a picture, lines of text below it, and the keys that were pressed.
+
+    pygame has one window per process, so all screens share it.
     """
 
     def __init__(self) -> None:
         self.is_closed = False
-        self._clock = pygame.time.Clock()
 
-    def show(self, frame: npt.NDArray[np.uint8], fps: float) -> None:
-        """Show a frame, at least 1 / `fps` seconds after the previous frame.
+    def show(self, frame: Frame, lines: Sequence[str] = ()) -> None:
+        """Show a picture and lines of text. A closed screen shows nothing.
 
         Args:
-            frame: an image of shape (height, width, 3).
-            fps: largest number of frames per second.
+            frame: shape (height, width, 3).
+            lines: below the picture. Tabs align the columns of several lines.
 
         Raises:
             gymnasium.error.Error: there is no display.
@@ -39,12 +54,43 @@ class Window:
         if self.is_closed:
             return
         height, width, _ = frame.shape
-        screen = _screen((width, height))
-        screen.blit(pygame.image.frombuffer(frame.tobytes(), (width, height), "RGB"), (0, 0))
+        surface = _surface((width, height + LINE_HEIGHT * len(lines)))
+        surface.fill(palette.PANEL.dark)
+        surface.blit(pygame.image.frombuffer(frame.tobytes(), (width, height), "RGB"), (0, 0))
+        font = pygame.font.Font(None, 20)
+        for number, line in enumerate(lines):
+            for column, cell in enumerate(line.split("\t")):
+                text = font.render(cell, True, palette.TEXT.dark)
+                y = height + LINE_HEIGHT * number + (LINE_HEIGHT - text.get_height()) // 2
+                surface.blit(text, (_MARGIN + _COLUMN * column, y))
         pygame.display.flip()
-        self._clock.tick(fps)
-        if pygame.event.get(pygame.QUIT):  # other events stay in the queue for the program
-            self.close()
+
+    def keys(self, seconds: float = 0.0) -> list[str]:
+        """Return the keys pressed since the last call, and wait a while if there are none.
+
+        A key has the name of the character that it types, or a name such as `space` and `up`.
+        `quit` means that the user closed the window. All events but that one stay in the queue, for
+        a program that reads them too.
+
+        Args:
+            seconds: how long to wait.
+        """
+        if self.is_closed:
+            return []
+        keys = []
+        # All of them are read and put back, so that they stay in order.
+        for event in pygame.event.get()[-_KEPT_EVENTS:]:
+            if event.type == pygame.QUIT:
+                keys.append("quit")
+                continue
+            if event.type == pygame.KEYDOWN and not hasattr(event, _SEEN):
+                if not getattr(event, "mod", 0) & _MODIFIERS:
+                    keys.append(_name(event))
+                event = pygame.event.Event(event.type, event.dict, **{_SEEN: True})
+            pygame.event.post(event)
+        if not keys:
+            pygame.time.wait(round(1000 * seconds))
+        return keys
 
     def close(self) -> None:
         """Close the window for good. Closing it twice is allowed."""
@@ -53,13 +99,77 @@ class Window:
             pygame.display.quit()
 
 
-def _screen(size: tuple[int, int]) -> pygame.Surface:
+class Window:
+    """A screen that shows a market in real time, with keys for pause, step, speed and truth.
+
+    After the user has closed the window, further pictures are ignored.
+    """
+
+    def __init__(self, show_truth: bool = False) -> None:
+        self._screen = Screen()
+        self._pace = Pace()
+        self._show_truth = show_truth
+        self._skipped = 0  # decisions since the last picture
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the window was closed, by the user or by the program."""
+        return self._screen.is_closed
+
+    def show(self, draw: Callable[[bool], Frame], fps: float, last: bool = False) -> None:
+        """Show a picture, at least 1 / `fps` seconds after the previous one.
+
+        At a speed above 1, some decisions have no picture. While the user has paused, this waits.
+
+        Args:
+            draw: makes the picture, of shape (height, width, 3). Its argument says whether to show
+                what no participant sees.
+            fps: pictures per second at speed 1.
+            last: whether the session ends here. Its last picture is always shown.
+
+        Raises:
+            gymnasium.error.Error: there is no display.
+        """
+        self._skipped += 1
+        per_picture = 1 if self._pace.is_paused else max(1, int(self._pace.speed))
+        if self.is_closed or (self._skipped < per_picture and not last):
+            return
+        self._skipped = 0
+        frame = draw(self._show_truth)
+        self._screen.show(frame, [self._line()])
+        for key in self._pace.wait(self._read_keys, per_picture / fps):
+            if key == "q":
+                self.close()
+                return
+            if key == "t":
+                self._show_truth = not self._show_truth
+                frame = draw(self._show_truth)
+            self._screen.show(frame, [self._line()])
+
+    def close(self) -> None:
+        """Close the window for good. Closing it twice is allowed."""
+        self._screen.close()
+
+    def _read_keys(self, seconds: float) -> list[str]:
+        return [_SYNONYMS.get(key, key) for key in self._screen.keys(seconds)]
+
+    def _line(self) -> str:
+        return f"{self._pace}{', with truth' if self._show_truth else ''}\t\t{_HELP}"
+
+
+def _name(event: pygame.event.Event) -> str:
+    typed = getattr(event, "unicode", "")
+    return typed if typed.isprintable() and typed.strip() else pygame.key.name(event.key)
+
+
+def _surface(size: tuple[int, int]) -> pygame.Surface:
     """Return the surface of the window. Open the window if there is none of this size."""
-    screen = pygame.display.get_surface() if pygame.display.get_init() else None
-    if screen is not None and screen.get_size() == size:
-        return screen
+    surface = pygame.display.get_surface() if pygame.display.get_init() else None
+    if surface is not None and surface.get_size() == size:
+        return surface
     try:
         pygame.display.init()
+        pygame.font.init()
         pygame.display.set_caption("mm_gym")
         return pygame.display.set_mode(size)
     except pygame.error as error:
