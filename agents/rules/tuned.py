@@ -8,7 +8,7 @@ which it is evaluated.
 import dataclasses
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,21 +102,15 @@ def tuned_rule(rule: str, config: MarketConfig) -> Tuned:
     return _nearest(config, [entry for entry in read_tuned() if entry.agent == rule], rule)[0]
 
 
-def best_rule(config: MarketConfig, but: Collection[str] = ()) -> Tuned:
+def best_rule(config: MarketConfig) -> Tuned:
     """The entry with the highest objective in the nearest market, as `tuned_rule` defines it.
 
     Privileged rules are left out.
 
-    Args:
-        config: of the markets.
-        but: further rules to leave out.
-
     Raises:
         AgentError: if no rule was tuned in this regime.
     """
-    eligible = [
-        entry for entry in read_tuned() if not (RULES[entry.agent].privileged or entry.agent in but)
-    ]
+    eligible = [entry for entry in read_tuned() if not RULES[entry.agent].privileged]
     return max(_nearest(config, eligible), key=lambda entry: entry.objective)
 
 

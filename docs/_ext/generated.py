@@ -28,7 +28,6 @@ COMMANDS = (
     "train.py",
     "evaluate.py",
     "-m agents.tuning",
-    "-m agents.tools.comparison",
     "-m agents.tools.ablation",
     "-m agents.tools.export",
     "-m agents.tools.install",
