@@ -12,8 +12,7 @@ Most tasks:
 
 Dealer tasks:
     All takers are uninformed and the closed forms are nearly optimal. 0 is the best constant depth
-    and 1 the Bellman value. Both are exact (`mm_gym.theory.dealer_bellman`), as in
-    `agents.tools.dealer_skill`.
+    and 1 the Bellman value. Both are exact (`mm_gym.theory.dealer_bellman`).
 
 `zero-intelligence`:
     There is no efficient price to filter, and no bound is known. 1 is the best known maker, from

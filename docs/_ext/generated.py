@@ -31,7 +31,6 @@ COMMANDS = (
     "-m agents.tools.ablation",
     "-m agents.tools.export",
     "-m agents.tools.install",
-    "-m agents.tools.dealer_skill",
     "-m agents.tools.reference_scores",
     "-m agents.training.fit_signal_network",
     "-m mm_gym.data",
