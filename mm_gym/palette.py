@@ -2,6 +2,7 @@
 
 Each meaning has a colour for light and one for dark backgrounds. The colours stay apart for readers
 with any colour vision, also by their lightness. Shapes and labels repeat what a colour says.
+`tests/test_palette.py` checks contrast and distances.
 """
 
 from typing import NamedTuple
@@ -16,25 +17,37 @@ class Colour(NamedTuple):
     """On a dark background."""
 
 
-BID = Colour("#0072B2", "#56B4E9")
+BID = Colour("#005CA0", "#52C4FF")
 """Buying: bids, and a long inventory."""
-ASK = Colour("#D55E00", "#FF9A4D")
+ASK = Colour("#B55816", "#D8621E")
 """Selling: asks, and a short inventory."""
-NOISE = Colour("#6E7781", "#9AA4B0")
+NOISE = Colour("#7C7E80", "#868686")
 """Takers who know nothing."""
-INFORMED = Colour("#A3236B", "#F27EBE")
+INFORMED = Colour("#8C045D", "#E87BBD")
 """Takers who act on the signal."""
-SPREAD = Colour("#00805C", "#2FCC9B")
+SPREAD = Colour("#247544", "#37B886")
 """Spread PnL."""
-INVENTORY = Colour("#8A6100", "#E6C229")
+INVENTORY = Colour("#AF8403", "#ECBC4D")
 """Inventory PnL."""
-FEES = Colour("#6E7781", "#9AA4B0")
+FEES = Colour("#4D3E89", "#8277F2")
 """Fees and the cost of the close-out."""
 TOTAL = Colour("#1F2328", "#DEE4EC")
 """Sums, and the public mid. The efficient price has the same colour and a dashed line."""
 
+SERIES = (
+    Colour("#0E90FC", "#0794FE"),
+    Colour("#AD2C00", "#DD4B27"),
+    Colour("#268858", "#09BA72"),
+    Colour("#B333AD", "#DC4EBB"),
+    Colour("#AE7C03", "#D8B41A"),
+    Colour("#004D55", "#0CDBFF"),
+)
+"""Agents or markets, in this order. A picture uses them or the meanings above, not both. `TOTAL`
+may appear with either."""
+
 BACKGROUND = Colour("#FFFFFF", "#11151C")
 PANEL = Colour("#F6F8FA", "#191E27")
 GRID = Colour("#D0D7DE", "#2D3440")
-MUTED = Colour("#6E7781", "#8B95A3")
+MUTED = Colour("#656D76", "#8B95A3")
+"""Text of little weight, axes and their ticks."""
 TEXT = Colour("#1F2328", "#DEE4EC")
