@@ -13,7 +13,10 @@ from mm_gym.rendering.recording import Recorder, Recording
 
 
 def record_sessions(
-    agents: Mapping[str, Callable[[MarketConfig], Predicts]], config: MarketConfig, seed: int = 0
+    agents: Mapping[str, Callable[[MarketConfig], Predicts]],
+    config: MarketConfig,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> list[Recording]:
     """Record one session of each agent: the first one of `run_sessions` with the same seed.
 
@@ -21,6 +24,7 @@ def record_sessions(
         agents: functions that make an agent, by its name.
         config: the market.
         seed: of the evaluation. The seed of the session is `session_seeds(seed, 1)[0]`.
+        steps: number of decisions. Default: the whole session.
 
     Returns:
         One recording per agent, in order. The label of a privileged agent says so.
@@ -33,10 +37,13 @@ def record_sessions(
             f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
         )
     session_seed = int(session_seeds(seed, 1)[0])
-    return [_record(name, make(config), config, session_seed) for name, make in agents.items()]
+    n_steps = config.session_steps if steps is None else steps
+    return [
+        _record(name, make(config), config, session_seed, n_steps) for name, make in agents.items()
+    ]
 
 
-def _record(name: str, agent: Predicts, config: MarketConfig, seed: int) -> Recording:
+def _record(name: str, agent: Predicts, config: MarketConfig, seed: int, n_steps: int) -> Recording:
     markets = Markets(config, 1)
     recorder = Recorder(markets, shown_name(name, agent))
     recorder.make_room(config)
@@ -44,7 +51,7 @@ def _record(name: str, agent: Predicts, config: MarketConfig, seed: int) -> Reco
     markets.reset(np.zeros(1, np.int64), [seeding.np_random(seed)[0]], observations, outcomes)
     recorder.start(seed)
     act = decider(agent, 1)
-    for _ in range(config.session_steps):
+    for _ in range(n_steps):
         recorder.prepare()
         observations, outcomes = markets.step(to_offsets("offsets", act(observations, outcomes), 1))
         recorder.note()
