@@ -36,6 +36,9 @@ MAKER_DISTANCES = 64
 # longer than the decision interval.
 QUOTES_IN_FLIGHT = 64
 
+# Number of trades on the tape of a market.
+TAPE_ROWS = 16
+
 # Half-lives of the features: signed flow and moves of the mid, and the volatility. They are in
 # seconds, or in decisions if the decision interval is longer than one second.
 FEATURE_HALF_LIVES = (2.0, 10.0, 50.0)
@@ -58,6 +61,10 @@ class TakerKind(IntEnum):
     INFORMED = 2
     DECOY_INFORMED = 3
     SNIPER = 4
+
+
+INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
+"""Takers who act on information. Naive and decoy takers trade alike but have none."""
 
 
 class InformedKind(IntEnum):
@@ -344,6 +351,18 @@ FILL_ROW = _record(
     ]
 )
 
+# The latest trades. An order that trades at several prices is one trade at each price.
+TRADE = _record(
+    [
+        ("time", "f8"),
+        ("price", "i8"),
+        ("lots", "i8"),  # summed over the resting orders at this price
+        ("own_lots", "i8"),  # of these, the lots of the agent's order
+        ("side", "i4"),  # of the taker: BID if it bought
+        ("kind", "i4"),  # a TakerKind
+    ]
+)
+
 MARKET = _record(
     [
         ("time", "f8"),
@@ -362,6 +381,8 @@ MARKET = _record(
         ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
         ("n_fill_rows", "i8"),
         ("n_path_rows", "i8"),
+        ("n_trades", "i8"),  # of the session so far, with its warm-up
+        ("tape", TRADE, (TAPE_ROWS,)),  # a ring: trade k, counted from 0, is in row k % TAPE_ROWS
         ("value_words", "u8", (WORDS_PER_STREAM,)),
         ("taker_words", "u8", (WORDS_PER_STREAM,)),
         ("maker_words", "u8", (WORDS_PER_STREAM,)),

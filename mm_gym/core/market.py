@@ -134,6 +134,7 @@ def reset_one(market, seed_words):
     market.n_new_fills = 0
     market.n_fill_rows = 0
     market.n_path_rows = 0
+    market.n_trades = 0
     clear(market.book)
     clear_quotes(market.quotes)
     start_value(market)

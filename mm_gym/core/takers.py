@@ -11,7 +11,7 @@ import math
 from mm_gym.core.account import mark_to, settle_fill
 from mm_gym.core.book import match
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, InformedKind, TakerKind
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, TAPE_ROWS, InformedKind, TakerKind
 from mm_gym.core.quotes import public_mid
 from mm_gym.core.random import exponential, geometric_size, uniform
 
@@ -133,7 +133,7 @@ def snipe(market):
 
 @kernel
 def take(market, side, limit, size, kind):
-    """Match an immediate-or-cancel order, book the agent's fills and add to the signed flow."""
+    """Match an immediate-or-cancel order, book the agent's fills, extend the flow and the tape."""
     mid = public_mid(market)
     if side == BID:
         limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
@@ -145,7 +145,12 @@ def take(market, side, limit, size, kind):
     for index in range(book.n_fills):
         fill = book.fills[index]
         lots += fill.lots
+        if index == 0 or fill.price != book.fills[index - 1].price:
+            _open_trade(market, fill.price, side, kind)
+        trade = market.tape[(market.n_trades - 1) % TAPE_ROWS]
+        trade.lots += fill.lots
         if fill.owner == AGENT:
+            trade.own_lots += fill.lots
             mark_to(market.account, mid)
             settle_fill(
                 market.account, 1 - side, fill.price, fill.lots, market.parameters.maker_fee
@@ -155,6 +160,19 @@ def take(market, side, limit, size, kind):
                 market.quotes.slot[1 - side] = NO_ORDER
     market.features.step_flow += lots if side == BID else -lots
     market.features.step_volume += lots
+
+
+@kernel
+def _open_trade(market, price, side, kind):
+    """Start a trade of zero lots on the tape. It replaces the oldest one."""
+    trade = market.tape[market.n_trades % TAPE_ROWS]
+    market.n_trades += 1
+    trade.time = market.time
+    trade.price = price
+    trade.lots = 0
+    trade.own_lots = 0
+    trade.side = side
+    trade.kind = kind
 
 
 @kernel
