@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.core.layout import ASK, TakerKind
+from mm_gym.core.layout import ASK, INFORMED_TAKERS
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, fill_sums, of_sums
 
@@ -64,10 +64,6 @@ def _measure(
         markout=effective[:, None] - adverse,
         adverse_fill=np.where(np.isnan(adverse), np.nan, 0.5 * (1.0 + np.sign(adverse))),
     )
-
-
-INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
-"""Takers who act on information. Naive and decoy takers trade alike but have none."""
 
 
 def inventory_pnl_of_fills(sessions: Sessions) -> npt.NDArray[np.float64]:
