@@ -19,7 +19,7 @@ from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED
 from mm_gym.sb3 import MarketMakingVecEnv
 from mm_gym.tasks import Reference, _with_references, plain_config, read_references
-from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, solve
+from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_depth, solve
 
 ROOT = Path(__file__).resolve().parent.parent
 DEALERS = ("dealer-avellaneda-stoikov", "dealer-cartea-jaimungal")
@@ -326,7 +326,7 @@ def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
     )  # a tick is a hundredth
     assert zero.agent.startswith("fixed_spread:half_spread=")
     assert zero.score == pytest.approx(
-        100.0 * best_constant_policy(paper, symmetric=True).value, rel=1e-6
+        100.0 * best_constant_depth(paper).value, rel=1e-6
     )
     assert zero.standard_error == one.standard_error == 0.0
     if TASKS[name].one is not None:

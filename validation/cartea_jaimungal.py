@@ -15,7 +15,7 @@ from agents import Agent, make_agent
 from agents.rules.cartea_jaimungal import CarteaJaimungalAgent
 from mm_gym import MarketConfig
 from mm_gym.theory import cartea_jaimungal as paper
-from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy, policy_value, solve
+from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_depth, policy_value, solve
 from validation.markets import TICKS, dealer_market, play
 from validation.row import Row, mean_row
 
@@ -64,7 +64,7 @@ def computed_rows() -> list[Row]:
 def even_rows(sessions: int, seed: int) -> list[Row]:
     """The optimal maker against the Bellman value and h(0, 0), and others, which earn no more."""
     exact = solve(_problem(10.0, 10.0, PAPER_STEPS)).start_value
-    constant = best_constant_policy(_problem(10.0, 10.0, PAPER_STEPS), symmetric=True)
+    constant = best_constant_depth(_problem(10.0, 10.0, PAPER_STEPS))
     config = _market(PAPER_STEPS)
     table = [
         _objective("bellman, dt 0.01: objective", exact, "bellman", config, sessions, (seed, 0))
@@ -79,7 +79,7 @@ def even_rows(sessions: int, seed: int) -> list[Row]:
         _objective(
             "best constant depth, dt 0.01: objective",
             constant.value,
-            partial(make_agent, "fixed_spread", half_spread=constant.ask_depth * TICKS),
+            partial(make_agent, "fixed_spread", half_spread=constant.depth * TICKS),
             config,
             sessions,
             (seed, 3),

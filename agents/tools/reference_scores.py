@@ -41,7 +41,7 @@ from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
-from mm_gym.theory.dealer_bellman import best_constant_policy, solve
+from mm_gym.theory.dealer_bellman import best_constant_depth, solve
 
 from ..invocation import run_module
 from ..registry import name_agent
@@ -158,8 +158,8 @@ def exact(task: Task) -> bool:
 def exact_references(task: Task) -> tuple[Reference, Reference]:
     """0 and 1 in a dealer market: the best constant depth and the Bellman value."""
     problem = dealer_problem(task.config, task.config.max_inventory)
-    constant = best_constant_policy(problem, symmetric=True)
-    depth = max(0.0, constant.ask_depth - _HALF_A_TICK)
+    constant = best_constant_depth(problem)
+    depth = max(0.0, constant.depth - _HALF_A_TICK)
     return (
         Reference(f"fixed_spread:half_spread={depth:.4g}", constant.value, 0.0, 0),
         Reference("bellman", solve(problem).start_value, 0.0, 0),

@@ -24,11 +24,11 @@ units are valid, such as ticks, seconds and lots.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from ._shared import Depths, FloatArray, check_count, check_not_negative, check_positive
 
@@ -44,17 +44,14 @@ class DealerProblem:
     buy_rate: float  # [1 / time] lambda+, takers that buy
     sell_rate: float  # [1 / time] lambda-, takers that sell
     fill_decay: float  # [1 / price] kappa
-    running_penalty: float  # [price / lot / time] phi, charged as phi q^2 dt per interval
+    running_penalty: float  # [price / lot / time] phi, charged as phi q^2 dt after the fills
     terminal_penalty: float  # [price / lot] alpha, charged as alpha q^2 at the end
     decision_interval: float  # [time] dt
     steps: int  # decisions in a session
     max_inventory: int = 20  # [lots] a side at the bound is not quoted
     close_out_cost: float = 0.0  # [price] charged as close_out_cost |q| at the end
-    min_depth: float = 0.0  # [price] smallest depth of a quote
     max_depth: float = np.inf  # [price] largest depth of a quote
     fill_model: Literal["event_driven", "single_arrival"] = "event_driven"
-    # The running penalty uses the inventory after ("end") or before ("start") the interval's fills.
-    penalty_timing: Literal["end", "start"] = "end"
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -68,24 +65,18 @@ class DealerProblem:
             running_penalty=self.running_penalty,
             terminal_penalty=self.terminal_penalty,
             close_out_cost=self.close_out_cost,
-            min_depth=self.min_depth,
         )
         check_count(steps=self.steps, max_inventory=self.max_inventory)
-        if not self.max_depth >= self.min_depth:
+        if not self.max_depth >= 0.0:
             raise ValueError(
-                f"max_depth={self.max_depth!r} is out of range: expected a number of at least "
-                f"min_depth={self.min_depth!r}, got {self.max_depth!r}"
+                f"max_depth={self.max_depth!r} is out of range: expected a number of at least 0, "
+                f"got {self.max_depth!r}"
             )
-        for name, offered in (
-            ("fill_model", ("event_driven", "single_arrival")),
-            ("penalty_timing", ("end", "start")),
-        ):
-            value = getattr(self, name)
-            if value not in offered:
-                raise ValueError(
-                    f"{name}={value!r} is not offered: expected one of "
-                    f"{', '.join(map(repr, offered))}, got {value!r}"
-                )
+        if self.fill_model not in ("event_driven", "single_arrival"):
+            raise ValueError(
+                f"fill_model={self.fill_model!r} is not offered: expected 'event_driven' or "
+                f"'single_arrival', got {self.fill_model!r}"
+            )
 
     @property
     def inventories(self) -> FloatArray:
@@ -115,42 +106,28 @@ class BellmanSolution:
         return float(self.values[0, len(self.inventories) // 2])
 
 
-@dataclass(frozen=True)
-class ConstantPolicy:
-    """Two constant depths and their expected objective from zero inventory."""
+class ConstantDepth(NamedTuple):
+    """A constant depth of both quotes and its expected objective from zero inventory."""
 
-    ask_depth: float  # [price]
-    bid_depth: float  # [price]
+    depth: float  # [price]
     value: float  # [price x lots]
 
 
-def solve(problem: DealerProblem, depth_grid: npt.ArrayLike | None = None) -> BellmanSolution:
+def solve(problem: DealerProblem) -> BellmanSolution:
     """Return the optimal value and the optimal depths for every time and inventory.
 
     The two sides of an interval are optimised together. Both may be filled, so the value of one
     side depends on the fill probability of the other.
-
-    Args:
-        problem: the session.
-        depth_grid: the allowed depths, such as whole ticks, shape [n] [price]. Every pair is tried.
-            None allows every depth from min_depth to max_depth.
-
-    Returns:
-        Tables of values and depths.
-
-    Raises:
-        ValueError: no depth of the grid lies between min_depth and max_depth.
     """
-    grid = None if depth_grid is None else _usable(problem, depth_grid)
     size = len(problem.inventories)
     values = np.empty((problem.steps + 1, size))
     asks, bids = np.empty((problem.steps, size)), np.empty((problem.steps, size))
     values[-1] = _final_value(problem)
     for step in reversed(range(problem.steps)):
-        after = _after_fills(problem, values[step + 1])
-        chosen = _best_free(problem, after) if grid is None else _best_on(problem, after, grid)
-        asks[step], bids[step] = chosen
-        values[step] = _before_fills(problem, after, chosen)
+        after = values[step + 1] - _penalty(problem)
+        depths = _best_depths(problem, after)
+        asks[step], bids[step] = depths
+        values[step] = _before_fills(problem, after, depths)
     asks[:, 0] = np.inf
     bids[:, -1] = np.inf
     return BellmanSolution(problem.inventories, values, asks, bids)
@@ -162,7 +139,7 @@ def policy_value(
     """Return the exact expected objective of any policy.
 
     Args:
-        problem: the session. Its bound on inventory always applies. Its bounds on depth do not.
+        problem: the session. Its bound on inventory always applies. Its largest depth does not.
         ask_depths: any shape that broadcasts to [..., steps, inventories]; inf without a quote
             [price].
         bid_depths: any shape that broadcasts to [..., steps, inventories]; inf without a quote
@@ -190,79 +167,31 @@ def policy_value(
     values = np.empty((*shape[:-2], problem.steps + 1, shape[-1]))
     values[..., -1, :] = _final_value(problem)
     for step in reversed(range(problem.steps)):
-        after = _after_fills(problem, values[..., step + 1, :])
+        after = values[..., step + 1, :] - _penalty(problem)
         depths = Depths(ask[..., step, :], bid[..., step, :])
         values[..., step, :] = _before_fills(problem, after, depths)
     return values
 
 
-def best_constant_policy(
-    problem: DealerProblem, depth_grid: npt.ArrayLike | None = None, *, symmetric: bool = False
-) -> ConstantPolicy:
-    """Return the best policy with constant depths, a baseline that ignores inventory and time.
+def best_constant_depth(problem: DealerProblem) -> ConstantDepth:
+    """Return the best constant depth of both quotes, a baseline that ignores inventory and time."""
 
-    Args:
-        problem: the session.
-        depth_grid: as in `solve`. Every pair is tried.
-        symmetric: whether ask and bid must have the same depth.
-
-    Raises:
-        ValueError: no depth of the grid lies between min_depth and max_depth.
-    """
-
-    def flat_value(ask: npt.ArrayLike, bid: npt.ArrayLike) -> FloatArray:
-        """Return the value from zero inventory for each pair of depths, in their shape."""
-        ask, bid = (np.asarray(side, dtype=np.float64)[..., None, None] for side in (ask, bid))
-        return policy_value(problem, ask, bid)[..., 0, problem.max_inventory]
-
-    if depth_grid is not None:
-        grid = _usable(problem, depth_grid)
-        ask, bid = (grid, grid) if symmetric else np.meshgrid(grid, grid, indexing="ij")
-        values = flat_value(ask, bid)
-        best = int(np.argmax(values))
-        return ConstantPolicy(
-            float(ask.flat[best]), float(bid.flat[best]), float(values.flat[best])
-        )
+    def value(depth: npt.ArrayLike) -> FloatArray:
+        """Return the value from zero inventory for each depth."""
+        both = np.asarray(depth, dtype=np.float64)[..., None, None]
+        return policy_value(problem, both, both)[..., 0, problem.max_inventory]
 
     # This depth is twice the largest that the penalties can justify. The fill probability is
     # negligible there.
     session = problem.steps * problem.decision_interval
     dearest = problem.running_penalty * session + problem.terminal_penalty + problem.close_out_cost
-    far = min(problem.max_depth, problem.min_depth + 5.0 / problem.fill_decay + 2.0 * dearest)
-    coarse = np.linspace(problem.min_depth, far, 41)
-    start = coarse[int(np.argmax(flat_value(coarse, coarse)))]
-    spacing = coarse[1] - coarse[0]
-    near = (max(problem.min_depth, start - spacing), min(far, start + spacing))
-    if near[0] == near[1]:
-        return ConstantPolicy(float(start), float(start), float(flat_value(start, start)))
-    both = minimize_scalar(
-        lambda depth: -float(flat_value(depth, depth)),
-        bounds=near,
-        method="bounded",
-        options={"xatol": 1e-9},
+    coarse = np.linspace(0.0, min(problem.max_depth, 5.0 / problem.fill_decay + 2.0 * dearest), 41)
+    best = int(np.argmax(value(coarse)))
+    near = coarse[[max(best - 1, 0), min(best + 1, len(coarse) - 1)]]
+    found = minimize_scalar(
+        lambda depth: -float(value(depth)), bounds=near, method="bounded", options={"xatol": 1e-9}
     )
-    if symmetric:
-        return ConstantPolicy(float(both.x), float(both.x), -float(both.fun))
-    pair = minimize(
-        lambda depths: -float(flat_value(depths[0], depths[1])),
-        [both.x, both.x],
-        bounds=[(problem.min_depth, problem.max_depth)] * 2,
-        method="Nelder-Mead",
-        options={"xatol": 1e-7, "fatol": 1e-12},
-    )
-    return ConstantPolicy(float(pair.x[0]), float(pair.x[1]), -float(pair.fun))
-
-
-def _usable(problem: DealerProblem, depth_grid: npt.ArrayLike) -> FloatArray:
-    """Return the depths of the grid that the problem allows, ascending and without duplicates."""
-    grid = np.unique(np.asarray(depth_grid, dtype=np.float64))
-    grid = grid[(grid >= problem.min_depth) & (grid <= problem.max_depth)]
-    if len(grid) == 0:
-        raise ValueError(
-            f"depth_grid={depth_grid!r} has no usable depth: expected at least one depth from "
-            f"{problem.min_depth!r} to {problem.max_depth!r}, got none"
-        )
-    return grid
+    return ConstantDepth(float(found.x), -float(found.fun))
 
 
 def _final_value(problem: DealerProblem) -> FloatArray:
@@ -274,11 +203,6 @@ def _final_value(problem: DealerProblem) -> FloatArray:
 def _penalty(problem: DealerProblem) -> FloatArray:
     """Return the running penalty of each inventory in one interval."""
     return problem.running_penalty * problem.decision_interval * problem.inventories**2
-
-
-def _after_fills(problem: DealerProblem, next_value: FloatArray) -> FloatArray:
-    """Return the value of each inventory right after the fills of the interval."""
-    return next_value - (_penalty(problem) if problem.penalty_timing == "end" else 0.0)
 
 
 def _before_fills(problem: DealerProblem, after: FloatArray, depths: Depths) -> FloatArray:
@@ -293,27 +217,20 @@ def _before_fills(problem: DealerProblem, after: FloatArray, depths: Depths) -> 
     value = earned + (1.0 - ask_chance - bid_chance + 2.0 * ask_chance * bid_chance) * after
     value[..., 1:] += (ask_chance * (1.0 - bid_chance))[..., 1:] * after[..., :-1]
     value[..., :-1] += (bid_chance * (1.0 - ask_chance))[..., :-1] * after[..., 1:]
-    if problem.penalty_timing == "start":
-        value -= _penalty(problem)
     return np.asarray(value)
 
 
-def _gains(after: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the value of selling and of buying one lot at each inventory, 0 at the bound."""
-    rise = np.diff(after)
-    return np.concatenate([[0.0], -rise]), np.concatenate([rise, [0.0]])
-
-
-def _best_free(problem: DealerProblem, after: FloatArray) -> Depths:
-    """Return the best pair of depths for each inventory, without a grid.
+def _best_depths(problem: DealerProblem, after: FloatArray) -> Depths:
+    """Return the best pair of depths for each inventory.
 
     Given the fill probability of the other side, each side has a unique best depth. The sides are
     optimised in turn until both converge. They interact weakly, so a few rounds are enough.
     """
-    sold_gain, bought_gain = _gains(after)
+    rise = np.diff(after)
+    sold_gain, bought_gain = np.append(0.0, -rise), np.append(rise, 0.0)
     both = sold_gain + bought_gain  # the part of the two gains that is lost if both sides fill
     both[[0, -1]] = 0.0  # at the bound only one side is quoted
-    ask = bid = np.full(len(after), problem.min_depth)
+    ask = bid = np.zeros(len(after))
     bid_chance = problem.fill_probability(bid, problem.sell_rate)
     for _ in range(1000):
         previous_ask, previous_bid = ask, bid
@@ -334,7 +251,7 @@ def _best_one_side(problem: DealerProblem, gain: FloatArray, rate: float) -> Flo
     left side minus the right side increases in delta and is concave. Newton's method starts where
     the difference is negative and therefore converges to the root from below.
     """
-    depth = np.maximum(1.0 / problem.fill_decay - gain, problem.min_depth)
+    depth = np.maximum(1.0 / problem.fill_decay - gain, 0.0)
     if problem.fill_model == "event_driven":
         for _ in range(100):
             u = rate * problem.decision_interval * np.exp(-problem.fill_decay * depth)
@@ -342,23 +259,7 @@ def _best_one_side(problem: DealerProblem, gain: FloatArray, rate: float) -> Flo
             ratio = np.expm1(u) / u
             slope = problem.fill_decay * (1.0 + np.exp(u) - ratio)
             step = (ratio - problem.fill_decay * (depth + gain)) / slope
-            previous, depth = depth, np.maximum(depth + step, problem.min_depth)
+            previous, depth = depth, np.maximum(depth + step, 0.0)
             if np.max(np.abs(depth - previous)) < 1e-13:
                 break
-    return np.clip(depth, problem.min_depth, problem.max_depth)
-
-
-def _best_on(problem: DealerProblem, after: FloatArray, grid: FloatArray) -> Depths:
-    """Return the best pair of depths on the grid for each inventory. Every pair is tried."""
-    sold_gain, bought_gain = _gains(after)
-    both = sold_gain + bought_gain
-    ask_chance = np.tile(problem.fill_probability(grid, problem.buy_rate), (len(after), 1))
-    bid_chance = np.tile(problem.fill_probability(grid, problem.sell_rate), (len(after), 1))
-    ask_chance[0] = 0.0
-    bid_chance[-1] = 0.0
-    ask_part = ask_chance * (grid + sold_gain[:, None])
-    bid_part = bid_chance * (grid + bought_gain[:, None])
-    together = ask_chance[:, :, None] * bid_chance[:, None, :] * both[:, None, None]
-    total = ask_part[:, :, None] + bid_part[:, None, :] - together
-    best = total.reshape(len(after), -1).argmax(axis=1)
-    return Depths(grid[best // len(grid)], grid[best % len(grid)])
+    return np.minimum(depth, problem.max_depth)

@@ -18,7 +18,7 @@ from agents.tuning.search import Effort, search_space, tunable_rules, tune, tuni
 from mm_gym import REGIMES, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.statistics import difference
-from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_policy
+from mm_gym.theory.dealer_bellman import DealerProblem, policy_value
 
 SHORT = Effort(trials=6, sessions=8, finalists=2, final_sessions=8)
 
@@ -44,7 +44,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --------------------------------------------------------------------------------------- the search
 
 
-def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
+def test_the_policy_value_of_the_dealer_market_is_found() -> None:
     """A quote at h rests at the next whole tick, and the exact value of each depth is known.
 
     The values of the best depth, 4 ticks, and of the next best differ by 2.1. With common random
@@ -63,13 +63,15 @@ def test_the_best_constant_depth_of_the_dealer_market_is_found() -> None:
         steps=config.session_steps,
         max_inventory=config.max_inventory,
     )
-    best = best_constant_policy(problem, np.arange(1.0, 16.0), symmetric=True)
+    ticks = np.arange(1.0, 16.0)[:, None, None]
+    values = policy_value(problem, ticks, ticks)[:, 0, problem.max_inventory]
+    best = int(values.argmax())
     found = tune(
         "fixed_spread", config, Effort(trials=20, sessions=128, finalists=3, final_sessions=2048)
     )
-    assert math.ceil(found.parameters["half_spread"]) == best.ask_depth
+    assert math.ceil(found.parameters["half_spread"]) == ticks[best, 0, 0]
     error = (found.objective_high - found.objective_low) / (2.0 * 1.96)
-    assert abs(found.objective - best.value) < 3.0 * error
+    assert abs(found.objective - values[best]) < 3.0 * error
     assert found.gain_low > 0.0
 
 

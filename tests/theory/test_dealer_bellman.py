@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from mm_gym.theory import cartea_jaimungal
 from mm_gym.theory.dealer_bellman import (
     DealerProblem,
-    best_constant_policy,
+    best_constant_depth,
     policy_value,
     solve,
 )
@@ -39,27 +39,21 @@ SMALL = DealerProblem(
     max_inventory=3,
     close_out_cost=0.4,
 )
-MODELS = list(itertools.product(["event_driven", "single_arrival"], ["end", "start"]))
-
-
-def variant(problem: DealerProblem, fill_model: Any, penalty_timing: Any) -> DealerProblem:
-    return replace(problem, fill_model=fill_model, penalty_timing=penalty_timing)
+MODELS: tuple[Any, ...] = ("event_driven", "single_arrival")
 
 
 # ------------------------------------------------------------------------------- reference values
 
 
 def test_the_reference_has_one_arrival_per_interval_and_the_penalty_after_the_fills() -> None:
-    # With a bound of 20 lots:
-    # single_arrival: end 6.073865 (the reference), start 6.086214
-    # event_driven:   end 6.277794,                 start 6.290443
-    values = [solve(variant(STANDARD, *model)).start_value for model in MODELS]
-    assert values == pytest.approx([6.277794, 6.290443, 6.073865, 6.086214], abs=1e-6)
-    assert round(values[2], 5) == 6.07387
+    # With a bound of 20 lots. The reference is 6.07387.
+    values = [solve(replace(STANDARD, fill_model=model)).start_value for model in MODELS]
+    assert values == pytest.approx([6.277794, 6.073865], abs=1e-6)
+    assert round(values[1], 5) == 6.07387
 
 
 def test_the_reference_needs_a_bound_of_at_least_nine_lots() -> None:
-    problem = variant(STANDARD, "single_arrival", "end")
+    problem = replace(STANDARD, fill_model="single_arrival")
     by_bound = [solve(replace(problem, max_inventory=bound)).start_value for bound in (5, 8, 9, 30)]
     # By bound: 5 -> 6.07320, 8 -> 6.0738648, 9 -> 6.0738651, 30 -> 6.0738652.
     assert by_bound[0] == pytest.approx(6.07320, abs=1e-5)
@@ -70,11 +64,11 @@ def test_the_reference_needs_a_bound_of_at_least_nine_lots() -> None:
 # ----------------------------------------------------------------------------- independent checks
 
 
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_bellman_value_is_the_maximum_over_all_policies_of_a_tiny_session(
-    fill_model: Any, penalty_timing: Any
+@pytest.mark.parametrize("fill_model", MODELS)
+def test_no_policy_of_a_tiny_session_beats_the_bellman_value_which_its_depths_earn(
+    fill_model: Any,
 ) -> None:
-    problem = variant(replace(SMALL, steps=2, max_inventory=1), fill_model, penalty_timing)
+    problem = replace(SMALL, steps=2, max_inventory=1, fill_model=fill_model)
     grid = [0.0, 0.7, 1.5]
 
     def worth(step: int, lots: int, policy: dict[tuple[int, int], tuple[float, float]]) -> float:
@@ -99,12 +93,8 @@ def test_the_bellman_value_is_the_maximum_over_all_policies_of_a_tiny_session(
             )
             if chance > 0:
                 after = lots + bought - sold
-                charged = after if penalty_timing == "end" else lots
                 total += chance * (
-                    sold * ask
-                    + bought * bid
-                    - running * charged**2
-                    + worth(step + 1, after, policy)
+                    sold * ask + bought * bid - running * after**2 + worth(step + 1, after, policy)
                 )
         return total
 
@@ -115,8 +105,8 @@ def test_the_bellman_value_is_the_maximum_over_all_policies_of_a_tiny_session(
         policy = {(0, 0): now}
         policy |= {(1, lots): pair for lots, pair in zip((-1, 0, 1), later, strict=True)}
         best = max(best, worth(0, 0, policy))
-    solution = solve(problem, grid)
-    assert solution.start_value == pytest.approx(best, abs=1e-12)
+    solution = solve(problem)
+    assert best < solution.start_value < best + 0.1
     # A side without a quote has depth inf. It cannot be filled, so any number serves here.
     chosen = np.nan_to_num(np.stack([solution.ask_depths, solution.bid_depths]), posinf=0.0)
     policy = {
@@ -124,14 +114,14 @@ def test_the_bellman_value_is_the_maximum_over_all_policies_of_a_tiny_session(
         for step in (0, 1)
         for lots in (-1, 0, 1)
     }
-    assert worth(0, 0, policy) == pytest.approx(best, abs=1e-12)
+    assert worth(0, 0, policy) == pytest.approx(solution.start_value, abs=1e-12)
 
 
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+@pytest.mark.parametrize("fill_model", MODELS)
 def test_the_optimal_value_agrees_with_a_simulation_of_the_policy(
-    fill_model: Any, penalty_timing: Any
+    fill_model: Any,
 ) -> None:
-    problem = variant(SMALL, fill_model, penalty_timing)
+    problem = replace(SMALL, fill_model=fill_model)
     solution = solve(problem)
     random, paths, bound = np.random.default_rng(42), 40_000, problem.max_inventory
     lots, objective = np.zeros(paths, dtype=np.int64), np.zeros(paths)
@@ -157,20 +147,17 @@ def test_the_optimal_value_agrees_with_a_simulation_of_the_policy(
             filled = largest > depth
             objective[filled] += depth[filled]
             lots[filled] += sign
-        charged = lots if penalty_timing == "end" else before
-        objective -= problem.running_penalty * problem.decision_interval * charged**2
+        objective -= problem.running_penalty * problem.decision_interval * lots**2
     assert np.max(np.abs(lots)) <= bound
     objective -= problem.terminal_penalty * lots**2 + problem.close_out_cost * np.abs(lots)
     assert abs(objective.mean() - solution.start_value) < 4 * objective.std() / np.sqrt(paths)
 
 
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-@pytest.mark.parametrize("bounds", [(0.0, np.inf), (0.3, 1.6)])
-def test_depths_without_a_grid_maximise_the_value_of_one_step(
-    fill_model: Any, penalty_timing: Any, bounds: tuple[float, float]
-) -> None:
-    problem = variant(SMALL, fill_model, penalty_timing)
-    problem = replace(problem, min_depth=bounds[0], max_depth=bounds[1])
+@pytest.mark.parametrize("fill_model", MODELS)
+@pytest.mark.parametrize("max_depth", [np.inf, 1.6])
+def test_the_depths_maximise_the_value_of_one_step(fill_model: Any, max_depth: float) -> None:
+    problem = replace(SMALL, fill_model=fill_model)
+    problem = replace(problem, max_depth=max_depth)
     solution = solve(problem)
     last = replace(problem, steps=1)  # the last decision of the session
     for column in range(len(solution.inventories)):
@@ -179,7 +166,7 @@ def test_depths_without_a_grid_maximise_the_value_of_one_step(
             return -float(policy_value(last, pair[0], pair[1])[0, column])
 
         starts = itertools.product([0.4, 1.5], repeat=2)
-        box = [(bounds[0], min(bounds[1], 20.0))] * 2
+        box = [(0.0, min(max_depth, 20.0))] * 2
         found = min(
             (minimize(loss, start, bounds=box, method="L-BFGS-B") for start in starts),
             key=lambda result: float(result.fun),
@@ -188,24 +175,11 @@ def test_depths_without_a_grid_maximise_the_value_of_one_step(
         assert solution.values[-2, column] >= -found.fun - 1e-12
 
 
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_on_a_grid_the_depths_are_the_best_of_all_pairs(
-    fill_model: Any, penalty_timing: Any
-) -> None:
-    # Both sides are often filled in the same interval, so they cannot be optimised separately.
-    problem = replace(variant(SMALL, fill_model, penalty_timing), steps=1, decision_interval=1.0)
-    grid = np.arange(0.0, 4.0, 0.05)
-    every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, :]
-    np.testing.assert_allclose(
-        solve(problem, grid).values[0], every_pair.max(axis=(0, 1)), atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
+@pytest.mark.parametrize("fill_model", MODELS)
 def test_no_change_of_the_optimal_depths_improves_the_value(
-    fill_model: Any, penalty_timing: Any
+    fill_model: Any,
 ) -> None:
-    problem = variant(SMALL, fill_model, penalty_timing)
+    problem = replace(SMALL, fill_model=fill_model)
     solution = solve(problem)
     ask, bid = solution.ask_depths, solution.bid_depths
     same = policy_value(problem, ask, bid)
@@ -217,16 +191,6 @@ def test_no_change_of_the_optimal_depths_improves_the_value(
     assert nudged.shape == (300, 7, 7)
     assert np.all(nudged <= solution.values + 1e-12)
     assert np.all(nudged[:, 0] < solution.values[0] - 1e-4)
-
-
-def test_a_finer_grid_of_depths_converges_from_below() -> None:
-    problem = replace(STANDARD, max_inventory=8)
-    free = solve(problem).start_value
-    missing = [
-        free - solve(problem, np.arange(0.0, 6.0, tick)).start_value for tick in (1.0, 0.5, 0.125)
-    ]
-    assert missing[0] > missing[1] > missing[2] > 0
-    assert missing[2] < 0.01
 
 
 @pytest.mark.parametrize("fill_model", ["event_driven", "single_arrival"])
@@ -262,29 +226,15 @@ def test_shorter_intervals_converge_to_continuous_time(
 # --------------------------------------------------------------------------------- constant policy
 
 
-@pytest.mark.parametrize("fill_model, penalty_timing", MODELS)
-def test_the_best_constant_depths_equal_the_best_of_a_fine_grid(
-    fill_model: Any, penalty_timing: Any
-) -> None:
-    problem = variant(SMALL, fill_model, penalty_timing)
-    free = best_constant_policy(problem)
+@pytest.mark.parametrize("fill_model", MODELS)
+def test_the_best_constant_depth_equals_the_best_of_a_fine_grid(fill_model: Any) -> None:
+    problem = replace(SMALL, fill_model=fill_model)
+    best = best_constant_depth(problem)
     grid = np.arange(0.0, 8.0, 0.1)
-    on_grid = best_constant_policy(problem, grid)
-    every_pair = policy_value(problem, grid[:, None, None, None], grid[:, None, None])[..., 0, 3]
-    assert on_grid.value == pytest.approx(every_pair.max(), abs=1e-12)
-    assert 0 <= free.value - on_grid.value < 2e-3
-    assert abs(free.ask_depth - on_grid.ask_depth) < 0.1
-    assert abs(free.bid_depth - on_grid.bid_depth) < 0.1
-
-    equal = best_constant_policy(problem, symmetric=True)
-    diagonal = policy_value(problem, grid[:, None, None], grid[:, None, None])[:, 0, 3]
-    assert equal.ask_depth == equal.bid_depth
-    assert 0 <= equal.value - diagonal.max() < 2e-3
-    assert best_constant_policy(problem, grid, symmetric=True).value == pytest.approx(
-        diagonal.max(), abs=1e-12
-    )
-    # The arrivals are uneven, so different depths for the two sides have a higher value.
-    assert equal.value < free.value - 1e-3 < solve(problem).start_value
+    values = policy_value(problem, grid[:, None, None], grid[:, None, None])[:, 0, 3]
+    assert 0 <= best.value - values.max() < 2e-3
+    assert abs(best.depth - grid[values.argmax()]) < 0.1
+    assert best.value < solve(problem).start_value - 1e-3
 
 
 def test_shorter_intervals_converge_to_the_closed_form_of_the_best_constant_depth() -> None:
@@ -300,22 +250,20 @@ def test_shorter_intervals_converge_to_the_closed_form_of_the_best_constant_dept
             steps=steps,
             max_inventory=50,
         )
-        missing.append(47.12598 - best_constant_policy(problem, symmetric=True).value)
+        missing.append(47.12598 - best_constant_depth(problem).value)
     assert missing[1] == pytest.approx(missing[0] / 2, rel=0.1)
     assert missing[1] < 1.0
 
 
-def test_all_solutions_respect_the_bounds_on_depth() -> None:
-    problem = replace(STANDARD, min_depth=0.5, max_depth=1.0, steps=20)
+def test_all_solutions_respect_the_largest_depth() -> None:
+    problem = replace(STANDARD, max_depth=1.0, steps=20)
     solution = solve(problem)
     for depths in (solution.ask_depths[:, 1:], solution.bid_depths[:, :-1]):
-        assert depths.min() == 0.5
+        assert depths.min() >= 0.0
         assert depths.max() == 1.0
-    best = best_constant_policy(problem)
-    assert (best.ask_depth, best.bid_depth) == pytest.approx((1.0, 1.0), abs=1e-6)
-    fixed = best_constant_policy(replace(problem, min_depth=1.0))
-    assert fixed.ask_depth == fixed.bid_depth == 1.0
-    assert fixed.value == pytest.approx(best.value, abs=1e-6)
+    best = best_constant_depth(problem)
+    assert best.depth == pytest.approx(1.0, abs=1e-6)
+    assert best.value == pytest.approx(policy_value(problem, 1.0, 1.0)[0, 20], abs=1e-6)
 
 
 def test_the_side_at_the_bound_is_not_quoted() -> None:
@@ -340,17 +288,10 @@ def test_a_maker_without_quotes_pays_only_the_penalties_on_its_inventory() -> No
 def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match=r"sell_rate=0.0 is out of range: .* above 0"):
         replace(STANDARD, sell_rate=0.0)
-    with pytest.raises(ValueError, match=r"min_depth=-1.0 is out of range"):
-        replace(STANDARD, min_depth=-1.0)
-    with pytest.raises(
-        ValueError, match=r"max_depth=0.5 is out of range: .* at least min_depth=1.0"
-    ):
-        replace(STANDARD, min_depth=1.0, max_depth=0.5)
-    with pytest.raises(
-        ValueError, match=r"penalty_timing='middle' is not offered: expected one of 'end'"
-    ):
-        variant(STANDARD, "event_driven", "middle")
-    with pytest.raises(ValueError, match=r"expected at least one depth from 2.0 to inf, got none"):
-        solve(replace(STANDARD, min_depth=2.0), [0.0, 1.0])
+    with pytest.raises(ValueError, match=r"max_depth=-1.0 is out of range"):
+        replace(STANDARD, max_depth=-1.0)
+    wrong: Any = "two_arrivals"
+    with pytest.raises(ValueError, match=r"fill_model='two_arrivals' is not offered: expected"):
+        replace(STANDARD, fill_model=wrong)
     with pytest.raises(ValueError, match=r"\(100, 41\), got \(3,\) and \(\)"):
         policy_value(STANDARD, np.zeros(3), 0.0)
