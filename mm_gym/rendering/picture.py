@@ -1,87 +1,94 @@
-"""One market as an image: the order book on the left, the session so far on the right.
+"""One market as a picture: the order book and the latest trades, and the session so far.
 
-The image shows only what a participant can see, never the efficient price or the signal. A policy
-may therefore learn from pixels. Importing this module loads Pillow.
+On the left are the ladder, with one row per tick, and the latest trades. On the right are the price
+in the latest `WINDOW` decisions with the agent's quotes and fills, and the inventory and the PnL of
+the whole session. By default the picture shows only what a participant can see, so a policy may
+learn from pixels. Importing this module loads Pillow.
 """
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.error import DependencyNotInstalled
+from PIL import Image
 
-from mm_gym.core.layout import ASK, BID, Outcome
+from mm_gym import palette
+from mm_gym.core.layout import ASK, BID, INFORMED_TAKERS, TAPE_ROWS, Outcome
+from mm_gym.rendering.canvas import (
+    RGB,
+    Area,
+    Canvas,
+    Chart,
+    Floats,
+    rgb,
+    round_step,
+    round_values,
+    width_of,
+)
 from mm_gym.rendering.history import Past
 from mm_gym.rendering.ladder import best_levels
 
-try:
-    from PIL import Image, ImageDraw, ImageFont
-except ImportError as error:
-    raise DependencyNotInstalled(
-        "Pillow is not installed: expected the packages of the extra `render` "
-        '(write `pip install "mm-gym[render]"`)'
-    ) from error
-
 WIDTH, HEIGHT = 960, 540  # [pixels]
+WINDOW = 160  # decisions in the price chart
 
-Colour = tuple[int, int, int]
-BACKGROUND: Colour = (17, 21, 28)
-PANEL: Colour = (25, 30, 39)
-GRID: Colour = (45, 52, 64)
-MUTED: Colour = (139, 149, 163)
-TEXT: Colour = (222, 228, 236)
-# Blue for buying, orange for selling. The agent's orders are brighter.
-PUBLIC_BID: Colour = (38, 78, 112)
-PUBLIC_ASK: Colour = (112, 72, 30)
-OWN_BID: Colour = (86, 190, 255)
-OWN_ASK: Colour = (255, 166, 43)
-PNL: Colour = (64, 200, 150)
+_BACKGROUND, _PANEL, _GRID = rgb(palette.BACKGROUND), rgb(palette.PANEL), rgb(palette.GRID)
+_MUTED, _TEXT = rgb(palette.MUTED), rgb(palette.TEXT)
+_MID, _VALUE = rgb(palette.TOTAL, 0.6), rgb(palette.TOTAL)
+# By side of the book. The agent's orders are brighter than those of others.
+_OWN = (rgb(palette.BID), rgb(palette.ASK))
+_PUBLIC = (rgb(palette.BID, 0.4), rgb(palette.ASK, 0.4))
+_HELD = (rgb(palette.BID, 0.7), rgb(palette.ASK, 0.7))
+_IN_WINDOW = rgb(palette.GRID, 0.5)  # background of the decisions that the price chart shows
 
-
-class Area(NamedTuple):
-    """A rectangle of the image [pixels]. `right` and `bottom` are the first pixels outside it."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-# The ladder has one row per tick. The row of the mid is in the middle.
-LADDER = Area(16, 92, 376, 524)
-ROW_HEIGHT = 18
-N_ROWS = (LADDER.bottom - LADDER.top) // ROW_HEIGHT
+# The row of the mid is in the middle of the ladder.
+LADDER = Area(16, 92, 376, 415)
+ROW_HEIGHT = 17
+N_ROWS = LADDER.height // ROW_HEIGHT
 _PRICE = Area(160, LADDER.top, 232, LADDER.bottom)
 _LOTS_WIDTH = 40  # [pixels] room for the number of lots beside its bar
 _SMALLEST_BAR = 3  # [pixels]
 
-PRICE_CHART = Area(456, 92, 944, 296)
-INVENTORY_CHART = Area(456, 332, 944, 408)
-PNL_CHART = Area(456, 444, 944, 508)
+TAPE = Area(16, 446, 376, 526)
+_TRADE_HEIGHT = 16
+_TRADES = TAPE.height // _TRADE_HEIGHT
 
-_HEADINGS = ("time [s]", "mid [ticks]", "spread [ticks]", "inventory [lots]", "PnL [ticks x lots]")
-_CELL = WIDTH // len(_HEADINGS)
-_MARK = 3  # [pixels] radius of the dot at the end of a line
+PRICE_CHART = Area(456, 92, 944, 280)
+INVENTORY_CHART = Area(456, 326, 944, 386)
+PNL_CHART = Area(456, 420, 944, 510)
+_AFTER = 8  # [pixels] room to the right of the latest decision in the price chart
+
+_HEADINGS = (
+    "time [s]",
+    "mid [ticks]",
+    "spread [ticks]",
+    "inventory [lots]",
+    "fills",
+    "PnL [ticks x lots]",
+)
+_CELL = (WIDTH - 32) // len(_HEADINGS)
 
 
-def draw(market: Any, past: Past) -> npt.NDArray[np.uint8]:
+def draw(market: Any, past: Past, show_truth: bool = False) -> npt.NDArray[np.uint8]:
     """Draw one market.
 
     Args:
         market: a record of `core.layout.MARKET`.
-        past: the stored decisions of its session.
+        past: the stored past of its session.
+        show_truth: whether to show what no participant sees: the efficient price and the signal,
+            and by colour which takers were informed.
 
     Returns:
         The image, shape (HEIGHT, WIDTH, 3).
     """
-    image = _frame().copy()
-    pen = ImageDraw.Draw(image)
-    _draw_header(pen, market)
-    _draw_ladder(pen, market)
-    _draw_charts(pen, market, past)
-    return np.array(image)
+    canvas = Canvas(_frame(show_truth).copy())
+    _draw_header(canvas, market)
+    _draw_ladder(canvas, market)
+    _draw_tape(canvas, market, show_truth)
+    _draw_price(canvas, market, past, show_truth)
+    _draw_session(canvas, market, past)
+    return np.array(canvas.image)
 
 
 def row_of(price: int, mid: float) -> int:
@@ -90,81 +97,79 @@ def row_of(price: int, mid: float) -> int:
 
 
 @functools.cache
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    at: tuple[float, float],
-    text: str,
-    colour: Colour,
-    size: int = 13,
-    anchor: str = "lm",
-    room: float = math.inf,
-) -> None:
-    """Write a line of text. Shrink the letters if the text needs more than `room` pixels."""
-    while size > 7 and _font(size).getlength(text) > room:
-        size -= 1
-    pen.text(at, text, fill=colour, font=_font(size), anchor=anchor)
-
-
-@functools.cache
-def _frame() -> Image.Image:
+def _frame(show_truth: bool) -> Image.Image:
     """Return the background that all pictures share."""
-    image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
-    pen = ImageDraw.Draw(image)
+    canvas = Canvas(Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND))
     for number, heading in enumerate(_HEADINGS):
-        _write(pen, (16 + number * _CELL, 16), heading, MUTED, 12)
-    pen.line([(16, 60), (WIDTH - 16, 60)], fill=GRID)
-    _write(pen, (LADDER.left, 76), "bid lots", MUTED)
-    _write(pen, ((_PRICE.left + _PRICE.right) / 2, 76), "price", MUTED, anchor="mm")
-    _write(pen, (LADDER.right, 76), "ask lots", MUTED, anchor="rm")
-    pen.rectangle(_inside(LADDER), fill=PANEL)
-    for area in (PRICE_CHART, INVENTORY_CHART, PNL_CHART):
-        pen.rectangle(_inside(area), fill=PANEL)
-    x = float(PRICE_CHART.left)
-    for text, colour in (
-        ("price [ticks]:", MUTED),
-        ("mid", TEXT),
-        ("own bid", OWN_BID),
-        ("own ask", OWN_ASK),
+        canvas.write((16 + number * _CELL, 16), heading, _MUTED, 12)
+    canvas.pen.line([(16, 60), (WIDTH - 16, 60)], fill=_GRID)
+    canvas.write((LADDER.left, 77), "bid lots", _MUTED)
+    canvas.write(((_PRICE.left + _PRICE.right) / 2, 77), "price", _MUTED, anchor="m")
+    canvas.write((LADDER.right, 77), "ask lots", _MUTED, anchor="r")
+    canvas.write((TAPE.left, TAPE.top - 15), "latest trades", _MUTED)
+    for area in (LADDER, TAPE):
+        canvas.pen.rectangle(area.inside, fill=_PANEL)
+    _draw_price_legend(canvas, show_truth)
+    canvas.write((INVENTORY_CHART.left, INVENTORY_CHART.top - 15), "inventory [lots]", _MUTED)
+    canvas.write((PNL_CHART.left, PNL_CHART.top - 15), "PnL", _MUTED)
+    return canvas.image
+
+
+def _draw_price_legend(canvas: Canvas, show_truth: bool) -> None:
+    """Write what the lines and marks of the price chart are."""
+    x, y = float(PRICE_CHART.left), PRICE_CHART.top - 15
+    for text, colour, dashed in (
+        ("mid", _MID, False),
+        *([("efficient price", _VALUE, True)] if show_truth else []),
+        ("own bid", _OWN[BID], False),
+        ("own ask", _OWN[ASK], False),
     ):
-        _write(pen, (x, PRICE_CHART.top - 16), text, colour)
-        x += _font(13).getlength(text) + 12
-    _write(pen, (INVENTORY_CHART.left, INVENTORY_CHART.top - 16), "inventory [lots]", MUTED)
-    _write(pen, (PNL_CHART.left, PNL_CHART.top - 16), "PnL [ticks x lots]", MUTED)
-    return image
+        _draw_sample(canvas, (x, y), colour, dashed)
+        canvas.write((x + 20, y), text, _MUTED, 12)
+        x += 20 + width_of(text, 12) + 12
+    both = (True, False)
+    marks: tuple[tuple[str, tuple[bool, ...], RGB], ...] = (
+        (("noise", both, rgb(palette.NOISE)), ("informed", both, rgb(palette.INFORMED)))
+        if show_truth
+        else (("bought", (True,), _OWN[BID]), ("sold", (False,), _OWN[ASK]))
+    )
+    for text, ups, colour in marks:
+        for up in ups:
+            canvas.triangle((x + 5, y), up, 5, colour)
+            x += 12
+        canvas.write((x + 2, y), text, _MUTED, 12)
+        x += width_of(text, 12) + 13
 
 
-def _inside(area: Area) -> tuple[int, int, int, int]:
-    """Return the rectangle as Pillow defines it, with right and bottom inside."""
-    return area.left, area.top, area.right - 1, area.bottom - 1
+def _draw_sample(
+    canvas: Canvas, at: tuple[float, float], colour: RGB, dashed: bool, width: int = 2
+) -> None:
+    """Draw the sample of a line for a legend, 16 pixels long."""
+    x, y = at
+    for start, end in ((0, 6), (9, 15)) if dashed else ((0, 15),):
+        canvas.pen.line([(x + start, y), (x + end, y)], fill=colour, width=width)
 
 
-def _draw_header(pen: ImageDraw.ImageDraw, market: Any) -> None:
+def _draw_header(canvas: Canvas, market: Any) -> None:
     outcome = market["outcome"]
     closed = outcome[Outcome.TERMINATED] > 0.0
     inventory, spread = int(outcome[Outcome.INVENTORY]), float(outcome[Outcome.SPREAD])
     values = (
-        (f"{market['time']:.10g}" + (" (closed)" if closed else ""), TEXT),
-        (f"{outcome[Outcome.MID]:.1f}", TEXT),
-        (f"{spread:.1f}" if spread > 0.0 else "-", TEXT),  # zero in the dealer market
-        (f"{inventory:+d}" if inventory else "0", _colour_of(inventory)),
-        (f"{outcome[Outcome.PNL]:+.1f}", TEXT),
+        (f"{market['time']:.10g}" + (" (closed)" if closed else ""), _TEXT),
+        (f"{outcome[Outcome.MID]:.1f}", _TEXT),
+        (f"{spread:.1f}" if spread > 0.0 else "-", _TEXT),  # zero in the dealer market
+        (f"{inventory:+d}" if inventory else "0", _TEXT if not inventory else _OWN[inventory < 0]),
+        (f"{market['account']['n_fills']}", _TEXT),
+        (f"{outcome[Outcome.PNL]:+.1f}", _TEXT),
     )
     for number, (text, colour) in enumerate(values):
-        _write(pen, (16 + number * _CELL, 40), text, colour, 21, room=_CELL - 16)
+        canvas.write((16 + number * _CELL, 40), text, colour, 21, room=_CELL - 16)
 
 
-def _colour_of(inventory: float) -> Colour:
-    return OWN_BID if inventory > 0 else OWN_ASK if inventory < 0 else TEXT
+# -------------------------------------------------------------------------------- ladder and trades
 
 
-# ------------------------------------------------------------------------------------------ ladder
-
-
-def _draw_ladder(pen: ImageDraw.ImageDraw, market: Any) -> None:
+def _draw_ladder(canvas: Canvas, market: Any) -> None:
     mid = float(market["mid"])
     shown: list[tuple[int, int, list[tuple[int, bool]]]] = []
     hidden: list[tuple[int, int]] = []  # the agent's orders beyond the ladder
@@ -175,57 +180,49 @@ def _draw_ladder(pen: ImageDraw.ImageDraw, market: Any) -> None:
             elif any(own for _, own in queue):
                 hidden.append((side, price))
     y = LADDER.top + ROW_HEIGHT * (row_of(math.floor(mid), mid) + 0.5 * (mid == math.floor(mid)))
-    pen.line([(LADDER.left, y), (LADDER.right - 1, y)], fill=GRID)
-    pen.rectangle((_PRICE.left, y, _PRICE.right - 1, y), fill=PANEL)
+    canvas.pen.line([(LADDER.left, y), (LADDER.right - 1, y)], fill=_GRID)
+    canvas.pen.rectangle((_PRICE.left, y, _PRICE.right - 1, y), fill=_PANEL)
     own = {price: side for side, price, queue in shown if any(own for _, own in queue)}
     top_price = math.floor(mid) + N_ROWS // 2
     for row in range(N_ROWS):
         price, y = top_price - row, LADDER.top + row * ROW_HEIGHT
-        colour = (OWN_BID, OWN_ASK)[own[price]] if price in own else TEXT if price == mid else MUTED
+        colour = _OWN[own[price]] if price in own else _TEXT if price == mid else _MUTED
         middle = ((_PRICE.left + _PRICE.right) / 2, y + ROW_HEIGHT / 2)
-        _write(pen, middle, str(price), colour, anchor="mm", room=_PRICE.right - _PRICE.left - 4)
+        canvas.write(middle, str(price), colour, anchor="m", room=_PRICE.width - 4)
     most = max((sum(lots for lots, _ in queue) for _, _, queue in shown), default=1)
     for side, price, queue in shown:
-        _draw_queue(pen, side, LADDER.top + ROW_HEIGHT * row_of(price, mid), queue, most)
+        _draw_queue(canvas, side, LADDER.top + ROW_HEIGHT * row_of(price, mid), queue, most)
     for side, price in hidden:
         y = LADDER.top + 8 if price > mid else LADDER.bottom - 8
-        x, anchor = ((LADDER.left + 4, "lm"), (LADDER.right - 4, "rm"))[side]
-        _write(
-            pen,
-            (x, y),
-            f"own at {price}",
-            (OWN_BID, OWN_ASK)[side],
-            12,
-            anchor,
-            room=_PRICE.left - LADDER.left - 8,
-        )
+        x, anchor = ((LADDER.left + 4, "l"), (LADDER.right - 4, "r"))[side]
+        room = _PRICE.left - LADDER.left - 8
+        canvas.write((x, y), f"own at {price}", _OWN[side], 12, anchor, room)
 
 
 def _draw_queue(
-    pen: ImageDraw.ImageDraw, side: int, y: int, queue: list[tuple[int, bool]], most: int
+    canvas: Canvas, side: int, y: int, queue: list[tuple[int, bool]], most: int
 ) -> None:
-    """Draw the lots at one price as a bar outwards from the price column, oldest order first."""
+    """Draw the lots at one price as a bar outwards from the price column, oldest order first.
+
+    The other side of the row says how many lots the agent's order has, and how many are ahead.
+    """
     outwards = -1 if side == BID else 1
     x = float(_PRICE.left if side == BID else _PRICE.right)
     room = _PRICE.left - LADDER.left - _LOTS_WIDTH
+    ahead = 0
     for lots, own in queue:
         length = max(room * lots / most, _SMALLEST_BAR)
-        colour = ((PUBLIC_BID, OWN_BID), (PUBLIC_ASK, OWN_ASK))[side][own]
         ends = sorted((round(x), round(x + outwards * length) - outwards))
-        pen.rectangle((ends[0], y + 2, ends[1], y + ROW_HEIGHT - 3), fill=colour)
+        colour = (_OWN if own else _PUBLIC)[side]
+        canvas.pen.rectangle((ends[0], y + 2, ends[1], y + ROW_HEIGHT - 3), fill=colour)
         x += outwards * length
-    total = _short(sum(lots for lots, _ in queue))
-    if side == BID:
-        _write(pen, (LADDER.left + 4, y + ROW_HEIGHT / 2), total, TEXT, room=_LOTS_WIDTH - 8)
-    else:
-        _write(
-            pen,
-            (LADDER.right - 4, y + ROW_HEIGHT / 2),
-            total,
-            TEXT,
-            anchor="rm",
-            room=_LOTS_WIDTH - 8,
-        )
+        if own:
+            at, anchor = ((_PRICE.right + 8, "l"), (_PRICE.left - 8, "r"))[side]
+            place = f"own {_short(lots)}, " + (f"{_short(ahead)} ahead" if ahead else "first")
+            canvas.write((at, y + ROW_HEIGHT / 2), place, colour, 12, anchor)
+        ahead += lots
+    at, anchor = ((LADDER.left + 4, "l"), (LADDER.right - 4, "r"))[side]
+    canvas.write((at, y + ROW_HEIGHT / 2), _short(ahead), _TEXT, 13, anchor, room=_LOTS_WIDTH - 8)
 
 
 def _short(lots: int) -> str:
@@ -236,39 +233,138 @@ def _short(lots: int) -> str:
     return f"{lots / 1000.0**power:.3g}{' kMGTPE'[power]}"
 
 
+def _draw_tape(canvas: Canvas, market: Any, show_truth: bool) -> None:
+    """Write the latest trades of the session, the latest first. A triangle up is a taker buy."""
+    n_trades = int(market["n_trades"])
+    for line in range(min(_TRADES, n_trades, TAPE_ROWS)):
+        trade = market["tape"][(n_trades - 1 - line) % TAPE_ROWS]
+        if trade["time"] < 0.0:
+            return  # of the warm-up
+        side, own = int(trade["side"]), int(trade["own_lots"])
+        y = TAPE.top + (line + 0.5) * _TRADE_HEIGHT
+        canvas.triangle((TAPE.left + 12, y), side == BID, 4, _OWN[side])
+        cells = [
+            (32, f"{trade['time']:.1f} s", _MUTED),
+            (104, f"{_short(int(trade['lots']))} at {trade['price']}", _TEXT),
+        ]
+        if own:
+            done = "sold" if side == BID else "bought"
+            cells.append((206, f"own {done} {_short(own)}", _OWN[1 - side]))
+        if show_truth:
+            known = int(trade["kind"]) in INFORMED_TAKERS
+            cells.append((306, "informed" if known else "noise", _taker_colour(trade)))
+        for x, text, colour in cells:
+            canvas.write((TAPE.left + x, y), text, colour, 12, room=96)
+
+
 # ------------------------------------------------------------------------------------------ charts
 
 
-def _draw_charts(pen: ImageDraw.ImageDraw, market: Any, past: Past) -> None:
-    parameters = market["parameters"]
-    total = int(parameters["session_steps"])
-    mid, inventory, pnl, bid, ask = (_by_column(values, past.first, total) for values in past[1:])
-    prices = np.concatenate([mid, bid, ask])
-    scale = _draw_axis(pen, PRICE_CHART, prices, smallest=10.0)
-    for quotes, colour in ((bid, OWN_BID), (ask, OWN_ASK)):
-        _draw_dashes(pen, PRICE_CHART, scale(quotes), colour)
-    _draw_line(pen, PRICE_CHART, scale(mid), TEXT)
+def _draw_price(canvas: Canvas, market: Any, past: Past, show_truth: bool) -> None:
+    """Draw the latest decisions: mid, own quotes and fills, and the efficient price if wanted."""
+    interval = float(market["parameters"]["decision_interval"])
+    start, end = _window(market)
+    first = max(past.first, start)
 
-    scale = _draw_axis(pen, INVENTORY_CHART, np.append(inventory, 0.0), smallest=6.0)
-    _draw_bars(pen, INVENTORY_CHART, scale, inventory)
-    scale = _draw_axis(pen, PNL_CHART, np.append(pnl, 0.0), smallest=12.0)
-    _draw_line(pen, PNL_CHART, scale(pnl), PNL)
+    def x_of(decisions: Any) -> Any:
+        return np.round((decisions - start) * (PRICE_CHART.width - 1.0 - _AFTER) / (end - start))
 
-    duration = total * float(parameters["decision_interval"])
-    y = PNL_CHART.bottom + 14
-    for share, anchor in ((0.0, "lm"), (0.5, "mm"), (1.0, "rm")):
-        x = PNL_CHART.left + share * (PNL_CHART.right - PNL_CHART.left)
-        _write(pen, (x, y), f"{share * duration:.6g}" + (" s" if share else ""), MUTED, 12, anchor)
+    mid, value, bid, ask = (
+        values[first - past.first :]
+        for values in (past.mid, past.efficient_price, past.bid, past.ask)
+    )
+    x = x_of(np.arange(first, first + len(mid)))
+    fills = past.fills[past.fills["time"] >= start * interval]
+    shown = [mid, bid, ask, fills["price"].astype(float)] + [value] * show_truth
+    chart = Chart(PRICE_CHART, np.concatenate(shown), smallest=8.0)
+    step = round_step((end - start) * interval / 5)
+    for time in round_values(start * interval, end * interval, step):
+        at, text = float(x_of(time / interval)), f"{time:.6g} s"
+        chart.upright_line(at)
+        middle = min(PRICE_CHART.left + at, PRICE_CHART.right - width_of(text, 12) / 2)
+        canvas.write((middle, PRICE_CHART.bottom + 13), text, _MUTED, 12, "m")
+    chart.level_lines(canvas)
+    for quotes, colour in ((bid, _OWN[BID]), (ask, _OWN[ASK])):
+        chart.flat_pieces(x, quotes, colour)
+    chart.line(x, mid, _MID)
+    if show_truth:
+        chart.line(x, value, _VALUE, dash=2, first=first)
+    for fill in fills:
+        bought = int(fill["side"]) == ASK  # the taker sold
+        colour = _taker_colour(fill) if show_truth else _OWN[BID if bought else ASK]
+        at = float(x_of(fill["time"] / interval))
+        chart.triangle(at, float(fill["price"]), bought, colour, _BACKGROUND)
+    if len(mid):
+        chart.dot(float(x[-1]), float(mid[-1]), _MID)
+    chart.paste(canvas)
 
 
-def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.NDArray[np.float64]:
+def _window(market: Any) -> tuple[int, int]:
+    """Return the first and the last decision of the price chart."""
+    decisions = min(WINDOW, int(market["parameters"]["session_steps"]))
+    start = max(int(market["steps"]) - decisions, 0)
+    return start, start + decisions
+
+
+def _taker_colour(trade: Any) -> RGB:
+    return rgb(palette.INFORMED if int(trade["kind"]) in INFORMED_TAKERS else palette.NOISE)
+
+
+def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
+    """Draw inventory and PnL of the whole session. The background marks the price chart's part."""
+    total = int(market["parameters"]["session_steps"])
+    names = ("inventory", "pnl", "spread_pnl", "inventory_pnl")
+    inventory, pnl, spread, holding = (
+        _by_column(getattr(past, name), past.first, total) for name in names
+    )
+    fees = 0.0 - _by_column(past.fees + past.close_out, past.first, total)
+    last = PNL_CHART.width - 1
+    shade = [math.floor(decision * last / total) for decision in _window(market)]
+
+    chart = Chart(INVENTORY_CHART, np.append(inventory, 0.0), smallest=6.0)
+    chart.shade(shade[0], shade[1] + 1, _IN_WINDOW)
+    chart.level_lines(canvas)
+    chart.bars(inventory, *_HELD)
+    chart.zero_line()
+    chart.paste(canvas)
+
+    parts = (
+        ("fees", fees, rgb(palette.FEES), 1, 2),
+        ("inventory", holding, rgb(palette.INVENTORY), 2, 4),
+        ("spread", spread, rgb(palette.SPREAD), 2, 0),
+        ("total", pnl, rgb(palette.TOTAL), 3, 0),
+    )
+    chart = Chart(PNL_CHART, np.concatenate([[0.0], *[part[1] for part in parts]]), smallest=12.0)
+    chart.shade(shade[0], shade[1] + 1, _IN_WINDOW)
+    chart.level_lines(canvas)
+    chart.zero_line()
+    columns = np.arange(len(pnl), dtype=np.float64)
+    right, y = float(PNL_CHART.right), PNL_CHART.top - 15
+    for name, values, colour, width, dash in parts:
+        chart.line(columns, values, colour, width, dash)
+        if len(values):
+            chart.dot(columns[-1], values[-1], colour, 1.5 + width / 2)
+            text = f"{name} {values[-1]:+.1f}"
+            canvas.write((right, y), text, colour, 12, "r")
+            right -= width_of(text, 12) + 20
+            _draw_sample(canvas, (right, y), colour, dash > 0, width)
+            right -= 14
+    chart.paste(canvas)
+
+    duration = total * float(market["parameters"]["decision_interval"])
+    for share, anchor in ((0.0, "l"), (0.5, "m"), (1.0, "r")):
+        place = (PNL_CHART.left + share * PNL_CHART.width, PNL_CHART.bottom + 13)
+        canvas.write(place, f"{share * duration:.6g} s", _MUTED, 12, anchor)
+
+
+def _by_column(values: Floats, first: int, total: int) -> Floats:
     """Return one value per pixel column from the start of the session until now.
 
     A column between decisions k - 1 and k shows the value at k. Columns before the first stored
     decision are NaN. If a session has more decisions than columns, some decisions are left out, but
     never the latest.
     """
-    last = PRICE_CHART.right - PRICE_CHART.left - 1
+    last = PNL_CHART.width - 1
     end = first + len(values) - 1  # the latest decision
     columns = np.arange(-(-last * max(end, 0) // total) + 1)
     decisions = np.minimum(-(-columns * total // last), end)
@@ -276,77 +372,3 @@ def _by_column(values: npt.NDArray[np.float64], first: int, total: int) -> npt.N
     out = np.full(len(columns), np.nan)
     out[known] = values[decisions[known] - first]
     return out
-
-
-class _Scale(NamedTuple):
-    """The map from values to rows of pixels."""
-
-    area: Area
-    low: float
-    high: float
-
-    def __call__(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        height = self.area.bottom - self.area.top - 5
-        return np.round(self.area.top + 2 + height * (self.high - values) / (self.high - self.low))
-
-
-def _draw_axis(
-    pen: ImageDraw.ImageDraw, area: Area, values: npt.NDArray[np.float64], smallest: float
-) -> _Scale:
-    """Draw grid lines with labels and return the scale.
-
-    The range contains all values and is at least `smallest` wide.
-    """
-    values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
-    missing = max(smallest - (high - low), 0.1 * (high - low), 1e-12 * abs(high))
-    low, high = low - missing / 2, high + missing / 2
-    scale = _Scale(area, low, high)
-    step = _round_step((high - low) / max((area.bottom - area.top) / 20, 1))
-    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
-        y = float(scale(np.array([number * step]))[0])
-        pen.line([(area.left, y), (area.right - 1, y)], fill=GRID)
-        label = f"{number * step:.0f}" if abs(number * step) < 1e15 else f"{number * step:.3g}"
-        if area.top + 2 <= y <= area.bottom - 4:
-            _write(pen, (area.left - 8, y), label, MUTED, 12, "rm", room=64)
-    return scale
-
-
-def _round_step(step: float) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20, ... that is at least `step`."""
-    power = 10.0 ** math.floor(math.log10(max(step, 1.0)))
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= step)
-
-
-def _draw_line(
-    pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour
-) -> None:
-    known = np.flatnonzero(np.isfinite(y))
-    if len(known):
-        points = np.stack([area.left + known, y[known]], axis=1).ravel().tolist()
-        if len(known) > 1:
-            pen.line(points, fill=colour, width=2)
-        x, last = points[-2:]
-        pen.ellipse((x - _MARK, last - _MARK, x + _MARK, last + _MARK), fill=colour)
-
-
-def _draw_dashes(
-    pen: ImageDraw.ImageDraw, area: Area, y: npt.NDArray[np.float64], colour: Colour
-) -> None:
-    """Draw the values as points. Quotes jump, so a connecting line would mislead."""
-    known = np.flatnonzero(np.isfinite(y))
-    for thickness in (0, 1):
-        pen.point(
-            np.stack([area.left + known, y[known] + thickness], axis=1).ravel().tolist(),
-            fill=colour,
-        )
-
-
-def _draw_bars(
-    pen: ImageDraw.ImageDraw, area: Area, scale: _Scale, values: npt.NDArray[np.float64]
-) -> None:
-    zero = float(scale(np.zeros(1))[0])
-    for column, (value, y) in enumerate(zip(values.tolist(), scale(values).tolist(), strict=True)):
-        if math.isfinite(value) and value != 0.0:
-            pen.line([(area.left + column, zero), (area.left + column, y)], fill=_colour_of(value))
-    pen.line([(area.left, zero), (area.right - 1, zero)], fill=MUTED)
