@@ -18,7 +18,7 @@ from mm_gym.markets import (
     info_of,
 )
 from mm_gym.observations import observation_space
-from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode
+from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
@@ -147,9 +147,12 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         unwinding_time: [s] assumption of the control variate about how long inventory is held. It
             is potential-based shaping, so any value keeps expected returns. The default is 37 s, or
             37 decision intervals if that is less. It needs `variance_reduction=True`.
-        render_mode: None, `ansi` (the order book as text), `rgb_array` (a picture of book, price,
-            inventory and PnL) or `human` (the picture in a window). The last two need
-            `pip install "mm-gym[render]"`.
+        render_mode: None, `ansi` (the order book as text), `rgb_array` (a picture of book, trades,
+            price, quotes, fills, inventory and PnL) or `human` (the picture in a window). The last
+            two need `pip install "mm-gym[render]"`.
+        show_truth: whether pictures show what no participant sees: the efficient price, and by
+            colour which fills were with informed takers. The default is False, so a policy may
+            learn from pixels.
         **fields: any field of `mm_gym.MarketConfig`, such as `latency`.
 
     `reset(options={"config": {...}})` overrides fields for one episode, except `max_offset` and
@@ -177,6 +180,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         variance_reduction: bool = False,
         unwinding_time: float | None = None,
         render_mode: str | None = None,
+        show_truth: bool = False,
         **fields: Any,
     ) -> None:
         self._base_config, self._named = market_config(regime, task, fields)
@@ -193,7 +197,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,
         )
-        self._renderer = Renderer(self.render_mode)
+        self._renderer = Renderer(
+            self.render_mode, show_truth=check_show_truth(show_truth, self.render_mode)
+        )
         self._needs_reset = True
 
     def reset(

@@ -5,7 +5,7 @@ than to step the markets, so only markets whose session ended fill their info di
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Never
 
 import numpy as np
@@ -21,6 +21,7 @@ from mm_gym.core.layout import Outcome
 from mm_gym.errors import ConfigurationError
 from mm_gym.markets import Markets, check_count, info_of
 from mm_gym.observations import observation_space
+from mm_gym.rendering.renderer import Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
@@ -40,6 +41,8 @@ Money is in ticks x lots. `fills` is a count, and `mean_abs_inventory` is in lot
 decisions. The identity pnl = spread_pnl + inventory_pnl - fees - close_out holds."""
 
 _OPTIONS = ("config",)
+_RENDER_MODES = ("rgb_array",)
+_FPS = 20  # of videos
 
 
 class MarketMakingVecEnv(VecEnv):
@@ -59,6 +62,9 @@ class MarketMakingVecEnv(VecEnv):
         staggered: whether `reset` leaves the markets at evenly spread times of their sessions, with
             quotes at `max_offset` until then. Otherwise all sessions end together, and a batch of
             experience covers only one part of the session.
+        render_mode: None or `rgb_array`. `get_images()` draws each market as a picture, and
+            `render()` tiles the pictures. They need `pip install "mm-gym[render]"`.
+        show_truth: as in `MarketMakingEnv`.
         threads: number of threads that step the markets. Results do not depend on it.
         **fields: any field of `mm_gym.MarketConfig`.
 
@@ -77,12 +83,14 @@ class MarketMakingVecEnv(VecEnv):
         variance_reduction: bool = False,
         unwinding_time: float | None = None,
         staggered: bool = False,
+        render_mode: str | None = None,
+        show_truth: bool = False,
         threads: int = 1,
         **fields: Any,
     ) -> None:
         num_envs = check_count("num_envs", num_envs, "markets")
         self.config, self._named = market_config(regime, task, fields)
-        self.render_mode = None
+        self.render_mode = check_render_mode(render_mode, _RENDER_MODES)
         self.staggered = bool(staggered)
         self._action_format = check_action_format(action)
         self._markets = Markets(
@@ -96,7 +104,11 @@ class MarketMakingVecEnv(VecEnv):
         self._returns = np.zeros(num_envs)
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the session's decisions
         self._started_at = time.time()
+        self._renderer = Renderer(
+            self.render_mode, num_envs, check_show_truth(show_truth, self.render_mode)
+        )
         super().__init__(num_envs, observation_space(), action_space(self._action_format))
+        self.metadata["render_fps"] = _FPS  # type: ignore[assignment]
 
     def reset(self) -> npt.NDArray[np.float32]:
         """Start a session in every market.
@@ -138,6 +150,8 @@ class MarketMakingVecEnv(VecEnv):
             observations, outcomes = self._stagger(
                 everybody * self.config.session_steps // self.num_envs
             )
+            self._renderer.forget(self._markets.records)
+        self._renderer.update(self._markets.records, _FPS)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -178,7 +192,14 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
+        self._renderer.update(self._markets.records, _FPS)
         return observations, paid, ended, infos
+
+    def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
+        """A picture of each market, shape (540, 960, 3), or None without a render mode."""
+        if self.render_mode is None:
+            return [None] * self.num_envs
+        return self._renderer.pictures(self._markets.records)
 
     def privileged_state(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Privileged information for training targets: the signal, and V - mid [ticks].

@@ -25,7 +25,7 @@ from mm_gym.markets import (
     check_record,
 )
 from mm_gym.observations import observation_space
-from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode
+from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
@@ -53,7 +53,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             or its value: `NextStep` (default), `SameStep` or `Disabled`.
         max_episode_steps: number of decisions after which a session is truncated, as by a
             `TimeLimit` wrapper. None or -1 means no limit.
-        render_mode: None, `ansi` or `rgb_array`.
+        render_mode: None, `ansi` or `rgb_array`. `mm_gym.rendering.grid` tiles the pictures.
+        show_truth: as in `MarketMakingEnv`.
         threads: number of threads that step the markets. Results do not depend on it.
         **fields: any field of `mm_gym.MarketConfig`.
 
@@ -81,6 +82,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        show_truth: bool = False,
         threads: int = 1,
         **fields: Any,
     ) -> None:
@@ -104,7 +106,9 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,
         )
-        self._renderer = Renderer(self.render_mode, self.num_envs)
+        self._renderer = Renderer(
+            self.render_mode, self.num_envs, check_show_truth(show_truth, self.render_mode)
+        )
         self._generators: list[np.random.Generator] = []
         self._observations = self._markets.empty_results()[0]
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)

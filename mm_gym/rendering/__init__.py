@@ -2,3 +2,4 @@
 
 from mm_gym.rendering.recording import Recording as Recording
 from mm_gym.rendering.recording import record as record
+from mm_gym.rendering.tiling import grid as grid

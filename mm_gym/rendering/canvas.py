@@ -41,6 +41,11 @@ def rgb(colour: palette.Colour, share: float = 1.0) -> RGB:
 _GRID, _MUTED, _PANEL = (rgb(colour) for colour in (palette.GRID, palette.MUTED, palette.PANEL))
 
 
+def resized(frame: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Return a picture of another size."""
+    return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+
+
 class Area(NamedTuple):
     """A rectangle of the picture. `right` and `bottom` are the first pixels outside it."""
 

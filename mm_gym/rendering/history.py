@@ -87,7 +87,7 @@ class History:
         if self._views is None or self._views.records is not records:
             self._views = _Views.of(records)
         _, steps, n_trades, tape, outcomes, parts, slots, keys = self._views
-        if steps.max() >= self._rows.shape[1]:
+        while steps.max() >= self._rows.shape[1]:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)], axis=1)
         # For one market, scalars are eight times as fast as the arrays below. A step of the single
         # environment takes only 7 us.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Frame = str | npt.NDArray[np.uint8]
 """The order book as text, or an image of shape (height, width, 3)."""
 
+_PICTURES = ("rgb_array", "human")  # render modes that draw pictures
+
 
 def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
     """Return the mode if it is None or one of `offered`.
@@ -34,16 +36,38 @@ def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
     )
 
 
+def check_show_truth(show_truth: Any, mode: str | None) -> bool:
+    """Return the argument `show_truth` as a bool.
+
+    Raises:
+        ConfigurationError: it is not a bool, or it has no effect in this render mode.
+    """
+    if not isinstance(show_truth, (bool, np.bool_)):
+        raise ConfigurationError(f"show_truth is wrong: expected True or False, got {show_truth!r}")
+    if show_truth and mode not in _PICTURES:
+        raise ConfigurationError(
+            "show_truth=True has no effect: expected a render_mode that draws pictures "
+            f"({', '.join(map(repr, _PICTURES))}) beside it, got {mode!r}"
+        )
+    return bool(show_truth)
+
+
 class Renderer:
     """Draws `n` markets in one render mode. It reads their records and does not change them.
 
     Pillow and pygame are imported when the first picture is drawn. An environment can therefore be
     made without them.
+
+    Args:
+        mode: as in `MarketMakingEnv`.
+        n: number of markets.
+        show_truth: as in `MarketMakingEnv`.
     """
 
-    def __init__(self, mode: str | None, n: int = 1) -> None:
+    def __init__(self, mode: str | None, n: int = 1, show_truth: bool = False) -> None:
         self._mode = mode
-        self._history = History(n) if mode in ("rgb_array", "human") else None
+        self._show_truth = show_truth
+        self._history = History(n) if mode in _PICTURES else None
         self._window: Window | None = None
 
     def update(self, records: npt.NDArray[Any], fps: float) -> None:
@@ -54,7 +78,7 @@ class Renderer:
         if self._mode == "human":
             from mm_gym.rendering.window import Window
 
-            self._window = self._window or Window()
+            self._window = self._window or Window(self._show_truth)
             last = bool(records[0]["outcome"][Outcome.TERMINATED] > 0.0)
             self._window.show(functools.partial(self._picture, records, 0), fps, last)
 
@@ -63,8 +87,14 @@ class Renderer:
         if self._mode == "ansi":
             return tuple(ladder(record) for record in records)
         if self._mode == "rgb_array":
-            return tuple(self._picture(records, market) for market in range(len(records)))
+            return tuple(self.pictures(records))
         return None
+
+    def pictures(self, records: npt.NDArray[Any]) -> list[npt.NDArray[np.uint8]]:
+        """Return a picture of each market, shape (540, 960, 3)."""
+        return [
+            self._picture(records, market, self._show_truth) for market in range(len(records))
+        ]
 
     def forget(self, records: npt.NDArray[Any]) -> None:
         """Drop the stored past after a checkpoint is restored: it belongs to another session."""
@@ -78,7 +108,7 @@ class Renderer:
             self._window = None
 
     def _picture(
-        self, records: npt.NDArray[Any], market: int, show_truth: bool = False
+        self, records: npt.NDArray[Any], market: int, show_truth: bool
     ) -> npt.NDArray[np.uint8]:
         from mm_gym.rendering.picture import draw
 
