@@ -35,10 +35,10 @@ TOTAL = Colour("#1F2328", "#DEE4EC")
 """Sums, and the public mid. The efficient price has the same colour and a dashed line."""
 
 SERIES = (
-    Colour("#0E90FC", "#0794FE"),
+    Colour("#0877DD", "#0794FE"),
     Colour("#AD2C00", "#DD4B27"),
-    Colour("#268858", "#09BA72"),
-    Colour("#B333AD", "#DC4EBB"),
+    Colour("#1F7E50", "#09BA72"),
+    Colour("#B8329A", "#DC4EBB"),
     Colour("#AE7C03", "#D8B41A"),
     Colour("#004D55", "#0CDBFF"),
 )
@@ -51,3 +51,33 @@ GRID = Colour("#D0D7DE", "#2D3440")
 MUTED = Colour("#656D76", "#8B95A3")
 """Text of little weight, axes and their ticks."""
 TEXT = Colour("#1F2328", "#DEE4EC")
+
+_NAMED = {
+    "bid": BID,
+    "ask": ASK,
+    "noise": NOISE,
+    "informed": INFORMED,
+    "spread": SPREAD,
+    "inventory": INVENTORY,
+    "fees": FEES,
+    "total": TOTAL,
+    **{f"series-{number}": colour for number, colour in enumerate(SERIES)},
+    "background": BACKGROUND,
+    "panel": PANEL,
+    "grid": GRID,
+    "muted": MUTED,
+    "text": TEXT,
+}
+
+
+def css(selector: str = ":root") -> str:
+    """All colours as CSS variables such as `--bid`, light or dark as the reader's system is."""
+    light, dark = (
+        "".join(f"--{name}:{code[theme]};" for name, code in _NAMED.items()) for theme in (0, 1)
+    )
+    return f"{selector}{{{light}}}\n@media(prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
+
+
+def variables() -> dict[str, str]:
+    """Light colours in lower case -> `var(--name)`, to give a drawing the variables of `css`."""
+    return {colour.light.lower(): f"var(--{name})" for name, colour in _NAMED.items()}

@@ -101,3 +101,14 @@ def test_colours_of_one_kind_differ_in_greyscale(names, background):
 def test_one_colour_has_one_meaning(background):
     codes = [getattr(colours, background) for colours in NAMED.values()]
     assert len(set(codes)) == len(codes)
+
+
+def test_css_has_both_codes_of_every_colour_and_drawings_find_their_variable():
+    light, dark = palette.css().split("@media(prefers-color-scheme:dark)")
+    for name in ("BID", "TEXT", "BACKGROUND"):
+        colours = getattr(palette, name)
+        assert f"--{name.lower()}:{colours.light};" in light
+        assert f"--{name.lower()}:{colours.dark};" in dark
+    for colours in NAMED.values():
+        variable = palette.variables()[colours.light.lower()].removeprefix("var(").removesuffix(")")
+        assert f"{variable}:{colours.dark};" in dark
