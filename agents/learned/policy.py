@@ -114,17 +114,6 @@ def check_fits(folder: Path, run: Run, config: MarketConfig) -> None:
             )
 
 
-def mean_action(policy: Any, observations: "torch.Tensor") -> "torch.Tensor":
-    """The mean of the policy's Gaussian before clipping to [-1, 1], shape (n, 2).
-
-    Args:
-        policy: of stable-baselines3.
-        observations: shape (n, columns).
-    """
-    mean: torch.Tensor = policy.get_distribution(observations).distribution.mean
-    return mean
-
-
 # --------------------------------------------------------------------------- weights of the policy
 
 

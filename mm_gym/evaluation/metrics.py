@@ -158,15 +158,6 @@ def sharpe(sessions: Sessions) -> float:
     return float(sessions.final_pnl.mean()) / spread if spread > 0.0 else float("nan")
 
 
-def sign_autocorrelation(sessions: Sessions, lag: int) -> Estimate:
-    """Autocorrelation about zero of the sign of takers' net flow, at a lag in decisions."""
-    signs = np.sign(sessions.net_flow)
-    return of_sums(
-        [(signs[:, :-lag] * signs[:, lag:]).sum(axis=1), (signs[:, :-lag] ** 2).sum(axis=1)],
-        lambda a, b: a / b,
-    )
-
-
 def direction_correlation(sessions: Sessions, horizon_index: int) -> Estimate:
     """Correlation of the taker's direction D with the later move of the efficient price."""
     direction = taker_direction(sessions)

@@ -2,8 +2,7 @@
 
 This is the exact solution of the problem of Avellaneda and Stoikov with inventory from -Q to Q. A
 change of variables makes the Hamilton-Jacobi-Bellman equation linear: v'(t) = M v(t) with v(T) = 1,
-so v(t) = exp(-M (T - t)) 1. Far from the end, the depths are linear in inventory and constant in
-time.
+so v(t) = exp(-M (T - t)) 1.
 
 Letters: q inventory, gamma `risk_aversion`, sigma `volatility`, k `fill_decay`, A `arrival_rate`,
 Q `max_inventory`, T - t `time_left`, delta^a and delta^b the depths from the mid. Any consistent
@@ -28,66 +27,6 @@ from ._shared import (
     pick_column,
 )
 from .avellaneda_stoikov import fill_margin
-
-
-def asymptotic_constant_and_slope(
-    *, risk_aversion: float, volatility: float, fill_decay: float, arrival_rate: float
-) -> tuple[float, float]:
-    """Return the constant and the slope of the stationary closed form (section 4) [price].
-
-    constant = (1 / gamma) ln(1 + gamma / k)
-    slope = sqrt(sigma^2 gamma / (2 k A) (1 + gamma / k)^(1 + k / gamma)), per lot
-
-    Args:
-        risk_aversion: gamma, positive.
-        volatility: sigma, not negative.
-        fill_decay: k, positive.
-        arrival_rate: A, positive.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-    check_positive(risk_aversion=risk_aversion)
-    fill_rate = _fill_rate(risk_aversion, fill_decay, arrival_rate)
-    check_not_negative(volatility=volatility)
-    # The paper's (1 + gamma / k)^(1 + k / gamma) / A is the inverse of the fill rate.
-    slope = volatility * np.sqrt(risk_aversion / (2.0 * fill_decay * fill_rate))
-    return fill_margin(risk_aversion, fill_decay), float(slope)
-
-
-def asymptotic_depths(
-    inventory: npt.ArrayLike,
-    *,
-    risk_aversion: float,
-    volatility: float,
-    fill_decay: float,
-    arrival_rate: float,
-) -> Depths:
-    """Return the stationary closed-form depths, an approximation far from the end (section 4).
-
-    delta^b = constant + (2 q + 1) / 2 slope,  delta^a = constant - (2 q - 1) / 2 slope
-
-    Args:
-        inventory: any shape [lots].
-        risk_aversion: gamma, positive.
-        volatility: sigma, not negative.
-        fill_decay: k, positive.
-        arrival_rate: A, positive.
-
-    Returns:
-        Depths(ask, bid), each of the shape of inventory [price].
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-    constant, slope = asymptotic_constant_and_slope(
-        risk_aversion=risk_aversion,
-        volatility=volatility,
-        fill_decay=fill_decay,
-        arrival_rate=arrival_rate,
-    )
-    lots = np.asarray(inventory, dtype=np.float64)
-    return Depths(ask=constant - (lots - 0.5) * slope, bid=constant + (lots + 0.5) * slope)
 
 
 def optimal_depths(

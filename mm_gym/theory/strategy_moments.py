@@ -40,63 +40,6 @@ class Moments:
     std_inventory: float  # [lots]
 
 
-def symmetric_moments(
-    half_spread: float,
-    *,
-    volatility: float,
-    fill_decay: float,
-    arrival_rate: float,
-    horizon: float = 1.0,
-    steps: int | None = None,
-) -> Moments:
-    """Return the closed-form moments for a constant half-spread d on both sides.
-
-    With N steps, the paper simulates a fill with probability p = min(1, A exp(-k d) dt). Then
-    E[PnL] = 2 d N p, Var[q] = 2 N p (1 - p) and
-    Var[PnL] = 2 d^2 N p (1 - p) + sigma^2 dt p (1 - p) N (N + 1).
-    In continuous time, with l = A exp(-k d): E[PnL] = 2 d l T, Var[q] = 2 l T and
-    Var[PnL] = 2 d^2 l T + sigma^2 l T^2.
-
-    Args:
-        half_spread: d, may be negative [price].
-        volatility: sigma, not negative [price / sqrt(time)].
-        fill_decay: k, positive [1 / price].
-        arrival_rate: A, positive [1 / time].
-        horizon: T, positive [time].
-        steps: N. None means continuous time.
-
-    Returns:
-        The moments of a session that starts flat.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-    check_positive(fill_decay=fill_decay, arrival_rate=arrival_rate, horizon=horizon)
-    check_not_negative(volatility=volatility)
-    rate = arrival_rate * np.exp(-fill_decay * half_spread)
-    if steps is None:
-        mean = 2.0 * half_spread * rate * horizon
-        inventory_variance = 2.0 * rate * horizon
-        profit_variance = half_spread**2 * inventory_variance + volatility**2 * rate * horizon**2
-    else:
-        check_count(steps=steps)
-        interval = horizon / steps
-        chance = min(1.0, rate * interval)
-        noise = chance * (1.0 - chance)
-        mean = 2.0 * half_spread * steps * chance
-        inventory_variance = 2.0 * steps * noise
-        profit_variance = (
-            half_spread** 2 * inventory_variance
-            + volatility** 2 * interval * noise * steps * (steps + 1)
-        )
-    return Moments(
-        mean_profit=float(mean),
-        std_profit=float(np.sqrt(profit_variance)),
-        mean_inventory=0.0,
-        std_inventory=float(np.sqrt(inventory_variance)),
-    )
-
-
 def exact_moments(
     strategy: Strategy,
     *,

@@ -21,7 +21,6 @@ from mm_gym.evaluation.metrics import (
     inventory_half_life,
     inventory_pnl_of_fills,
     sharpe,
-    sign_autocorrelation,
     taker_direction,
     unrealised_pnl,
     with_informed_takers,
@@ -147,20 +146,15 @@ def test_unrealised_pnl_of_the_worked_example(example: Sessions) -> None:
     assert unrealised_pnl(example) == pytest.approx([-(97.0 - 305.0 / 3.0)])
 
 
-def test_half_life_autocorrelation_and_sharpe_of_made_up_sessions(example: Sessions) -> None:
+def test_half_life_and_sharpe_of_made_up_sessions(example: Sessions) -> None:
     # Each decision interval of 2 s keeps 80 percent of the inventory: 0.8^(t/2) = 1/2.
     held = replace(
         example,
         config=configure("noise", decision_interval=2.0),
         inventory=10.0 * 0.8 ** np.arange(40.0)[None],
-        net_flow=np.array([[2.0, 5.0, -1.0, -3.0, 0.0, 1.0]]),
         final_pnl=np.array([4.0, 6.0, 8.0]),
     )
     assert inventory_half_life(held).value == pytest.approx(2.0 * math.log(0.5) / math.log(0.8))
-    # Signs + + - - 0 +: of the pairs that start with one of the first four, two are equal, one is
-    # opposite, and one has a zero.
-    assert sign_autocorrelation(held, 1).value == pytest.approx((1 - 1 + 1 + 0 + 0) / 4)
-    assert sign_autocorrelation(held, 2).value == pytest.approx((-1 - 1 + 0 - 1) / 4)
     assert sharpe(held) == 6.0 / 2.0
 
 

@@ -24,12 +24,6 @@ OTHERS = [
 ]
 
 
-def test_the_asymptotic_constant_and_slope_equal_the_reference() -> None:
-    constant, slope = paper.asymptotic_constant_and_slope(**MARKET)
-    assert constant == pytest.approx(3.278982, abs=5e-7)
-    assert slope == pytest.approx(0.067866, abs=5e-7)
-
-
 def test_the_exact_depths_and_the_certainty_equivalent_equal_the_reference() -> None:
     depths = paper.optimal_depths([0, 1, -1], 600.0, **MARKET)
     np.testing.assert_allclose(depths.bid, [3.31305, 3.38117, 3.24492], atol=5e-6)
@@ -86,23 +80,9 @@ def test_the_certainty_equivalent_solves_the_bellman_equation(
 
 def test_the_depths_at_the_end_are_the_margin() -> None:
     depths = paper.optimal_depths(np.arange(-4, 5), 0.0, max_inventory=5, **MARKET)
-    constant, _ = paper.asymptotic_constant_and_slope(**MARKET)
-    np.testing.assert_allclose(depths.ask, constant)
-    np.testing.assert_allclose(depths.bid, constant)
-
-
-@pytest.mark.parametrize("market, horizon", [(OTHERS[0], 600.0), (OTHERS[1], 20.0)])
-def test_the_asymptotic_depths_are_near_the_exact_ones_far_from_the_end(
-    market: dict[str, float], horizon: float
-) -> None:
-    lots = np.arange(-3, 4)
-    exact = paper.optimal_depths(lots, horizon, **market)
-    near = paper.asymptotic_depths(lots, **market)
-    constant, slope = paper.asymptotic_constant_and_slope(**market)
-    # The error of the approximation is of a smaller order than the slope.
-    np.testing.assert_allclose(near.bid, exact.bid, atol=0.06 * slope)
-    np.testing.assert_allclose(near.ask, exact.ask, atol=0.06 * slope)
-    np.testing.assert_allclose(near.bid + near.ask, 2 * constant + slope)
+    margin = np.log(1 + MARKET["risk_aversion"] / MARKET["fill_decay"]) / MARKET["risk_aversion"]
+    np.testing.assert_allclose(depths.ask, margin)
+    np.testing.assert_allclose(depths.bid, margin)
 
 
 def test_a_small_risk_aversion_equals_a_running_penalty() -> None:
@@ -164,6 +144,6 @@ def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match=r"inventory=0.5 is out of range: expected whole lots"):
         paper.optimal_depths(0.5, 1.0, **MARKET)
     with pytest.raises(ValueError, match=r"risk_aversion=0.0 is out of range: .* above 0"):
-        paper.asymptotic_depths(0, **{**MARKET, "risk_aversion": 0.0})
+        paper.optimal_depths(0, 1.0, **{**MARKET, "risk_aversion": 0.0})
     with pytest.raises(ValueError, match=r"max_inventory=0 is out of range"):
         paper.certainty_equivalent(0, 1.0, max_inventory=0, **MARKET)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from mm_gym.theory import avellaneda_stoikov as paper
-from mm_gym.theory.strategy_moments import Moments, exact_moments, symmetric_moments
+from mm_gym.theory.strategy_moments import Moments, exact_moments
 
 # Section 3.3: sigma = 2, k = 1.5, A = 140, T = 1, dt = 0.005.
 QUOTES: dict[str, float] = {"volatility": 2.0, "fill_decay": 1.5}
@@ -20,6 +20,26 @@ MARKET: dict[str, float] = {**QUOTES, "arrival_rate": 140.0}
 
 def symmetric_half_spread(risk_aversion: float, steps: int | None = 200) -> float:
     return paper.average_half_spread(1.0, risk_aversion=risk_aversion, steps=steps, **QUOTES)
+
+
+def symmetric_moments(half_spread: float, steps: int | None = None) -> tuple[float, float, float]:
+    """The closed form of a constant half-spread d on both sides, over a session of length 1.
+
+    With N steps, the paper simulates a fill with probability p = min(1, A exp(-k d) dt). Then
+    E[PnL] = 2 d N p, Var[q] = 2 N p (1 - p) and
+    Var[PnL] = 2 d^2 N p (1 - p) + sigma^2 dt p (1 - p) N (N + 1).
+    In continuous time, with l = A exp(-k d): E[PnL] = 2 d l, Var[q] = 2 l and
+    Var[PnL] = 2 d^2 l + sigma^2 l.
+    """
+    rate = 140.0 * np.exp(-1.5 * half_spread)
+    if steps is None:
+        mean, inventory, moves = 2 * half_spread * rate, 2 * rate, 2.0**2 * rate
+    else:
+        chance = min(1.0, rate / steps)
+        noise = chance * (1 - chance)
+        mean, inventory = 2 * half_spread * steps * chance, 2 * steps * noise
+        moves = 2.0**2 / steps * noise * steps * (steps + 1)
+    return mean, np.sqrt(half_spread**2 * inventory + moves), np.sqrt(inventory)
 
 
 def three(moments: Moments) -> tuple[float, float, float]:
@@ -42,10 +62,10 @@ def test_the_inventory_strategy_has_the_moments_of_table_1() -> None:
 
 def test_the_symmetric_strategy_has_the_moments_of_table_1() -> None:
     half_spread = symmetric_half_spread(0.1)
-    literal = symmetric_moments(half_spread, steps=200, **MARKET)
-    continuous = symmetric_moments(half_spread, **MARKET)
-    assert three(literal) == pytest.approx((68.2228, 13.4558, 8.3994), abs=1e-4)
-    assert three(continuous) == pytest.approx((68.2228, 15.2911, 9.5638), abs=1e-4)
+    literal = symmetric_moments(half_spread, steps=200)
+    continuous = symmetric_moments(half_spread)
+    assert literal == pytest.approx((68.2228, 13.4558, 8.3994), abs=1e-4)
+    assert continuous == pytest.approx((68.2228, 15.2911, 9.5638), abs=1e-4)
 
 
 # ----------------------------------------------------------------------------- independent checks
@@ -56,10 +76,10 @@ def test_the_moments_of_constant_depths_equal_the_closed_form(risk_aversion: flo
     half_spread = symmetric_half_spread(risk_aversion)
     strategy = paper.symmetric_strategy(half_spread)
     assert three(exact_moments(strategy, **MARKET)) == pytest.approx(
-        three(symmetric_moments(half_spread, steps=200, **MARKET)), rel=1e-8
+        symmetric_moments(half_spread, steps=200), rel=1e-8
     )
     assert three(exact_moments(strategy, fill_probability="continuous", **MARKET)) == pytest.approx(
-        three(symmetric_moments(half_spread, **MARKET)), rel=1e-6
+        symmetric_moments(half_spread), rel=1e-6
     )
 
 
@@ -185,7 +205,7 @@ def test_the_inventory_stays_within_its_bound() -> None:
 
 def test_an_argument_out_of_range_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match=r"steps=0 is out of range: expected a whole number"):
-        symmetric_moments(0.7, steps=0, **MARKET)
+        exact_moments(paper.symmetric_strategy(0.7), steps=0, **MARKET)
     wrong: Any = "litteral"
     with pytest.raises(ValueError, match=r"fill_probability='litteral' is not offered: expected"):
         exact_moments(paper.symmetric_strategy(0.7), fill_probability=wrong, **MARKET)
