@@ -18,6 +18,7 @@ _IN_REPOSITORY = {
     "train": "python train.py",
     "evaluate": "python evaluate.py",
     "tune": "python -m agents.tuning",
+    "play": "python -m agents.commands.play",
 }
 
 

@@ -2,6 +2,7 @@
 
 mm-gym train --regime informed --out runs/NAME
 mm-gym evaluate --agents inventory_skew,trained/mixed --regimes informed
+mm-gym play --regime informed
 mm-gym tune --agents inventory_skew --regimes informed
 mm-gym export runs/NAME
 mm-gym data MESSAGE_FILE
@@ -30,6 +31,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("train a market maker by PPO", ".commands.train"),
     "evaluate": Command("evaluate market makers on paired seeds", ".commands.evaluate"),
+    "play": Command("trade by hand beside the makers", ".commands.play"),
     "tune": Command("tune the parameters of rule-based makers", ".tuning.__main__"),
     "export": Command("write a trained policy as ONNX", ".tools.export"),
     "data": Command("describe exchange data and calibrate a market", "mm_gym.data.__main__"),

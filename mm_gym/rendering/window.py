@@ -8,11 +8,13 @@ import numpy.typing as npt
 from gymnasium.error import DependencyNotInstalled, Error
 
 from mm_gym import palette
+from mm_gym.rendering.canvas import RGB, Canvas, rgb
 from mm_gym.rendering.pace import KEYS, Pace
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import pygame
+    from PIL import Image  # if it is missing, the import of the canvas says so
 except ImportError as error:
     raise DependencyNotInstalled(
         "pygame-ce is not installed: expected the packages of the extra `render` "
@@ -21,9 +23,10 @@ except ImportError as error:
 
 Frame = npt.NDArray[np.uint8]
 
-LINE_HEIGHT = 24  # [pixels] of a line of text below the picture
-_COLUMN = 120  # [pixels] from one tab stop to the next
+LINE_HEIGHT = 20  # [pixels] of a line of text below the picture
+_COLUMN = 92  # [pixels] from one tab stop to the next
 _MARGIN = 16  # [pixels]
+_TEXT, _MUTED = rgb(palette.TEXT), rgb(palette.MUTED)
 _KEPT_EVENTS = 1000  # SDL drops new events when 65,535 of them are unread
 _SEEN = "seen_by_mm_gym"  # attribute of an event that `Screen.keys` has returned
 _MODIFIERS = pygame.KMOD_CTRL | pygame.KMOD_ALT | pygame.KMOD_META
@@ -41,28 +44,28 @@ class Screen:
     def __init__(self) -> None:
         self.is_closed = False
 
-    def show(self, frame: Frame, lines: Sequence[str] = ()) -> None:
-        """Show a picture and lines of text. A closed screen shows nothing.
+    def show(self, frame: Frame, lines: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
+        """Show a picture and lines of text below it. A closed screen shows nothing.
 
         Args:
             frame: shape (height, width, 3).
-            lines: below the picture. Tabs align the columns of several lines.
+            lines: of text. Tabs align the columns of several lines.
+            keys: lines that say what the keys do.
 
         Raises:
             gymnasium.error.Error: there is no display.
         """
         if self.is_closed:
             return
-        height, width, _ = frame.shape
-        surface = _surface((width, height + LINE_HEIGHT * len(lines)))
-        surface.fill(palette.PANEL.dark)
-        surface.blit(pygame.image.frombuffer(frame.tobytes(), (width, height), "RGB"), (0, 0))
-        font = pygame.font.Font(None, 20)
-        for number, line in enumerate(lines):
-            for column, cell in enumerate(line.split("\t")):
-                text = font.render(cell, True, palette.TEXT.dark)
-                y = height + LINE_HEIGHT * number + (LINE_HEIGHT - text.get_height()) // 2
-                surface.blit(text, (_MARGIN + _COLUMN * column, y))
+        colours = [_TEXT] * len(lines) + [_MUTED] * len(keys)
+        text = [
+            _line(line, colour, frame.shape[1])
+            for line, colour in zip([*lines, *keys], colours, strict=True)
+        ]
+        image = np.concatenate([frame, *text])
+        height, width, _ = image.shape
+        surface = _surface((width, height))
+        surface.blit(pygame.image.frombuffer(image.tobytes(), (width, height), "RGB"), (0, 0))
         pygame.display.flip()
 
     def keys(self, seconds: float = 0.0) -> list[str]:
@@ -136,7 +139,7 @@ class Window:
             return
         self._skipped = 0
         frame = draw(self._show_truth)
-        self._screen.show(frame, [self._line()])
+        self._screen.show(frame, [self._state()], [_HELP])
         for key in self._pace.wait(self._read_keys, per_picture / fps):
             if key == "q":
                 self.close()
@@ -144,7 +147,7 @@ class Window:
             if key == "t":
                 self._show_truth = not self._show_truth
                 frame = draw(self._show_truth)
-            self._screen.show(frame, [self._line()])
+            self._screen.show(frame, [self._state()], [_HELP])
 
     def close(self) -> None:
         """Close the window for good. Closing it twice is allowed."""
@@ -153,8 +156,16 @@ class Window:
     def _read_keys(self, seconds: float) -> list[str]:
         return [_SYNONYMS.get(key, key) for key in self._screen.keys(seconds)]
 
-    def _line(self) -> str:
-        return f"{self._pace}{', with truth' if self._show_truth else ''}\t\t{_HELP}"
+    def _state(self) -> str:
+        return f"{self._pace}{', with truth' if self._show_truth else ''}"
+
+
+def _line(text: str, colour: RGB, width: int) -> Frame:
+    """Return a line of text as an image of shape (LINE_HEIGHT, width, 3)."""
+    canvas = Canvas(Image.new("RGB", (width, LINE_HEIGHT), rgb(palette.PANEL)))
+    for column, cell in enumerate(text.split("\t")):
+        canvas.write((_MARGIN + _COLUMN * column, LINE_HEIGHT / 2), cell, colour)
+    return np.asarray(canvas.image)
 
 
 def _name(event: pygame.event.Event) -> str:
@@ -169,7 +180,6 @@ def _surface(size: tuple[int, int]) -> pygame.Surface:
         return surface
     try:
         pygame.display.init()
-        pygame.font.init()
         pygame.display.set_caption("mm_gym")
         return pygame.display.set_mode(size)
     except pygame.error as error:
