@@ -107,10 +107,7 @@ def in_turns(
 def kernel_rates(steps: int) -> tuple[float, float]:
     """Agent steps and book events per second of the compiled core."""
     markets = Markets(mm_gym.configure(), BATCH)
-    observations, outcomes = markets.empty_results()
-    markets.reset(
-        np.arange(BATCH), [seeding.np_random(i)[0] for i in range(BATCH)], observations, outcomes
-    )
+    markets.start(seeding.np_random(i)[0] for i in range(BATCH))
     offsets = quotes(BATCH)
     events = int(markets.records["book"]["n_events"].sum())
     taken = seconds(lambda: [markets.step(offsets) for _ in range(steps)])

@@ -221,6 +221,21 @@ class Markets:
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
         entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.path_rows)
 
+    def start(
+        self, generators: Iterable[np.random.Generator]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Start a session in every market.
+
+        Args:
+            generators: one per market, in order.
+
+        Returns:
+            The first observations and outcomes, with a row per market.
+        """
+        results = self.empty_results()
+        self.reset(np.arange(len(self)), list(generators), *results)
+        return results
+
     def step(
         self, offsets: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

@@ -68,9 +68,7 @@ def play(regime: str, policy: str, sessions: int, steps: int, unwinding_time: fl
     config = mm_gym.configure(regime, session_steps=steps)
     markets = Markets(config, sessions, variance_reduction=True, unwinding_time=unwinding_time)
     act = policy_of(policy, config.max_offset)
-    outcomes = markets.empty_results()[1]
-    generators = [np.random.default_rng([7, number]) for number in range(sessions)]
-    markets.reset(np.arange(sessions), generators, markets.empty_results()[0], outcomes)
+    _, outcomes = markets.start(np.random.default_rng([7, number]) for number in range(sessions))
     plain, reduced = np.empty((2, steps, sessions))
     for step in range(steps):
         _, outcomes = markets.step(act(outcomes[:, Outcome.INVENTORY]))

@@ -67,9 +67,7 @@ def up_share(
     The next tick of each side has a deep queue.
     """
     markets = Markets(config, n, path_rows=256)
-    observations, outcomes = markets.empty_results()
-    generators = [np.random.default_rng(stream) for stream in seeds.spawn(n)]
-    markets.reset(np.arange(n), generators, observations, outcomes)
+    markets.start(np.random.default_rng(stream) for stream in seeds.spawn(n))
     price = int(config.initial_price)
     template = np.ascontiguousarray(markets.records["book"][:1])
     book_clear(template)
@@ -153,8 +151,7 @@ def environment_averages(
     markets = Markets(
         configure(**{**config.to_dict(), "session_steps": 10**9, "max_offset": 1e3}), n
     )
-    observations, outcomes = markets.empty_results()
-    markets.reset(np.arange(n), _generators(seed, n), observations, outcomes)
+    markets.start(np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(n))
     far = np.ones((n, 2), dtype=np.float32)
     sums = np.zeros((n, 1 + len(PUBLISHED_SPREADS) + DISTANCES))
     for _ in range(steps):
@@ -165,10 +162,6 @@ def environment_averages(
             sums[:, ticks] += spread == ticks
         sums[:, 1 + len(PUBLISHED_SPREADS) :] += depth_profile(markets.records)
     return sums / steps
-
-
-def _generators(seed: int, n: int) -> list[np.random.Generator]:
-    return [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(n)]
 
 
 def depth_profile(records: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

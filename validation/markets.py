@@ -12,6 +12,7 @@ from agents import Agent
 from mm_gym import MarketConfig, configure
 from mm_gym.actions import to_offsets
 from mm_gym.core.layout import Outcome
+from mm_gym.evaluation.rollout import decider
 from mm_gym.markets import Markets
 
 TICKS = 10_000
@@ -86,22 +87,15 @@ def play(
     for first in range(0, sessions, _AT_ONCE):
         n = min(_AT_ONCE, sessions - first)
         markets = Markets(config, n)
-        observations, outcomes = markets.empty_results()
         streams = np.random.SeedSequence([*seed, first]).spawn(n)
-        markets.reset(
-            np.arange(n),
-            [np.random.default_rng(stream) for stream in streams],
-            observations,
-            outcomes,
-        )
-        state, starts = None, np.ones(n, dtype=np.bool_)
+        observations, outcomes = markets.start(np.random.default_rng(one) for one in streams)
+        act = decider(agent, n)
         objective = np.zeros(n)
         for _ in range(config.session_steps):
-            actions, state = agent.predict(observations, state=state, episode_start=starts)
+            actions = act(observations, outcomes)
             observations, outcomes = markets.step(to_offsets("offsets", actions, n))
             inventory = outcomes[:, Outcome.INVENTORY]
             objective -= config.inventory_penalty * config.decision_interval * inventory**2
-            starts[:] = False
         close_out = markets.records["account"]["close_out"]
         pnl = outcomes[:, Outcome.PNL]
         money = np.stack([pnl + close_out, objective + pnl]) / TICKS

@@ -40,9 +40,7 @@ def mid_response(config: MarketConfig) -> MidResponse:
     if config.makers == "none":
         return MidResponse(np.empty(0), np.array([[1.0, 1.0, 0.0]]))
     markets = Markets(dataclasses.replace(config, session_steps=_DECISIONS), _MARKETS)
-    observations, outcomes = markets.empty_results()
-    generators = [np.random.default_rng([_DECISIONS, market]) for market in range(len(markets))]
-    markets.reset(np.arange(len(markets)), generators, observations, outcomes)
+    _, outcomes = markets.start(np.random.default_rng([_DECISIONS, i]) for i in range(_MARKETS))
     widest = np.ones((len(markets), 2), np.float32)  # quotes that nobody trades with
     seen = [outcomes, *(markets.step(widest)[1] for _ in range(_DECISIONS))]
     value, mid, spread = (

@@ -303,8 +303,7 @@ def _simulate(config: MarketConfig, trade_rate: float) -> _MarketFigures:
         quote_size=1,
     )
     markets = Markets(probe, _N_MARKETS)
-    generators = [seeding.np_random(seed)[0] for seed in range(_N_MARKETS)]
-    markets.reset(np.arange(_N_MARKETS), generators, *markets.empty_results())
+    markets.start(seeding.np_random(seed)[0] for seed in range(_N_MARKETS))
     far = np.ones((_N_MARKETS, 2), dtype=np.float32)
     features, orders = markets.records["features"], markets.records["book"]["orders"]
     decay = float(to_parameters(probe)["feature_decay"][1])

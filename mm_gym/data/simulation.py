@@ -77,9 +77,7 @@ class _Tape:
         self._mirror = LimitOrderBook()
         self._resting: dict[int, tuple[int, int, int]] = {}  # slot -> order id, side, lots
         self._last_id = 0
-        self._markets.reset(
-            np.zeros(1, np.int64), [seeding.np_random(seed)[0]], *self._markets.empty_results()
-        )
+        self._markets.start([seeding.np_random(seed)[0]])
         for slot in self._oldest_first():
             self._added(slot)
         self.messages.clear()

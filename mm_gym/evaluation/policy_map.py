@@ -162,9 +162,7 @@ def _observe(
         they are arrays with one row per market.
     """
     markets = Markets(config, _MARKETS)
-    observations, outcomes = markets.empty_results()
-    generators = [seeding.np_random(seed + market)[0] for market in range(_MARKETS)]
-    markets.reset(np.arange(_MARKETS), generators, observations, outcomes)
+    observations, _ = markets.start(seeding.np_random(seed + i)[0] for i in range(_MARKETS))
     seen, quoted, states = [observations], [], []
     more = min(config.session_steps, _MOST_STEPS) - 1
     kept = set(np.rint(np.linspace(0, more - 1, _STATES)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 from gymnasium.utils import seeding
 
 from mm_gym.actions import to_offsets
@@ -47,8 +46,7 @@ def _record(name: str, agent: Predicts, config: MarketConfig, seed: int, n_steps
     markets = Markets(config, 1)
     recorder = Recorder(markets, shown_name(name, agent))
     recorder.make_room(config)
-    observations, outcomes = markets.empty_results()
-    markets.reset(np.zeros(1, np.int64), [seeding.np_random(seed)[0]], observations, outcomes)
+    observations, outcomes = markets.start([seeding.np_random(seed)[0]])
     recorder.start(seed)
     act = decider(agent, 1)
     for _ in range(n_steps):

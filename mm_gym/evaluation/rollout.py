@@ -186,10 +186,7 @@ def _walk(
     agent: Predicts, markets: Markets, config: MarketConfig, seeds: npt.NDArray[np.int64]
 ) -> _Walk:
     n, steps = len(markets), config.session_steps
-    observations, outcomes = markets.empty_results()
-    markets.reset(
-        np.arange(n), [seeding.np_random(int(seed))[0] for seed in seeds], observations, outcomes
-    )
+    observations, outcomes = markets.start(seeding.np_random(int(seed))[0] for seed in seeds)
     columns = [Outcome.PNL, Outcome.INVENTORY, Outcome.MID, Outcome.EFFICIENT_PRICE, Outcome.SIGNAL]
     recorded = np.empty((len(columns), steps + 1, n))
     recorded[:, 0] = outcomes[:, columns].T

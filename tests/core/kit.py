@@ -19,10 +19,7 @@ def start(markets: Markets, seed: int) -> npt.NDArray[np.float64]:
 
     The start of market i depends only on `seed` and i.
     """
-    observations, outcomes = markets.empty_results()
-    generators = [np.random.default_rng([seed, i]) for i in range(len(markets))]
-    markets.reset(np.arange(len(markets)), generators, observations, outcomes)
-    return outcomes
+    return markets.start(np.random.default_rng([seed, i]) for i in range(len(markets)))[1]
 
 
 def started(
