@@ -1,4 +1,4 @@
-"""Evaluate market makers: agents x regimes on paired seeds, experiments, and the suite.
+"""Evaluate market makers: agents x regimes on paired seeds, experiments, the suite, replays.
 
 python evaluate.py
 python evaluate.py --agents inventory_skew,runs/NAME --regimes noise,informed --p-informed 0.5
@@ -6,6 +6,7 @@ python evaluate.py --sweep p_informed --agents fixed_spread:half_spread=2,invent
 python evaluate.py --experiment all
 python evaluate.py --suite --agents inventory_skew:tuned,ppo=runs/a+runs/b+runs/c
 python evaluate.py --suite --compare results/a/suite.csv,results/b/suite.csv
+python evaluate.py --replay --agents inventory_skew,runs/NAME --regimes informed --seed 3
 """
 
 import tyro

@@ -5,7 +5,7 @@ with any colour vision, also by their lightness. Shapes and labels repeat what a
 `tests/test_palette.py` checks contrast and distances.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Colour(NamedTuple):
@@ -70,11 +70,14 @@ _NAMED = {
 }
 
 
+def declarations(theme: Literal["light", "dark"]) -> str:
+    """All colours of one theme as CSS variables, to be written between the braces of a rule."""
+    return "".join(f"--{name}:{getattr(colour, theme)};" for name, colour in _NAMED.items())
+
+
 def css(selector: str = ":root") -> str:
     """All colours as CSS variables such as `--bid`, light or dark as the reader's system is."""
-    light, dark = (
-        "".join(f"--{name}:{code[theme]};" for name, code in _NAMED.items()) for theme in (0, 1)
-    )
+    light, dark = declarations("light"), declarations("dark")
     return f"{selector}{{{light}}}\n@media(prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
 
 

@@ -1,5 +1,6 @@
-"""Evaluate market makers: agents x regimes on paired seeds, experiments, and the suite."""
+"""Evaluate market makers: agents x regimes on paired seeds, experiments, the suite, replays."""
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from mm_gym import TASKS, __version__
 from mm_gym.evaluation import plans, suite
 from mm_gym.evaluation.experiments import ExperimentRunner
 from mm_gym.evaluation.policy_map import map_policy
+from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import PRIVILEGED_MARK
+from mm_gym.rendering.replay import MOST_MAKERS, write_replay
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
 from mm_gym.reporting.text_tables import checks_table, markdown, text_table
@@ -19,12 +22,17 @@ from ..invocation import command_line
 from ..registry import name_agent
 from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText
 
+_REPLAY_FILE = "replay.html"
+_REPLAYED = {"agents": "inventory_skew,trained/mixed", "regimes": "informed"}
+"""The defaults of --replay."""
+
 
 @dataclass(frozen=True)
 class Arguments:
     """Evaluate market makers on paired seeds, with 95 % intervals.
 
     The evaluation is agents x regimes, a sweep, an experiment, or the benchmark suite.
+    --replay shows one session instead.
     """
 
     agents: str = (
@@ -57,6 +65,10 @@ class Arguments:
     compare: OptionalText = None
     """Comma-separated suite.csv files, with --suite.
     Prints one table of all of them and runs nothing."""
+    replay: bool = False
+    """Record one session of up to four agents in one regime, the first session of --seed.
+    Writes replay.html, to be opened in a browser, and each recording.
+    Default: inventory_skew,trained/mixed in the regime informed."""
     episodes: OptionalInt = None
     """Sessions (episodes) for each agent in each market. Default: 256, or 512 with --suite.
     The suite runs more of them where a session has fewer than 1,000 decisions."""
@@ -81,6 +93,8 @@ def main(arguments: Arguments) -> Path | None:
         OSError: if the folder cannot be written.
     """
     console = Console()
+    if arguments.replay:
+        return _replay(arguments, console)
     if arguments.suite or arguments.tasks is not None or arguments.compare is not None:
         return _suite(arguments, console)
     out = arguments.out or artefacts.fresh_folder(
@@ -107,6 +121,44 @@ def main(arguments: Arguments) -> Path | None:
 def _progress(console: Console) -> Progress:
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)
+
+
+def _replay(arguments: Arguments, console: Console) -> Path:
+    """Record one session of each agent and write the page that replays them."""
+    _refuse(
+        arguments,
+        "--replay",
+        "sweep values reference experiment negative_control suite tasks compare episodes jobs",
+    )
+    is_given = {name: getattr(arguments, name) != getattr(Arguments, name) for name in _REPLAYED}
+    names, regimes = (
+        _names(getattr(arguments, name) if is_given[name] else _REPLAYED[name])
+        for name in ("agents", "regimes")
+    )
+    for option, given, most in (("--agents", names, MOST_MAKERS), ("--regimes", regimes, 1)):
+        if len(given) > most:
+            raise ValueError(
+                f"{option} names too many for --replay: expected at most {most}, got {len(given)}"
+            )
+    ((config, _),) = plans.plan_markets(regimes, arguments.p_informed)
+    out = arguments.out or artefacts.fresh_folder(Path("results"), "replay")
+    with artefacts.results_folder(out, arguments.overwrite) as folder:
+        agents = {name: name_agent(name) for name in names}
+        with console.status("recording"):
+            recordings = record_sessions(agents, config, arguments.seed)
+        title = f"{' and '.join(names)}: {config.regime}, seed {arguments.seed}"
+        write_replay(folder / _REPLAY_FILE, recordings, title)
+        for name, recording in zip(agents, recordings, strict=True):
+            recording.save(folder / (re.sub(r"[^\w.=-]+", "-", name).strip("-") + ".npz"))
+    for recording in recordings:
+        console.print(
+            f"{recording.label}: PnL {recording.decisions['pnl'][-1]:+.1f} ticks x lots, "
+            f"{len(recording.fills)} fills",
+            markup=False,
+            highlight=False,
+        )
+    console.print(f"Replay: {out} (open {out / _REPLAY_FILE} in a browser)", soft_wrap=True)
+    return out
 
 
 def _suite(arguments: Arguments, console: Console) -> Path | None:
@@ -148,21 +200,16 @@ def _check_suite(arguments: Arguments) -> None:
             f"{option} is an option of the suite: expected --suite with it, got none "
             "(write --suite too)"
         )
-    ignored = [
-        "regimes",
-        "p_informed",
-        "sweep",
-        "values",
-        "reference",
-        "experiment",
-        "negative_control",
-        "seed",
-    ]
-    with_option = "--suite"
-    if arguments.compare is not None:
-        ignored += ["agents", "tasks", "episodes", "jobs", "out", "overwrite"]
-        with_option = "--compare"
-    for name in ignored:
+    ignored = "regimes p_informed sweep values reference experiment negative_control seed"
+    if arguments.compare is None:
+        _refuse(arguments, "--suite", ignored)
+    else:
+        _refuse(arguments, "--compare", f"{ignored} agents tasks episodes jobs out overwrite")
+
+
+def _refuse(arguments: Arguments, with_option: str, names: str) -> None:
+    """Refuse options that have no effect with another one. `names` are those of fields."""
+    for name in names.split():
         value = getattr(arguments, name)
         if value != getattr(Arguments, name):
             option = "--" + name.replace("_", "-")

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import palette
+from mm_gym.core.layout import INFORMED_TAKERS, TakerKind
 from mm_gym.markets import HORIZONS
 from mm_gym.rendering.recording import Recording
 
@@ -65,7 +66,12 @@ def replay_html(recordings: Sequence[Recording], title: str = "Session replay") 
             f"got {len(recordings)}"
         )
     data = json.dumps(
-        {"horizons": HORIZONS, "makers": [_maker(recording) for recording in recordings]},
+        {
+            "horizons": HORIZONS,
+            "kinds": {int(kind): kind.name.lower().replace("_", " ") for kind in TakerKind},
+            "informed": INFORMED_TAKERS,
+            "makers": [_maker(recording) for recording in recordings],
+        },
         separators=(",", ":"),
         allow_nan=False,
     )
@@ -102,21 +108,11 @@ def _subtitle(recordings: Sequence[Recording]) -> str:
 
 
 def _colours() -> str:
-    """The palette as CSS variables, for light and dark pages."""
-    colours = {
-        name.lower(): value
-        for name, value in vars(palette).items()
-        if isinstance(value, palette.Colour)
-    }
-    light, dark = (
-        f"color-scheme: {scheme};"
-        + "".join(f"--{name}:{getattr(colour, scheme)};" for name, colour in colours.items())
-        for scheme in ("light", "dark")
-    )
+    """The palette as CSS variables. `data-theme` overrides the theme of the reader's system."""
     return (
-        f":root {{{light}}}\n"
-        f"@media (prefers-color-scheme: dark) {{:root:not([data-theme=light]) {{{dark}}}}}\n"
-        f":root[data-theme=dark] {{{dark}}}"
+        f":root{{color-scheme:light dark}}\n{palette.css()}"
+        f":root[data-theme=light]{{color-scheme:light;{palette.declarations('light')}}}\n"
+        f":root[data-theme=dark]{{color-scheme:dark;{palette.declarations('dark')}}}"
     )
 
 

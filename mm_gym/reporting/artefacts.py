@@ -27,7 +27,11 @@ _PACKAGES = (
 )
 
 _SUMMARY = "summary.json"
-_MARKS = (_SUMMARY, "suite.json")  # only a folder with one of these files may be replaced
+_MARKS = (
+    _SUMMARY,
+    "suite.json",
+    "replay.html",
+)  # only a folder with one of these files may be replaced
 
 
 class ArtefactError(OSError):

@@ -54,9 +54,9 @@ function eventRows({ decisions, fills, path, quotes }) {
 const FILL_SERIES = [BID, ASK].flatMap((side) => ["noise", "informed", "unknown"].map(
   (group) => ({ side, group })));
 
-/** The colour group of a taker. All takers that claim or use information have one colour. */
+/** The colour group of a taker. Takers that only look informed count as noise. */
 function groupOf(kind) {
-  return kind < 0 ? "unknown" : kind === 0 ? "noise" : "informed";
+  return kind < 0 ? "unknown" : page.informed.includes(kind) ? "informed" : "noise";
 }
 
 function fillSeries(fills, index) {

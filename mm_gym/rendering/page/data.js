@@ -5,9 +5,6 @@ const BID = 0, ASK = 1;
 const TYPES = {
   u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array,
 };
-const KINDS = {
-  "-1": "unknown", 0: "noise", 1: "naive informed", 2: "informed", 3: "decoy informed", 4: "sniper",
-};
 
 /** Numbers of a column: base + step x whole numbers, or base + floats. */
 function decode(column) {
@@ -19,7 +16,8 @@ function decodeAll(columns) {
   return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, decode(column)]));
 }
 
-function readMakers() {
+/** The content of the page, with decoded recordings in `makers`. */
+function readPage() {
   const page = JSON.parse(document.getElementById("data").textContent);
   const makers = page.makers.map((maker, number) => {
     const tables = { number, label: maker.label };
@@ -100,3 +98,5 @@ function show(element, text) {
 function dress(element, className) {
   if (element.className !== className) element.className = className;
 }
+
+const page = readPage();

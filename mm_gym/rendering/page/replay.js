@@ -7,7 +7,6 @@ const NARROW = matchMedia("(max-width: 700px)");  // one maker at a time, as in 
 const LADDER_ROWS = NARROW.matches ? 15 : 21;
 const PRICE_STEP = 5;  // [ticks] the range of the price chart changes in such steps
 
-const page = readMakers();
 const makers = page.makers;
 const clock = makers.reduce((a, b) => (b.decisions.time.length > a.decisions.time.length ? b : a))
   .decisions.time;

@@ -13,11 +13,11 @@ function mark(fills, index) {
   return make("span", { class: `mark ${group}`, "aria-hidden": "true" }, shape);
 }
 
-function storyOf({ fills, label }, index, horizons) {
+function storyOf({ fills }, index, horizons) {
   const bought = fills.side[index] === BID;
   const at = (name) => fills[name][index];
   const facts = [
-    ["Counterparty", `${KINDS[at("taker")] ?? "unknown"} taker, ${bought ? "sold" : "bought"}`, "taker"],
+    ["Counterparty", `${page.kinds[at("taker")] ?? "unknown"} taker, ${bought ? "sold" : "bought"}`, "taker"],
     ["Signal", `${signed(at("signal"), 2)}${signalWord(at("signal"), bought)}`, "signal"],
     ["Time in queue", Number.isNaN(at("waited")) ? "–" : `${number(at("waited"), 1)} s`, "waited"],
     ["Lots ahead on arrival", number(at("lots_ahead_at_arrival")), "ahead"],
@@ -83,7 +83,7 @@ class Blotter {
       rows.push(make("tr", { class: index === chosen ? "chosen" : "" },
         make("td", {}, number(fills.time[index], 1)),
         make("td", {}, button),
-        make("td", {}, KINDS[fills.taker[index]] ?? "unknown"),
+        make("td", {}, page.kinds[fills.taker[index]] ?? "unknown"),
         ...markouts));
     }
     if (!rows.length) rows.push(make("tr", {}, make("td", { colspan: 5, class: "none" }, "no fill yet")));
