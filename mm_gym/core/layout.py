@@ -381,7 +381,7 @@ MARKET = _record(
         ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
         ("n_fill_rows", "i8"),
         ("n_path_rows", "i8"),
-        ("n_trades", "i8"),  # of the session so far, with its warm-up
+        ("n_trades", "i8"),  # of the session so far, without its warm-up
         ("tape", TRADE, (TAPE_ROWS,)),  # a ring: trade k, counted from 0, is in row k % TAPE_ROWS
         ("value_words", "u8", (WORDS_PER_STREAM,)),
         ("taker_words", "u8", (WORDS_PER_STREAM,)),

@@ -134,7 +134,6 @@ def reset_one(market, seed_words):
     market.n_new_fills = 0
     market.n_fill_rows = 0
     market.n_path_rows = 0
-    market.n_trades = 0
     clear(market.book)
     clear_quotes(market.quotes)
     start_value(market)
@@ -148,6 +147,7 @@ def reset_one(market, seed_words):
     for step in range(parameters.warm_up_steps):
         run_until(market, (step + 1 - parameters.warm_up_steps) * parameters.decision_interval)
         update_features(market)
+    market.n_trades = 0
     open_account(market.account, public_mid(market))
     observe(market)
     start_control_variate(market)
