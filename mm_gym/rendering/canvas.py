@@ -99,6 +99,15 @@ class Canvas:
         self.image = image
         self.pen = ImageDraw.Draw(image)
 
+    @classmethod
+    def plain(cls, width: int, height: int, colour: RGB) -> "Canvas":
+        """Return an image of one colour."""
+        return cls(Image.new("RGB", (width, height), colour))
+
+    def copy(self) -> "Canvas":
+        """Return a copy of the image."""
+        return Canvas(self.image.copy())
+
     def write(
         self,
         at: tuple[float, float],
@@ -145,8 +154,7 @@ class Chart:
 
     def __init__(self, area: Area, values: Floats, smallest: float) -> None:
         self.area = area
-        size = _DETAIL * area.width, _DETAIL * area.height
-        self._detail = Canvas(Image.new("RGB", size, _PANEL))
+        self._detail = Canvas.plain(_DETAIL * area.width, _DETAIL * area.height, _PANEL)
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
         missing = max(smallest - (high - low), 1e-12 * abs(high))

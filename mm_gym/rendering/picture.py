@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from mm_gym import palette
 from mm_gym.core.layout import ASK, BID, INFORMED_TAKERS, TAPE_ROWS, Outcome
@@ -82,7 +81,7 @@ def draw(market: Any, past: Past, show_truth: bool = False) -> npt.NDArray[np.ui
     Returns:
         The image, shape (HEIGHT, WIDTH, 3).
     """
-    canvas = Canvas(_frame(show_truth).copy())
+    canvas = _frame(show_truth).copy()
     _draw_header(canvas, market)
     _draw_ladder(canvas, market)
     _draw_tape(canvas, market, show_truth)
@@ -97,9 +96,9 @@ def row_of(price: int, mid: float) -> int:
 
 
 @functools.cache
-def _frame(show_truth: bool) -> Image.Image:
+def _frame(show_truth: bool) -> Canvas:
     """Return the background that all pictures share."""
-    canvas = Canvas(Image.new("RGB", (WIDTH, HEIGHT), _BACKGROUND))
+    canvas = Canvas.plain(WIDTH, HEIGHT, _BACKGROUND)
     for number, heading in enumerate(_HEADINGS):
         canvas.write((16 + number * _CELL, 16), heading, _MUTED, 12)
     canvas.pen.line([(16, 60), (WIDTH - 16, 60)], fill=_GRID)
@@ -112,7 +111,7 @@ def _frame(show_truth: bool) -> Image.Image:
     _draw_price_legend(canvas, show_truth)
     canvas.write((INVENTORY_CHART.left, INVENTORY_CHART.top - 15), "inventory [lots]", _MUTED)
     canvas.write((PNL_CHART.left, PNL_CHART.top - 15), "PnL", _MUTED)
-    return canvas.image
+    return canvas
 
 
 def _draw_price_legend(canvas: Canvas, show_truth: bool) -> None:
@@ -329,7 +328,7 @@ def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
     chart.paste(canvas)
 
     parts = (
-        ("fees", fees, rgb(palette.FEES), 1, 2),
+        ("fees", fees, rgb(palette.FEES), 2, 2),
         ("inventory", holding, rgb(palette.INVENTORY), 2, 4),
         ("spread", spread, rgb(palette.SPREAD), 2, 0),
         ("total", pnl, rgb(palette.TOTAL), 3, 0),

@@ -43,7 +43,8 @@ def test_a_batch_refuses_human_mode_and_names_the_wrapper() -> None:
 def test_a_missing_package_is_an_error_at_the_first_picture(
     mode: str, package: str, module: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, f"mm_gym.rendering.{module}", raising=False)
+    for name in (module, "canvas"):
+        monkeypatch.delitem(sys.modules, f"mm_gym.rendering.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     env = gymnasium.make("MarketMaking-v0", render_mode=mode).unwrapped
     if mode == "human":
@@ -96,3 +97,20 @@ def test_make_refuses_an_unknown_render_mode_with_the_same_error() -> None:
         match=r"render_mode='svg' is not offered: expected None or one of .*, got 'svg'",
     ):
         gymnasium.make("MarketMaking-v0", render_mode="svg")
+
+
+@pytest.mark.parametrize("mode", [None, "ansi"])
+def test_show_truth_needs_a_render_mode_that_draws_pictures(mode: str | None) -> None:
+    sentence = rf"show_truth=True has no effect: .* \('rgb_array', 'human'\) .*, got {mode!r}"
+    with pytest.raises(ConfigurationError, match=sentence):
+        MarketMakingEnv(render_mode=mode, show_truth=True)
+    with pytest.raises(ConfigurationError, match=sentence):
+        gymnasium.make_vec("MarketMaking-v0", num_envs=2, render_mode=mode, show_truth=True)
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_show_truth_is_true_or_false(value: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"show_truth is wrong: expected True or False, got {value!r}"
+    ):
+        MarketMakingEnv(render_mode="rgb_array", show_truth=value)
