@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mm_gym.config import FIELD_NAMES, MarketConfig
 from mm_gym.core.layout import BID, FILL_ROW, NO_ORDER, PATH_ROW, Outcome
+from mm_gym.core.layout import TRADE as TAPE_ROW
 from mm_gym.markets import HORIZONS, Markets, Recorded, recorder_room
 
 LEVELS = 10
@@ -57,8 +58,8 @@ FILL = np.dtype(FILL_ROW.descr)
 """A fill of the agent; see `core.layout.FILL_ROW`. `taker` is -1 and floats are NaN if unknown."""
 PATH = np.dtype(PATH_ROW.descr)
 """A change of mid, efficient price or inventory."""
-TRADE = np.dtype([("time", "f8"), ("price", "i8"), ("lots", "i8"), ("side", "i4"), ("kind", "i4")])
-"""A public trade. `side` is the taker's, `kind` a `core.layout.TakerKind` or -1."""
+TRADE = np.dtype(TAPE_ROW.descr)
+"""A public trade; see `core.layout.TRADE`. `kind` is -1 if unknown."""
 
 _ARRAYS = {"decisions": DECISION, "fills": FILL, "path": PATH, "trades": TRADE}
 _ABOUT = "about"  # the member of the file that holds JSON
@@ -251,7 +252,7 @@ class Recorder:
         self._n = int(known[-1]) + 1 if len(known) else 0
         now = float(market["time"])
         kept = [trades[trades["time"] <= now] for trades in self._trades] if self._n else []
-        self._trades, self._n_trades = kept, _count_trades(market)
+        self._trades, self._n_trades = kept, int(market["n_trades"])
         if not self._n:
             self._seed = None
             self.note()
@@ -264,7 +265,7 @@ class Recorder:
         self._rows[self._n] = _decision(market)
         self._n += 1
         self._trades.append(_trades_since(market, self._n_trades))
-        self._n_trades = _count_trades(market)
+        self._n_trades = int(market["n_trades"])
 
     def recording(self, config: MarketConfig) -> Recording:
         """The session so far.
@@ -317,24 +318,14 @@ def _lots_ahead(orders: npt.NDArray[Any], slot: int) -> int:
     return lots
 
 
-def _count_trades(market: Any) -> int:
-    return int(market["n_trades"]) if "tape" in (market.dtype.names or ()) else 0
-
-
 def _trades_since(market: Any, n_known: int) -> npt.NDArray[Any]:
     """The trades after the first `n_known`, oldest first. Those beyond the tape's length are lost.
 
     Row k of the count lies in place k % len(tape).
     """
-    n = _count_trades(market)
-    if n == n_known:
-        return np.zeros(0, TRADE)
-    tape = market["tape"]
-    rows = tape[np.arange(max(n_known, n - len(tape)), n) % len(tape)]
-    trades = np.zeros(len(rows), TRADE)
-    for name in TRADE.names or ():
-        trades[name] = rows[name]
-    return trades
+    n, tape = int(market["n_trades"]), market["tape"]
+    rows = np.arange(max(n_known, n - len(tape)), n) % len(tape)
+    return np.asarray(tape[rows]).astype(TRADE)
 
 
 class RecordSession(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
