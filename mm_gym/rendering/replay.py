@@ -132,17 +132,17 @@ def _maker(recording: Recording) -> dict[str, Any]:
 
 def _columns(rows: npt.NDArray[Any], keep: Sequence[str] = ()) -> dict[str, Any]:
     return {
-        name: _column(rows[name])
+        name: _column(rows[name], exact=name == "time")
         for name in rows.dtype.names or ()
         if name not in _UNUSED or name in keep
     }
 
 
-def _column(values: npt.NDArray[Any]) -> dict[str, Any]:
+def _column(values: npt.NDArray[Any], exact: bool = False) -> dict[str, Any]:
     """A column as text: base + step x numbers, of the smallest type that fits.
 
     Multiples of one half of moderate size are exact. Other numbers are rounded to 24 bits of their
-    difference from the smallest one.
+    difference from the smallest one, unless they have to be exact.
     """
     flat = values.astype(np.float64).ravel()
     finite = flat[np.isfinite(flat)]
@@ -156,6 +156,8 @@ def _column(values: npt.NDArray[Any]) -> dict[str, Any]:
         for kind in _WHOLE_TYPES:
             if largest <= np.iinfo(kind).max:
                 return _encoded(numbers.astype(f"<{kind}"), f"u{8 * int(kind[1])}", base, step)
+    if exact:
+        return _encoded(flat.astype("<f8"), "f64", 0.0, 1.0)
     return _encoded(difference.astype("<f4"), "f32", base, 1.0)
 
 

@@ -3,7 +3,7 @@
 
 const BID = 0, ASK = 1;
 const TYPES = {
-  u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array,
+  u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array, f64: Float64Array,
 };
 
 /** Numbers of a column: base + step x whole numbers, or base + floats. */
