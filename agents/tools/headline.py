@@ -23,13 +23,10 @@ from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import Estimate, mean
 from mm_gym.reporting.pictures.style import (
-    BLUE,
-    GREEN,
     INK,
     MUTED,
-    PURPLE,
+    SERIES,
     SETTINGS,
-    VERMILION,
     neutral_line,
 )
 
@@ -92,7 +89,7 @@ def lines() -> tuple[Line, ...]:
         Line(
             "trained/mixed",
             name_agent("trained/mixed"),
-            BLUE,
+            SERIES[0],
             "o",
             "-",
             "PPO, one policy for every share",
@@ -102,7 +99,7 @@ def lines() -> tuple[Line, ...]:
         Line(
             "glosten_milgrom:tuned",
             name_agent("glosten_milgrom:tuned"),
-            GREEN,
+            SERIES[2],
             "^",
             (0, (5, 1.5)),
             "exact Bayesian filter, knows the share",
@@ -112,7 +109,7 @@ def lines() -> tuple[Line, ...]:
         Line(
             "inventory_skew:tuned",
             name_agent("inventory_skew:tuned"),
-            VERMILION,
+            SERIES[1],
             "s",
             (0, (3, 1, 1, 1)),
             "inventory skew, tuned at each share",
@@ -123,7 +120,7 @@ def lines() -> tuple[Line, ...]:
         Line(
             "fixed_spread:tuned",
             name_agent("fixed_spread:tuned"),
-            PURPLE,
+            SERIES[3],
             "D",
             (0, (6, 1.5, 1, 1.5, 1, 1.5)),
             "fixed spread, tuned at each share",

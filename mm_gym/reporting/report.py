@@ -1,4 +1,4 @@
-"""`report.html`: a self-contained page without network access, with its pictures as PNG files.
+"""`report.html`: a self-contained page without network access. Its pictures are PNG files too.
 
 Sections in order: checks, tables, pictures, and how the report was made.
 """
@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mm_gym import palette
 from mm_gym.evaluation.experiments.runner import Check, ExperimentResult
 from mm_gym.evaluation.policy_map import PolicyMap
 from mm_gym.evaluation.statistics import Estimate
@@ -55,7 +56,7 @@ def write_report(
     pictures = list(draw(entries, policies or {}))
     page = _page(title, experiments, rows, pictures, command, about or {})
     contents = {folder / "report.html": page.encode()}
-    contents |= {folder / f"{picture.name}.png": picture.wide for picture in pictures}
+    contents |= {folder / f"{picture.name}.png": picture.png for picture in pictures}
     try:
         for path, content in contents.items():
             path.write_bytes(content)
@@ -99,7 +100,7 @@ def _page(
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>
 <style>
-{style}</style>
+{palette.css()}{style}</style>
 </head>
 <body>
 <header>
@@ -216,13 +217,14 @@ def _pictures(pictures: Sequence[Picture]) -> str:
             f"<figure><picture>"
             f'<source media="{_NARROW_SCREEN}" srcset="{_embedded(picture.narrow)}">'
             f'<img src="{_embedded(picture.wide)}" alt="{escape(picture.title)}">'
-            f"</picture><figcaption>{escape(picture.caption)}</figcaption></figure>"
+            f"</picture><figcaption><strong>{escape(picture.finding)}</strong> "
+            f"{escape(picture.caption)}</figcaption></figure>"
         )
     return "\n".join(parts)
 
 
-def _embedded(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _embedded(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 # ---------------------------------------------------------------------------------- how it was made

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mm_gym.config import FIELD_NAMES, MarketConfig, configure
 from mm_gym.evaluation.plans import Entry
-from mm_gym.reporting.pictures.style import MARKERS, SERIES
+from mm_gym.reporting.pictures.style import MARKERS, SERIES, STROKES, Line
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,12 @@ def representatives(entries: Sequence[Entry], limit: int) -> list[Entry]:
 
 
 class Look(NamedTuple):
-    """The name, colour and marker of one market in a picture."""
+    """The name, colour, marker and line style of one market in a picture."""
 
     name: str
     colour: str
     marker: str
+    stroke: Line
 
 
 def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
@@ -163,9 +164,9 @@ def look_of_markets(entries: Sequence[Entry]) -> dict[MarketConfig, Look]:
     ]
     configs = [entry.sessions.config for entry in representatives(in_order, len(SERIES))]
     return {
-        config: Look(name, colour, marker)
-        for config, name, colour, marker in zip(
-            configs, market_names(configs), SERIES, MARKERS, strict=False
+        config: Look(name, colour, marker, stroke)
+        for config, name, colour, marker, stroke in zip(
+            configs, market_names(configs), SERIES, MARKERS, STROKES, strict=False
         )
     }
 

@@ -1,19 +1,25 @@
-"""Layout: places title, legend and panels of a drawing, and renders it as PNG.
+"""Layout: places title, legend and panels of a drawing, and renders it as SVG and PNG.
 
 Each drawing is rendered once for wide and once for narrow screens. Positions are computed in inches
 from the length of the labels. This aligns the panels, and it is several times faster than
 matplotlib's own layout, which measures every word.
+
+An SVG holds the palette as CSS variables, so it is light or dark as the reader's system is.
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mm_gym import palette
 from mm_gym.reporting.pictures.style import (
     COLOUR_MAP,
+    PAPER,
     SETTINGS,
     ColourScale,
     Drawing,
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE, _NARROW = 9.6, 4.2  # [inches]
-_WIDE_DPI, _NARROW_DPI = 140, 190
+_DPI = 140
 
 # [inches]
 _EDGE = 0.1
@@ -64,25 +70,52 @@ _Placed = dict[tuple[int, int], "Axes"]
 
 def render(drawing: Drawing) -> Picture:
     """Render a drawing for wide and for narrow screens."""
+    with _style():
+        figure = _wide_figure(drawing)
+        wide, png = _svg(figure), _png(figure)
+        # A figure and its artists are a reference cycle: clearing it frees the memory at once.
+        figure.clear()
+        figure = _figure(drawing, _NARROW, drawing.narrow_columns, True)
+        narrow = _svg(figure)
+        figure.clear()
+    return Picture(
+        drawing.name,
+        drawing.section,
+        drawing.title,
+        drawing.finding,
+        drawing.caption,
+        wide,
+        narrow,
+        png,
+    )
+
+
+def render_wide(drawing: Drawing) -> bytes:
+    """Render a drawing for wide screens, as PNG on a light background."""
+    with _style():
+        figure = _wide_figure(drawing)
+        png = _png(figure)
+        figure.clear()
+    return png
+
+
+def _style() -> AbstractContextManager[None]:
+    """A context that overrides the user's own matplotlib settings and restores them afterwards."""
     from matplotlib import style
 
-    # The context overrides the user's own matplotlib settings and restores them afterwards.
-    with style.context(["default", SETTINGS]):
-        wide = _png(
-            drawing, _WIDE, min(drawing.columns, len(drawing.panels)), _WIDE_DPI, drawing.by_row
-        )
-        narrow = _png(drawing, _NARROW, drawing.narrow_columns, _NARROW_DPI, True)
-    return Picture(drawing.name, drawing.section, drawing.title, drawing.caption, wide, narrow)
+    context: AbstractContextManager[None] = style.context(["default", SETTINGS])
+    return context
 
 
-def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _wide_figure(drawing: Drawing) -> "Figure":
+    return _figure(drawing, _WIDE, min(drawing.columns, len(drawing.panels)), drawing.by_row)
+
+
+def _figure(drawing: Drawing, width: float, columns: int, by_row: bool) -> "Figure":
     from matplotlib.figure import Figure
-    from PIL import Image  # a dependency of matplotlib
 
     rows = -(-len(drawing.panels) // columns)
-    figure = Figure(figsize=(width, 1.0), dpi=dpi)
-    canvas: Any = FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width, 1.0), dpi=_DPI)
     placed: _Placed = {}
     for index, panel in enumerate(drawing.panels):
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -99,13 +132,31 @@ def _png(drawing: Drawing, width: float, columns: int, dpi: int, by_row: bool) -
     figure.text(edge, top, "\n".join(title), va="top", size=10, weight="bold", linespacing=1.25)
     if drawing.keys:
         _add_legend(figure, drawing.keys, legend, (edge, top - _TITLE_LINE * len(title) / height))
+    return figure
+
+
+def _svg(figure: "Figure") -> str:
+    """The figure as SVG with the palette's variables, and coordinates rounded to 0.01 pt."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", dpi=_DPI, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text[text.index("<svg") :])
+    variables = palette.variables()
+    text = re.sub(r"#[0-9a-f]{6}\b", lambda code: variables.get(code[0], code[0]), text)
+    inside = text.index(">") + 1
+    return f"{text[:inside]}<style>{palette.css('svg')}</style>{text[inside:]}"
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # a dependency of matplotlib
+
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     # These pictures need at most 256 colours, and a palette takes a third of the bytes.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).quantize(
         256, dither=Image.Dither.NONE
     )
-    # A figure and its artists are a reference cycle: clearing it frees the memory at once.
-    figure.clear()
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
@@ -191,7 +242,7 @@ def _add_legend(
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [
-        Patch(facecolor=key.colour)
+        Patch(facecolor=key.colour, hatch=key.hatch, edgecolor=PAPER, linewidth=0, alpha=key.alpha)
         if key.filled
         else Line2D([], [], color=key.colour, linestyle=key.line, marker=key.marker)
         for key in keys

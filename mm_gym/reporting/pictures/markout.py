@@ -13,9 +13,9 @@ from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import mean_over_fills
 from mm_gym.reporting.pictures.entries import Look, by_agent, look_of_markets, representatives
 from mm_gym.reporting.pictures.style import (
-    BLUE,
+    INFORMED,
     INK,
-    VERMILION,
+    NOISE,
     Drawing,
     Key,
     Line,
@@ -60,6 +60,10 @@ def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
             + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
             section="Markout over horizons",
             title="Markout over the time since the fill, by market",
+            finding=(
+                "Look at the right end of each curve. Above zero, the average fill still earns "
+                "after 100 s. A curve that falls below zero is adverse selection."
+            ),
             caption=_HOW_TO_READ,
             panels=panels,
             keys=[Key(look.name, look.colour, marker=look.marker) for look in looks.values()],
@@ -90,11 +94,15 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
         name="markout_by_counterparty",
         section="Markout over horizons",
         title="Markout of fills with informed takers, and with all others",
+        finding=(
+            "The gap between the two colours is what the information of a taker costs per fill. "
+            "Fills with all others should keep the effective half-spread."
+        ),
         caption=f"{_HOW_TO_READ} Titles show the number of fills of each kind.{left_out}",
         panels=[_counterparty_panel(entry) for entry in chosen],
         keys=[
-            Key("with informed takers", VERMILION, marker="s"),
-            Key("with all others", BLUE, marker="o"),
+            Key("with informed takers", INFORMED, marker="s"),
+            Key("with all others", NOISE, marker="o"),
             Key("against the mid", INK),
             Key("against the efficient price V", INK, line="--"),
         ],
@@ -105,8 +113,8 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
 def _counterparty_panel(entry: Entry) -> Panel:
     informed = with_informed_takers(entry.sessions)
     kinds: list[tuple[npt.NDArray[np.bool_], str, str]] = [
-        (~informed, BLUE, "o"),
-        (informed, VERMILION, "s"),
+        (~informed, NOISE, "o"),
+        (informed, INFORMED, "s"),
     ]
     measures: list[tuple[Measures, Line]] = [(against_mid, "-"), (against_value, "--")]
     lines = [

@@ -12,19 +12,20 @@ from mm_gym.evaluation.plans import Entry
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import mean
 from mm_gym.reporting.pictures.entries import (
+    Look,
     by_agent,
     look_of_markets,
     market_names,
     representatives,
 )
 from mm_gym.reporting.pictures.style import (
-    BLUE,
+    FEES,
     INK,
+    INVENTORY,
     MUTED,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
+    PAPER,
+    SERIES,
+    SPREAD,
     Drawing,
     Key,
     Panel,
@@ -42,15 +43,19 @@ _PATH_PICTURES = 2  # per agent, if there are at most _FEW_AGENTS agents
 _FEW_AGENTS = 2
 _SAMPLES = 3
 _INVENTORY_PANELS = 8
+_MEDIAN = SERIES[0]
+_BAND_ALPHA = 0.25
+_BAND_POINTS = 200
 
-PARTS: dict[str, tuple[str, str]] = {
-    "spread": ("spread captured", BLUE),
-    "informed": ("inventory PnL, fills with informed takers", VERMILION),
-    "others": ("inventory PnL, fills with all others", ORANGE),
-    "fees": ("fees", SKY),
-    "close_out": ("close-out", PURPLE),
+_HATCH = "////"
+PARTS: dict[str, tuple[str, str, str]] = {
+    "spread": ("spread captured", SPREAD, ""),
+    "informed": ("inventory PnL, fills with informed takers", INVENTORY, _HATCH),
+    "others": ("inventory PnL, fills with all others", INVENTORY, ""),
+    "fees": ("fees", FEES, ""),
+    "close_out": ("close-out", FEES, _HATCH),
 }
-"""The parts of final PnL: name -> label and colour."""
+"""The parts of final PnL: name -> label, colour and hatch."""
 
 
 def pnl_parts(sessions: Sessions) -> dict[str, npt.NDArray[np.float64]]:
@@ -84,6 +89,10 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
         name="pnl_decomposition",
         section="PnL decomposition",
         title="Mean of each part of the PnL per session",
+        finding=(
+            "Compare the spread captured with the inventory PnL. A maker earns where the first "
+            "outweighs what the inventory loses to informed takers."
+        ),
         caption=(
             "Parts to the right of zero are gains, parts to the left are losses. The diamond is "
             "their sum, the final PnL. The line through it is the 95 % bootstrap interval over "
@@ -91,7 +100,10 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
         ),
         panels=[Panel(partial(_bars, entries=chosen, labels=labels, means=means, shown=shown))],
         keys=[
-            *(Key(PARTS[name][0], PARTS[name][1], filled=True) for name in shown),
+            *(
+                Key(label, colour, filled=True, hatch=hatch)
+                for label, colour, hatch in map(PARTS.__getitem__, shown)
+            ),
             Key("final PnL", INK, line="", marker="D"),
         ],
         columns=1,
@@ -112,13 +124,23 @@ def _bars(
     for name in shown:
         part = np.array([parts[name] for parts in means])
         start = np.where(part >= 0.0, right, left)
-        axes.barh(rows, part, left=start, height=0.62, color=PARTS[name][1])
+        _, colour, hatch = PARTS[name]
+        axes.barh(
+            rows,
+            part,
+            left=start,
+            height=0.62,
+            color=colour,
+            hatch=hatch,
+            edgecolor=PAPER,
+            linewidth=0,
+        )
         right, left = right + np.maximum(part, 0.0), left + np.minimum(part, 0.0)
     for row, entry in enumerate(entries):
         pnl = mean(entry.sessions.final_pnl)
-        for colour, width in (("white", 3.0), (INK, 1.4)):
+        for colour, width in ((PAPER, 3.0), (INK, 1.4)):
             axes.plot([pnl.low, pnl.high], [row, row], color=colour, linewidth=width)
-        axes.plot(pnl.value, row, color=INK, marker="D", markeredgecolor="white", markersize=5)
+        axes.plot(pnl.value, row, color=INK, marker="D", markeredgecolor=PAPER, markersize=5)
     axes.axvline(0.0, color=INK, linewidth=0.8)
     axes.grid(False, axis="y")
     axes.set_yticks(rows, labels)
@@ -158,6 +180,10 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 section="PnL and inventory over the session",
                 title=f"PnL and inventory of {agent} over the session"
                 + (f", part {part}" if several else ""),
+                finding=(
+                    "A falling median is a steady loss. A wide range with a level median is "
+                    "inventory risk."
+                ),
                 caption=(
                     f"Median and 5 % to 95 % range of {len(shown[0].sessions)} sessions, and the "
                     f"first {_SAMPLES} sessions. PnL is marked to the public mid without the "
@@ -165,8 +191,8 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 ),
                 panels=panels,
                 keys=[
-                    Key("median of all sessions", BLUE),
-                    Key("5 % to 95 % of sessions", "#c4dcec", filled=True),
+                    Key("median of all sessions", _MEDIAN),
+                    Key("5 % to 95 % of sessions", _MEDIAN, filled=True, alpha=_BAND_ALPHA),
                     Key("single sessions", MUTED),
                 ],
                 columns=len(shown),
@@ -182,10 +208,14 @@ def _path_panel(
     def draw(axes: "Axes") -> None:
         times = sessions.path_times
         low, middle, high = np.percentile(path, [5.0, 50.0, 95.0], axis=0)
-        axes.fill_between(times, low, high, color="#c4dcec", linewidth=0)
+        # An outline is not simplified in SVG, so it has fewer points.
+        kept = np.unique(np.linspace(0, len(times) - 1, _BAND_POINTS).astype(int))
+        axes.fill_between(
+            times[kept], low[kept], high[kept], color=_MEDIAN, alpha=_BAND_ALPHA, linewidth=0
+        )
         for sample in path[:_SAMPLES]:
             axes.plot(times, sample, color=MUTED, linewidth=0.6)
-        axes.plot(times, middle, color=BLUE)
+        axes.plot(times, middle, color=_MEDIAN)
         neutral_line(axes)
         axes.set_xlim(0.0, times[-1])
         axes.set_xlabel("time [s]")
@@ -201,7 +231,7 @@ def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
     for first in range(0, len(agents), _INVENTORY_PANELS):
         shown = agents[first : first + _INVENTORY_PANELS]
         lines = [
-            [(entry.sessions, looks[entry.sessions.config].colour) for entry in members]
+            [(entry.sessions, looks[entry.sessions.config]) for entry in members]
             for _, members in shown
         ]
         yield Drawing(
@@ -209,27 +239,35 @@ def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
             + (f"_{first // _INVENTORY_PANELS + 1}" if len(agents) > _INVENTORY_PANELS else ""),
             section="Inventory distributions",
             title="Share of time at each inventory",
+            finding=(
+                "A narrow peak at zero is tight control of the inventory. Weight far from zero is "
+                "risk that the maker carries."
+            ),
             caption=f"Inventory after each decision interval, {len(entries[0].sessions)} sessions "
             "per line.",
             panels=[
                 Panel(partial(_held, lines=drawn), agent)
                 for (agent, _), drawn in zip(shown, lines, strict=True)
             ],
-            keys=[Key(look.name, look.colour) for look in looks.values()],
+            keys=[Key(look.name, look.colour, look.stroke) for look in looks.values()],
             columns=2 if len(shown) in (2, 4) else 3,
             panel_height=2.0,
         )
 
 
-def _held(axes: "Axes", lines: Sequence[tuple[Sessions, str]]) -> None:
+def _held(axes: "Axes", lines: Sequence[tuple[Sessions, Look]]) -> None:
     most = max(int(sessions.max_abs_inventory.max()) for sessions, _ in lines)
     width = 2 * (most // 41) + 1  # [lots] of a bin, odd, so that bins are symmetric about zero
     furthest = -(-most // width) + 0.5
     edges = np.arange(-furthest, furthest + 1.0) * width
-    for sessions, colour in lines:
+    for sessions, look in lines:
         counts, _ = np.histogram(sessions.inventory, bins=edges)
         axes.stairs(
-            100.0 * counts / (width * sessions.inventory.size), edges, color=colour, linewidth=1.4
+            100.0 * counts / (width * sessions.inventory.size),
+            edges,
+            color=look.colour,
+            linestyle=look.stroke,
+            linewidth=1.4,
         )
     axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1.5)
     axes.set_ylim(bottom=0.0)

@@ -10,14 +10,16 @@ import numpy.typing as npt
 from mm_gym.evaluation.policy_map import PolicyMap
 from mm_gym.evaluation.policy_profile import Profile
 from mm_gym.reporting.pictures.style import (
-    BLUE,
+    ASK,
+    BID,
     COLOUR_MAP,
     INK,
     MARKERS,
-    VERMILION,
+    PAPER,
     ColourScale,
     Drawing,
     Key,
+    Line,
     Panel,
     write_message,
 )
@@ -25,7 +27,7 @@ from mm_gym.reporting.pictures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEAST_RANGE = 0.1  # [ticks] smallest range of the colour scale, so that noise shows no pattern
+_LEAST_RANGE = 0.1  # [ticks] smallest range shown, so that noise shows no pattern
 _SECTION = "Quotes as a function of the observation"
 _STATES = {
     "none": "",
@@ -34,7 +36,11 @@ _STATES = {
         " The agent's recurrent state is that at the start of a session."
     ),
 }
-_SIDES = (("bid", BLUE, MARKERS[0]), ("ask", VERMILION, MARKERS[1]))
+_SIDES: tuple[tuple[str, str, str, Line], ...] = (
+    ("bid", BID, MARKERS[0], "-"),
+    ("ask", ASK, MARKERS[1], "--"),
+)
+"""Name, colour, marker and line style."""
 
 
 def quotes(policies: Mapping[str, PolicyMap]) -> Iterator[Drawing]:
@@ -54,6 +60,11 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
         name=f"quotes_{number}",
         section=_SECTION,
         title=f"Quote offsets of {name} by inventory and recent flow",
+        finding=(
+            "A small offset is an eager quote. A maker that controls its inventory bids less "
+            "eagerly the more it holds. A maker that fears informed takers steps back from the "
+            "side that the flow comes to."
+        ),
         caption=(
             f"{random}Offset of each quote from the public mid [ticks]. The flow is bought minus "
             "sold by takers, in standard deviations of noise flow. It is the same at half-lives of "
@@ -77,10 +88,10 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
 
 
 def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
-    queried = [Key(f"{side} offset", colour) for side, colour, _ in _SIDES]
+    queried = [Key(f"{side} offset", colour, stroke) for side, colour, _, stroke in _SIDES]
     quoted = [
         Key(f"mean {side} offset in sessions", colour, "", marker)
-        for side, colour, marker in _SIDES
+        for side, colour, marker, _ in _SIDES
     ]
     lines = (
         "Lines: the agent's answer if this quantity alone varies and all other observation "
@@ -93,6 +104,10 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
         name=f"quote_profiles_{number}",
         section=_SECTION,
         title=f"Quote offsets of {name} by one quantity at a time",
+        finding=(
+            "Where the lines of bid and ask cross or part, the maker prefers one side. A level "
+            "line means that the quantity does not matter to it."
+        ),
         caption=(
             f"Marks: mean offset in {policy.n_observations:,} decisions of the agent's own "
             f"sessions, in bins of the quantity. {lines if policy.deterministic else ''}The offset "
@@ -113,12 +128,15 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
 
 def _profile(axes: "Axes", profile: Profile, deterministic: bool) -> None:
     if len(profile.value) > 1:
-        for row, (_, colour, marker) in enumerate(_SIDES):
+        for row, (_, colour, marker, stroke) in enumerate(_SIDES):
             if deterministic:
-                axes.plot(profile.value, profile.queried[row], color=colour)
+                axes.plot(profile.value, profile.queried[row], color=colour, linestyle=stroke)
             axes.plot(
                 profile.seen[row], profile.quoted[row], color=colour, linestyle="", marker=marker
             )
+        low, high = axes.get_ylim()
+        margin = max(0.0, 0.5 * (_LEAST_RANGE - (high - low)))
+        axes.set_ylim(low - margin, high + margin)
     else:
         write_message(axes, f"always {profile.value[0]:g}")
         axes.set_xticks([])
@@ -141,9 +159,13 @@ def _map(
     )
     if min(offsets.shape) > 1 and np.ptp(offsets) > _LEAST_RANGE and policy.deterministic:
         lines = axes.contour(
-            policy.inventory, policy.flow, offsets, levels=5, colors="white", linewidths=0.6
+            policy.inventory, policy.flow, offsets, levels=5, colors=PAPER, linewidths=0.6
         )
         axes.clabel(lines, fontsize=6.5, fmt="%g")
+        # As pixels, the lines stay white on a dark page, like the map below them.
+        lines.set_rasterized(True)
+        for text in lines.labelTexts:
+            text.set_rasterized(True)
     axes.axvline(0.0, color=INK, linewidth=0.5)
     axes.axhline(0.0, color=INK, linewidth=0.5)
     axes.grid(False)

@@ -1,4 +1,4 @@
-"""The parts of a drawing and how all pictures look: palette, line styles, panels, legends.
+"""The parts of a drawing and how all pictures look: colours, line styles, panels, legends.
 
 Matplotlib is imported only when something is drawn. No code uses pyplot or changes matplotlib's
 global settings.
@@ -12,29 +12,35 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mm_gym import palette
 from mm_gym.evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008), "Color Universal Design": readers with any colour vision can distinguish
-# these colours, also by their lightness in print.
-BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#E69F00",
-    "#CC79A7",
-    "#56B4E9",
-)
-INK, MUTED, FAINT = "#1f2328", "#6e7781", "#d0d7de"
-SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+# Drawings use the colours for light backgrounds. `layout` replaces them by variables in SVG.
+BID, ASK = palette.BID.light, palette.ASK.light
+NOISE, INFORMED = palette.NOISE.light, palette.INFORMED.light
+SPREAD, INVENTORY, FEES = palette.SPREAD.light, palette.INVENTORY.light, palette.FEES.light
+INK, MUTED, FAINT = palette.TEXT.light, palette.MUTED.light, palette.GRID.light
+PAPER = palette.BACKGROUND.light
+SERIES = tuple(colour.light for colour in palette.SERIES)
 MARKERS = ("o", "s", "^", "D", "v", "P")
+STROKES: tuple["Line", ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (6, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (8, 3)),
+)
+"""Line styles, one for each colour of `SERIES`."""
 COLOUR_MAP = "viridis"
 
 SETTINGS = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
+    "axes.facecolor": PAPER,
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.labelsize": 8,
@@ -43,13 +49,18 @@ SETTINGS = {
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 8.5,
+    "figure.facecolor": PAPER,
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "font.size": 8.5,
+    "hatch.linewidth": 1.6,
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
     "legend.fontsize": 8,
     "legend.frameon": False,
     "lines.linewidth": 1.5,
     "lines.markersize": 4,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "mm_gym",  # equal drawings give equal files
     "text.color": INK,
     "text.parse_math": False,  # a $ in a name is not mathematics
     "xtick.color": MUTED,
@@ -60,8 +71,8 @@ SETTINGS = {
     "ytick.labelsize": 7.5,
 }
 
-Line = Literal["-", "--", ""]
-"""Matplotlib's line style: solid, dashed, none."""
+Line = Literal["-", "--", "-.", ":", ""] | tuple[int, tuple[float, ...]]
+"""Matplotlib's line style: solid, dashed, dash-dotted, dotted, none, or its own dashes."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,10 @@ class Key:
     marker: str = ""
     filled: bool = False
     """Whether the legend shows a patch of colour, for bars and bands."""
+    hatch: str = ""
+    """Matplotlib's hatch of the patch."""
+    alpha: float = 1.0
+    """Opacity of the patch."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,8 @@ class Drawing:
     section: str
     """The heading in the report under which it appears."""
     title: str
+    finding: str
+    """One or two sentences on what to look for."""
     caption: str
     """How to read the picture, and its sample."""
     panels: Sequence[Panel]
@@ -140,11 +157,14 @@ class Picture:
     name: str
     section: str
     title: str
+    finding: str
     caption: str
-    wide: bytes
-    """PNG for wide screens."""
-    narrow: bytes
-    """PNG for narrow screens."""
+    wide: str
+    """SVG for wide screens."""
+    narrow: str
+    """SVG for narrow screens."""
+    png: bytes
+    """For wide screens, on a light background."""
 
 
 def unbroken(text: str) -> str:
@@ -214,6 +234,6 @@ def write_message(axes: "Axes", message: str) -> None:
         ha="center",
         va="center",
         color=MUTED,
-        bbox={"facecolor": "white", "edgecolor": "none"},
+        bbox={"facecolor": PAPER, "edgecolor": "none"},
     )
     axes.set_yticks([])

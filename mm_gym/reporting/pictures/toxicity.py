@@ -12,7 +12,7 @@ from mm_gym.evaluation.metrics import FillMeasures, against_mid, against_value
 from mm_gym.evaluation.plans import Entry
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, mean, mean_over_fills, ratio
-from mm_gym.reporting.pictures.entries import Curve, curves
+from mm_gym.reporting.pictures.entries import Curve, curves, field_text
 from mm_gym.reporting.pictures.style import (
     INK,
     MARKERS,
@@ -153,6 +153,7 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
         name=f"{sweep_name}{suffix}",
         section="Toxicity curves" if field == "p_informed" else f"Sweep of {field}",
         title=f"PnL, fills and adverse selection by {axis}",
+        finding=_ends(field, shown),
         caption=(
             f"Bands are 95 % bootstrap intervals over {episodes} sessions per point. {against} "
             "An adverse fill ratio of one half means no information."
@@ -160,6 +161,19 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
         panels=panels,
         keys=keys,
     )
+
+
+def _ends(field: str, shown: Sequence[Curve]) -> str:
+    """The final PnL at both ends of each curve, in words."""
+    ends = []
+    for curve in shown:
+        at = [
+            f"{mean(curve.points[end].sessions.final_pnl).value:.0f} at "
+            f"{field_text(field, curve.values[end])}"
+            for end in (0, -1)
+        ]
+        ends.append(f"{curve.name} {' and '.join(at)}".replace(" -", " \u2212"))
+    return f"Final PnL: {'; '.join(ends)}."
 
 
 def _over_fills(sessions: Sessions, measures: FillMeasures, name: str) -> Estimate:
