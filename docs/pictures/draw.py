@@ -19,7 +19,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from agents import name_agent  # noqa: E402
-from mm_gym import MarketConfig, configure  # noqa: E402
+from mm_gym import MarketConfig, configure, palette  # noqa: E402
 from mm_gym.evaluation.metrics import against_value  # noqa: E402
 from mm_gym.evaluation.rollout import Cell, run_cells  # noqa: E402
 from mm_gym.evaluation.sessions import Sessions  # noqa: E402
@@ -29,8 +29,9 @@ SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 AGENT = "inventory_skew"
 HORIZONS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # [s]
 SHOWN_SESSION = 2
-# Okabe and Ito (2008): distinguishable with any colour vision.
-BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#1f2328"
+INK, SERIES = palette.TEXT.light, palette.SERIES[0].light
+NOISE, INFORMED = palette.NOISE.light, palette.INFORMED.light
+SPREAD, INVENTORY = palette.SPREAD.light, palette.INVENTORY.light
 STYLE = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -94,8 +95,8 @@ def same_prices(noise: Sessions, informed: Sessions) -> Figure:
     price.set_title("The efficient price is the same in both markets")
     price.set_ylabel("ticks from start")
     for sessions, colour, line, label in (
-        (noise, BLUE, "-", "no informed takers"),
-        (informed, VERMILION, "--", "80 % informed takers"),
+        (noise, NOISE, "-", "no informed takers"),
+        (informed, INFORMED, "--", "80 % informed takers"),
     ):
         inventory.plot(
             minutes, sessions.inventory_path[SHOWN_SESSION], line, color=colour, label=label
@@ -134,8 +135,8 @@ def two_parts_of_pnl(sweep: Sequence[Sessions]) -> Figure:
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots()
     for part, colour, hatch, label in (
-        ("spread_pnl", BLUE, "", "spread captured"),
-        ("inventory_pnl", VERMILION, "//", "inventory PnL"),
+        ("spread_pnl", SPREAD, "", "spread captured"),
+        ("inventory_pnl", INVENTORY, "//", "inventory PnL"),
     ):
         heights = [float(getattr(sessions, part).mean()) for sessions in sweep]
         axes.bar(
@@ -177,7 +178,7 @@ def per_session_and_per_fill(sweep: Sequence[Sessions]) -> Figure:
             "ticks",
         ),
     ):
-        _band(axes, SHARES, estimates, BLUE, "o", "")
+        _band(axes, SHARES, estimates, SERIES, "o", "")
         axes.set_title(title)
         axes.set_xlabel("share of informed takers")
         axes.set_ylabel(unit)
@@ -193,8 +194,8 @@ def same_flow(informed: Sessions, decoy: Sessions) -> Figure:
     left, right = figure.subplots(1, 2)
     lags = (1, 2, 5, 10, 20, 50)
     for sessions, colour, marker, label in (
-        (informed, VERMILION, "o", "informed"),
-        (decoy, BLUE, "s", "decoy"),
+        (informed, INFORMED, "o", "informed"),
+        (decoy, NOISE, "s", "decoy"),
     ):
         signs = np.sign(sessions.net_flow)
         autocorrelation = [
