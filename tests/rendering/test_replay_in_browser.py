@@ -1,6 +1,5 @@
 """The replay in headless Chromium: what it shows is compared with the recordings."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,25 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.chromium import CHROMIUM, chromium
 from mm_gym.core.layout import ASK, BID, INFORMED_TAKERS, TakerKind
 from mm_gym.rendering.recording import Recording
 from mm_gym.rendering.replay import write_replay
 from tests.rendering.recordings import by_hand, recorded
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+pytest.importorskip("playwright", reason="needs Playwright")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 STEPS = 150
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Shown:

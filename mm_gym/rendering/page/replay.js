@@ -21,6 +21,7 @@ const view = {
   truth: false,
 };
 let now = 0, playing = false, active = 0;
+let frame = 0;  // the next frame of play
 let centre = NaN;  // [ticks] price in the middle of every ladder
 
 /** Keep the prices of the ladders in place until the mid comes near an edge. */
@@ -281,18 +282,18 @@ function seek(row, forget = true) {
 function play(on) {
   if (on && now === last) seek(0);
   playing = on;
+  cancelAnimationFrame(frame);
   $("play").setAttribute("aria-pressed", String(on));
   $("play").setAttribute("aria-label", on ? "Pause" : "Play");
-  if (on) requestAnimationFrame((time) => run(time, time, 0));
+  if (on) frame = requestAnimationFrame((time) => run(time, time, 0));
 }
 
 /** One frame: `owed` is the part of a decision that is not shown yet. */
 function run(time, before, owed) {
-  if (!playing) return;
   const due = owed + Number($("speed").value) * Math.min(time - before, 250) / 1000;
   if (due >= 1) seek(now + Math.floor(due));
   if (now === last) play(false);
-  else requestAnimationFrame((next) => run(next, time, due % 1));
+  else frame = requestAnimationFrame((next) => run(next, time, due % 1));
 }
 
 function redraw() {
