@@ -9,11 +9,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import PIL.Image
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AddRenderObservation, HumanRendering, RecordVideo
 
 from mm_gym import MarketMakingEnv
+from mm_gym.rendering import grid
 from tests.rendering.kit import HEIGHT, MODES, ROOT, WIDTH, Image, drawn, pixels
 
 
@@ -57,15 +59,21 @@ def record_a_session(folder: Path) -> list[Image]:
     return frames
 
 
-def test_record_video_receives_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clips(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Image], float, str]]:
+    """Replaces moviepy. The list receives (frames, fps, path) of each video."""
     clips = types.ModuleType("moviepy.video.io.ImageSequenceClip")
     clips.ImageSequenceClip = _Clip  # type: ignore[attr-defined]
     for name in ("moviepy", "moviepy.video", "moviepy.video.io"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, clips.__name__, clips)
     monkeypatch.setattr(_Clip, "written", [])
+    return _Clip.written
+
+
+def test_record_video_receives_every_frame(tmp_path: Path, clips: list[Any]) -> None:
     frames = record_a_session(tmp_path)
-    ((recorded, fps, path),) = _Clip.written
+    ((recorded, fps, path),) = clips
     assert fps == MarketMakingEnv.metadata["render_fps"]
     assert Path(path) == tmp_path / "videos" / "rl-video-episode-0.mp4"
     np.testing.assert_array_equal(recorded, frames)
@@ -99,6 +107,75 @@ def test_human_rendering_shows_the_picture() -> None:
     reference.step(np.array([-0.8, -0.8], np.float32))
     np.testing.assert_array_equal(pixels(env.window), reference.render())
     env.close()
+
+
+def batch_of(n: int) -> Any:
+    return gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=n, session_steps=9, render_mode="rgb_array"
+    )
+
+
+def test_the_record_video_of_batches_tiles_every_market(tmp_path: Path, clips: list[Any]) -> None:
+    wrappers = pytest.importorskip("gymnasium.wrappers.vector")
+    batch = wrappers.RecordVideo(
+        batch_of(4), str(tmp_path), video_aspect_ratio=(16, 9), episode_trigger=lambda _: True
+    )
+    reference = batch_of(4)
+    frames = []
+    for env in (batch, reference):
+        env.reset(seed=0)
+    frames.append(reference.render())
+    for _ in range(3):
+        for env in (batch, reference):
+            env.step(np.full((4, 2), -0.8, np.float32))
+        frames.append(reference.render())
+    batch.close()
+    ((recorded, fps, _),) = clips
+    assert fps == reference.metadata["render_fps"]
+    np.testing.assert_array_equal(recorded, [grid(pictures) for pictures in frames])
+
+
+def test_the_video_recorder_of_stable_baselines3_tiles_every_market(
+    tmp_path: Path, clips: list[Any]
+) -> None:
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    sb3 = pytest.importorskip("mm_gym.sb3")
+    markets = sb3.MarketMakingVecEnv(2, "informed", render_mode="rgb_array")
+    markets.seed(0)
+    batch = vec_env.VecVideoRecorder(
+        markets, str(tmp_path), record_video_trigger=lambda step: step == 0, video_length=2
+    )
+    batch.reset()
+    frames = [markets.render()]
+    for _ in range(2):
+        batch.step(np.full((2, 2), -0.8, np.float32))
+        frames.append(markets.render())
+    ((recorded, fps, _),) = clips
+    assert fps == 20
+    np.testing.assert_array_equal(recorded, frames)
+
+
+def test_the_human_rendering_of_batches_shows_every_market(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    wrappers = pytest.importorskip("gymnasium.wrappers.vector")
+    opencv = types.ModuleType("cv2")  # a package of 60 MB, of which the wrapper uses one function
+    opencv.resize = lambda image, size: np.array(  # type: ignore[attr-defined]
+        PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.BILINEAR)
+    )
+    monkeypatch.setitem(sys.modules, "cv2", opencv)
+    batch, reference = wrappers.HumanRendering(batch_of(4)), batch_of(4)
+    for env in (batch, reference):
+        env.reset(seed=0)
+        env.step(np.full((4, 2), -0.8, np.float32))
+    seen, expected = pixels(batch.window).astype(int), grid(reference.render(), 960, 540)
+    assert seen.shape == expected.shape
+
+    def difference(*shift: int) -> float:
+        return float(np.abs(seen - np.roll(expected, shift, axis=(0, 1))).mean())
+
+    # The filters differ slightly, and the markets much.
+    assert difference(0, 0) < 0.3 * min(difference(270, 0), difference(0, 480))
+    batch.close()
 
 
 @pytest.mark.parametrize("render_only", [True, False])
