@@ -2,7 +2,8 @@
 // The page: the clock, its controls, and a panel per maker.
 
 const HOVER = 16;  // [px] from a fill
-const NOW = 0.75;  // where the present lies in a window that follows it
+// A window stays while the present is in this part of it. Then it moves, with the present at NOW.
+const STAYS = [0.1, 0.85], NOW = 0.6;
 const NARROW = matchMedia("(max-width: 700px)");  // one maker at a time, as in the style sheet
 const LADDER_ROWS = NARROW.matches ? 15 : 21;
 const PRICE_STEP = 5;  // [ticks] the range of the price chart changes in such steps
@@ -43,7 +44,9 @@ function setWindow() {
   const before = JSON.stringify(view);
   if (!length || length >= end - first) view.window = [first, end];
   else {
-    const start = Math.min(Math.max(clock[now] - NOW * length, first), end - length);
+    const old = view.window[0], place = (clock[now] - old) / length;
+    const stays = view.window[1] === old + length && STAYS[0] <= place && place <= STAYS[1];
+    const start = stays ? old : Math.min(Math.max(clock[now] - NOW * length, first), end - length);
     view.window = [start, start + length];
   }
   const [from, to] = view.window;
