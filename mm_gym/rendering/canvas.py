@@ -171,7 +171,9 @@ class Chart:
         return rows
 
     def shade(self, left: float, right: float, colour: RGB) -> None:
-        """Colour the background between two x values."""
+        """Colour the background from one x value to before another."""
+        if left >= right:
+            return
         self._detail.pen.rectangle(
             (_DETAIL * left, 0, _DETAIL * right - 1, self._detail.image.height - 1), fill=colour
         )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import palette
-from mm_gym.core.layout import ASK, BID, INFORMED_TAKERS, TAPE_ROWS, Outcome
+from mm_gym.core.layout import ASK, BID, INFORMED_TAKERS, Outcome
 from mm_gym.rendering.canvas import (
     RGB,
     Area,
@@ -27,7 +27,7 @@ from mm_gym.rendering.canvas import (
     width_of,
 )
 from mm_gym.rendering.history import Past
-from mm_gym.rendering.ladder import best_levels
+from mm_gym.rendering.ladder import best_levels, lots_at, short
 
 WIDTH, HEIGHT = 960, 540  # [pixels]
 WINDOW = 160  # decisions in the price chart
@@ -188,7 +188,7 @@ def _draw_ladder(canvas: Canvas, market: Any) -> None:
         colour = _OWN[own[price]] if price in own else _TEXT if price == mid else _MUTED
         middle = ((_PRICE.left + _PRICE.right) / 2, y + ROW_HEIGHT / 2)
         canvas.write(middle, str(price), colour, anchor="m", room=_PRICE.width - 4)
-    most = max((sum(lots for lots, _ in queue) for _, _, queue in shown), default=1)
+    most = max((lots_at(queue) for _, _, queue in shown), default=1)
     for side, price, queue in shown:
         _draw_queue(canvas, side, LADDER.top + ROW_HEIGHT * row_of(price, mid), queue, most)
     for side, price in hidden:
@@ -217,38 +217,28 @@ def _draw_queue(
         x += outwards * length
         if own:
             at, anchor = ((_PRICE.right + 8, "l"), (_PRICE.left - 8, "r"))[side]
-            place = f"own {_short(lots)}, " + (f"{_short(ahead)} ahead" if ahead else "first")
+            place = f"own {short(lots)}, " + (f"{short(ahead)} ahead" if ahead else "first")
             canvas.write((at, y + ROW_HEIGHT / 2), place, colour, 12, anchor)
         ahead += lots
     at, anchor = ((LADDER.left + 4, "l"), (LADDER.right - 4, "r"))[side]
-    canvas.write((at, y + ROW_HEIGHT / 2), _short(ahead), _TEXT, 13, anchor, room=_LOTS_WIDTH - 8)
-
-
-def _short(lots: int) -> str:
-    """Return a number of lots in at most five characters: 99999, 1.23M."""
-    if lots < 100_000:
-        return str(lots)
-    power = min((len(str(lots)) - 1) // 3, 6)
-    return f"{lots / 1000.0**power:.3g}{' kMGTPE'[power]}"
+    canvas.write((at, y + ROW_HEIGHT / 2), short(ahead), _TEXT, 13, anchor, room=_LOTS_WIDTH - 8)
 
 
 def _draw_tape(canvas: Canvas, market: Any, show_truth: bool) -> None:
     """Write the latest trades of the session, the latest first. A triangle up is a taker buy."""
-    n_trades = int(market["n_trades"])
-    for line in range(min(_TRADES, n_trades, TAPE_ROWS)):
-        trade = market["tape"][(n_trades - 1 - line) % TAPE_ROWS]
-        if trade["time"] < 0.0:
-            return  # of the warm-up
+    n_trades, tape = int(market["n_trades"]), market["tape"]
+    for line in range(min(_TRADES, n_trades)):
+        trade = tape[(n_trades - 1 - line) % len(tape)]
         side, own = int(trade["side"]), int(trade["own_lots"])
         y = TAPE.top + (line + 0.5) * _TRADE_HEIGHT
         canvas.triangle((TAPE.left + 12, y), side == BID, 4, _OWN[side])
         cells = [
             (32, f"{trade['time']:.1f} s", _MUTED),
-            (104, f"{_short(int(trade['lots']))} at {trade['price']}", _TEXT),
+            (104, f"{short(int(trade['lots']))} at {trade['price']}", _TEXT),
         ]
         if own:
             done = "sold" if side == BID else "bought"
-            cells.append((206, f"own {done} {_short(own)}", _OWN[1 - side]))
+            cells.append((206, f"own {done} {short(own)}", _OWN[1 - side]))
         if show_truth:
             known = int(trade["kind"]) in INFORMED_TAKERS
             cells.append((306, "informed" if known else "noise", _taker_colour(trade)))
@@ -318,10 +308,11 @@ def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
     )
     fees = 0.0 - _by_column(past.fees + past.close_out, past.first, total)
     last = PNL_CHART.width - 1
-    shade = [math.floor(decision * last / total) for decision in _window(market)]
+    start, end = _window(market)
+    shade = (start * last // total, end * last // total + 1) if end - start < total else (0, 0)
 
     chart = Chart(INVENTORY_CHART, np.append(inventory, 0.0), smallest=6.0)
-    chart.shade(shade[0], shade[1] + 1, _IN_WINDOW)
+    chart.shade(*shade, _IN_WINDOW)
     chart.level_lines(canvas)
     chart.bars(inventory, *_HELD)
     chart.zero_line()
@@ -334,7 +325,7 @@ def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
         ("total", pnl, rgb(palette.TOTAL), 3, 0),
     )
     chart = Chart(PNL_CHART, np.concatenate([[0.0], *[part[1] for part in parts]]), smallest=12.0)
-    chart.shade(shade[0], shade[1] + 1, _IN_WINDOW)
+    chart.shade(*shade, _IN_WINDOW)
     chart.level_lines(canvas)
     chart.zero_line()
     columns = np.arange(len(pnl), dtype=np.float64)
