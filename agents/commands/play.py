@@ -88,17 +88,18 @@ def main(arguments: Arguments) -> Path:
         raise ValueError(
             f"--agents names too many makers: expected at most {_MOST_MAKERS}, got {len(names)}"
         )
-    makers = {name: name_agent(name)(config) for name in names}  # errors come before the game
     session = Session(config, seed)
+    makers = {name: name_agent(name)(config) for name in names}  # errors come before the game
     screen = TerminalScreen() if arguments.terminal else WindowScreen()
     try:
         with screen:
             with artefacts.results_folder(out) as folder:
-                _trade(session, screen, Pace(arguments.speed))
+                last = _trade(session, screen, Pace(arguments.speed))
                 results = compare(session, makers, seed)
                 _write(folder, results, f"Traded by hand: {config.regime}, seed {seed}")
             with suppress(KeyboardInterrupt):
-                _show_end(session, screen, results)
+                if last != "quit" and not arguments.terminal:  # both print the scores only
+                    _show_end(session, screen, results)
     except DependencyNotInstalled as error:
         raise ValueError(str(error)) from error
     except Error as error:
@@ -135,24 +136,27 @@ def _market(arguments: Arguments) -> MarketConfig:
     return market_config(regime, arguments.task, fields)[0]
 
 
-def _trade(session: Session, screen: Screen, pace: Pace) -> None:
-    """Run the game. Ctrl-C ends it, as `q` does."""
+def _trade(session: Session, screen: Screen, pace: Pace) -> str:
+    """Run the game and return its last event. Ctrl-C ends it, as `q` does."""
     quotes = Quotes(session.config.max_offset)
+    pace.is_paused = True
 
     def show(news: str) -> None:
+        news = news or ("space: start" if session.steps == 0 else "no fill so far")
         screen.show(session, [f"{quotes}   {pace}", news], [*MOVES, f"{KEYS}   q: end"])
 
+    last = ""
     with suppress(KeyboardInterrupt):
-        play(session, quotes, events(pace, screen.keys, session.config.decision_interval), show)
+        interval = session.config.decision_interval
+        last = play(session, quotes, events(pace, screen.keys, interval), show)
     if session.steps == 0:
         raise ValueError("nothing was traded: expected at least one decision, got none")
     screen.show(session, ["The makers trade the same session ..."])
+    return last
 
 
 def _show_end(session: Session, screen: Screen, results: Sequence[Recording]) -> None:
     """Show the scores until the player closes the window."""
-    if isinstance(screen, TerminalScreen):
-        return  # they are printed
     found = [scores.score(recording) for recording in results]
     rows = ["\t\t".join(row[:1]) + "\t\t" + "\t".join(row[1:]) for row in scores.table(found)]
     lines, keys = [*scores.sentences(found), *rows], ["t: show the truth   q: close"]

@@ -105,7 +105,7 @@ def play(
     quotes: Quotes,
     happenings: Iterable[str],
     show: Callable[[str], None],
-) -> None:
+) -> str:
     """Trade until the close, or until the player ends the session.
 
     Args:
@@ -113,12 +113,15 @@ def play(
         quotes: of the player.
         happenings: see `events`.
         show: called after each event with a line about the latest fills.
+
+    Returns:
+        The last event.
     """
-    news = ""
+    news, event = "", ""
     show(news)
     for event in happenings:
         if event in END:
-            return
+            return event
         if event == DECIDE:
             fills = session.step(quotes.offsets)
             news = _news(fills) if len(fills) else news
@@ -126,7 +129,8 @@ def play(
             quotes.press(event)
         show(news)
         if session.is_over:
-            return
+            return event
+    return event
 
 
 def _news(fills: npt.NDArray[Any]) -> str:

@@ -31,10 +31,6 @@ def record_sessions(
     Raises:
         ValueError: if the seed is negative.
     """
-    if seed < 0:
-        raise ValueError(
-            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
-        )
     session_seed = int(session_seeds(seed, 1)[0])
     n_steps = config.session_steps if steps is None else steps
     return [

@@ -122,10 +122,6 @@ def run_cells(
             "jobs=0 is out of range: expected a number of processes, at least 1, or -1 for all "
             "cores, got 0"
         )
-    if seed < 0:
-        raise ValueError(
-            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
-        )
     seeds = session_seeds(seed, episodes)
     batches = [
         seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)
@@ -144,7 +140,15 @@ def run_cells(
 
 
 def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:
-    """The seeds of an evaluation's sessions: the first `episodes` numbers of a random sequence."""
+    """The seeds of an evaluation's sessions: the first `episodes` numbers of a random sequence.
+
+    Raises:
+        ValueError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(
+            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
+        )
     return np.random.SeedSequence(seed).generate_state(episodes).astype(np.int64)
 
 
