@@ -9,6 +9,7 @@ from gymnasium.error import ResetNeeded
 
 from mm_gym.actions import action_space, check_action_format, to_offsets
 from mm_gym.core.layout import Outcome
+from mm_gym.display import Image
 from mm_gym.markets import (
     PATH_ROWS_PER_FILL,
     Markets,
@@ -267,6 +268,11 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         """
         frames = self._renderer.render(self._markets.records)
         return None if frames is None else frames[0]
+
+    def _repr_png_(self) -> bytes | None:
+        """The present picture, for notebooks. Only in `rgb_array` mode, after `reset`."""
+        frame = self.render() if self.render_mode == "rgb_array" else None
+        return frame._repr_png_() if isinstance(frame, Image) else None
 
     def close(self) -> None:
         """Close the window of `human` mode, if there is one."""

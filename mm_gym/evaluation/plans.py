@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mm_gym import display
 from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
 from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, ExperimentRunner
 from mm_gym.evaluation.experiments.runner import AgentNamer
@@ -20,6 +21,13 @@ Market = tuple[MarketConfig, dict[str, float]]
 """A market, and the value of the swept field if the summary has no column for it."""
 
 _DEFAULTS = configure().to_dict()
+_SHOWN = {
+    "fills": "fills",
+    "mean_abs_inventory": "mean |inventory|",
+    "markout_50": "markout, 50 s",
+    "value_adverse_move_50": "adverse move of V, 50 s",
+}
+"""Columns of the summary that a notebook shows, and their headings."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,21 @@ class Results:
     entries: list[Entry] = field(default_factory=list)
     """For pictures."""
     experiments: list[ExperimentResult] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        """The main columns of the summary, for notebooks."""
+        checks = "".join(experiment._repr_html_() for experiment in self.experiments)
+        rows = [
+            [entry.label, *(_interval(row, name) for name in ("final_pnl", "objective"))]
+            + [row[name] for name in _SHOWN]
+            for entry, row in zip(self.entries, self.rows, strict=True)
+        ]
+        heads = ["agent, market", "final PnL [95 %]", "objective [95 %]", *_SHOWN.values()]
+        return checks + display.table(heads, rows)
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.1f} [{row[f'{name}_low']:.1f}, {row[f'{name}_high']:.1f}]"
 
 
 def plan_markets(

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym import display
 from mm_gym.config import MarketConfig
+from mm_gym.evaluation.statistics import mean
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,20 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self.final_pnl)
+
+    def _repr_html_(self) -> str:
+        """Means per session with their intervals, for notebooks."""
+        figures = {
+            "final PnL [ticks × lots]": self.final_pnl,
+            "spread captured [ticks × lots]": self.spread_pnl,
+            "inventory PnL [ticks × lots]": self.inventory_pnl,
+            "objective [ticks × lots]": self.objective,
+            "fills": self.n_fills,
+        }
+        rows = [(name, mean(values.astype(np.float64))) for name, values in figures.items()]
+        share = f", p = {self.config.p_informed:g}" if self.config.p_informed > 0.0 else ""
+        caption = f"{len(self)} sessions, {self.config.regime}{share}"
+        return display.table(("per session", "mean [95 %]"), rows, caption)
 
     @property
     def variance_reduced_objective(self) -> npt.NDArray[np.float64]:

@@ -30,6 +30,9 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
+    def _repr_html_(self) -> str:
+        return f"{self.value:.3g} <small>95 %: {self.low:.3g} to {self.high:.3g}</small>"
+
 
 def mean(values: npt.NDArray[np.float64]) -> Estimate:
     """The mean of one figure per session, shape (n,). A single session has a NaN interval."""

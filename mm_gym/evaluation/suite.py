@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mm_gym import display
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.rollout import Cell, Predicts, run_cells, shown_name
 from mm_gym.evaluation.sessions import Sessions
@@ -162,6 +163,15 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     """Contender's label and task -> the reason why the contender was not evaluated there."""
+
+    def _repr_html_(self) -> str:
+        """The rows as a table, for notebooks."""
+        rows = [
+            (row.agent, row.task, row.seed, row.objective, row.standard_error, row.score, row.fills)
+            for row in self.rows
+        ]
+        heads = ("agent", "task", "seed", "objective", "standard error", "score", "fills")
+        return display.table(heads, rows)
 
 
 def run_suite(

@@ -110,6 +110,12 @@ class Recording:
         mid, value = Recorded(self.fills, self.path).later_prices(end, horizons)
         return direction * (price - mid), direction * (price - value)
 
+    def _repr_html_(self) -> str:
+        """The replay in a frame, for notebooks."""
+        from mm_gym.rendering.replay import replay_html  # it imports this module
+
+        return replay_html([self])._repr_html_()
+
     def save(self, path: str | Path) -> Path:
         """Write the recording as a compressed npz file, without pickle.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mm_gym.config import ConfigurationError
 from mm_gym.core.layout import Outcome
+from mm_gym.display import Image
 from mm_gym.rendering.history import History
 from mm_gym.rendering.ladder import ladder
 
@@ -87,7 +88,7 @@ class Renderer:
         if self._mode == "ansi":
             return tuple(ladder(record) for record in records)
         if self._mode == "rgb_array":
-            return tuple(self.pictures(records))
+            return tuple(picture.view(Image) for picture in self.pictures(records))
         return None
 
     def pictures(self, records: npt.NDArray[Any]) -> list[npt.NDArray[np.uint8]]:

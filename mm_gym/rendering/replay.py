@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mm_gym import palette
 from mm_gym.core.layout import INFORMED_TAKERS, TakerKind
+from mm_gym.display import Page
 from mm_gym.markets import HORIZONS
 from mm_gym.rendering.recording import Recording
 
@@ -54,8 +55,10 @@ def write_replay(
     return path
 
 
-def replay_html(recordings: Sequence[Recording], title: str = "Session replay") -> str:
-    """The page that `write_replay` writes. It makes no network request.
+def replay_html(recordings: Sequence[Recording], title: str = "Session replay") -> Page:
+    """The page that `write_replay` writes. A notebook shows it in a frame.
+
+    It makes no network request.
 
     Raises:
         ValueError: if there is no recording, or there are more than four.
@@ -75,7 +78,7 @@ def replay_html(recordings: Sequence[Recording], title: str = "Session replay") 
         separators=(",", ":"),
         allow_nan=False,
     )
-    return string.Template(_read("replay.html")).substitute(
+    page = string.Template(_read("replay.html")).substitute(
         title=html.escape(title),
         subtitle=html.escape(_subtitle(recordings)),
         css="\n".join([_colours(), _read("uplot/uPlot.min.css"), _read("replay.css")]),
@@ -84,6 +87,7 @@ def replay_html(recordings: Sequence[Recording], title: str = "Session replay") 
         uplot=_read("uplot/uPlot.iife.min.js"),
         script="\n".join(_read(name) for name in _SCRIPTS),
     )
+    return Page(page)
 
 
 def _read(name: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import palette
+from mm_gym.display import Image
 
 
 def grid(
@@ -49,4 +50,4 @@ def grid(
     for number, frame in enumerate(frames):
         row, column = divmod(number, columns)
         tiled[row * h : (row + 1) * h, column * w : (column + 1) * w] = resized(frame, w, h)
-    return tiled
+    return tiled.view(Image)

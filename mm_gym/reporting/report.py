@@ -3,7 +3,6 @@
 Sections in order: checks, tables, pictures, and how the report was made.
 """
 
-import base64
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,6 @@ from mm_gym.reporting.html_tables import TABLES, number, table_html
 from mm_gym.reporting.pictures import Entry, Picture, draw
 
 __all__ = ["Entry", "write_report"]
-
-_NARROW_SCREEN = "(max-width: 44rem)"
 
 
 def write_report(
@@ -213,18 +210,8 @@ def _pictures(pictures: Sequence[Picture]) -> str:
         if picture.section != section:
             section = picture.section
             parts.append(f"<h3>{escape(section)}</h3>")
-        parts.append(
-            f"<figure><picture>"
-            f'<source media="{_NARROW_SCREEN}" srcset="{_embedded(picture.narrow)}">'
-            f'<img src="{_embedded(picture.wide)}" alt="{escape(picture.title)}">'
-            f"</picture><figcaption><strong>{escape(picture.finding)}</strong> "
-            f"{escape(picture.caption)}</figcaption></figure>"
-        )
+        parts.append(picture._repr_html_())
     return "\n".join(parts)
-
-
-def _embedded(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 # ---------------------------------------------------------------------------------- how it was made

@@ -59,8 +59,12 @@ class _Reader(HTMLParser):
 
 
 def read(path: Path) -> Element:
+    return parse(path.read_text())
+
+
+def parse(text: str) -> Element:
     reader = _Reader()
-    reader.feed(path.read_text())
+    reader.feed(text)
     (page,) = reader.open
     return page
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym import display
 from mm_gym.config import MarketConfig, configure
 from mm_gym.evaluation.metrics import against_value
 from mm_gym.evaluation.rollout import Cell, Predicts, run_cells
@@ -77,6 +78,21 @@ class ExperimentResult:
             }
             for check in self.audit + self.checks
         ]
+
+    def _repr_html_(self) -> str:
+        """The checks as a table, for notebooks."""
+        rows = [
+            (
+                "holds" if check.holds else "does not hold",
+                check.sentence,
+                f"{check.estimate} {check.unit}",
+                check.wanted,
+                check.sample,
+            )
+            for check in self.audit + self.checks
+        ]
+        heads = ("verdict", "check", "estimate [95 %]", "wanted", "sample")
+        return display.table(heads, rows, f"{self.name}: {self.question}")
 
     @property
     def holds(self) -> bool:

@@ -4,10 +4,12 @@ Matplotlib is imported only when something is drawn. No code uses pyplot or chan
 global settings.
 """
 
+import base64
 import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -36,6 +38,7 @@ STROKES: tuple["Line", ...] = (
 )
 """Line styles, one for each colour of `SERIES`."""
 COLOUR_MAP = "viridis"
+_NARROW_SCREEN = "(max-width: 44rem)"
 
 SETTINGS = {
     "axes.axisbelow": True,
@@ -165,6 +168,20 @@ class Picture:
     """SVG for narrow screens."""
     png: bytes
     """For wide screens, on a light background."""
+
+    def _repr_html_(self) -> str:
+        """The picture and its caption, for the report and for notebooks."""
+        return (
+            f"<figure><picture>"
+            f'<source media="{_NARROW_SCREEN}" srcset="{_embedded(self.narrow)}">'
+            f'<img src="{_embedded(self.wide)}" alt="{escape(self.title)}">'
+            f"</picture><figcaption><strong>{escape(self.finding)}</strong> "
+            f"{escape(self.caption)}</figcaption></figure>"
+        )
+
+
+def _embedded(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def unbroken(text: str) -> str:
