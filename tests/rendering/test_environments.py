@@ -1,4 +1,4 @@
-"""Environments that are drawn have the same runs, copies and batches as others."""
+"""Checkpoints, copies and batches of environments that are drawn."""
 
 import copy
 import pickle
@@ -10,34 +10,9 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from mm_gym import REGIMES, ConfigurationError, MarketMakingEnv, palette
+from mm_gym import ConfigurationError, MarketMakingEnv, palette
 from mm_gym.rendering import grid
 from tests.rendering.kit import CHART, MID, MODES, PRICES, drawn, rgb, where
-
-
-@pytest.mark.parametrize(
-    "regime, mode",
-    [*[("mixed", mode) for mode in MODES], *[(regime, "rgb_array") for regime in REGIMES]],
-)
-def test_a_run_is_the_same_with_and_without_drawing(regime: str, mode: str) -> None:
-    market: dict[str, Any] = {"regime": regime, "session_steps": 15}
-    plain = gymnasium.make("MarketMaking-v0", **market).unwrapped
-    env = gymnasium.make("MarketMaking-v0", **market, render_mode=mode).unwrapped
-    generator = np.random.default_rng(0)
-    plain.reset(seed=3)
-    env.reset(seed=3)
-    for session in range(2):
-        if session:
-            plain.reset()
-            env.reset()
-        for _ in range(15):
-            action = generator.uniform(-1.0, -0.6, 2).astype(np.float32)
-            env.render()
-            ours, theirs = env.step(action), plain.step(action)
-            np.testing.assert_array_equal(ours[0], theirs[0])
-            assert ours[1:] == theirs[1:]
-            assert env._markets.records.tobytes() == plain._markets.records.tobytes()
-    env.close()
 
 
 @pytest.mark.parametrize("mode", ["human", "rgb_array"])
