@@ -148,9 +148,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         unwinding_time: [s] assumption of the control variate about how long inventory is held. It
             is potential-based shaping, so any value keeps expected returns. The default is 37 s, or
             37 decision intervals if that is less. It needs `variance_reduction=True`.
-        render_mode: None, `ansi` (the order book as text), `rgb_array` (a picture of book, trades,
-            price, quotes, fills, inventory and PnL) or `human` (the picture in a window). The last
-            two need `pip install "mm-gym[render]"`.
+        render_mode: None, `ansi` (book, trades, own quotes and PnL as text), `rgb_array` (a picture
+            of book, trades, price, quotes, fills, inventory and PnL) or `human` (the picture in a
+            window). The last two need `pip install "mm-gym[render]"`.
         show_truth: whether pictures show what no participant sees: the efficient price, and by
             colour which fills were with informed takers. The default is False, so a policy may
             learn from pixels.
