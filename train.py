@@ -3,7 +3,7 @@
 python train.py
 python train.py --regime informed --p-informed 0.5 --seed 1 --out runs/NAME
 python train.py --regime noise --set latency=0.5 maker_fee=-0.1
-python train.py --hyperparameters ppo-dealer_skill
+python train.py --task informed-40
 python train.py --algorithm recurrent_ppo
 python train.py --resume runs/NAME --timesteps 20000000
 python train.py --engine rllib --env-runners 2

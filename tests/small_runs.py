@@ -2,17 +2,18 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import agents.training.trainer
 import train
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.policy import load_policy, new_policy, policy_content
 from agents.learned.run_folder import POLICY_FILE, Run, read_run
+from agents.training import held_out
 from agents.training.trainer import write_run
 from mm_gym import MarketConfig, configure
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -50,9 +51,15 @@ def a_run(
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Few held-out sessions, one rule to compare with, and no pictures."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(agents.training.trainer, "HELD_OUT_SESSIONS", 4)
+    monkeypatch.setattr(held_out, "HELD_OUT_SESSIONS", 4)
+    monkeypatch.setattr(held_out, "rules_for", lambda config: ["inventory_skew"])
+    monkeypatch.setattr(held_out, "pictures_of", lambda agent, results: {})
+    held_out.run_rules.cache_clear()
+    yield
+    held_out.run_rules.cache_clear()  # the next test may have other rules
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -18,11 +17,17 @@ import yaml
 import agents.training.trainer
 from agents import AgentError, make_agent, rules_for
 from agents.commands import train
-from agents.learned.hyperparameters import ALGORITHM_PART, HyperparameterError, read_hyperparameters
+from agents.learned.hyperparameters import (
+    ALGORITHM_PART,
+    HyperparameterError,
+    hyperparameters_name,
+    read_hyperparameters,
+)
 from agents.learned.policy import load
 from agents.learned.run_folder import RUN_FILE, Run, read_run
+from agents.training import held_out
 from agents.training.trainer import TrainingError
-from mm_gym import ConfigurationError, MarketConfig, configure
+from mm_gym import REGIMES, TASKS, ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions
 from tests.small_runs import (
     CONFIG,
@@ -36,17 +41,16 @@ from tests.small_runs import (
 )
 from tests.small_runs import small as small  # a fixture
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:rich is experimental"),
-    pytest.mark.usefixtures("small"),
-]
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def test_an_interrupted_training_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compared: list[tuple[Path, MarketConfig]] = []
-    monkeypatch.setattr(train, "compare", lambda folder, config: compared.append((folder, config)))
+    monkeypatch.setattr(
+        train, "compare", lambda folder, run, _: compared.append((folder, run.config))
+    )
     out = tmp_path / "run"
     send_at(monkeypatch, UPDATE // N_MARKETS + 1, signal.SIGINT)
     small = tmp_path / "small.yml"
@@ -109,16 +113,17 @@ def test_an_interrupt_after_the_budget_prints_how_to_evaluate(
 def test_the_comparison_shows_the_trained_maker_beside_every_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train, "COMPARED_SESSIONS", 8)
+    monkeypatch.setattr(held_out, "rules_for", rules_for)
     folder = tmp_path / "m"
-    agents.training.trainer.train(folder, a_run(1))
-    capsys.readouterr()
-    train.compare(folder, CONFIG)
+    with held_out.HeldOut(CONFIG, 8) as sessions:
+        run = agents.training.trainer.train(folder, a_run(1), held_out=sessions)
+        capsys.readouterr()
+        train.compare(folder, run, sessions)
     printed = capsys.readouterr().out
     assert all(rule[:20] in printed for rule in rules_for(CONFIG))  # the table breaks longer names
     objectives = {
         name: run_sessions(
-            functools.partial(make_agent, name), CONFIG, episodes=8, seed=0
+            functools.partial(make_agent, name), CONFIG, episodes=8, seed=held_out.HELD_OUT_SEED
         ).objective
         for name in (*rules_for(CONFIG), str(folder))
     }
@@ -128,6 +133,10 @@ def test_the_comparison_shows_the_trained_maker_beside_every_rule(
     gap = re.search(rf"the best rule, {best}: (\S+) ", " ".join(printed.split()))
     assert gap is not None
     assert float(gap[1]) == pytest.approx((trained - objectives[best]).mean(), rel=0.01)
+
+    # A training that did not evaluate, such as RLlib's, is evaluated for the table.
+    train.compare(folder, run, held_out.HeldOut(CONFIG, 8))
+    assert capsys.readouterr().out == printed
 
 
 def test_without_arguments_it_trains_on_mixed_in_a_new_folder(
@@ -156,20 +165,60 @@ def test_without_arguments_it_trains_on_mixed_in_a_new_folder(
         assert run.has_history
 
 
+@pytest.mark.parametrize(
+    "task, hyperparameters",
+    [
+        ("noise", "ppo"),
+        ("mixed", "ppo-mixed"),  # whose own market has another share of informed takers
+        ("latency-1s", "ppo"),
+        ("dealer-cartea-jaimungal", "ppo-dealer-cartea-jaimungal"),
+    ],
+)
+def test_a_task_is_the_market_and_chooses_the_hyperparameters(
+    task: str, hyperparameters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Run] = []
+
+    def instead(folder: Path, run: Run, *_: object, **__: object) -> Run:
+        asked.append(run)
+        return dataclasses.replace(run, steps_done=run.timesteps)
+
+    monkeypatch.setattr(train, "train", instead)
+    monkeypatch.setattr(train, "compare", lambda *_: None)
+    train.main(train.Arguments(task=task, out=tmp_path / "run"))
+    assert asked[0].config == TASKS[task].config
+    assert asked[0].hyperparameters == read_hyperparameters(hyperparameters)
+
+
+def test_the_file_of_a_task_has_the_market_of_the_task() -> None:
+    """rl_zoo3 reads the market from the file."""
+    own = [
+        name for name in TASKS if name not in REGIMES and hyperparameters_name("ppo", name) != "ppo"
+    ]
+    assert own == ["dealer-cartea-jaimungal"]
+    for name in own:
+        learning = read_hyperparameters(hyperparameters_name("ppo", name))[ALGORITHM_PART]
+        assert configure(**learning["env_kwargs"]) == TASKS[name].config
+
+
 def test_threads_go_to_torch_and_jobs_to_markets_and_evaluations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    had: dict[str, tuple[int, ...]] = {}
+    had: list[tuple[int, int, bool]] = []
 
-    def instead(folder: Path, run: Run, *_: object, market_threads: int, **__: object) -> Run:
-        had["training"] = torch.get_num_threads(), joblib.effective_n_jobs(None), market_threads
+    def instead(
+        folder: Path,
+        run: Run,
+        *_: object,
+        market_threads: int,
+        held_out: held_out.HeldOut,
+        **__: object,
+    ) -> Run:
+        had.append((torch.get_num_threads(), market_threads, held_out.beside))
         return dataclasses.replace(run, steps_done=run.timesteps)
 
-    def compare(*_: object) -> None:
-        had["comparison"] = torch.get_num_threads(), joblib.effective_n_jobs(None)
-
     monkeypatch.setattr(train, "train", instead)
-    monkeypatch.setattr(train, "compare", compare)
+    monkeypatch.setattr(train, "compare", lambda *_: None)
     before = torch.get_num_threads()
     try:
         # Threads of torch, jobs, and the threads that step the markets.
@@ -177,10 +226,7 @@ def test_threads_go_to_torch_and_jobs_to_markets_and_evaluations(
             train.main(
                 train.Arguments(out=tmp_path / f"{threads}-{jobs}", threads=threads, jobs=jobs)
             )
-            assert had == {
-                "training": (threads, jobs, market_threads),
-                "comparison": (threads, jobs),
-            }
+            assert had.pop() == (threads, market_threads, jobs > 1)
     finally:
         torch.set_num_threads(before)
 
@@ -210,6 +256,27 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             "p_informed=1.5 is out of range",
         ),
         "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
+        "unknown task": (
+            asked(task="informd-40"),
+            ConfigurationError,
+            "did you mean 'informed-40'",
+        ),
+        "task and regime": (
+            asked(task="informed-40", regime="informed"),
+            ConfigurationError,
+            "task 'informed-40' is frozen: expected no regime and no market field beside it, got "
+            "regime",
+        ),
+        "task and fields": (
+            asked(task="informed-40", p_informed=0.4, set=("latency=1",)),
+            ConfigurationError,
+            "expected no regime and no market field beside it, got p_informed, latency",
+        ),
+        "resume another task": (
+            asked(resume=old, task="informed-40"),
+            TrainingError,
+            "p_informed=0.4 does not fit the run",
+        ),
         "no field": (asked(set=("latency",)), HyperparameterError, "write for example latency=0.5"),
         "hyperparameters": (
             asked(hyperparameters="ppp"),

@@ -7,17 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import torch
-from joblib import parallel_config
 from rich.console import Console
 
 from mm_gym import MarketConfig, configure
-from mm_gym.evaluation import plans
-from mm_gym.evaluation.statistics import difference
 from mm_gym.reporting.artefacts import fresh_folder
 from mm_gym.reporting.text_tables import text_table
+from mm_gym.tasks import market_config
 
 from ..invocation import INSTALLED, command_line, command_name
 from ..learned.hyperparameters import (
@@ -27,12 +25,16 @@ from ..learned.hyperparameters import (
     read_hyperparameters,
 )
 from ..learned.run_folder import RUN_FILE, Run, read_run
-from ..registry import name_agent, trained_folder
-from ..rules import rules_for
-from ..training.trainer import TrainingError, check_not_shipped, check_output, train
+from ..registry import make_agent, trained_folder
+from ..training.held_out import HeldOut
+from ..training.trainer import (
+    EVALUATE_EVERY,
+    TrainingError,
+    check_not_shipped,
+    check_output,
+    train,
+)
 from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText, optional
-
-COMPARED_SESSIONS = 256
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class Arguments:
     """Order-flow regime to train on. Default: that of the hyperparameters, else mixed."""
     p_informed: OptionalFloat = None
     """Share of informed takers, from 0 to 1. Default: the regime's own."""
+    task: OptionalText = None
+    """Task of the benchmark suite whose market to train on, such as informed-40.
+    It replaces --regime, --p-informed, --set and the market of the hyperparameters."""
     set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
     """Other fields of the market, such as latency=0.5 maker_fee=-0.1."""
     algorithm: OptionalText = None
     """ppo, or recurrent_ppo for a policy with an LSTM. Default: ppo."""
     hyperparameters: OptionalText = None
     """Name of a file in agents/training/hyperparameters, or a path.
-    Default: the file for the algorithm and the regime, else the algorithm's."""
+    Default: the file for the algorithm and the task, else the regime, else the algorithm's."""
     timesteps: OptionalInt = None
     """Training budget: decisions of all markets together, rounded up to whole updates.
     Default: that of the hyperparameters."""
@@ -71,11 +76,11 @@ class Arguments:
     Its network and its observations have to be the same. It is read as data."""
     checkpoint_every: int = 100_000
     """Decisions between two checkpoints. An interruption loses at most this many."""
-    evaluate_every: int = 2_000_000
+    evaluate_every: int = EVALUATE_EVERY
     """Decisions between two evaluations on held-out sessions, for the learning curve."""
     jobs: int = 1
-    """Processes that run evaluations, and threads that step the markets.
-    With --threads above 1, one thread steps the markets."""
+    """With 2 or more, another process evaluates while the training continues, and as many threads
+    step the markets. With --threads above 1, one thread steps the markets."""
     threads: int = 1
     """Threads of torch. Two are faster only if two cores are idle."""
     engine: Annotated[Literal["sb3", "rllib"] | None, optional("{sb3,rllib}")] = None
@@ -106,41 +111,45 @@ def main(arguments: Arguments) -> Path:
         run = _new_run(arguments)
     else:
         run = _resumed_run(arguments, arguments.resume)
-    learn = _engine(arguments, run)
-    out = arguments.out or arguments.resume
-    if out is None:
-        out = fresh_folder(Path("runs"), f"{run.config.regime}-seed{run.seed}")
-    check_output(out, arguments.resume)
-    print(f"Training on {run.config.regime} up to {run.timesteps:,} decisions. Run folder: {out}")
-    with parallel_config(n_jobs=arguments.jobs):
+    with HeldOut(run.config, jobs=arguments.jobs) as held_out:
+        learn = _engine(arguments, run, held_out)
+        market = arguments.task or run.config.regime
+        out = arguments.out or arguments.resume
+        if out is None:
+            out = fresh_folder(
+                Path("runs"), f"{arguments.task or run.config.regime}-seed{run.seed}"
+            )
+        check_output(out, arguments.resume)
+        print(f"Training on {market} up to {run.timesteps:,} decisions. Run folder: {out}")
         try:
             run = learn(out, run, arguments.resume, arguments.checkpoint_every)
             if run.steps_done < run.timesteps:
                 _stop(out)
-            compare(out, run.config)
+            compare(out, run, held_out)
         except KeyboardInterrupt:  # before PPO or after it, or for the second time
             _stop(out)
     print(f"Run folder: {out}. Learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 
 
-def compare(folder: Path, config: MarketConfig) -> None:
+def compare(folder: Path, run: Run, held_out: HeldOut) -> None:
     """Print the trained maker beside the rule-based ones, on held-out sessions of its market.
 
     Args:
         folder: the run folder.
-        config: the market to compare in.
+        run: the finished training.
+        held_out: runs the sessions, or has the results already.
     """
-    agents = [*rules_for(config), str(folder)]
-    results = plans.run_grid(name_agent, agents, [(config, {})], episodes=COMPARED_SESSIONS)
+    result = held_out.after(run.steps_done)
+    if result is None:
+        held_out.ask(str(folder), make_agent(str(folder), run.config), run.steps_done)
+        result = held_out.finished(wait=True)[-1]
     console = Console()
-    console.print(text_table(results.rows))
-    rule = max((row for row in results.rows[:-1]), key=lambda row: row["objective"])
-    sessions = {entry.agent: entry.sessions for entry in results.entries}
-    gap = difference(sessions[str(folder)].objective, sessions[rule["agent"]].objective)
+    console.print(text_table([*held_out.rules().rows, result.row]))
     console.print(
-        f"Objective of the trained maker minus that of the best rule, {rule['agent']}: {gap}\n"
-        f"(ticks x lots per session, {COMPARED_SESSIONS} paired sessions, 95 % interval)"
+        f"Objective of the trained maker minus that of the best rule, {result.rule['agent']}: "
+        f"{result.gap}\n(ticks x lots per session, {result.row['episodes']} paired sessions, "
+        "95 % interval)"
     )
 
 
@@ -167,7 +176,9 @@ def _stop(out: Path) -> NoReturn:
     sys.exit(130)
 
 
-def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None, int], Run]:
+def _engine(
+    arguments: Arguments, run: Run, held_out: HeldOut
+) -> Callable[[Path, Run, Path | None, int], Run]:
     """The function that trains this run."""
     if run.engine == "sb3":
         for name in ("env_runners", "address"):
@@ -181,6 +192,7 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
             train,
             start_from=None if start_from is None else trained_folder(str(start_from)),
             evaluate_every=arguments.evaluate_every,
+            held_out=held_out,
             # Idle threads of torch wait in a busy loop and take cores from other threads.
             market_threads=arguments.jobs if arguments.threads == 1 else 1,
         )
@@ -208,14 +220,19 @@ def _engine(arguments: Arguments, run: Run) -> Callable[[Path, Run, Path | None,
 
 def _new_run(arguments: Arguments) -> Run:
     algorithm = arguments.algorithm or "ppo"
+    market = _market(arguments)
     hyperparameters = read_hyperparameters(
-        arguments.hyperparameters or hyperparameters_name(algorithm, arguments.regime or "mixed")
+        arguments.hyperparameters
+        or hyperparameters_name(algorithm, arguments.task, market.get("regime", "mixed"))
     )
     learning = hyperparameters[ALGORITHM_PART]
-    fields = {"regime": "mixed", **learning.get("env_kwargs", {}), **_market(arguments)}
+    if arguments.task is None:
+        config = configure(**{"regime": "mixed", **learning.get("env_kwargs", {}), **market})
+    else:
+        config = MarketConfig(**market)
     timesteps = arguments.timesteps
     return Run(
-        config=configure(**fields),
+        config=config,
         seed=0 if arguments.seed is None else arguments.seed,
         n_envs=learning["n_envs"] if arguments.n_envs is None else arguments.n_envs,
         timesteps=int(learning["n_timesteps"]) if timesteps is None else timesteps,
@@ -226,11 +243,13 @@ def _new_run(arguments: Arguments) -> Run:
     )
 
 
-def _market(arguments: Arguments) -> dict[str, object]:
-    """The fields of the market that the arguments name."""
-    named = {"regime": arguments.regime, "p_informed": arguments.p_informed}
-    given = {name: value for name, value in named.items() if value is not None}
-    return given | parse_fields(arguments.set)
+def _market(arguments: Arguments) -> dict[str, Any]:
+    """The fields of the market that the arguments name: all of them with `--task`."""
+    share = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
+    fields = share | parse_fields(arguments.set)
+    if arguments.task is not None:
+        return market_config(arguments.regime, arguments.task, fields)[0].to_dict()
+    return fields if arguments.regime is None else {"regime": arguments.regime, **fields}
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:

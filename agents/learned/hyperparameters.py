@@ -45,10 +45,19 @@ class HyperparameterError(ValueError):
     """Hyperparameters that cannot be used."""
 
 
-def hyperparameters_name(algorithm: str, regime: str) -> str:
-    """The name of the file for an algorithm in a regime. Without one, that of the algorithm."""
-    own = f"{algorithm}-{regime}"
-    return own if (FOLDER / f"{own}.yml").is_file() else algorithm
+def hyperparameters_name(algorithm: str, *markets: str | None) -> str:
+    """The name of the file for an algorithm in a market.
+
+    Args:
+        algorithm: one of `POLICIES`.
+        *markets: names of the market, such as its task and its regime. The first that has a file of
+            its own counts. Without one, the file is that of the algorithm.
+    """
+    for market in markets:
+        own = f"{algorithm}-{market}"
+        if (FOLDER / f"{own}.yml").is_file():
+            return own
+    return algorithm
 
 
 def read_hyperparameters(name: str) -> dict[str, Any]:

@@ -1,22 +1,18 @@
-"""Callbacks of a training: logging, evaluation on held-out sessions, exploration, checkpoints."""
+"""Callbacks of a training: logs, progress, held-out sessions, exploration, checkpoints."""
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.logger import Image, Logger
 
-from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
-from mm_gym.evaluation.summary import summarise
 from mm_gym.sb3 import SESSION_FIGURES
 
 from ..learned.policy import quoting_agent
 from ..learned.run_folder import Run
-
-HELD_OUT_SEED = 2_718_281_828
-"""Seed of the sessions of the held-out curves. They are never trained on, and differ from those of
-evaluations with small seeds. All runs share them, so that their curves are comparable."""
+from .held_out import HeldOut
+from .progress import ProgressDisplay
 
 
 class TradingFigures(BaseCallback):
@@ -34,63 +30,102 @@ class TradingFigures(BaseCallback):
                 )
 
 
-def held_out_sessions_of(
-    model: OnPolicyAlgorithm, run: Run, sessions: int, horizons: tuple[float, ...] = HORIZONS
-) -> Sessions:
-    """Evaluate a model in sessions of the run's market that are not used for anything else.
+class Progress(BaseCallback):
+    """Tells the display how far the training is."""
 
-    Args:
-        model: to evaluate.
-        run: whose market and history features are used.
-        sessions: number of them.
-        horizons: [s] of the markouts.
-    """
-    # A policy, unlike a model, can be sent to another process.
-    agent = quoting_agent(model.policy, run)
-    return run_sessions(lambda config: agent, run.config, sessions, HELD_OUT_SEED, horizons)
+    def __init__(self, display: ProgressDisplay) -> None:
+        super().__init__()
+        self._display = display
+
+    def _on_step(self) -> bool:
+        self._display.collected(self.num_timesteps)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        sessions = self.model.ep_info_buffer
+        if sessions:
+            objective, fills = (
+                float(np.mean([session[name] for session in sessions]))
+                for name in ("objective", "fills")
+            )
+            self._display.trained_on(objective, fills)
 
 
-class HeldOut(BaseCallback):
-    """Evaluates the policy on held-out sessions, between updates and at the end, and logs figures.
+class HeldOutCurve(BaseCallback):
+    """Evaluates the policy on held-out sessions, between updates and at the end.
 
+    The logs get figures and pictures, and the display the objective beside that of the best rule.
     The curve does not select a model. The trained maker has the last weights.
 
     Args:
-        run: whose market is used.
+        held_out: runs the sessions.
+        name: of the policy, for tables and pictures.
+        run: the training.
         every: interval [decisions of all markets together].
-        sessions: number of them.
+        display: of the progress.
+        stop: returns whether the training was stopped, so that no evaluation delays its end.
     """
 
-    def __init__(self, run: Run, every: int, sessions: int) -> None:
+    def __init__(
+        self,
+        held_out: HeldOut,
+        name: str,
+        run: Run,
+        every: int,
+        display: ProgressDisplay,
+        stop: Callable[[], bool],
+    ) -> None:
         super().__init__()
+        self._held_out = held_out
+        self._name = name
         self._run = run
         self._every = every
-        self._sessions = sessions
+        self._display = display
+        self._stop = stop
 
     def _on_training_start(self) -> None:
-        self._evaluated_at = self.num_timesteps
+        # A logger of its own: the figures of the training are of another number of decisions.
+        self._log = Logger(None, self.logger.output_formats)
+        self._asked_at = self.num_timesteps
+        if self._held_out.beside:
+            self._held_out.ask_rules()
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._evaluated_at + self._every:
-            self._evaluate()
+        if self.num_timesteps >= self._asked_at + self._every:
+            self._ask()
+        self._note(wait=False)
 
     def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
-        if self.model.num_timesteps > self._evaluated_at:
-            self._evaluate()
+        self.logger.dump(self.model.num_timesteps)  # the figures of the last update
+        if not self._stop():
+            if self.model.num_timesteps > self._asked_at:
+                self._ask()
+            self._note(wait=True)
 
-    def _evaluate(self) -> None:
-        self._evaluated_at = self.model.num_timesteps
-        sessions = held_out_sessions_of(self.model, self._run, self._sessions)  # type: ignore[arg-type]
-        row = summarise(self._run.algorithm, sessions)
-        for name in HELD_OUT_FIGURES:
-            self.logger.record(f"held_out/{name}", row[name])
-        self.logger.record(
-            "held_out/variance_reduced_objective", sessions.variance_reduced_objective.mean()
-        )
-        self.logger.dump(self._evaluated_at)
+    def _ask(self) -> None:
+        self._asked_at = self.model.num_timesteps
+        with self._display.pause():
+            # A policy, unlike a model, can be sent to another process.
+            agent = quoting_agent(self.model.policy, self._run)  # type: ignore[arg-type]
+            self._held_out.ask(self._name, agent, self._asked_at)
+
+    def _note(self, wait: bool) -> None:
+        with self._display.pause():
+            finished = self._held_out.finished(wait)
+        for evaluation in finished:
+            self._display.evaluated(evaluation)
+            for name in HELD_OUT_FIGURES:
+                self._log.record(f"held_out/{name}", evaluation.row[name])
+            self._log.record(
+                "held_out/variance_reduced_objective", evaluation.variance_reduced_objective
+            )
+            self._log.record("held_out/objective_minus_best_rule", evaluation.gap.value)
+            for name, picture in evaluation.pictures.items():
+                self._log.record(f"pictures/{name}", Image(picture, "HWC"))
+            self._log.dump(evaluation.steps_done)
 
 
 HELD_OUT_FIGURES = (

@@ -36,10 +36,13 @@ from ..learned.policy import (
 )
 from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from ..registry import TRAINED
-from .callbacks import Checkpoints, Exploration, HeldOut, TradingFigures
+from .callbacks import Checkpoints, Exploration, HeldOutCurve, Progress, TradingFigures
+from .held_out import HeldOut
 from .history_vec_env import HistoryVecEnv, TrainingMarkets
+from .progress import ProgressDisplay
 
-HELD_OUT_SESSIONS = 512
+EVALUATE_EVERY = 1_500_000
+"""Default number of decisions between two evaluations on held-out sessions."""
 
 
 class TrainingError(ValueError):
@@ -91,12 +94,12 @@ def train(
     run: Run,
     resume_from: Path | None = None,
     checkpoint_every: int = 100_000,
-    evaluate_every: int = 2_000_000,
-    held_out_sessions: int | None = None,
+    evaluate_every: int = EVALUATE_EVERY,
+    held_out: HeldOut | None = None,
     market_threads: int = 1,
     start_from: Path | None = None,
 ) -> Run:
-    """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
+    """Train up to the budget of the run, with checkpoints in the folder. Shows the progress.
 
     An interrupt or termination signal ends the training with a checkpoint.
 
@@ -105,9 +108,9 @@ def train(
         run: the training.
         resume_from: a run folder to continue. Its checkpoint is unpickled.
         checkpoint_every: interval between checkpoints [decisions of all markets together].
-        evaluate_every: interval between evaluations on held-out sessions, for a curve in the logs
-            [decisions].
-        held_out_sessions: their number. Default: `HELD_OUT_SESSIONS`.
+        evaluate_every: interval between evaluations on held-out sessions, for curves and pictures
+            in the logs [decisions].
+        held_out: runs these evaluations. Default: one after another in this process.
         market_threads: number of threads that step the markets. The result does not depend on it.
         start_from: run folder whose weights are the first weights. It is read as data.
 
@@ -141,18 +144,25 @@ def train(
         write_run(folder, run)
 
     exploration = run.hyperparameters.get("exploration")
-    n_held_out = HELD_OUT_SESSIONS if held_out_sessions is None else held_out_sessions
-    with stop_signals() as stop:
+    display = ProgressDisplay(run.timesteps, model.num_timesteps)
+    with stop_signals() as stop, display:
         model.learn(
             max(0, run.timesteps - model.num_timesteps),
             callback=[
                 *([Exploration(**exploration)] if exploration else []),
                 TradingFigures(),
+                Progress(display),
                 Checkpoints(checkpoint_every, checkpoint, stop.is_set),
-                HeldOut(run, evaluate_every, n_held_out),
+                HeldOutCurve(
+                    held_out or HeldOut(run.config),
+                    str(folder),
+                    run,
+                    evaluate_every,
+                    display,
+                    stop.is_set,
+                ),
             ],
             reset_num_timesteps=False,
-            progress_bar=True,
         )
     checkpoint(model.num_timesteps)
     return run

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents.training.trainer
 from agents.learned.policy import algorithm_class, load, load_checkpoint
 from agents.learned.run_folder import CHECKPOINT_FILE, RUN_FILE, read_run
-from agents.training.callbacks import HELD_OUT_SEED
+from agents.training.held_out import HELD_OUT_SEED
 from agents.training.trainer import replace_file, stream_seed
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
@@ -34,10 +34,7 @@ from tests.small_runs import (
 )
 from tests.small_runs import small as small  # a fixture
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:rich is experimental"),
-    pytest.mark.usefixtures("small"),
-]
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -29,11 +29,10 @@ from agents.learned.hyperparameters import (
 from agents.learned.policy import PPOAgent, load, load_checkpoint, load_policy
 from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.tools.install import CARD_FILE, install
+from agents.training.held_out import HeldOut
 from agents.training.trainer import TrainingError, train
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
-
-pytestmark = pytest.mark.filterwarnings("ignore:rich is experimental")
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 
@@ -49,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(
         folder,
         Run(CONFIG, seed=0, n_envs=4, timesteps=512, hyperparameters=HYPERPARAMETERS),
-        held_out_sessions=4,
+        held_out=HeldOut(CONFIG, 4),
     )
     return folder
 
@@ -571,7 +570,7 @@ def test_the_state_of_a_recurrent_maker_is_passed_to_its_next_call(tmp_path: Pat
         algorithm="recurrent_ppo",
         hyperparameters=hyperparameters,
     )
-    train(tmp_path, run, held_out_sessions=2)
+    train(tmp_path, run, held_out=HeldOut(CONFIG, 2))
     agent = make_agent(str(tmp_path), CONFIG)
     seen, starts = observations(3), np.ones(3, np.bool_)
     first, state = agent.predict(seen, None, starts)

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from joblib import parallel_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import agents.training.held_out
 import agents.training.trainer
-from agents import make_agent
+from agents import make_agent, rules_for
 from agents.learned.hyperparameters import ALGORITHM_PART
-from agents.learned.policy import algorithm_class, load, load_checkpoint
+from agents.learned.policy import algorithm_class, load, load_checkpoint, quoting_agent
 from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
-from agents.training.callbacks import HELD_OUT_SEED, held_out_sessions_of
+from agents.training.held_out import HELD_OUT_SEED, HeldOut
 from agents.training.trainer import rollout_shape
 from mm_gym import configure
 from mm_gym.actions import to_ticks
@@ -33,10 +33,7 @@ from tests.small_runs import (
 )
 from tests.small_runs import small as small  # a fixture
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:rich is experimental"),
-    pytest.mark.usefixtures("small"),
-]
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def test_equal_seeds_train_equal_policies_and_seed_zero_is_valid(tmp_path: Path) -> None:
@@ -186,7 +183,9 @@ def test_learning_improves_quotes_that_are_rarely_filled(tmp_path: Path) -> None
 def test_held_out_sessions_give_a_curve_and_do_not_select_weights(tmp_path: Path) -> None:
     # With this high learning rate the policy also gets worse at times.
     run = a_run(6, learning={"learning_rate": 0.02})
-    run = agents.training.trainer.train(tmp_path, run, evaluate_every=UPDATE, held_out_sessions=8)
+    run = agents.training.trainer.train(
+        tmp_path, run, evaluate_every=UPDATE, held_out=HeldOut(CONFIG, 8)
+    )
     assert run == read_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         RUN_FILE,
@@ -214,23 +213,33 @@ def test_held_out_sessions_give_a_curve_and_do_not_select_weights(tmp_path: Path
     assert {"held_out/markout_5", "held_out/value_adverse_move_5"} <= set(log.Tags()["scalars"])
 
 
-def test_two_processes_evaluate_a_policy_as_one_does() -> None:
+def test_another_process_evaluates_the_policy_as_it_was_when_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As in `train.py --jobs 2`. The model's markets and logger cannot be pickled."""
+    monkeypatch.setattr(agents.training.held_out, "rules_for", rules_for)  # as there
     run = a_run(1)
     model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
-    model.learn(UPDATE)
-    alone = held_out_sessions_of(model, run, 128, horizons=())
-    with parallel_config(n_jobs=2):
-        together = held_out_sessions_of(model, run, 128, horizons=())
-    np.testing.assert_array_equal(alone.objective, together.objective)
-    np.testing.assert_array_equal(alone.fills, together.fills)
-    assert np.ptp(alone.objective) > 0.0
+    with HeldOut(CONFIG, 8) as here, HeldOut(CONFIG, 8, jobs=2) as beside:
+        for held_out in (beside, here):
+            assert held_out.finished() == []
+            held_out.ask("maker", quoting_agent(model.policy, run), 0)
+        with torch.no_grad():  # while the other process still starts
+            model.policy.action_net.bias.fill_(3.0)
+        ((alone,), (together,)) = (held_out.finished(wait=True) for held_out in (here, beside))
+        np.testing.assert_equal(alone.row, together.row)  # with NaN where nothing was filled
+        assert alone.row["fills"] > 0.0
+        assert alone.gap == together.gap
+        assert beside.after(0) is together
+        assert beside.after(1) is None
+        held_out.ask("maker", quoting_agent(model.policy, run), 1)
+        assert here.finished()[0].row["fills"] == 0.0
 
 
 def test_exploration_is_constant_and_then_decreases_to_its_end(tmp_path: Path) -> None:
     run = a_run(8)
     run.hyperparameters["exploration"] = {"end": -4.0, "constant": 0.5}
-    agents.training.trainer.train(tmp_path, run, held_out_sessions=2)
+    agents.training.trainer.train(tmp_path, run, held_out=HeldOut(CONFIG, 2))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     # `train/std` of an update is logged after the next collection. The last one is logged with the

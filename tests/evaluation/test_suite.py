@@ -124,7 +124,7 @@ def test_a_wildcard_finds_the_run_folders_of_a_task(tmp_path: Path) -> None:
 
 
 def test_training_and_tuning_use_no_session_of_the_suite() -> None:
-    from agents.training.callbacks import HELD_OUT_SEED  # here, because only this test needs torch
+    from agents.training.held_out import HELD_OUT_SEED  # here, because only this test needs torch
     from agents.training.trainer import stream_seed
 
     ours = set(session_seeds(SUITE_SEED, 10 * 2048).tolist())

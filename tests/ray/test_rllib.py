@@ -127,7 +127,6 @@ def test_the_exported_policy_quotes_like_rllibs_module(trained: Path) -> None:
     )
 
 
-@pytest.mark.filterwarnings("ignore:rich is experimental")
 def test_both_engines_start_with_the_same_policy_and_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
