@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib  # noqa: F401  (without it, the error comes before the training)
 import numpy as np
 import numpy.typing as npt
 from PIL import Image

@@ -148,8 +148,7 @@ def _held_out(evaluation: Evaluation) -> str:
 
 def _best_rule(evaluation: Evaluation) -> str:
     return (
-        f"{evaluation.rule['objective']:,.1f} by {evaluation.rule['agent']}; "
-        f"gap {evaluation.gap}"
+        f"{evaluation.rule['objective']:,.1f} by {evaluation.rule['agent']}; gap {evaluation.gap}"
     )
 
 
