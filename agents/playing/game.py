@@ -135,6 +135,6 @@ def play(
 
 def _news(fills: npt.NDArray[Any]) -> str:
     return ", ".join(
-        f"you {'bought' if fill['side'] == BID else 'sold'} {fill['lots']} at {fill['price']:.10g}"
+        f"{'bought' if fill['side'] == BID else 'sold'} {fill['lots']} at {fill['price']:.10g}"
         for fill in fills
     )

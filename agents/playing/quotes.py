@@ -52,7 +52,6 @@ class Quotes:
             self._offsets = (bid, ask)
 
     def __str__(self) -> str:
-        if self.is_withdrawn:
-            return f"withdrawn: {self._max_offset:g} ticks from the mid"
-        bid, ask = self._offsets
-        return f"bid {bid:g} ticks below the mid, ask {ask:g} above"
+        bid, ask = self.offsets
+        prices = f"bid at mid - {bid:g}, ask at mid + {ask:g}"
+        return f"withdrawn: {prices}" if self.is_withdrawn else prices

@@ -15,6 +15,7 @@ from .game import Session
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {" ": "space"}
 _KEY = re.compile(r"\x1b[\[O][0-9;]*(.)|([^\x1b])")
+_WIDTH = 80  # characters
 # Control sequences of the terminal. The own page has no cursor.
 _TOP, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _OWN_PAGE, _FORMER_PAGE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -127,9 +128,10 @@ class TerminalScreen:
         keys: Sequence[str] = (),
         show_truth: bool = False,
     ) -> None:
-        """Write the ladder and the lines below it. The truth is not shown."""
-        text = [*ladder(session.market).splitlines(), "", *lines, *keys]
-        _write(_TOP + "".join(f"{line}{_CLEAR_LINE}\n" for line in text) + _CLEAR_BELOW)
+        """Write the ladder and the text below it, on 24 lines. The truth is not shown."""
+        state = "   ".join(lines)[:_WIDTH]
+        text = [*ladder(session.market).splitlines(), state, *keys]
+        _write(_TOP + "\n".join(f"{line}{_CLEAR_LINE}" for line in text) + _CLEAR_BELOW)
 
     def keys(self, seconds: float) -> list[str]:
         """Return the pressed keys."""

@@ -121,7 +121,7 @@ def test_the_player_reads_about_each_fill() -> None:
     lines: list[str] = []
     play(session, Quotes(15.0), [DECIDE] * 300, lines.append)
     said = [
-        f"you {'bought' if fill['side'] == BID else 'sold'} {fill['lots']} at {int(fill['price'])}"
+        f"{'bought' if fill['side'] == BID else 'sold'} {fill['lots']} at {int(fill['price'])}"
         for fill in session.recording().fills
     ]
     assert len(said) > 10
@@ -454,11 +454,12 @@ def test_a_session_is_played_in_a_terminal(
     mid, quotes = kept.decisions["mid"], kept.decisions["quote_price"]
     assert quotes[1].tolist() == [np.floor(mid[0] - 1), np.ceil(mid[0] + 3)]
     written = capsys.readouterr().out
-    assert "bid 1 ticks below the mid, ask 3 above" in written
+    assert "bid at mid - 1, ask at mid + 3   paused" in written
     assert "2 of 300 decisions" in written
-    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written).splitlines()
-    page = [line for line in lines if not line.startswith(("Recording and", "The same session"))]
-    assert max(map(len, page)) <= 80
+    frames = written.split("\x1b[H")[1:-1]
+    plain = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", frame).splitlines() for frame in frames]
+    assert max(len(line) for lines in plain for line in lines) <= 80
+    assert {len(lines) for lines in plain} == {24}
     os.close(ours)
 
 
