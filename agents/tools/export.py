@@ -55,7 +55,7 @@ from ..learned.signal_network import shipped_signal_network
 from ..registry import Agent
 
 POLICY_FILE = "policy.onnx"
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 """Largest difference to torch of an action, and of the history relative to the largest value of its
 column. Both use 32-bit numbers, but the order of summation differs."""
 
