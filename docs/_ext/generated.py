@@ -36,6 +36,7 @@ COMMANDS = (
     "-m mm_gym.data",
     "-m validation",
     "-m benchmarks.throughput",
+    "-m benchmarks.replay",
     "-m benchmarks.training",
 )
 """What follows `python` on each command line of the project."""
@@ -221,7 +222,19 @@ def write(app: Any = None) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def write_replay(app: Any, error: Exception | None) -> None:
+    """Write the replay of `docs/how-to/replay-a-session.md` into the finished HTML site."""
+    if error is None and app.builder.format == "html":
+        sys.path.insert(0, str(DOCS / "pictures"))
+        from replay import example
+
+        from mm_gym.rendering.replay import write_replay
+
+        write_replay(Path(app.outdir) / "replay.html", example())
+
+
 def setup(app: Any) -> dict[str, bool]:
     """What Sphinx calls."""
     app.connect("builder-inited", write)
+    app.connect("build-finished", write_replay)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -313,6 +314,14 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
             Recording.load(tmp_path / "file.npz")
     with pytest.raises(FileNotFoundError):
         Recording.load(tmp_path / "missing.npz")
+
+
+def test_the_reference_names_every_column() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "python-api.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (.*) \|$", text, re.MULTILINE))
+    for name in ARRAYS:
+        columns = re.findall(r"`(\w+)`", rows[name])
+        assert columns == list(getattr(by_hand(), name).dtype.names), name
 
 
 def test_the_wrapper_is_exported() -> None:

@@ -250,6 +250,7 @@ class Panel {
     this.ring.style.top = `${y}px`;
     const width = this.charts.price.width, room = this.story.offsetWidth;
     const right = x + AXIS_WIDTH + 18;
+    this.story.style.top = `${this.part("price").offsetTop + 8}px`;
     this.story.style.left = `${Math.max(right + room < width ? right : right - room - 36, 4)}px`;
   }
 }
