@@ -48,8 +48,9 @@ format: $(STAMP)  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## measure throughput, and the replay in Chromium
+bench: $(STAMP)  ## measure throughput, pictures, and the replay in Chromium
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+	$(BIN)/python -m benchmarks.rendering $(ARGS)
 	$(BIN)/python -m benchmarks.replay
 
 site: $(STAMP)  ## build the documentation site into docs/_build/html; warnings are errors

@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate.py",
     "-m agents.tuning",
     "-m agents.tools.ablation",
+    "-m agents.tools.animation",
     "-m agents.tools.export",
     "-m agents.tools.install",
     "-m agents.tools.reference_scores",
@@ -36,6 +37,7 @@ COMMANDS = (
     "-m mm_gym.data",
     "-m validation",
     "-m benchmarks.throughput",
+    "-m benchmarks.rendering",
     "-m benchmarks.replay",
     "-m benchmarks.training",
 )

@@ -270,12 +270,12 @@ class Chart:
             )
 
     def triangle(
-        self, x: float, value: float, up: bool, colour: RGB, edge: RGB, radius: float = 5.0
+        self, x: float, value: float, up: bool, colour: RGB, edge: RGB, filled: bool = True
     ) -> None:
         """Draw a triangle at a value. It points up or down."""
         ((x, y),) = self._points(np.array([x]), np.array([value])).tolist()
-        self._detail.triangle((x, y), up, _DETAIL * (radius + 1.0), edge)
-        self._detail.triangle((x, y), up, _DETAIL * radius, colour)
+        for radius, fill in ((6.0, edge), (5.0, colour), (2.5, colour if filled else edge)):
+            self._detail.triangle((x, y), up, _DETAIL * radius, fill)
 
     def paste(self, canvas: Canvas) -> None:
         """Put the chart into the picture."""

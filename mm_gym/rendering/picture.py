@@ -135,6 +135,8 @@ def _draw_price_legend(canvas: Canvas, show_truth: bool) -> None:
     for text, ups, colour in marks:
         for up in ups:
             canvas.triangle((x + 5, y), up, 5, colour)
+            if text == "noise":
+                canvas.triangle((x + 5, y), up, 2, _BACKGROUND)
             x += 12
         canvas.write((x + 2, y), text, _MUTED, 12)
         x += width_of(text, 12) + 13
@@ -240,8 +242,8 @@ def _draw_tape(canvas: Canvas, market: Any, show_truth: bool) -> None:
             done = "sold" if side == BID else "bought"
             cells.append((206, f"own {done} {short(own)}", _OWN[1 - side]))
         if show_truth:
-            known = int(trade["kind"]) in INFORMED_TAKERS
-            cells.append((306, "informed" if known else "noise", _taker_colour(trade)))
+            name = "informed" if _is_informed(trade) else "noise"
+            cells.append((306, name, _taker_colour(trade)))
         for x, text, colour in cells:
             canvas.write((TAPE.left + x, y), text, colour, 12, room=96)
 
@@ -281,8 +283,9 @@ def _draw_price(canvas: Canvas, market: Any, past: Past, show_truth: bool) -> No
     for fill in fills:
         bought = int(fill["side"]) == ASK  # the taker sold
         colour = _taker_colour(fill) if show_truth else _OWN[BID if bought else ASK]
+        filled = not show_truth or _is_informed(fill)
         at = float(x_of(fill["time"] / interval))
-        chart.triangle(at, float(fill["price"]), bought, colour, _BACKGROUND)
+        chart.triangle(at, float(fill["price"]), bought, colour, _BACKGROUND, filled)
     if len(mid):
         chart.dot(float(x[-1]), float(mid[-1]), _MID)
     chart.paste(canvas)
@@ -295,8 +298,12 @@ def _window(market: Any) -> tuple[int, int]:
     return start, start + decisions
 
 
+def _is_informed(trade: Any) -> bool:
+    return int(trade["kind"]) in INFORMED_TAKERS
+
+
 def _taker_colour(trade: Any) -> RGB:
-    return rgb(palette.INFORMED if int(trade["kind"]) in INFORMED_TAKERS else palette.NOISE)
+    return rgb(palette.INFORMED if _is_informed(trade) else palette.NOISE)
 
 
 def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:

@@ -93,9 +93,7 @@ class Renderer:
 
     def pictures(self, records: npt.NDArray[Any]) -> list[npt.NDArray[np.uint8]]:
         """Return a picture of each market, shape (540, 960, 3)."""
-        return [
-            self._picture(records, market, self._show_truth) for market in range(len(records))
-        ]
+        return [self._picture(records, market, self._show_truth) for market in range(len(records))]
 
     def forget(self, records: npt.NDArray[Any]) -> None:
         """Drop the stored past after a checkpoint is restored: it belongs to another session."""

@@ -297,8 +297,12 @@ def test_quotes_and_fills_are_drawn_at_their_prices(show_truth: bool) -> None:
         informed = fill["taker"] == 2
         side = rgb((palette.BID, palette.ASK)[fill["side"]])
         kind = rgb(palette.INFORMED if informed else palette.NOISE)
-        mark = chart[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-        as_drawn += where(mark, kind if show_truth else side).mean() > 0.7
+        mark = chart[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
+        middle = chart[y - 1 : y + 2, max(x - 1, 0) : x + 2]
+        colour = kind if show_truth else side
+        hollow = show_truth and not informed
+        filled = where(middle, colour).mean() > 0.7
+        as_drawn += where(mark, colour).sum() > 8 and filled != hollow
     assert as_drawn > 0.7 * len(fills)  # later fills cover some
 
     # Rows of the efficient price are seen where its dashes are not covered.
