@@ -12,6 +12,7 @@ from mm_gym.evaluation.plans import Entry
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.rollout import Predicts
 from mm_gym.evaluation.sessions import Sessions
+from mm_gym.rendering.picture import WIDTH
 from mm_gym.reporting.pictures import Drawing, markout_by_regime, quotes, render_wide
 
 Picture = npt.NDArray[np.uint8]
@@ -41,7 +42,9 @@ def pictures_of(agent: Predicts, results: dict[str, Sessions]) -> dict[str, Pict
 
 
 def _rendered(drawing: Drawing) -> Picture:
-    return np.asarray(Image.open(io.BytesIO(render_wide(drawing))).convert("RGB"))
+    """The drawing, as wide as the picture of a session."""
+    image = Image.open(io.BytesIO(render_wide(drawing))).convert("RGB")
+    return np.asarray(image.resize((WIDTH, round(WIDTH * image.height / image.width))))
 
 
 def _session(agent: Predicts, sessions: Sessions) -> Picture:

@@ -29,7 +29,6 @@ class ProgressDisplay:
 
     Args:
         budget: of the training [decisions].
-        done: decisions at the start, of a training that is resumed.
         console: to show it on. Default: standard output.
         clock: returns the time [s].
     """
@@ -37,15 +36,15 @@ class ProgressDisplay:
     def __init__(
         self,
         budget: int,
-        done: int = 0,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._budget = budget
-        self._first = self._done = done
+        self._done = 0
         self._console = Console() if console is None else console
         self._clock = clock
-        self._started_at = self._printed_at = clock()
+        self._printed_at = clock()
+        self._start: tuple[int, float] | None = None  # decisions, and the time of the first ones
         self._paused = 0.0
         self._evaluating = False
         self._training = ""
@@ -59,6 +58,7 @@ class ProgressDisplay:
     def collected(self, done: int) -> None:
         """Note the number of decisions so far."""
         self._done = done
+        self._start = self._start or (done, self._clock())
         if self._live is None and self._clock() >= self._printed_at + EVERY:
             self._print_decisions()
 
@@ -113,10 +113,11 @@ class ProgressDisplay:
         self._console.print(escape(line), highlight=False)
 
     def _speed(self, unit: str) -> str:
-        seconds = self._clock() - self._started_at - self._paused
-        speed = (self._done - self._first) / seconds if seconds > 0.0 else 0.0
-        if speed <= 0.0:
+        first, started_at = self._start or (0, self._clock())
+        seconds = self._clock() - started_at - self._paused
+        if self._done <= first or seconds <= 0.0:
             return "starting"
+        speed = (self._done - first) / seconds
         left = max(0, self._budget - self._done) / speed
         return f"{speed:,.0f}{unit}, {_duration(left)} left"
 

@@ -144,7 +144,7 @@ def train(
         write_run(folder, run)
 
     exploration = run.hyperparameters.get("exploration")
-    display = ProgressDisplay(run.timesteps, model.num_timesteps)
+    display = ProgressDisplay(run.timesteps)
     with stop_signals() as stop, display:
         model.learn(
             max(0, run.timesteps - model.num_timesteps),
