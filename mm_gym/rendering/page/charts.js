@@ -120,7 +120,7 @@ function axes(showTime) {
 
 function options(view, showTime, range, series, onCursor) {
   return {
-    width: 300, height: 100, legend: { show: false }, axes: axes(showTime), padding: [8, 18, 0, 0],
+    width: 300, height: 100, legend: { show: false }, axes: axes(showTime), padding: [8, 22, 0, 0],
     scales: { x: { time: false, range: () => view.window }, y: { range } },
     series: [{}, ...series],
     cursor: {

@@ -351,7 +351,6 @@ const tabs = makers.map((maker) => make("button", {
   type: "button", role: "tab", onclick: () => activate(maker.number),
 }, maker.label));
 $("tabs").append(...tabs);
-$("panels").style.setProperty("--makers", String(makers.length));
 const panels = makers.map((maker) => new Panel(maker));
 document.body.classList.toggle("known", page.hasTruth);
 $("time").max = String(last);

@@ -83,7 +83,7 @@ class Blotter {
       rows.push(make("tr", { class: index === chosen ? "chosen" : "" },
         make("td", {}, number(fills.time[index], 1)),
         make("td", {}, button),
-        make("td", {}, page.kinds[fills.taker[index]] ?? "unknown"),
+        make("td", {}, (page.kinds[fills.taker[index]] ?? "unknown").replace(" informed", "")),
         ...markouts));
     }
     if (!rows.length) rows.push(make("tr", {}, make("td", { colspan: 5, class: "none" }, "no fill yet")));
