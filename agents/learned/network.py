@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base import AgentError
+from ..invocation import command_name
 
 POLICY_FILE = "policy.npz"
 
@@ -109,7 +110,7 @@ def load_layers(folder: Path, widths: list[int], activation: str = "tanh") -> ML
     if not path.is_file():
         raise AgentError(
             f"{folder} holds no policy: expected {POLICY_FILE} in it, got none "
-            "(write a run folder in which train.py has saved a checkpoint)"
+            f"(write a run folder in which {command_name('train')} has saved a checkpoint)"
         )
     wanted: dict[str, tuple[int, ...]] = {"log_std": (widths[-1],)}
     for number, (into, out) in enumerate(pairwise(widths)):

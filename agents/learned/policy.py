@@ -17,6 +17,7 @@ from mm_gym.actions import action_space
 from mm_gym.observations import observation_space
 
 from ..base import AgentError
+from ..invocation import command_name
 from .history_features import HISTORY_NAMES, HistoryAgent, history_space
 from .hyperparameters import ACTIVATIONS
 from .network import MLPAgent, load_layers
@@ -162,7 +163,7 @@ def load_policy(folder: Path, run: Run) -> "ActorCriticPolicy":
     if not path.is_file():
         raise AgentError(
             f"{folder} holds no policy: expected {POLICY_FILE} in it, got none "
-            "(write a run folder in which train.py has saved a checkpoint)"
+            f"(write a run folder in which {command_name('train')} has saved a checkpoint)"
         )
     try:
         with warnings.catch_warnings(action="ignore"):  # torch warns of foreign pickles

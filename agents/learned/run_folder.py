@@ -20,6 +20,7 @@ from mm_gym import OBSERVATION_NAMES, MarketConfig
 from mm_gym.config import nearest
 
 from ..base import AgentError
+from ..invocation import command_name
 from .history_features import HISTORY_NAMES
 from .hyperparameters import ALGORITHM_PART, POLICIES, check_hyperparameters, is_number, shown
 
@@ -189,7 +190,7 @@ def read_run(folder: Path) -> Run:
     except OSError as error:
         raise AgentError(
             f"{folder} is no run folder: expected {RUN_FILE} in it, got {error.strerror} "
-            "(write a folder that train.py wrote)"
+            f"(write a folder that {command_name('train')} wrote)"
         ) from error
     except UnicodeDecodeError as error:
         raise _damaged(path, f"expected UTF-8, got {error}") from error

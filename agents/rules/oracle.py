@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base import AgentError, Observations, Ticks, to_actions
+from ..invocation import command_name
 from .glosten_milgrom import ValueQuotingAgent
 
 
@@ -47,7 +48,7 @@ class OracleAgent(ValueQuotingAgent):
     def offsets(self, observations: Observations) -> Never:
         raise AgentError(
             "the oracle cannot quote from observations: expected an evaluation, which shows it the "
-            "signal, got an observation (write evaluate.py --agents oracle, or use "
+            f"signal, got an observation (write {command_name('evaluate')} --agents oracle, or use "
             "glosten_milgrom, which infers the signal)"
         )
 

@@ -32,6 +32,7 @@ from torch.utils.tensorboard import SummaryWriter
 from mm_gym.reporting.artefacts import package_versions
 
 from ..base import AgentError
+from ..invocation import command_name
 from ..learned.hyperparameters import ALGORITHM_PART
 from ..learned.network import POLICY_FILE, policy_bytes
 from ..learned.policy import layers_of
@@ -96,7 +97,7 @@ def train(
     if checkpoint is not None and not checkpoint.is_dir():
         raise AgentError(
             f"{resume_from} cannot be resumed: expected {checkpoint.name} in it, got none "
-            "(write a folder that train.py --engine rllib wrote)"
+            f"(write a folder that {command_name('train')} --engine rllib wrote)"
         )
     run = dataclasses.replace(run, versions=package_versions() | {"ray": ray.__version__})
     with (
