@@ -67,8 +67,12 @@ class Arguments:
     """Folder for the recording and the replay. Default: a new folder in results/."""
 
 
-def main(arguments: Arguments) -> Path:
+def main(arguments: Arguments, screen: Screen | None = None) -> Path:
     """Play a session, print the comparison, and return the folder of its files.
+
+    Args:
+        arguments: of the command line.
+        screen: where to play. Default: a window or the terminal, as the arguments say.
 
     Raises:
         ValueError: if an argument cannot be used, there is no display or terminal, or the player
@@ -90,7 +94,7 @@ def main(arguments: Arguments) -> Path:
         )
     session = Session(config, seed)
     makers = {name: name_agent(name)(config) for name in names}  # errors come before the game
-    screen = TerminalScreen() if arguments.terminal else WindowScreen()
+    screen = screen or (TerminalScreen() if arguments.terminal else WindowScreen())
     try:
         with screen:
             with artefacts.results_folder(out) as folder:

@@ -27,6 +27,7 @@ GENERATED = DOCS / "_generated"
 COMMANDS = (
     "train.py",
     "evaluate.py",
+    "-m agents.commands.play",
     "-m agents.tuning",
     "-m agents.tools.ablation",
     "-m agents.tools.animation",

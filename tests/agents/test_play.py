@@ -13,7 +13,6 @@ import pytest
 from gymnasium.error import Error
 
 from agents import name_agent
-from agents.commands import play as command
 from agents.commands.play import Arguments, main
 from agents.playing import scores
 from agents.playing.game import DECIDE, Session, events, play
@@ -228,14 +227,11 @@ class Scripted:
         return ["q"] if self.at_the_end else []
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch, looks: Sequence[list[str]] = (), **arguments: Any
-) -> Scripted:
+def run(looks: Sequence[list[str]] = (), **arguments: Any) -> Scripted:
     """Run the command on a screen with these keys, as fast as possible."""
     screen = Scripted(looks)
-    monkeypatch.setattr(command, "WindowScreen", lambda: screen)
     given = {"p_informed": 0.6, "set": FIELDS, "seed": 7, "speed": 1e9, **arguments}
-    main(Arguments(**given))
+    main(Arguments(**given), screen)
     return screen
 
 
@@ -249,7 +245,7 @@ def test_the_printed_figures_are_those_of_run_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    screen = run(monkeypatch, agents="inventory_skew,glosten_milgrom")
+    screen = run(agents="inventory_skew,glosten_milgrom")
     printed = capsys.readouterr().out
     expected = {}
     for label, agent in [
@@ -278,10 +274,9 @@ def test_the_printed_figures_are_those_of_run_sessions(
 
 
 def test_an_early_end_compares_the_same_number_of_decisions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = run(
-        monkeypatch,
         [[]] * 30 + [["q"]],
         agents="fixed_spread:half_spread=2",
         out=tmp_path / "out",
@@ -294,11 +289,8 @@ def test_an_early_end_compares_the_same_number_of_decisions(
     assert int(you[6]) > 0
 
 
-def test_the_truth_is_shown_after_the_end_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_truth_is_shown_after_the_end_only(tmp_path: Path) -> None:
     screen = run(
-        monkeypatch,
         [["t"]] * 10 + [["q"], ["t"], ["t"], ["t"], ["escape"]],
         agents="fixed_spread",
         out=tmp_path / "out",
@@ -309,9 +301,9 @@ def test_the_truth_is_shown_after_the_end_only(
 
 
 def test_who_closes_the_window_sees_the_scores_in_the_terminal_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    screen = run(monkeypatch, [[], [], ["quit"]], agents="", out=tmp_path / "out")
+    screen = run([[], [], ["quit"]], agents="", out=tmp_path / "out")
     assert "you were filled" not in "".join(screen.shown[-1][1])
     assert "2 of 300 decisions, ended early" in capsys.readouterr().out
 
@@ -325,15 +317,13 @@ def test_an_interruption_ends_the_session_and_keeps_it(
         return self.looks.pop(0) if self.looks else []
 
     monkeypatch.setattr(Scripted, "keys", interrupt)
-    run(monkeypatch, agents="", out=tmp_path / "out")
+    run(agents="", out=tmp_path / "out")
     assert Recording.load(tmp_path / "out" / "you.npz").decisions["step"][-1] == 4
 
 
-def test_a_session_without_a_decision_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_without_a_decision_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^nothing was traded: expected at least one decision"):
-        run(monkeypatch, [["q"]], agents="", out=tmp_path / "out")
+        run([["q"]], agents="", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -357,7 +347,7 @@ def test_bad_arguments_are_errors_before_the_game(
 ) -> None:
     monkeypatch.setattr(Scripted, "show", lambda *_: pytest.fail("the game has begun"))
     with pytest.raises(error, match=sentence):
-        run(monkeypatch, **{"out": tmp_path / "out", **arguments})
+        run(**{"out": tmp_path / "out", **arguments})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -367,7 +357,7 @@ def test_a_folder_with_other_contents_is_an_error_before_the_game(
     (tmp_path / "mine.txt").touch()
     monkeypatch.setattr(Scripted, "show", lambda *_: pytest.fail("the game has begun"))
     with pytest.raises(ArtefactError, match="is occupied: expected a new or empty folder"):
-        run(monkeypatch, agents="", out=tmp_path)
+        run(agents="", out=tmp_path)
 
 
 # ------------------------------------------------------------------------------ window and terminal
