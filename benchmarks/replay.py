@@ -2,9 +2,11 @@
 
 python -m benchmarks.replay
 
-Headless Chromium draws on the processor. A browser with a graphics card is faster.
+Headless Chromium draws on the processor, so other programs on the machine lower the figures. A
+browser with a graphics card is faster.
 """
 
+import os
 import sys
 import tempfile
 from functools import partial
@@ -69,7 +71,7 @@ def main(seconds: float = 4.0) -> None:
     """
     agents = {name: partial(make_agent, name) for name in AGENTS}
     recordings = record_sessions(agents, mm_gym.configure("informed", session_steps=1200), seed=3)
-    table = Table(title="Replay of 2 makers, 1,200 decisions, about 12,000 book events each")
+    table = Table(title="Replay of 2 makers, 1,200 decisions, 12,000 book events")
     for header in ("measurement", "result", "target"):
         table.add_column(header, justify="left" if header == "measurement" else "right")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
@@ -85,6 +87,8 @@ def main(seconds: float = 4.0) -> None:
                 table.add_row("  decisions/s, of 60", f"{decisions:.0f}", "60")
                 table.add_row("  script per decision", f"{busy:.1f} ms", "")
             page.close()
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    table.add_row("load of the machine (running programs)", f"{load:.1f} on {cores} cores", "")
     Console(width=80).print(table)
 
 
