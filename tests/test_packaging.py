@@ -150,6 +150,7 @@ def canonical(requirement: str) -> str:
                 "train",
                 "evaluate",
                 "data",
+                "play",
                 "render",
                 "tune",
                 "export",
@@ -312,6 +313,7 @@ def test_a_trained_maker_is_compared_with_a_rule_without_the_repository(
     "command, message",
     [
         ("train --jobs 0", "jobs=0 is out of range: expected"),
+        ("play --agents trained/mixed --out /dev/null", "/dev/null is occupied: expected"),
         ("tune --agents nobody", "'nobody'"),
         ("export nowhere", "nowhere"),
         ("data message.csv orderbook.csv", "message.csv"),

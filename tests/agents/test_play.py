@@ -19,7 +19,7 @@ from agents.playing.game import DECIDE, Session, events, play
 from agents.playing.quotes import Quotes
 from agents.playing.screens import TerminalScreen, parse_keys
 from agents.registry import AgentError
-from mm_gym import configure
+from mm_gym import REGIMES, configure
 from mm_gym.core.layout import ASK, BID, TakerKind
 from mm_gym.evaluation import run_sessions, summarise
 from mm_gym.evaluation.metrics import with_informed_takers
@@ -287,6 +287,17 @@ def test_an_early_end_compares_the_same_number_of_decisions(
     you, rule = printed_rows(printed)
     assert you[1:] == rule[1:]  # the same quotes on the same session, both without the close
     assert int(you[6]) > 0
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_every_regime_can_be_played(
+    regime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market = {"regime": regime, "p_informed": None, "set": ["session_steps=20"]}
+    run(**market, agents="inventory_skew", out=tmp_path / "out")
+    assert "20 of 20 decisions." in capsys.readouterr().out
+    kept = Recording.load(tmp_path / "out" / "you.npz")
+    assert kept.config == configure(regime, session_steps=20)
 
 
 def test_the_truth_is_shown_after_the_end_only(tmp_path: Path) -> None:
