@@ -1,5 +1,6 @@
 """Configuration of the documentation site: Sphinx with MyST, built by `make docs`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,13 +15,23 @@ copyright = "The mm_gym developers, MIT licence"
 release = version = mm_gym.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "generated",
 ]
-exclude_patterns = ["_build", "_ext", "_generated", "_static"]
+exclude_patterns = ["_build", "_ext", "_generated", "_static", "conf.py", "pictures"]
+
+# Tutorials are scripts. They run when the site is built, and again only if their code changes:
+# delete docs/_build/.jupyter_cache to run them with a changed mm_gym.
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_execution_cache_path = str(DOCS / "_build" / ".jupyter_cache")
+os.environ["PYTHONPATH"] = str(DOCS.parent)  # the kernel imports `agents` from the repository
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3

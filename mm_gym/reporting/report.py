@@ -17,7 +17,7 @@ from mm_gym.evaluation.experiments.runner import Check, ExperimentResult
 from mm_gym.evaluation.policy_map import PolicyMap
 from mm_gym.evaluation.statistics import Estimate
 from mm_gym.reporting.html_tables import TABLES, number, table_html
-from mm_gym.reporting.pictures import Entry, Picture, draw
+from mm_gym.reporting.pictures import Entry, Picture, figures
 
 __all__ = ["Entry", "write_report"]
 
@@ -50,7 +50,7 @@ def write_report(
     Raises:
         OSError: if a file cannot be written.
     """
-    pictures = list(draw(entries, policies or {}))
+    pictures = list(figures(entries, policies).values())
     page = _page(title, experiments, rows, pictures, command, about or {})
     contents = {folder / "report.html": page.encode()}
     contents |= {folder / f"{picture.name}.png": picture.png for picture in pictures}

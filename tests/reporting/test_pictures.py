@@ -15,6 +15,7 @@ from mm_gym.reporting.pictures.entries import curves, distinct, market_names, re
 from mm_gym.reporting.pictures.layout import render
 from mm_gym.reporting.pictures.money import inventories, pnl_parts
 from mm_gym.reporting.pictures.quotes import quotes
+from mm_gym.reporting.pictures.style import Drawing, Panel
 from mm_gym.reporting.pictures.toxicity import toxicity
 from mm_gym.reporting.report import Entry
 from tests.evaluation.few_sessions import sessions_of
@@ -192,3 +193,15 @@ def test_profiles_have_lines_for_deterministic_agents_and_marks_for_all_and_note
         axes = Figure().add_subplot()
         queue.draw(axes)
         assert [text.get_text() for text in axes.texts] == ["always 0"]
+
+
+def test_text_in_an_svg_keeps_its_figures_and_opacity() -> None:
+    def draw(axes: Any) -> None:
+        axes.plot([0.0, 1.0], [1.23456, 1.2345])
+        axes.axvspan(0.2, 0.4, color="red", alpha=0.18)
+        axes.set_yticks([1.23456], ["1.23456"])
+
+    drawing = Drawing("name", "section", "title", "finding", "caption", [Panel(draw)])
+    svg = render(drawing).wide
+    assert ">1.23456<" in svg
+    assert "opacity: 0.18;" in svg

@@ -4,7 +4,7 @@ Each module makes one kind of drawing. `entries` chooses and names what is drawn
 parts of a drawing and how they look, and `layout` renders a drawing as PNG.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from mm_gym.evaluation.plans import Entry
@@ -22,7 +22,6 @@ __all__ = [
     "Entry",
     "Figures",
     "Picture",
-    "draw",
     "figures",
     "markout_by_regime",
     "quotes",
@@ -30,25 +29,35 @@ __all__ = [
 ]
 
 
-class Figures(dict[str, Picture]):
-    """Pictures by name. A notebook shows all of them, and `figures["toxicity"]` is one."""
+class Figures(Mapping[str, Picture]):
+    """Pictures by name, drawn when they are asked for.
+
+    A notebook shows all of them, and `figures["toxicity"]` is one.
+    """
+
+    def __init__(self, drawings: Iterable[Drawing]) -> None:
+        self._drawings = {drawing.name: drawing for drawing in drawings}
+
+    def __getitem__(self, name: str) -> Picture:
+        return render(self._drawings[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawings)
+
+    def __len__(self) -> int:
+        return len(self._drawings)
 
     def _repr_html_(self) -> str:
         return "\n".join(picture._repr_html_() for picture in self.values())
 
 
 def figures(entries: Sequence[Entry], policies: Mapping[str, PolicyMap] | None = None) -> Figures:
-    """The report's pictures, for notebooks.
+    """The report's pictures, in the order of the report.
 
     Args:
         entries: such as `Results.entries`.
         policies: agents' quotes by agent name; see `map_policy`.
     """
-    return Figures({picture.name: picture for picture in draw(entries, policies or {})})
-
-
-def draw(entries: Sequence[Entry], policies: Mapping[str, PolicyMap]) -> Iterator[Picture]:
-    """All pictures of these entries and policies, in the order of the report."""
     shown = distinct(entries)
     kinds = (
         toxicity,
@@ -58,5 +67,4 @@ def draw(entries: Sequence[Entry], policies: Mapping[str, PolicyMap]) -> Iterato
         paths,
         inventories,
     )
-    for drawing in chain(*(kind(shown) for kind in kinds if shown), quotes(policies)):
-        yield render(drawing)
+    return Figures(chain(*(kind(shown) for kind in kinds if shown), quotes(policies or {})))

@@ -136,11 +136,14 @@ def _figure(drawing: Drawing, width: float, columns: int, by_row: bool) -> "Figu
 
 
 def _svg(figure: "Figure") -> str:
-    """The figure as SVG with the palette's variables, and coordinates rounded to 0.01 pt."""
+    """The figure as SVG with the palette's variables, and coordinates rounded to 0.1 pt."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=_DPI, metadata={"Date": None})
     text = buffer.getvalue()
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text[text.index("<svg") :])
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->|\s*\n\s*", " ", text)
+    # Only inside tags: a tick label is a number too.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d)\d{2,}", r"\1", tag[0]), text)
     variables = palette.variables()
     text = re.sub(r"#[0-9a-f]{6}\b", lambda code: variables.get(code[0], code[0]), text)
     inside = text.index(">") + 1

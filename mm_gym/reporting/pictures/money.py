@@ -91,7 +91,7 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
         title="Mean of each part of the PnL per session",
         finding=(
             "Compare the spread captured with the inventory PnL. A maker earns where the first "
-            "outweighs what the inventory loses to informed takers."
+            "outweighs what the inventory loses."
         ),
         caption=(
             "Parts to the right of zero are gains, parts to the left are losses. The diamond is "
@@ -186,8 +186,8 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 ),
                 caption=(
                     f"Median and 5 % to 95 % range of {len(shown[0].sessions)} sessions, and the "
-                    f"first {_SAMPLES} sessions. PnL is marked to the public mid without the "
-                    f"agent's own orders.{left_out}"
+                    f"first {min(_SAMPLES, len(shown[0].sessions))}. PnL is marked to the "
+                    f"public mid without the agent's own orders.{left_out}"
                 ),
                 panels=panels,
                 keys=[
