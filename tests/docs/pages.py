@@ -3,11 +3,11 @@
 A mark is an HTML comment on the line above a block. The marks in use:
 
     <!-- not run: REASON -->    a python block that is shown but not executed
-    <!-- prints -->             a text block that is exactly what the python block above it prints
-    <!-- run -->                a console block whose commands are executed
+    <!-- prints -->             a text block with what the python or console block above it prints
 """
 
 import ast
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PAGES = sorted(
 )
 # Packages that a module imports without naming them.
 _ALSO_NEEDED = {"gymnasium.wrappers.vector": ["array_api_compat", "array_api_extra"]}
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,12 @@ def commands(block: Block) -> list[list[str]]:
     text = re.sub(r"\\\n\s*", " ", block.text)
     lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
     return [shlex.split(line, comments=True) for line in lines]
+
+
+def environment(*folders: Path) -> dict[str, str]:
+    """The environment variables of a program that imports from these folders."""
+    path = os.pathsep.join(map(str, folders))
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def packages(program: str) -> set[str]:

@@ -1,7 +1,6 @@
 """The code that the pages show runs as it stands, and the commands they show exist."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, Block, blocks, commands
+from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, environment
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 from generated import COMMANDS, help_text
@@ -28,10 +27,6 @@ json.dump(printed, open(sys.argv[2], "w", encoding="utf-8"))
 # Programs of other projects, whose options are not checked here.
 _OTHERS = {"cd", "git", "pip", "python3", "ray", "source", "tensorboard"}
 _OTHER_MODULES = {"venv", "pip", "pytest", "rl_zoo3.train", "sphinx"}
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
 def _ids(value: object) -> str:
@@ -60,7 +55,7 @@ def test_python_blocks_run_in_order_and_print_what_the_page_shows(
     done = subprocess.run(
         [sys.executable, "../runner.py", "../programs.json", "../printed.json"],
         cwd=tmp_path / "work",
-        env=_environment(),
+        env=environment(ROOT),
         capture_output=True,
         text=True,
         timeout=600,
@@ -107,20 +102,3 @@ def _check_command(words: list[str], place: str) -> None:
     offered = set(re.findall(r"--[a-z][a-z0-9-]*", help_text(command)))
     named = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help"}
     assert named <= offered, f"{place}: python {command} has no {sorted(named - offered)}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("block", [block for block in consoles if block.mark == "run"], ids=_ids)
-def test_marked_console_blocks_run(block: Block, tmp_path: Path) -> None:
-    for words in commands(block):
-        assert Path(words[0]).name == "python", f"{block.place}: only python commands are run"
-        script = [str(ROOT / words[1])] if words[1].endswith(".py") else [words[1]]
-        done = subprocess.run(
-            [sys.executable, *script, *words[2:]],
-            cwd=tmp_path,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, f"{block.place}: {done.stdout}\n{done.stderr}"
