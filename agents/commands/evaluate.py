@@ -68,7 +68,7 @@ class Arguments:
     replay: bool = False
     """Record one session of up to four agents in one regime, the first session of --seed.
     Writes replay.html, to be opened in a browser, and each recording.
-    Default: inventory_skew,trained/mixed in the regime informed."""
+    Without --agents: inventory_skew,trained/mixed. Without --regimes: informed."""
     episodes: OptionalInt = None
     """Sessions (episodes) for each agent in each market. Default: 256, or 512 with --suite.
     The suite runs more of them where a session has fewer than 1,000 decisions."""

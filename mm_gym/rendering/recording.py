@@ -347,12 +347,13 @@ class RecordSession(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
                 f"got {env.unwrapped!r}"
             )
         self._recorder = Recorder(markets, label)
+        self._core: Any = env.unwrapped
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start a session and its recording."""
-        self._recorder.make_room(self.env.get_wrapper_attr("config"))
+        self._recorder.make_room(self._core.config)
         result = self.env.reset(seed=seed, options=options)
         self._recorder.start(seed)
         return result
@@ -370,7 +371,7 @@ class RecordSession(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
         Raises:
             ValueError: before the first reset.
         """
-        return self._recorder.recording(self.env.get_wrapper_attr("config"))
+        return self._recorder.recording(self._core.config)
 
 
 def record(env: gymnasium.Env[Any, Any], label: str = "") -> RecordSession:
