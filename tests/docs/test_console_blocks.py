@@ -45,7 +45,6 @@ SMALLER: dict[str, dict[str, str]] = {
     r"evaluate\.py .*results/first": {},
     r"evaluate\.py .*(--compare|--replay)": {},
     r"evaluate\.py .*--suite": {"--tasks": "noise", "--episodes": "4", "--jobs": "1"},
-    r"evaluate\.py .*--replay": {},
     r"evaluate\.py": {"--episodes": "4"},
     r"examples/ppo\.py": {"--decisions": "256", "--num-envs": "4", "--evaluation-sessions": "4"},
     r"-m agents\.tools\.ablation": {"--episodes": "2"},
