@@ -56,7 +56,7 @@ class Arguments:
     task: OptionalText = None
     """Task of the benchmark suite, instead of a regime and fields."""
     agents: str = "inventory_skew,trained/mixed"
-    """Comma-separated makers to compare with, as in evaluate."""
+    """Comma-separated makers to compare with, at most three. Names are those of evaluate."""
     seed: OptionalInt = None
     """Seed of the session, as in evaluate. Default: a new session each time."""
     speed: float = 4.0

@@ -105,7 +105,7 @@ class TerminalScreen:
         except (OSError, termios.error) as error:
             raise ValueError(
                 "the terminal cannot be read key by key: expected an interactive terminal, "
-                f"got {error} (leave --terminal out for a window)"
+                f"got none: {error.args[-1]} (leave --terminal out for a window)"
             ) from error
         _write(_OWN_PAGE)
         return self
