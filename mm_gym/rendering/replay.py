@@ -107,7 +107,7 @@ def _subtitle(recordings: Sequence[Recording]) -> str:
         if config.latency:
             parts.append(f"latency {config.latency:g} s")
     if first.seed is not None and all(first.seed == other.seed for other in recordings):
-        parts.append(f"seed {first.seed}")
+        parts.append(f"session seed {first.seed}")
     return ", ".join(parts)
 
 

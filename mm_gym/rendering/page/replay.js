@@ -238,7 +238,7 @@ class Panel {
     this.tell();
   }
 
-  /** Put the ring on the fill and the story beside it. */
+  /** Put the ring on the fill and the story beside it, or below the chart where it is narrow. */
   place() {
     const fill = this.hovered ?? this.chosen;
     const time = fill === null ? NaN : this.maker.fills.time[fill];
@@ -250,7 +250,8 @@ class Panel {
     this.ring.style.top = `${y}px`;
     const width = this.charts.price.width, room = this.story.offsetWidth;
     const right = x + AXIS_WIDTH + 18;
-    this.story.style.top = `${this.part("price").offsetTop + 8}px`;
+    const { offsetTop: top, offsetHeight: height } = this.part("price");
+    this.story.style.top = `${width > 2 * room ? top + 8 : top + height + 4}px`;
     this.story.style.left = `${Math.max(right + room < width ? right : right - room - 36, 4)}px`;
   }
 }
