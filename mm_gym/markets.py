@@ -66,6 +66,15 @@ def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
     return info
 
 
+def info_columns(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The values of `info` of many markets: a new array with one row per key of `INFO_COLUMNS`.
+
+    Args:
+        outcomes: shape (n, columns of `layout.Outcome`).
+    """
+    return outcomes[:, _INFO].T.copy()
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """A checkpoint of an environment."""

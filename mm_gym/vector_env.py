@@ -23,6 +23,7 @@ from mm_gym.markets import (
     Snapshot,
     check_count,
     check_record,
+    info_columns,
 )
 from mm_gym.observations import observation_space
 from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
@@ -33,6 +34,7 @@ _OPTIONS = ("config", "reset_mask")
 _Observations = npt.NDArray[np.float32]
 # Attributes that a snapshot holds beside the markets.
 _KEPT = ("_generators", "_observations", "_ended")
+_INFO_MASKS = tuple("_" + name for name in INFO_COLUMNS)
 
 
 class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
@@ -195,7 +197,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             self._start(ended, observations, outcomes)
             ended = np.zeros_like(ended)
         self._ended = ended
-        infos.update(_infos(outcomes, np.ones(self.num_envs, np.bool_)))
+        infos.update(_infos(outcomes))
         self._observations = observations
         self._renderer.update(self._markets.records, self.metadata["render_fps"])
         return observations.copy(), rewards, terminations, truncations, infos
@@ -334,16 +336,29 @@ def _max_episode_steps(limit: int | None) -> int | None:
     return int(limit)
 
 
-def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def _infos(
+    outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """`info` in Gymnasium's vector form.
 
     Each key has an array of values, and `_key` has an array of booleans: which markets have one.
+    The arrays are views of two new arrays, so no later step changes them. The keys share their
+    booleans.
+
+    Args:
+        outcomes: one row per market.
+        mask: the markets that have values; None for all.
     """
-    columns = outcomes.T if mask.all() else np.where(mask, outcomes.T, 0.0)
-    infos: dict[str, Any] = {}
-    for name, column in INFO_COLUMNS.items():
-        infos[name] = columns[column].astype(np.int64 if name in WHOLE_INFO else np.float64)
-        infos["_" + name] = mask.copy()
+    shown = info_columns(outcomes)
+    if mask is None:
+        mask = np.ones(len(outcomes), np.bool_)
+    else:
+        shown[:, ~mask] = 0.0
+        mask = mask.copy()
+    infos: dict[str, Any] = dict.fromkeys(_INFO_MASKS, mask)
+    infos.update(zip(INFO_COLUMNS, shown, strict=True))
+    for name in WHOLE_INFO:
+        infos[name] = infos[name].astype(np.int64)
     return infos
 
 
