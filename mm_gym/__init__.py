@@ -8,6 +8,7 @@ The information content of order flow is a parameter:
 
 import gymnasium
 
+from mm_gym.compilation import announce_compilation
 from mm_gym.config import MarketConfig, configure
 from mm_gym.core.layout import OBSERVATION_NAMES
 from mm_gym.env import MarketMakingEnv
@@ -32,6 +33,8 @@ __all__ = [
     "Task",
     "configure",
 ]
+
+announce_compilation()
 
 ENVIRONMENT_ID = "MarketMaking-v0"
 

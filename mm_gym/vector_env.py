@@ -336,9 +336,7 @@ def _max_episode_steps(limit: int | None) -> int | None:
     return int(limit)
 
 
-def _infos(
-    outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
-) -> dict[str, Any]:
+def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> dict[str, Any]:
     """`info` in Gymnasium's vector form.
 
     Each key has an array of values, and `_key` has an array of booleans: which markets have one.
