@@ -35,4 +35,4 @@ class CompilationNotice(event.Listener):
 
 def announce_compilation() -> None:
     """Write the line of `CompilationNotice` from now on."""
-    event.register("numba:compile", CompilationNotice())
+    event.register("numba:compile", CompilationNotice())  # type: ignore[no-untyped-call]
