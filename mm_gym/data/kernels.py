@@ -1,0 +1,316 @@
+"""Compiled readers of binary feeds, and the table of live orders that they keep.
+
+The kernels and all that they call are in this one file, so Numba's cache notices every change.
+
+A feed's messages about an order that is in the book (executions, cancellations, replacements) leave
+out what was said when it was added. The table holds side, price and rest of every live order. It is
+a hash table with open addressing: linear probing, and deletion by shifting back, so that no marks
+of deleted orders remain (Knuth, The Art of Computer Programming 3, section 6.4, algorithm R).
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from mm_gym.data.events import EventKind
+
+ORDER = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("price", "i8"),
+        ("size", "i8"),
+        ("filled", "i8"),  # reported as filled, and not yet taken from the rest by the feed
+        ("side", "i1"),
+        ("live", "i1"),
+    ]
+)
+STATE = np.dtype(
+    [
+        ("n_orders", "i8"),
+        ("trade_size", "i8"),  # of the latest trade message, less the fills that followed it
+        ("trade_price", "i8"),
+        ("trade_side", "i1"),
+        ("fault_id", "i8"),
+    ]
+)
+
+# What a scan ends with.
+DONE, MORE, UNKNOWN_ORDER, KNOWN_ORDER, TOO_MUCH, BAD_LENGTH = range(6)
+FAULTS = {
+    UNKNOWN_ORDER: "an order that was added before",
+    KNOWN_ORDER: "an order id that is not in use",
+    TOO_MUCH: "at most the rest of the order",
+    BAD_LENGTH: "a message as long as its type says",
+}
+"""What was expected, for each fault."""
+
+_A, _B, _C, _D, _E, _F, _H, _M, _P, _R, _T, _U, _X = b"ABCDEFHMPRTUX"
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+_ADD, _REDUCE, _CANCEL, _EXECUTE, _HIDDEN, _HALT = (int(kind) for kind in EventKind)
+
+
+def empty_table(capacity: int = 1 << 16) -> npt.NDArray[Any]:
+    """A table without orders.
+
+    Args:
+        capacity: a power of two.
+    """
+    return np.zeros(capacity, ORDER)
+
+
+def roomy(table: npt.NDArray[Any], n_orders: int) -> npt.NDArray[Any]:
+    """The table, or one of four times the size with the same orders if it is over a third full."""
+    if 3 * n_orders < len(table):
+        return table
+    larger = empty_table(4 * len(table))
+    _rehash(table, larger)
+    return larger
+
+
+@njit(cache=True)
+def _home(order_id, capacity):
+    """The place where an order is looked for first: Fibonacci hashing."""
+    mixed = (np.uint64(order_id) * _GOLDEN) >> np.uint64(20)
+    return np.int64(mixed & np.uint64(capacity - 1))
+
+
+@njit(cache=True)
+def _find(table, order_id):
+    """The place of an order, or of the free row where it belongs."""
+    place = _home(order_id, table.shape[0])
+    while table[place].live and table[place].order_id != order_id:
+        place = (place + 1) & (table.shape[0] - 1)
+    return place
+
+
+@njit(cache=True)
+def _rehash(table, larger):
+    for index in range(table.shape[0]):
+        if table[index].live:
+            larger[_find(larger, table[index].order_id)] = table[index]
+
+
+@njit(cache=True)
+def _insert(table, state, place, order_id, side, price, size):
+    row = table[place]
+    row.order_id, row.side, row.price, row.size = order_id, side, price, size
+    row.filled, row.live = 0, 1
+    state[0].n_orders += 1
+
+
+@njit(cache=True)
+def _remove(table, state, place):
+    """Delete an order. Later orders of the same run move up, so that all can still be found."""
+    state[0].n_orders -= 1
+    last = table.shape[0] - 1
+    free, place = place, (place + 1) & last
+    while table[place].live:
+        home = _home(table[place].order_id, table.shape[0])
+        if ((place - home) & last) >= ((place - free) & last):
+            table[free] = table[place]
+            free = place
+        place = (place + 1) & last
+    table[free].live = 0
+
+
+@njit(cache=True)
+def _put(out, n, time, kind, side, order_id, price, size):
+    row = out[n]
+    row.time, row.kind, row.side = time, kind, side
+    row.order_id, row.price, row.size = order_id, price, size
+    return n + 1
+
+
+# ------------------------------------------------------------------------------------------ ITCH
+
+
+@njit(cache=True)
+def _big_endian(data, first, length):
+    value = 0
+    for index in range(first, first + length):
+        value = (value << 8) | data[index]
+    return value
+
+
+@njit(cache=True)
+def scan_itch(data, lengths, locate, table, state, out):
+    """Read messages of Nasdaq TotalView-ITCH 5.0, each after its length in two bytes.
+
+    Args:
+        data: bytes from the start of a message on.
+        lengths: the length of each message type, 0 for an unknown type, shape (256,).
+        locate: the number of the stock whose messages are read.
+        table: live orders.
+        state: one row of `STATE`.
+        out: receives the events. Its last two rows are never needed.
+
+    Returns:
+        Why the scan ended, the number of bytes read, and the number of events.
+    """
+    at, n = 0, 0
+    while n + 2 <= out.shape[0] and 3 * state[0].n_orders < table.shape[0]:
+        if at + 2 > data.shape[0]:
+            return DONE, at, n
+        length = _big_endian(data, at, 2)
+        if at + 2 + length > data.shape[0]:
+            return DONE, at, n
+        first = at + 2
+        kind = data[first] if length > 0 else 0
+        if length == 0 or (lengths[kind] and length != lengths[kind]):
+            return BAD_LENGTH, at, n
+        if length < 11 or _big_endian(data, first + 1, 2) != locate:
+            at = first + length
+            continue
+        time = _big_endian(data, first + 5, 6)
+        order_id = _big_endian(data, first + 11, 8)
+        state[0].fault_id = order_id
+        if kind == _A or kind == _F:
+            side = 1 if data[first + 19] == _B else -1
+            size, price = _big_endian(data, first + 20, 4), _big_endian(data, first + 32, 4)
+            place = _find(table, order_id)
+            if table[place].live:
+                return KNOWN_ORDER, at, n
+            _insert(table, state, place, order_id, side, price, size)
+            n = _put(out, n, time, _ADD, side, order_id, price, size)
+        elif kind == _E or kind == _C or kind == _X or kind == _D:
+            place = _find(table, order_id)
+            order = table[place]
+            if not order.live:
+                return UNKNOWN_ORDER, at, n
+            size = order.size if kind == _D else _big_endian(data, first + 19, 4)
+            if size > order.size:
+                return TOO_MUCH, at, n
+            if kind == _E or kind == _C:
+                what = _EXECUTE
+            else:
+                what = _REDUCE if size < order.size else _CANCEL
+            n = _put(out, n, time, what, order.side, order_id, order.price, size)
+            order.size -= size
+            if order.size == 0:
+                _remove(table, state, place)
+        elif kind == _U:
+            place = _find(table, order_id)
+            if not table[place].live:
+                return UNKNOWN_ORDER, at, n
+            side = table[place].side
+            n = _put(out, n, time, _CANCEL, side, order_id, table[place].price, table[place].size)
+            _remove(table, state, place)
+            new_id = _big_endian(data, first + 19, 8)
+            size, price = _big_endian(data, first + 27, 4), _big_endian(data, first + 31, 4)
+            place = _find(table, new_id)
+            if table[place].live:
+                state[0].fault_id = new_id
+                return KNOWN_ORDER, at, n
+            _insert(table, state, place, new_id, side, price, size)
+            n = _put(out, n, time, _ADD, side, new_id, price, size)
+        elif kind == _P:
+            side = 1 if data[first + 19] == _B else -1
+            size, price = _big_endian(data, first + 20, 4), _big_endian(data, first + 32, 4)
+            n = _put(out, n, time, _HIDDEN, side, 0, price, size)
+        elif kind == _H:
+            trading = 1 if data[first + 19] == _T else 0
+            n = _put(out, n, time, _HALT, 0, 0, 0, trading)
+        at = first + length
+    return MORE, at, n
+
+
+# ----------------------------------------------------------------------------- market by order
+
+
+@njit(cache=True)
+def scan_mbo(messages, table, state, out):
+    """Read market-by-order messages in Databento's convention.
+
+    A fill (F) leaves the book as it is. The cancellation (C) or modification (M) that follows takes
+    the filled size from the order. Here the fill itself does so, and that cancellation or
+    modification is left out. A trade (T) without fills for all of its size met hidden orders.
+    Orders that were in the book before the file began are known only from what happens to them.
+
+    Args:
+        messages: rows with the fields time, action, side, order_id, price, size and last.
+        table: live orders.
+        state: one row of `STATE`.
+        out: receives the events.
+
+    Returns:
+        Why the scan ended, the number of messages read, and the number of events.
+    """
+    n = 0
+    for index in range(messages.shape[0]):
+        if n + 3 > out.shape[0] or 3 * (state[0].n_orders + 1) >= table.shape[0]:
+            return MORE, index, n
+        message = messages[index]
+        action, order_id, size = message.action, message.order_id, message.size
+        price, side, time = message.price, message.side, message.time
+        state[0].fault_id = order_id
+        place = _find(table, order_id)
+        order = table[place]
+        if action == _A:
+            if order.live:
+                return KNOWN_ORDER, index, n
+            _insert(table, state, place, order_id, side, price, size)
+            n = _put(out, n, time, _ADD, side, order_id, price, size)
+        elif action == _T:
+            state[0].trade_size, state[0].trade_price = size, price
+            state[0].trade_side = -side  # of the resting order; the message has the taker's
+        elif action == _F:
+            state[0].trade_size = max(0, state[0].trade_size - size)
+            if order.live:
+                taken = min(size, order.size - order.filled)
+                if taken > 0:
+                    n = _put(out, n, time, _EXECUTE, order.side, order_id, order.price, taken)
+                order.filled += taken
+            else:  # it was in the book before the file began
+                n = _put(out, n, time, _EXECUTE, side, order_id, price, size)
+                _insert(table, state, place, order_id, side, price, size)
+                order.filled = size
+        elif action == _C:
+            if order.live:
+                open_size = order.size - order.filled  # what our events have left of it
+                gone = max(0, min(size - order.filled, open_size))
+                if gone > 0:
+                    what = _CANCEL if gone == open_size else _REDUCE
+                    n = _put(out, n, time, what, order.side, order_id, order.price, gone)
+                order.filled = max(0, order.filled - size)
+                order.size = open_size - gone + order.filled
+                if order.size == 0:
+                    _remove(table, state, place)
+            else:  # it was in the book before the file began
+                n = _put(out, n, time, _CANCEL, side, order_id, price, size)
+        elif action == _M:
+            if not order.live:
+                _insert(table, state, place, order_id, side, price, size)
+                n = _put(out, n, time, _ADD, side, order_id, price, size)
+            else:
+                open_size = order.size - order.filled
+                if price == order.price and side == order.side and size <= open_size:
+                    if size < open_size:
+                        n = _put(out, n, time, _REDUCE, side, order_id, price, open_size - size)
+                else:
+                    if open_size > 0:
+                        n = _put(
+                            out, n, time, _CANCEL, order.side, order_id, order.price, open_size
+                        )
+                    n = _put(out, n, time, _ADD, side, order_id, price, size)
+                order.side, order.price, order.size, order.filled = side, price, size, 0
+        elif action == _R:
+            # One order per call: the message is read again until the table is empty.
+            for row in range(table.shape[0]):
+                if table[row].live:
+                    gone = table[row]
+                    if gone.size > gone.filled:
+                        n = _put(
+                            out, n, time, _CANCEL, gone.side, gone.order_id, gone.price,
+                            gone.size - gone.filled,
+                        )  # fmt: skip
+                    _remove(table, state, row)
+                    return MORE, index, n
+        if message.last and state[0].trade_size > 0:
+            n = _put(
+                out, n, time, _HIDDEN, state[0].trade_side, 0, state[0].trade_price,
+                state[0].trade_size,
+            )  # fmt: skip
+            state[0].trade_size = 0
+    return DONE, messages.shape[0], n
