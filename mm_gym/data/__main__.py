@@ -1,45 +1,61 @@
-"""Statistics of exchange data, and a market calibrated to them.
+"""Exchange data on the command line: describe, calibrate, replay, convert and export.
 
-python -m mm_gym.data MESSAGE_FILE [ORDERBOOK_FILE] [--replay] [--compare]
+python -m mm_gym.data describe MESSAGE_FILE
+python -m mm_gym.data calibrate MESSAGE_FILE --out market.json
+python -m mm_gym.data replay MESSAGE_FILE
+python -m mm_gym.data convert FILE day.parquet --symbol AAPL
+python -m mm_gym.data export message.csv --regime informed
 """
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from mm_gym.config import ConfigurationError, configure
+from mm_gym.config import MarketConfig, configure
 from mm_gym.data.calibration import calibrate
-from mm_gym.data.description import DataError, describe
-from mm_gym.data.lobster import LobsterError, read
-from mm_gym.data.replay import check_rows, replay
+from mm_gym.data.description import describe
+from mm_gym.data.events import convert
+from mm_gym.data.formats import FORMATS, open_file
+from mm_gym.data.lobster import Recording, order_book_of, read, read_messages, write
+from mm_gym.data.replay import check_rows, rebuild, replay
 from mm_gym.data.simulation import record_market
+from mm_gym.regimes import REGIMES
 
 _WIDTH = 80
 _COMPARED = 3600.0  # [s] of each simulated market
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the files, print the tables, and print the call that makes the calibrated market.
+    """Run one command and print what it found.
 
     Args:
         arguments: of the command line. Default: `sys.argv`.
 
     Raises:
-        LobsterError: if a file is missing or not in LOBSTER's format.
-        DataError: if the data do not allow a calibration.
-        ConfigurationError: if the calibrated configuration is out of range.
+        ValueError: if a file is not in its format, the data do not allow what is asked for, or a
+            configuration is out of range.
+        OSError: if a file cannot be written.
     """
     given = _parser().parse_args(arguments)
     from rich.console import Console
 
+    given.run(given, Console(width=_WIDTH, highlight=False))
+
+
+def _describe(given: argparse.Namespace, console: Any) -> None:
     from mm_gym.data import tables
 
-    console = Console(width=_WIDTH, highlight=False)
-    recording = read(given.message_file, given.orderbook_file, given.tick)
-    data = describe(recording, given.lot_size)
-    console.print(tables.description_table(data), "")
-    if given.replay:
-        console.print(tables.replay_table(check_rows(recording), replay(recording)[1]), "")
+    console.print(tables.description_table(describe(_recording(given), given.lot_size)))
+
+
+def _calibrate(given: argparse.Namespace, console: Any) -> None:
+    from mm_gym.data import tables
+
+    data = describe(_recording(given), given.lot_size)
     calibration = calibrate(data, given.signal_share)
     if given.compare:
         markets = {
@@ -50,43 +66,178 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         console.print(tables.comparison_table(data, markets), "")
     console.print(tables.calibration_table(calibration))
+    if given.out is not None:
+        write_market(calibration.config, given.out)
+        console.print(f"\nMarket: {given.out}", soft_wrap=True)
+
+
+def _replay(given: argparse.Namespace, console: Any) -> None:
+    from mm_gym.data import tables
+
+    order_book_file = _order_book_file(given)
+    recording = _recording(given)
+    if order_book_file is None:
+        console.print(
+            f"{len(recording)} messages are applied to an empty book. Nothing is compared, because "
+            "there is no order book file."
+        )
+    else:
+        console.print(tables.replay_table(check_rows(recording), replay(recording)[1]))
+
+
+def _convert(given: argparse.Namespace, console: Any) -> None:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    source = open_file(given.file, given.format, given.symbol)
+    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        n = convert(source, given.out, lambda done: progress.update(bar, completed=done))
+    console.print(f"{n:,} events: {given.out}", soft_wrap=True)
+
+
+def _export(given: argparse.Namespace, console: Any) -> None:
+    config = configure(given.regime) if given.market is None else read_market(given.market)
+    recording = record_market(config, given.seconds, given.seed, given.levels, given.lot_size)
+    order_book_file = order_book_of(given.message_file)
+    write(recording, given.message_file, order_book_file)
+    console.print(
+        f"{len(recording):,} messages: {given.message_file} and {order_book_file}", soft_wrap=True
+    )
+
+
+def write_market(config: MarketConfig, path: Path) -> None:
+    """Write a configuration as JSON, for `train.py --market` and `evaluate.py --market`.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".partial")
+    unfinished.write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+def read_market(path: Path) -> MarketConfig:
+    """Read a configuration that `write_market` wrote.
+
+    Raises:
+        ValueError: if the file is missing, is not JSON, or has an unknown field or a value out of
+            range.
+    """
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"{path} cannot be read: expected a market that `calibrate --out` wrote, got {reason}"
+        ) from error
+    if not isinstance(fields, dict):
+        raise ValueError(
+            f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
+        )
+    return configure(**fields)
+
+
+def _order_book_file(given: argparse.Namespace) -> Path | None:
+    """The order book file: the one that is named, else the one beside the message file, if any."""
+    if given.orderbook_file is not None:
+        return Path(given.orderbook_file)
+    if "message" not in given.message_file.name:
+        return None
+    beside = order_book_of(given.message_file)
+    return beside if beside.exists() else None
+
+
+def _recording(given: argparse.Namespace) -> Recording:
+    order_book_file = _order_book_file(given)
+    if order_book_file is not None:
+        return read(given.message_file, order_book_file, given.tick)
+    return rebuild(read_messages(given.message_file), given.levels, given.tick)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mm_gym.data",
-        description="Statistics of exchange data in LOBSTER's format, and a market calibrated to "
-        "them.",
+        prog="python -m mm_gym.data", description="Read, describe and convert exchange data."
     )
-    parser.add_argument("message_file", metavar="MESSAGE_FILE")
-    parser.add_argument(
-        "orderbook_file",
-        metavar="ORDERBOOK_FILE",
-        nargs="?",
-        help="default: the message file's name with orderbook in place of message",
-    )
-    parser.add_argument(
-        "--tick",
-        type=int,
-        help="tick in 1/10,000 of the currency; default: the largest step that divides all prices",
-    )
-    parser.add_argument("--lot-size", type=int, default=100, help="shares per lot (default: 100)")
-    parser.add_argument(
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    lobster = []
+    for name, run, text in (
+        ("describe", _describe, "statistics of LOBSTER files, with standard errors"),
+        ("calibrate", _calibrate, "a market with the statistics of LOBSTER files"),
+        ("replay", _replay, "apply the messages to the order book and compare it with the rows"),
+    ):
+        added = command(name, run, text)
+        added.add_argument("message_file", metavar="MESSAGE_FILE", type=Path)
+        added.add_argument(
+            "orderbook_file",
+            metavar="ORDERBOOK_FILE",
+            nargs="?",
+            type=Path,
+            help="default: the message file's name with orderbook in place of message; without "
+            "such a file, the book is rebuilt from the messages",
+        )
+        added.add_argument(
+            "--tick",
+            type=int,
+            help="tick in 1/10,000 of the currency; default: the largest step that divides all "
+            "prices",
+        )
+        added.add_argument(
+            "--levels",
+            type=int,
+            default=10,
+            help="levels per side of a rebuilt book (default: 10)",
+        )
+        lobster.append(added)
+    for added in lobster[:2]:
+        added.add_argument(
+            "--lot-size", type=int, default=100, help="shares per lot (default: 100)"
+        )
+    lobster[1].add_argument(
         "--signal-share",
         type=float,
         default=0.0,
         help="share of the variance of price moves that the signal explains (default: 0)",
     )
-    parser.add_argument(
-        "--replay",
-        action="store_true",
-        help="apply the messages to the order book and compare it with the file's rows",
-    )
-    parser.add_argument(
+    lobster[1].add_argument(
         "--compare",
         action="store_true",
         help="compare stylised facts of the data with the default and the calibrated market",
     )
+    lobster[1].add_argument(
+        "--out", type=Path, help="JSON file for the market, to use with --market"
+    )
+
+    added = command("convert", _convert, "write any format as a Parquet file of events")
+    added.add_argument("file", metavar="FILE", type=Path)
+    added.add_argument("out", metavar="OUT", type=Path, help="such as day.parquet")
+    added.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        help="default: found from the file. "
+        + "; ".join(f"{name}: {text}" for name, text in FORMATS.items()),
+    )
+    added.add_argument("--symbol", help="the instrument, in files with several")
+
+    added = command("export", _export, "simulate a market and write LOBSTER files of it")
+    added.add_argument(
+        "message_file",
+        metavar="MESSAGE_FILE",
+        type=Path,
+        help="with message in its name; the order book file gets orderbook in its place",
+    )
+    added.add_argument("--regime", choices=list(REGIMES), default="noise", help="default: noise")
+    added.add_argument("--market", type=Path, help="JSON file of `calibrate --out`, for --regime")
+    added.add_argument("--seconds", type=float, default=3600.0, help="default: 3600")
+    added.add_argument("--seed", type=int, default=0, help="default: 0")
+    added.add_argument("--levels", type=int, default=10, help="levels per side (default: 10)")
+    added.add_argument("--lot-size", type=int, default=100, help="shares per lot (default: 100)")
     return parser
 
 
@@ -96,7 +247,8 @@ if __name__ == "__main__":
     except ModuleNotFoundError as error:
         sys.exit(
             f"mm_gym.data: a package is missing: expected {error.name} to be installed, got none "
-            "(write pip install 'mm-gym[evaluate]')"
+            "(write pip install 'mm-gym[data]')"
         )
-    except (LobsterError, DataError, ConfigurationError) as error:
-        sys.exit(f"mm_gym.data: {error}")
+    except (ValueError, OSError) as error:
+        print(f"mm_gym.data: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

@@ -1,7 +1,8 @@
 """Reader and writer of LOBSTER files: messages, and the order book after each message.
 
 A message file has the columns time [s after midnight], type, order id, size [shares], price
-[currency x 10,000] and side of the resting order (1 buy, -1 sell). An order book file has four
+[currency x 10,000] and side of the resting order (1 buy, -1 sell). Newer files have the participant
+as a seventh column, which is left out. An order book file has four
 columns for each level: ask price, ask size, bid price and bid size. Row k is the book after message
 k. Prices remain the exchange's whole numbers, here and in the replay.
 
@@ -133,7 +134,9 @@ def read_messages(path: str | Path) -> npt.NDArray[Any]:
     """
     path = Path(path)
     _check_columns(
-        path, len(MESSAGE.names or ()), "6 columns (time, type, order id, size, price, side)"
+        path,
+        (6, 7),
+        "6 columns (time, type, order id, size, price, side), or 7 with the participant",
     )
     messages = _load(path, MESSAGE)
     known = [kind.value for kind in MessageType]
@@ -243,12 +246,12 @@ def write(recording: Recording, message_file: str | Path, order_book_file: str |
     np.savetxt(order_book_file, table, fmt="%d", delimiter=",")
 
 
-def _check_columns(path: Path, wanted: int | None, expected: str) -> int:
+def _check_columns(path: Path, wanted: tuple[int, ...] | None, expected: str) -> int:
     """Check the number of columns in the first row and return it.
 
     Args:
         path: of the file.
-        wanted: number of columns, or None for any multiple of four.
+        wanted: numbers of columns, or None for any multiple of four.
         expected: the same in words, for the error.
     """
     try:
@@ -262,7 +265,7 @@ def _check_columns(path: Path, wanted: int | None, expected: str) -> int:
     if not first:
         raise LobsterError(f"{path.name} is empty: expected a LOBSTER file, got no rows")
     n_columns = first.count(",") + 1
-    if n_columns % 4 != 0 if wanted is None else n_columns != wanted:
+    if n_columns % 4 != 0 if wanted is None else n_columns not in wanted:
         raise LobsterError(
             f"{path.name} has the wrong columns: expected {expected}, got {n_columns} "
             "(check that the two files are not swapped)"
@@ -272,7 +275,10 @@ def _check_columns(path: Path, wanted: int | None, expected: str) -> int:
 
 def _load(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     try:
-        return np.loadtxt(path, delimiter=",", dtype=dtype, ndmin=1 if dtype.names else 2)
+        columns = range(len(dtype.names)) if dtype.names else None
+        return np.loadtxt(
+            path, delimiter=",", dtype=dtype, usecols=columns, ndmin=1 if dtype.names else 2
+        )
     except ValueError as error:
         reason = str(error).split(";")[0]  # NumPy's advice about its own arguments follows
         raise LobsterError(

@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 import mm_gym
 from mm_gym import configure
 from mm_gym.data import calibrate, describe, read, record_market, write
-from mm_gym.data.__main__ import main
+from mm_gym.data.__main__ import main, read_market
+from mm_gym.data.events import read_events
+from mm_gym.data.lobster import read_messages
+from mm_gym.data.replay import rebuild
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,8 @@ def test_it_prints_figures_with_standard_errors_and_the_call_that_makes_the_mark
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The call is run as it was printed, and makes the market that `calibrate` gives."""
-    main([str(files[0])])
+    main(["describe", str(files[0])])
+    main(["calibrate", str(files[0])])
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     described = describe(read(files[0]))
@@ -46,7 +51,8 @@ def test_replay_and_comparison_come_on_request(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mm_gym.data.__main__._COMPARED", 300.0)
-    main([*map(str, files), "--replay", "--compare"])
+    main(["replay", *map(str, files)])
+    main(["calibrate", *map(str, files), "--compare"])
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     rows = len(read(files[0])) - 1
@@ -66,9 +72,14 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
     return str(end.value.code)
 
 
-def test_a_file_that_is_not_there_ends_it_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = run(["gone_message_1.csv"], monkeypatch)
+@pytest.mark.parametrize("command", ["describe", "calibrate", "replay"])
+def test_a_file_that_is_not_there_ends_it_with_a_sentence(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "gone_message_1.csv"], monkeypatch) == "2"
+    said = capsys.readouterr().err
     assert said.startswith("mm_gym.data: ")
+    assert said.count("\n") == 1
     assert "gone_message_1.csv" in said
     assert "expected a LOBSTER file, got No such file" in said
 
@@ -77,9 +88,9 @@ def test_without_rich_it_says_what_to_install(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    said = run([str(files[0])], monkeypatch)
+    said = run(["describe", str(files[0])], monkeypatch)
     assert "expected rich.console to be installed, got none" in said
-    assert "(write pip install 'mm-gym[evaluate]')" in said
+    assert "(write pip install 'mm-gym[data]')" in said
 
 
 def test_reading_replaying_and_calibrating_need_no_library_that_draws() -> None:
@@ -96,4 +107,66 @@ def test_reading_replaying_and_calibrating_need_no_library_that_draws() -> None:
     )
     loaded = {name.split(".")[0] for name in ran.stdout.split()}
     assert "numpy" in loaded
-    assert loaded.isdisjoint({"rich", "tyro", "pandas", "matplotlib", "plotly", "torch"})
+    assert loaded.isdisjoint({"rich", "tyro", "pandas", "matplotlib", "pyarrow", "torch"})
+
+
+def test_a_calibrated_market_is_written_and_exported(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`calibrate --out`, then `export --market`, then `describe` of what was exported."""
+    market, message_file = tmp_path / "market.json", tmp_path / "SIM_message_3.csv"
+    main(["calibrate", str(files[0]), "--out", str(market)])
+    assert read_market(market) == calibrate(describe(read(files[0]))).config
+    options = ["--seconds", "100", "--levels", "3", "--seed", "4"]
+    main(["export", str(message_file), "--market", str(market), *options])
+    recording = read(message_file)
+    expected = record_market(read_market(market), 100.0, seed=4, n_levels=3)
+    np.testing.assert_array_equal(recording.order_book, expected.order_book)
+    main(["describe", str(message_file)])
+    assert f"{len(recording)} messages in 100 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        ("[1]", "is not a market: expected a mapping of fields, got list"),
+        ("{", "cannot be read: expected a market that `calibrate --out` wrote"),
+        ('{"latency": "slow"}', "latency"),
+        ('{"latncy": 1}', "latency"),
+    ],
+)
+def test_a_broken_market_file_is_refused(tmp_path: Path, content: str, expected: str) -> None:
+    (tmp_path / "market.json").write_text(content)
+    with pytest.raises((ValueError, TypeError), match=expected):
+        read_market(tmp_path / "market.json")
+
+
+def test_a_message_file_alone_is_described_and_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all levels in the file, the rebuilt rows are those of the order book file.
+
+    Orders from before the file are missing, so the first minutes differ.
+    """
+    alone = tmp_path / "SIM_message_64.csv"
+    whole = record_market(configure(), 300.0, seed=9, n_levels=64)
+    write(whole, alone, tmp_path / "elsewhere.csv")
+    main(["replay", str(alone)])
+    assert "Nothing is compared" in " ".join(capsys.readouterr().out.split())
+    main(["describe", str(alone), "--levels", "1"])
+    rebuilt = rebuild(read_messages(alone), n_levels=3)
+    assert rebuilt.tick_size == whole.tick_size
+    late = slice(len(whole) // 2, None)
+    for column in rebuilt.order_book.dtype.names or ():
+        np.testing.assert_array_equal(
+            rebuilt.order_book[column][late], whole.order_book[column][late, :3]
+        )
+
+
+def test_convert_writes_the_events(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "day.parquet"
+    main(["convert", str(files[0]), str(out)])
+    assert f"{len(read(files[0])):,} events" in capsys.readouterr().out
+    assert len(read_events(out)) == len(read(files[0]))
