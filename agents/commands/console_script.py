@@ -5,7 +5,7 @@ mm-gym evaluate --agents inventory_skew,trained/mixed --regimes informed
 mm-gym play --regime informed
 mm-gym tune --agents inventory_skew --regimes informed
 mm-gym export runs/NAME
-mm-gym data MESSAGE_FILE
+mm-gym data describe MESSAGE_FILE
 """
 
 import importlib
@@ -34,7 +34,7 @@ COMMANDS = {
     "play": Command("trade by hand beside the makers", ".commands.play"),
     "tune": Command("tune the parameters of rule-based makers", ".tuning.__main__"),
     "export": Command("write a trained policy as ONNX", ".tools.export"),
-    "data": Command("describe exchange data and calibrate a market", "mm_gym.data.__main__"),
+    "data": Command("read, describe and convert exchange data", "mm_gym.data.__main__"),
 }
 
 

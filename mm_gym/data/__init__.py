@@ -1,10 +1,12 @@
 """Exchange data: reading, replay, statistics, and calibration of a market to them.
 
-`lobster` reads LOBSTER files. `replay` applies them to this package's order book. `description`
-computes statistics with standard errors, and `calibration` fits a market to them. `simulation`
-records a simulated market in the same form, so that both are measured in the same way.
+`formats` reads the formats of exchanges and vendors, and `events` holds what they have in common.
+`lobster` reads LOBSTER files together with their order book. `replay` applies them to this
+package's order book. `description` computes statistics with standard errors, and `calibration` fits
+a market to them. `simulation` records a simulated market in the same form, so that both are
+measured in the same way.
 
-    python -m mm_gym.data MESSAGE_FILE
+    python -m mm_gym.data describe MESSAGE_FILE
 """
 
 from mm_gym.data.calibration import Calibration, calibrate

@@ -124,8 +124,9 @@ def rebuild(
 
     The book starts empty, so orders from before the file are missing. Messages about them change
     nothing. A file of few levels also lacks the cancellations of orders that left its view: such
-    orders stay in the book, and may come back to the touch. Use files of many levels. A new order that would trade with an order in the book removes it first: the exchange
-    has filled or cancelled that order without a message in the file.
+    orders stay in the book, and may come back to the touch. Use files of many levels. A new order
+    that would trade with an order in the book removes that order first: the exchange has filled or
+    cancelled it without a message in the file.
 
     Args:
         messages: rows of `lobster.MESSAGE`, shape (n,).
