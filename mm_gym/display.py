@@ -33,7 +33,7 @@ class Page(str):
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{escape(self)}" title="{escape(_title(self))}" '
-            'style="width:100%;height:46rem;border:0"></iframe>'
+            'style="width:100%;height:56rem;border:0"></iframe>'
         )
 
 
@@ -41,20 +41,33 @@ def _title(page: str) -> str:
     return page.partition("<title>")[2].partition("</title>")[0] or "page"
 
 
+_RIGHT = ' style="text-align:right;padding-left:1em;white-space:nowrap"'
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """An HTML table. Floats are shown with two decimals, everything else as text.
+    """An HTML table, aligned to the right but for its first column.
+
+    Floats are shown with two decimals, everything else as text.
 
     Args:
         heads: of the columns.
         rows: with one value per column.
         caption: above the table.
     """
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    head = "".join(
+        f"<th{_RIGHT if index else ''}>{escape(n)}</th>" for index, n in enumerate(heads)
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td>{_shown(value)}</td>" for value in row) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(f"<td{_RIGHT if index else ''}>{_shown(v)}</td>" for index, v in enumerate(row))
+        + "</tr>"
+        for row in rows
     )
     above = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        '<div style="overflow-x:auto">'
+        f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _shown(value: object) -> str:

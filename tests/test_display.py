@@ -10,6 +10,7 @@ from PIL import Image as pillow
 import mm_gym
 from agents import name_agent
 from mm_gym import display
+from mm_gym.evaluation.experiments import Check, ExperimentResult
 from mm_gym.evaluation.plans import plan_markets, run_grid
 from mm_gym.evaluation.statistics import Estimate
 from mm_gym.evaluation.suite import Results as SuiteResults
@@ -106,3 +107,11 @@ def test_a_recording_is_shown_as_its_replay_in_a_frame():
         (frame,) = parse(shown._repr_html_()).all("iframe")
         assert frame.attributes["srcdoc"] == str(replay_html([recording]))
         assert frame.attributes["title"] == "Session replay"
+
+
+def test_an_experiment_shows_its_checks():
+    check = Check("PnL < 0", Estimate(-2.0, -3.0, -1.0), "ticks", "below 0", True, "9 sessions")
+    html = ExperimentResult("name", "question?", [check], {}, {}, audit=[check])._repr_html_()
+    line = ["PnL < 0", "holds", "-2 [-3, -1] ticks", "below 0", "9 sessions"]
+    assert cells(html) == [line, line]
+    assert parse(html).all("caption")[0].text == "name: question?"

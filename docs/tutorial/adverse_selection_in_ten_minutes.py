@@ -149,17 +149,17 @@ for share, move in zip(shares, moves, strict=True):
 # *decoy* taker acts on a signal of the same kind, which predicts nothing. The flow looks the same.
 
 # %%
-factory = name_agent("inventory_skew")
-matched = {
-    kind: run_sessions(
-        factory,
-        configure("informed", p_informed=0.6, informed_kind=kind, informed_price_limit=False),
-        episodes=64,
+matched = {}
+for kind in ("signal", "decoy"):
+    config = configure(
+        "informed",
+        p_informed=0.6,
+        informed_kind=kind,
+        informed_price_limit=False,  # both kinds trade at any price
     )
-    for kind in ("signal", "decoy")
-}
-for kind, sessions in matched.items():
-    print(f"{kind:6}  PnL {mean(sessions.final_pnl)}, adverse move {adverse_move(sessions)}")
+    matched[kind] = run_sessions(name_agent("inventory_skew"), config, episodes=64)
+    print(f"{kind}: PnL {mean(matched[kind].final_pnl)}")
+    print(f"{kind}: adverse move {adverse_move(matched[kind])} ticks")
 
 # %% [markdown]
 # Decoys trade in the same runs and cost the maker nothing after the fill: the interval of the
@@ -177,7 +177,6 @@ defence = run_grid(
     name_agent,
     ["inventory_skew", "fixed_spread:half_spread=6", "trained/informed_p60"],
     plan_markets(["informed"], p_informed=0.6),
-    reference="inventory_skew",
     episodes=32,
 )
 defence

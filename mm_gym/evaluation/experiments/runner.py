@@ -83,15 +83,15 @@ class ExperimentResult:
         """The checks as a table, for notebooks."""
         rows = [
             (
-                "holds" if check.holds else "does not hold",
                 check.sentence,
+                "holds" if check.holds else "does not hold",
                 f"{check.estimate} {check.unit}",
                 check.wanted,
                 check.sample,
             )
             for check in self.audit + self.checks
         ]
-        heads = ("verdict", "check", "estimate [95 %]", "wanted", "sample")
+        heads = ("check", "verdict", "estimate [95 %]", "wanted", "sample")
         return display.table(heads, rows, f"{self.name}: {self.question}")
 
     @property
