@@ -4,6 +4,7 @@ They run in one process, which imports everything once. Each page has a folder o
 copies of the scripts and without any earlier results.
 """
 
+import gzip
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from agents.learned.run_folder import RUN_FILE
 from mm_gym import configure
 from mm_gym.data import record_market, write
+from tests.data import itch_files
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, environment
 
 COPIED = ("agents", "benchmarks", "docs", "examples", "train.py", "evaluate.py")
@@ -34,7 +36,9 @@ NOT_RUN = {
     r"python train\.py --task": "evaluates whole sessions: tests/test_train.py has such runs",
     r"python -m agents\.commands\.play": "waits for keys: tests/agents/test_play.py plays",
     r"tensorboard ": "does not end",
+    r"python -m mm_gym\.data convert xnas": "needs a file of Databento",
     r"python -m agents\.tools\.reference_scores": "tunes rules: tests/evaluation has such runs",
+    r"python -m agents\.tools\.(animation|headline)": "draws for some seconds",
 }
 """Commands that are shown and not executed, with the reason."""
 
@@ -47,8 +51,8 @@ SMALLER: dict[str, dict[str, str]] = {
     r"evaluate\.py .*--suite": {"--tasks": "noise", "--episodes": "4", "--jobs": "1"},
     r"evaluate\.py": {"--episodes": "4"},
     r"examples/ppo\.py": {"--decisions": "256", "--num-envs": "4", "--evaluation-sessions": "4"},
+    r"-m mm_gym\.data export": {"--seconds": "20"},
     r"-m agents\.tools\.ablation": {"--episodes": "2"},
-    r"-m agents\.tools\.headline": {"--episodes": "2", "--jobs": "1"},
     r"-m agents\.tools\.install": {"--sessions": "4"},
 }
 """Options that make a command small. One that the page gives is replaced, others are added."""
@@ -59,7 +63,6 @@ RUNS = {
     "judge-your-own-model.md": {"p40": "informed_p40", "ppo-noise-seed0": "noise"},
     "train-on-your-own-flow.md": {"informed-40": "informed_p40"},
     "train-on-a-cluster.md": {"NAME": "mixed", "rllib-informed": "informed_p40"},
-    "training-diary.md": {},
 }
 """Run folders that a page takes for granted, and the shipped makers that stand in for them."""
 
@@ -67,14 +70,15 @@ RUNNER = """
 import contextlib, io, json, runpy, sys, traceback
 from agents.commands import evaluate
 from agents.training import held_out
-done, whole = [], (evaluate.map_policy, evaluate.write_report, held_out.rules_for)
+# Pictures take most of the time.
+evaluate.map_policy = evaluate.write_report = lambda *_, **__: None
+held_out.pictures_of = lambda *_: {}
+done, all_rules = [], held_out.rules_for
 for folder, words in json.load(open("programs.json", encoding="utf-8")):
     sys.argv, code = words, 0
-    # Pictures and the Bayesian filter take most of the time. Only the tutorial has them.
-    evaluate.map_policy, evaluate.write_report, held_out.rules_for = (
-        whole if folder.endswith("first-ten-minutes") else
-        (lambda *_: None, lambda *_, **__: None, lambda *_: ["fixed_spread", "inventory_skew"])
-    )
+    # Only the tutorial shows the table of all rules.
+    tutorial = folder.endswith("first-ten-minutes")
+    held_out.rules_for = all_rules if tutorial else (lambda *_: ["fixed_spread", "inventory_skew"])
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as output, (
         contextlib.redirect_stderr(output)
     ):
@@ -95,9 +99,11 @@ _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def test_the_commands_of_console_blocks_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
+    # The diary's commands are those of the how-to guides, at full length.
+    pages = [page for page in PAGES if page.parent.name != "research"]
     programs: list[tuple[str, list[str]]] = []
     last: dict[str, int] = {}  # place of a block -> its last program
-    for page in PAGES:
+    for page in pages:
         for block in blocks(page, "console"):
             for words in commands(block):
                 if not any(re.match(pattern, " ".join(words)) for pattern in NOT_RUN):
@@ -134,10 +140,12 @@ def prepare(folder: Path, runs: dict[str, str]) -> None:
         facts = json.loads((run / RUN_FILE).read_text())
         facts["config"]["session_steps"] = 50
         (run / RUN_FILE).write_text(json.dumps(facts))
-    if folder.name == "bring-lobster-data":
+    if folder.name == "bring-your-data":
         name = "AAPL_2012-06-21_34200000_57600000_message_10.csv"
         recording = record_market(configure("noise"), seconds=60.0, n_levels=10)
         write(recording, folder / name, folder / name.replace("message", "orderbook"))
+        packed = gzip.compress(itch_files.day(0, n=200))
+        (folder / "12302019.NASDAQ_ITCH50.gz").write_bytes(packed)
 
 
 def smaller(words: list[str]) -> list[str]:
