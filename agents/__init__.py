@@ -5,7 +5,8 @@ agent = make_agent("trained/mixed", config)
 actions, state = agent.predict(observations)
 
 `rules/` holds rule-based makers, `learned/` the parts of a trained policy, `trained/` the makers
-that come with the code. `training/` and `tuning/` improve makers. `tools/` holds further commands.
+that come with the code. `training/` and `tuning/` improve makers. `playing/` lets a person trade.
+`commands/` holds what `mm-gym` runs, and `tools/` further commands.
 """
 
 from .base import AgentError, QuotingAgent
