@@ -7,12 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from mm_gym import TASKS, __version__
+from mm_gym import TASKS, MarketConfig, __version__
 from mm_gym.evaluation import plans, suite
 from mm_gym.evaluation.experiments import ExperimentRunner
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import PRIVILEGED_MARK
+from mm_gym.market_file import read_market
 from mm_gym.rendering.replay import MOST_MAKERS, write_replay
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
@@ -43,6 +44,9 @@ class Arguments:
     best_rule:tuned is the tuned rule with the best objective in that market."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
     """Comma-separated order-flow regimes."""
+    market: OptionalPath = None
+    """JSON file of a market to use in place of --regimes.
+    `python -m mm_gym.data calibrate --out` writes one."""
     p_informed: OptionalFloat = None
     """Share of informed takers, in the regimes that have them. Default: the regime's own."""
     sweep: OptionalText = None
@@ -140,7 +144,7 @@ def _replay(arguments: Arguments, console: Console) -> Path:
             raise ValueError(
                 f"{option} names too many for --replay: expected at most {most}, got {len(given)}"
             )
-    ((config, _),) = plans.plan_markets(regimes, arguments.p_informed)
+    ((config, _),) = plans.plan_markets(regimes, arguments.p_informed, base=_market(arguments))
     out = arguments.out or artefacts.fresh_folder(Path("results"), "replay")
     with artefacts.results_folder(out, arguments.overwrite) as folder:
         agents = {name: name_agent(name) for name in names}
@@ -200,7 +204,7 @@ def _check_suite(arguments: Arguments) -> None:
             f"{option} is an option of the suite: expected --suite with it, got none "
             "(write --suite too)"
         )
-    ignored = "regimes p_informed sweep values reference experiment negative_control seed"
+    ignored = "regimes market p_informed sweep values reference experiment negative_control seed"
     if arguments.compare is None:
         _refuse(arguments, "--suite", ignored)
     else:
@@ -274,7 +278,11 @@ def _run(arguments: Arguments, progress: Progress) -> plans.Results:
         name_agent,
         _names(arguments.agents),
         plans.plan_markets(
-            _names(regimes), arguments.p_informed, arguments.sweep, _values(arguments)
+            _names(regimes),
+            arguments.p_informed,
+            arguments.sweep,
+            _values(arguments),
+            _market(arguments),
         ),
         arguments.reference,
         _episodes(arguments),
@@ -282,6 +290,14 @@ def _run(arguments: Arguments, progress: Progress) -> plans.Results:
         arguments.jobs,
         on_batch=lambda done, total: progress.update(bar, advance=done, total=total),
     )
+
+
+def _market(arguments: Arguments) -> MarketConfig | None:
+    """The market of --market, which stands in place of --regimes."""
+    if arguments.market is None:
+        return None
+    _refuse(arguments, "--market", "regimes")
+    return read_market(arguments.market)
 
 
 def _episodes(arguments: Arguments) -> int:

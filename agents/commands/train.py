@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from mm_gym import MarketConfig, configure
+from mm_gym.market_file import read_market
 from mm_gym.reporting.artefacts import fresh_folder
 from mm_gym.reporting.text_tables import text_table
 from mm_gym.tasks import market_config
@@ -51,6 +52,9 @@ class Arguments:
     task: OptionalText = None
     """Task of the benchmark suite whose market to train on, such as informed-40.
     It replaces --regime, --p-informed, --set and the market of the hyperparameters."""
+    market: OptionalPath = None
+    """JSON file of a market to train on, in place of --regime and the market of the
+    hyperparameters. `python -m mm_gym.data calibrate --out` writes one."""
     set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
     """Other fields of the market, such as latency=0.5 maker_fee=-0.1."""
     algorithm: OptionalText = None
@@ -226,7 +230,7 @@ def _new_run(arguments: Arguments) -> Run:
         or hyperparameters_name(algorithm, arguments.task, market.get("regime", "mixed"))
     )
     learning = hyperparameters[ALGORITHM_PART]
-    if arguments.task is None:
+    if arguments.task is None and arguments.market is None:
         config = configure(**{"regime": "mixed", **learning.get("env_kwargs", {}), **market})
     else:
         config = MarketConfig(**market)
@@ -244,9 +248,17 @@ def _new_run(arguments: Arguments) -> Run:
 
 
 def _market(arguments: Arguments) -> dict[str, Any]:
-    """The fields of the market that the arguments name: all of them with `--task`."""
+    """The fields of the market that the arguments name: all of them with --task or --market."""
     share = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
     fields = share | parse_fields(arguments.set)
+    if arguments.market is not None:
+        for name in ("regime", "task"):
+            if (value := getattr(arguments, name)) is not None:
+                raise TrainingError(
+                    f"--{name} has no effect with --market: expected none, got {value} "
+                    "(leave one of them out)"
+                )
+        return configure(**(read_market(arguments.market).to_dict() | fields)).to_dict()
     if arguments.task is not None:
         return market_config(arguments.regime, arguments.task, fields)[0].to_dict()
     return fields if arguments.regime is None else {"regime": arguments.regime, **fields}

@@ -8,14 +8,12 @@ python -m mm_gym.data export message.csv --regime informed
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mm_gym.config import MarketConfig, configure
+from mm_gym.config import configure
 from mm_gym.data.calibration import calibrate
 from mm_gym.data.description import describe
 from mm_gym.data.events import convert
@@ -23,6 +21,7 @@ from mm_gym.data.formats import FORMATS, open_file
 from mm_gym.data.lobster import Recording, order_book_of, read, read_messages, write
 from mm_gym.data.replay import check_rows, rebuild, replay
 from mm_gym.data.simulation import record_market
+from mm_gym.market_file import read_market, write_market
 from mm_gym.regimes import REGIMES
 
 _WIDTH = 80
@@ -104,38 +103,6 @@ def _export(given: argparse.Namespace, console: Any) -> None:
     console.print(
         f"{len(recording):,} messages: {given.message_file} and {order_book_file}", soft_wrap=True
     )
-
-
-def write_market(config: MarketConfig, path: Path) -> None:
-    """Write a configuration as JSON, for `train.py --market` and `evaluate.py --market`.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(config.to_dict(), indent=1) + "\n")
-    os.replace(unfinished, path)
-
-
-def read_market(path: Path) -> MarketConfig:
-    """Read a configuration that `write_market` wrote.
-
-    Raises:
-        ValueError: if the file is missing, is not JSON, or has an unknown field or a value out of
-            range.
-    """
-    try:
-        fields = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(
-            f"{path} cannot be read: expected a market that `calibrate --out` wrote, got {reason}"
-        ) from error
-    if not isinstance(fields, dict):
-        raise ValueError(
-            f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
-        )
-    return configure(**fields)
 
 
 def _order_book_file(given: argparse.Namespace) -> Path | None:

@@ -71,11 +71,13 @@ def plan_markets(
     p_informed: float | None = None,
     sweep: str | None = None,
     values: Sequence[float] = (),
+    base: MarketConfig | None = None,
 ) -> list[Market]:
     """The markets of an evaluation: each regime, or each regime at each value of the swept field.
 
     Args:
         regimes: keys of `mm_gym.REGIMES`.
+        base: a market to use in place of the regimes.
         p_informed: share of informed takers, in the regimes that have them. None keeps the
             regime's own.
         sweep: a numeric field of `MarketConfig`, or None.
@@ -90,6 +92,12 @@ def plan_markets(
             "(write for example p_informed or latency)"
         )
     swept: list[dict[str, float]] = [{}] if sweep is None else [{sweep: value} for value in values]
+    if base is not None:
+        share = {} if p_informed is None else {"p_informed": p_informed}
+        return [
+            (configure(**(base.to_dict() | share | field_value)), dict(field_value))
+            for field_value in swept
+        ]
     return [
         (
             configure(regime, **(with_informed(regime, p_informed) | field_value)),

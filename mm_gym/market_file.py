@@ -1,0 +1,43 @@
+"""A market as a JSON file: what calibration writes, and what training and evaluation read."""
+
+import json
+import os
+from pathlib import Path
+
+from mm_gym.config import MarketConfig, configure
+from mm_gym.errors import ConfigurationError
+
+
+def write_market(config: MarketConfig, path: str | Path) -> None:
+    """Write a configuration as JSON. There is never half a file.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".partial")
+    unfinished.write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+def read_market(path: str | Path) -> MarketConfig:
+    """Read a configuration from JSON. Fields that are not in the file have their usual values.
+
+    Raises:
+        ConfigurationError: if the file is missing, is not JSON, or has a value out of range.
+        UnknownKeywordError: for an unknown field.
+    """
+    path = Path(path)
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(
+            f"{path} cannot be read: expected a market in JSON, got {reason} "
+            "(python -m mm_gym.data calibrate --out writes one)"
+        ) from error
+    if not isinstance(fields, dict):
+        raise ConfigurationError(
+            f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
+        )
+    return configure(**fields)
