@@ -42,7 +42,7 @@ torch.set_num_threads(1)  # faster than more threads for a small network
 # ## 1. Train
 #
 # `MarketMakingVecEnv` runs 64 markets at once. In each of them, 40 % of the takers are informed.
-# `variance_reduction=True` removes luck that no maker can control from the reward. The expected
+# `variance_reduction=True` removes noise that no maker can control from the reward. The expected
 # reward of every policy stays the same, and learning is much faster.
 
 # %%

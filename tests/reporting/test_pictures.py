@@ -201,7 +201,7 @@ def test_text_in_an_svg_keeps_its_figures_and_opacity() -> None:
         axes.axvspan(0.2, 0.4, color="red", alpha=0.18)
         axes.set_yticks([1.23456], ["1.23456"])
 
-    drawing = Drawing("name", "section", "title", "finding", "caption", [Panel(draw)])
+    drawing = Drawing("name", "section", "title", "hint", "caption", [Panel(draw)])
     svg = render(drawing).wide
     assert ">1.23456<" in svg
     assert "opacity: 0.18;" in svg

@@ -82,7 +82,7 @@ def render(drawing: Drawing) -> Picture:
         drawing.name,
         drawing.section,
         drawing.title,
-        drawing.finding,
+        drawing.hint,
         drawing.caption,
         wide,
         narrow,

@@ -60,7 +60,7 @@ def markout_by_regime(entries: Sequence[Entry]) -> Iterator[Drawing]:
             + (f"_{first // _AGENTS + 1}" if len(agents) > _AGENTS else ""),
             section="Markout over horizons",
             title="Markout over the time since the fill, by market",
-            finding=(
+            hint=(
                 "Look at the right end of each curve. Above zero, the average fill still earns "
                 "after 100 s. A curve that falls below zero is adverse selection."
             ),
@@ -94,7 +94,7 @@ def markout_by_counterparty(entries: Sequence[Entry]) -> Iterator[Drawing]:
         name="markout_by_counterparty",
         section="Markout over horizons",
         title="Markout of fills with informed takers, and with all others",
-        finding=(
+        hint=(
             "The gap between the two colours is what the information of a taker costs per fill. "
             "Fills with all others should keep the effective half-spread."
         ),

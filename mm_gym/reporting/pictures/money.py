@@ -89,7 +89,7 @@ def decomposition(entries: Sequence[Entry]) -> Iterator[Drawing]:
         name="pnl_decomposition",
         section="PnL decomposition",
         title="Mean of each part of the PnL per session",
-        finding=(
+        hint=(
             "Compare the spread captured with the inventory PnL. A maker earns where the first "
             "outweighs what the inventory loses."
         ),
@@ -180,7 +180,7 @@ def paths(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 section="PnL and inventory over the session",
                 title=f"PnL and inventory of {agent} over the session"
                 + (f", part {part}" if several else ""),
-                finding=(
+                hint=(
                     "A falling median is a steady loss. A wide range with a level median is "
                     "inventory risk."
                 ),
@@ -239,7 +239,7 @@ def inventories(entries: Sequence[Entry]) -> Iterator[Drawing]:
             + (f"_{first // _INVENTORY_PANELS + 1}" if len(agents) > _INVENTORY_PANELS else ""),
             section="Inventory distributions",
             title="Share of time at each inventory",
-            finding=(
+            hint=(
                 "A narrow peak at zero is tight control of the inventory. Weight far from zero is "
                 "risk that the maker carries."
             ),

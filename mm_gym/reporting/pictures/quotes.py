@@ -60,7 +60,7 @@ def _maps(name: str, policy: PolicyMap, number: int) -> Drawing:
         name=f"quotes_{number}",
         section=_SECTION,
         title=f"Quote offsets of {name} by inventory and recent flow",
-        finding=(
+        hint=(
             "A small offset is an eager quote. A maker that controls its inventory bids less "
             "eagerly the more it holds. A maker that fears informed takers steps back from the "
             "side that the flow comes to."
@@ -104,7 +104,7 @@ def _profiles(name: str, policy: PolicyMap, number: int) -> Drawing:
         name=f"quote_profiles_{number}",
         section=_SECTION,
         title=f"Quote offsets of {name} by one quantity at a time",
-        finding=(
+        hint=(
             "Where the lines of bid and ask cross or part, the maker prefers one side. A level "
             "line means that the quantity does not matter to it."
         ),

@@ -133,7 +133,7 @@ class Drawing:
     section: str
     """The heading in the report under which it appears."""
     title: str
-    finding: str
+    hint: str
     """One or two sentences on what to look for."""
     caption: str
     """How to read the picture, and its sample."""
@@ -160,7 +160,7 @@ class Picture:
     name: str
     section: str
     title: str
-    finding: str
+    hint: str
     caption: str
     wide: str
     """SVG for wide screens."""
@@ -175,7 +175,7 @@ class Picture:
             f"<figure><picture>"
             f'<source media="{_NARROW_SCREEN}" srcset="{_embedded(self.narrow)}">'
             f'<img src="{_embedded(self.wide)}" alt="{escape(self.title)}">'
-            f"</picture><figcaption><strong>{escape(self.finding)}</strong> "
+            f"</picture><figcaption><strong>{escape(self.hint)}</strong> "
             f"{escape(self.caption)}</figcaption></figure>"
         )
 

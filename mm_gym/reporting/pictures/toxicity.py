@@ -153,7 +153,7 @@ def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
         name=f"{sweep_name}{suffix}",
         section="Toxicity curves" if field == "p_informed" else f"Sweep of {field}",
         title=f"PnL, fills and adverse selection by {axis}",
-        finding=_ends(field, shown),
+        hint=_ends(field, shown),
         caption=(
             f"Bands are 95 % bootstrap intervals over {episodes} sessions per point. {against} "
             "An adverse fill ratio of one half means no information."
