@@ -1,11 +1,12 @@
-"""Draw an animation of one session as a GIF: a picture of the market at every decision.
+"""Draw an animation of one session, as a GIF or a video: a picture at every decision.
 
 python -m agents.tools.animation --agent trained/mixed --regime informed --out session.gif
+python -m agents.tools.animation --decisions 1000 --seconds 60 --out session.mp4
 
-The session is as long as the price chart, which therefore fills from left to right.
+By default, the session is as long as the price chart, which therefore fills from left to right.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mm_gym.actions import to_offsets
 from mm_gym.errors import ConfigurationError
 from mm_gym.evaluation.rollout import decider, session_seeds
 from mm_gym.markets import Markets
-from mm_gym.rendering.picture import WINDOW
+from mm_gym.rendering.picture import HEIGHT, WIDTH, WINDOW
 from mm_gym.rendering.renderer import Renderer
 
 from ..invocation import run_module
@@ -32,7 +33,7 @@ _SHORTEST, _LONGEST = 0.02, 60.0  # [s] that a picture stays in browsers
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw an animation of one session as a GIF."""
+    """Draw an animation of one session, as a GIF or a video."""
 
     agent: str = "trained/mixed"
     """Rule, rule:parameter=value, rule:tuned, run folder or trained/NAME."""
@@ -42,29 +43,39 @@ class Arguments:
     """Share of informed takers. Default: that of the regime."""
     seed: int = 0
     """Seed of the session."""
+    decisions: int = WINDOW
+    """Length of the session."""
     seconds: float = 10.0
     """Length of the animation."""
     show_truth: bool = True
     """Whether to show the efficient price, and which takers were informed."""
     out: Path = Path("docs/pictures/session.gif")
-    """File to write."""
+    """File to write: a name that ends in .gif, or in .mp4, which needs the extra `video`."""
 
 
 def main(arguments: Arguments) -> Path:
     """Draw the animation and return the file."""
-    pause = (arguments.seconds - _HOLD) / WINDOW
-    if not _SHORTEST <= pause <= _LONGEST:
-        least, most = (WINDOW * time + _HOLD for time in (_SHORTEST, _LONGEST))
+    write = _WRITERS.get(arguments.out.suffix)
+    if write is None:
         raise ConfigurationError(
-            f"seconds={arguments.seconds:g} is out of range: "
-            f"expected {least:g} to {most:g}, got {arguments.seconds:g}"
+            f"{arguments.out} cannot be written: expected a name that ends in "
+            f"{' or '.join(_WRITERS)}, got {arguments.out.suffix!r}"
         )
     share = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
-    config = configure(arguments.regime, session_steps=WINDOW, **share)
-    pictures = list(
-        session_pictures(name_agent(arguments.agent), config, arguments.seed, arguments.show_truth)
+    config = configure(arguments.regime, session_steps=arguments.decisions, **share)
+    pause = (arguments.seconds - _HOLD) / arguments.decisions
+    if not _SHORTEST <= pause <= _LONGEST:
+        least, most = (arguments.decisions * time + _HOLD for time in (_SHORTEST, _LONGEST))
+        raise ConfigurationError(
+            f"seconds={arguments.seconds:g} is out of range for {arguments.decisions} decisions: "
+            f"expected {least:g} to {most:g}, got {arguments.seconds:g}"
+        )
+    make_agent = name_agent(arguments.agent)
+    write(
+        arguments.out,
+        session_pictures(make_agent, config, arguments.seed, arguments.show_truth),
+        pause,
     )
-    write_gif(arguments.out, pictures, [pause] * WINDOW + [_HOLD])
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB")
     return arguments.out
 
@@ -95,28 +106,56 @@ def session_pictures(
         yield renderer.pictures(markets.records)[0]
 
 
-def write_gif(path: Path, pictures: list[npt.NDArray[np.uint8]], seconds: list[float]) -> None:
+def write_gif(path: Path, pictures: Iterable[npt.NDArray[np.uint8]], pause: float) -> None:
     """Write pictures as a GIF that starts again at its end.
 
     Args:
         path: of the file.
         pictures: images of one shape (height, width, 3).
-        seconds: how long each of them is shown.
+        pause: [s] from one picture to the next.
     """
+    kept = list(pictures)
     # With one palette and no dither, pixels that stay the same cost nothing.
-    sample = Image.fromarray(np.concatenate(pictures[:: max(len(pictures) // 6, 1)]))
+    sample = Image.fromarray(np.concatenate(kept[:: max(len(kept) // 6, 1)]))
     palette = sample.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
     first, *others = (
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
-        for picture in pictures
+        for picture in kept
     )
-    first.save(
-        path,
-        save_all=True,
-        append_images=others,
-        duration=[round(1000 * time) for time in seconds],
-        loop=0,
-    )
+    durations = [round(1000 * pause)] * len(others) + [round(1000 * _HOLD)]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def write_video(path: Path, pictures: Iterable[npt.NDArray[np.uint8]], pause: float) -> None:
+    """Write pictures as an MP4 video. They are not kept in memory.
+
+    Args:
+        path: of the file.
+        pictures: images of shape (540, 960, 3).
+        pause: [s] from one picture to the next.
+
+    Raises:
+        ConfigurationError: the package for videos is not installed.
+    """
+    try:
+        from imageio_ffmpeg import write_frames
+    except ImportError as error:
+        raise ConfigurationError(
+            "imageio-ffmpeg is not installed: expected the packages of the extra `video` "
+            '(write `pip install "mm-gym[video]"`)'
+        ) from error
+
+    size = (WIDTH, HEIGHT)
+    frames = write_frames(str(path), size, fps=1.0 / pause, macro_block_size=2)
+    frames.send(None)
+    for picture in pictures:
+        frames.send(picture)
+    for _ in range(round(_HOLD / pause) - 1):
+        frames.send(picture)
+    frames.close()
+
+
+_WRITERS = {".gif": write_gif, ".mp4": write_video}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The animation shows every decision of the session that an evaluation runs first."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -35,13 +37,11 @@ def test_the_pictures_are_those_of_the_environment() -> None:
     assert count == 41
 
 
-def test_the_gif_lasts_ten_seconds_and_is_small(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(animation, "WINDOW", 30)  # decisions, for speed
-    out = animation.main(
-        animation.Arguments(agent="fixed_spread", p_informed=0.6, seed=1, out=tmp_path / "a.gif")
-    )
+FEW: dict[str, Any] = {"agent": "fixed_spread", "p_informed": 0.6, "seed": 1, "decisions": 30}
+
+
+def test_the_gif_shows_the_session_in_ten_seconds(tmp_path: Path) -> None:
+    out = animation.main(animation.Arguments(**FEW, out=tmp_path / "a.gif"))
     config = configure("informed", p_informed=0.6, session_steps=30)
     pictures = animation.session_pictures(name_agent("fixed_spread"), config, 1, show_truth=True)
     shown, before = 0.0, np.zeros((540, 960, 3))
@@ -60,6 +60,42 @@ def test_the_gif_lasts_ten_seconds_and_is_small(
     assert shown == pytest.approx(10_000, abs=200)  # [ms]
 
 
+def test_the_video_shows_the_session_in_the_given_time(tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    out = animation.main(animation.Arguments(**FEW, seconds=5.0, out=tmp_path / "a.mp4"))
+    frames, seconds = ffmpeg.count_frames_and_secs(str(out))
+    assert seconds == pytest.approx(5.0, abs=0.2)
+    assert frames == 50  # 10 a second, the last for two seconds
+    seen = ffmpeg.read_frames(str(out))
+    assert next(seen)["size"] == (960, 540)
+    config = configure("informed", p_informed=0.6, session_steps=30)
+    pictures = animation.session_pictures(name_agent("fixed_spread"), config, 1, show_truth=True)
+    for picture, frame in zip(pictures, seen, strict=False):
+        difference = np.frombuffer(frame, np.uint8).reshape(540, 960, 3).astype(int) - picture
+        assert np.abs(difference).mean() < 5  # compression changes the colours slightly
+
+
+def test_without_the_package_a_video_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ConfigurationError, match=r'expected .* `pip install "mm-gym\[video\]"`'):
+        animation.main(animation.Arguments(**FEW, out=tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        ({"out": Path("a.avi")}, r"expected a name that ends in \.gif or \.mp4, got '\.avi'"),
+        ({"decisions": 0}, "session_steps"),
+        ({"regime": "informd"}, "informed"),
+    ],
+)
+def test_bad_arguments_are_refused(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        animation.main(animation.Arguments(**wrong))
+
+
 def test_the_animation_of_the_readme_is_below_3_mb() -> None:
     path = ROOT / "docs" / "pictures" / "session.gif"
     assert path.stat().st_size < 3_000_000
@@ -69,5 +105,5 @@ def test_the_animation_of_the_readme_is_below_3_mb() -> None:
 
 @pytest.mark.parametrize("seconds", [1.0, 1e6, float("nan")])
 def test_an_animation_that_browsers_cannot_show_is_refused(seconds: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"seconds=.* is out of range: expected 5.2 to"):
+    with pytest.raises(ConfigurationError, match=r"seconds=.* is out of range .*: expected 5.2 to"):
         animation.main(animation.Arguments(seconds=seconds))
