@@ -1,6 +1,7 @@
-"""Compiled readers of binary feeds, and the table of live orders that they keep.
+"""Compiled readers of binary feeds, the table of live orders that they keep, and a book of events.
 
-The kernels and all that they call are in this one file, so Numba's cache notices every change.
+The kernels and all that they call are in this one file or in the core, so Numba's cache notices
+every change.
 
 A feed's messages about an order that is in the book (executions, cancellations, replacements) leave
 out what was said when it was added. The table holds side, price and rest of every live order. It is
@@ -14,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from mm_gym.core.book import add, price_key, reduce
+from mm_gym.core.kernel import FINGERPRINT, entry_point
+from mm_gym.core.layout import ASK, BID, NO_ORDER, PUBLIC
 from mm_gym.data.events import EventKind
 
 ORDER = np.dtype(
@@ -36,6 +40,9 @@ STATE = np.dtype(
     ]
 )
 
+SLOT = np.dtype([("order_id", "i8"), ("slot", "i4"), ("live", "i1")])
+"""A row of the table from order ids to slots of the book."""
+
 # What a scan ends with.
 DONE, MORE, UNKNOWN_ORDER, KNOWN_ORDER, TOO_MUCH, BAD_LENGTH = range(6)
 FAULTS = {
@@ -51,20 +58,21 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 _ADD, _REDUCE, _CANCEL, _EXECUTE, _HIDDEN, _HALT = (int(kind) for kind in EventKind)
 
 
-def empty_table(capacity: int = 1 << 16) -> npt.NDArray[Any]:
+def empty_table(capacity: int = 1 << 16, row: np.dtype[Any] = ORDER) -> npt.NDArray[Any]:
     """A table without orders.
 
     Args:
         capacity: a power of two.
+        row: type of its rows, with the fields `order_id` and `live`.
     """
-    return np.zeros(capacity, ORDER)
+    return np.zeros(capacity, row)
 
 
 def roomy(table: npt.NDArray[Any], n_orders: int) -> npt.NDArray[Any]:
     """The table, or one of four times the size with the same orders if it is over a third full."""
     if 3 * n_orders < len(table):
         return table
-    larger = empty_table(4 * len(table))
+    larger = empty_table(4 * len(table), table.dtype)
     _rehash(table, larger)
     return larger
 
@@ -102,8 +110,14 @@ def _insert(table, state, place, order_id, side, price, size):
 
 @njit(cache=True)
 def _remove(table, state, place):
-    """Delete an order. Later orders of the same run move up, so that all can still be found."""
+    """Delete an order and count it."""
     state[0].n_orders -= 1
+    _delete(table, place)
+
+
+@njit(cache=True)
+def _delete(table, place):
+    """Free a row. Later orders of the same run move up, so that all can still be found."""
     last = table.shape[0] - 1
     free, place = place, (place + 1) & last
     while table[place].live:
@@ -314,3 +328,95 @@ def scan_mbo(messages, table, state, out):
             )  # fmt: skip
             state[0].trade_size = 0
     return DONE, messages.shape[0], n
+
+
+# ------------------------------------------------------------------------------ a book of events
+
+
+def _event_book(fingerprint):
+    @entry_point
+    def apply_events(books, events, table, ids, counts, rows):
+        """Apply events to a book.
+
+        Events of orders that are not in the book change nothing. A new order that would trade with
+        orders in the book removes these.
+
+        Args:
+            books: one record of `layout.book_dtype`.
+            events: rows of `events.EVENT`.
+            table: rows of `SLOT`.
+            ids: order id of each slot of the book.
+            counts: receives the number of events of unknown orders, and of orders removed by a new
+                one that would trade with them.
+            rows: receives the best levels after each event, or is empty.
+
+        Returns:
+            The number of events applied. They are fewer than there are if the book or the table
+            needs more room.
+        """
+        fingerprint  # noqa: B018
+        book = books[0]
+        for index in range(events.shape[0]):
+            event = events[index]
+            if event.kind == _ADD:
+                if 3 * book.n_live >= table.shape[0]:
+                    return index
+                side = BID if event.side > 0 else ASK
+                place = _find(table, event.order_id)
+                if table[place].live:
+                    counts[0] += 1
+                else:
+                    counts[1] += _make_way(book, table, ids, side, event.price)
+                    slot = add(book, side, event.price, event.size, PUBLIC)
+                    if slot == NO_ORDER:
+                        return index
+                    place = _find(table, event.order_id)  # `_make_way` may have moved rows
+                    table[place].order_id, table[place].slot = event.order_id, slot
+                    table[place].live = 1
+                    ids[slot] = event.order_id
+            elif event.kind == _REDUCE or event.kind == _CANCEL or event.kind == _EXECUTE:
+                place = _find(table, event.order_id)
+                if table[place].live:
+                    slot = table[place].slot
+                    gone = event.size >= book.orders[slot].lots
+                    reduce(book, slot, event.size)
+                    if gone:
+                        _delete(table, place)
+                else:
+                    counts[0] += 1
+            if rows.shape[0] > 0:
+                _show(book, rows[index])
+        return events.shape[0]
+
+    return apply_events
+
+
+@njit(cache=True)
+def _make_way(book, table, ids, side, price):
+    """Remove the orders that a new order would trade with, and return their number."""
+    other = 1 - side
+    worst_key = price_key(other, price)
+    removed = 0
+    while book.n_levels[other] > 0:
+        level = book.levels[other, book.n_levels[other] - 1]
+        if level.key < worst_key:
+            break
+        slot = level.head
+        _delete(table, _find(table, ids[slot]))
+        reduce(book, slot, book.orders[slot].lots)
+        removed += 1
+    return removed
+
+
+@njit(cache=True)
+def _show(book, row):
+    """Write the best levels of both sides, best first. Empty levels stay as they are."""
+    for depth in range(min(book.n_levels[BID], row.bid_price.shape[0])):
+        level = book.levels[BID, book.n_levels[BID] - 1 - depth]
+        row.bid_price[depth], row.bid_size[depth] = level.key, level.lots
+    for depth in range(min(book.n_levels[ASK], row.ask_price.shape[0])):
+        level = book.levels[ASK, book.n_levels[ASK] - 1 - depth]
+        row.ask_price[depth], row.ask_size[depth] = -level.key, level.lots
+
+
+apply_events = _event_book(FINGERPRINT)

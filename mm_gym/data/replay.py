@@ -15,16 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.data.event_book import EventBook
+from mm_gym.data.formats.lobster import events_of
 from mm_gym.data.lobster import (
-    EMPTY_ASK,
-    EMPTY_BID,
     SIDES,
     MessageType,
     Recording,
     Side,
     infer_tick_size,
     levels,
-    order_book_dtype,
 )
 from mm_gym.order_book import LimitOrderBook
 
@@ -122,11 +121,9 @@ def rebuild(
 ) -> Recording:
     """A recording whose rows are made from the messages, for a file without an order book file.
 
-    The book starts empty, so orders from before the file are missing. Messages about them change
-    nothing. A file of few levels also lacks the cancellations of orders that left its view: such
-    orders stay in the book, and may come back to the touch. Use files of many levels. A new order
-    that would trade with an order in the book removes that order first: the exchange has filled or
-    cancelled it without a message in the file.
+    The book starts empty, so orders from before the file are missing (see `EventBook`). A file of
+    few levels also lacks the cancellations of orders that left its view: such orders stay in the
+    book, and may come back to the touch. Use files of many levels.
 
     Args:
         messages: rows of `lobster.MESSAGE`, shape (n,).
@@ -136,42 +133,10 @@ def rebuild(
     Raises:
         LobsterError: if there is no visible price.
     """
-    book = LimitOrderBook()
-    rows = np.zeros(len(messages), order_book_dtype(n_levels))
-    rows["ask_price"], rows["bid_price"] = EMPTY_ASK, EMPTY_BID
-    for row, (_, kind, order_id, size, price, number) in enumerate(messages.tolist()):
-        side = SIDES[number]
-        if kind == MessageType.NEW_LIMIT_ORDER and order_id not in book:
-            _make_way(book, side, price)
-            book.submit(side, price, size, order_id)
-        elif kind in _REDUCTIONS and order_id in book:
-            rest = dict(book.queue(side, price)).get(order_id, 0)
-            if rest:
-                book.reduce(order_id, min(size, rest))
-        for name in SIDES.values():
-            for level, (level_price, level_size) in enumerate(book.levels(name, n_levels)):
-                rows[f"{name}_price"][row, level] = level_price
-                rows[f"{name}_size"][row, level] = level_size
+    rows = EventBook().apply(events_of(messages), n_levels)
     if tick_size is None:
         tick_size = infer_tick_size(messages, rows)
     return Recording(messages, rows, tick_size)
-
-
-_REDUCTIONS = (
-    MessageType.PARTIAL_CANCELLATION,
-    MessageType.DELETION,
-    MessageType.VISIBLE_EXECUTION,
-)
-
-
-def _make_way(book: LimitOrderBook, side: Side, price: int) -> None:
-    """Remove the orders that a new order would trade with."""
-    other: Side = "ask" if side == "bid" else "bid"
-    while best := book.levels(other, 1):
-        if (best[0][0] > price) if side == "bid" else (best[0][0] < price):
-            return
-        for order_id, _ in book.queue(other, best[0][0]):
-            book.cancel(order_id)
 
 
 class _Replay:

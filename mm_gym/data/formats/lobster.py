@@ -80,19 +80,34 @@ def _events(name: str, columns: dict[str, npt.NDArray[Any]], line: int) -> npt.N
                 f"{column} in {name}, line {line + row + 1} is out of range: "
                 f"expected {expected}, got {columns[column][row]}"
             )
-    rows = np.zeros(len(columns["time"]), EVENT)
-    rows["time"] = np.rint(columns["time"] * _NS)
-    for message, event in _KINDS.items():
-        rows["kind"][columns["type"] == message] = event
-    for column in ("side", "order_id", "price", "size"):
-        rows[column] = columns[column]
-    rows["order_id"][rows["kind"] == EventKind.HIDDEN] = 0
-    # LOBSTER's price of a halt is -1 (halt), 0 (quotes only) or 1 (trading again).
-    rows["size"][halt] = columns["price"][halt] == 1
-    for column in ("side", "order_id", "price"):
-        rows[column][halt] = 0
+    rows = events_of(columns)
     kept: npt.NDArray[Any] = rows[columns["type"] != MessageType.CROSS_TRADE]
     return kept
+
+
+def events_of(messages: Any) -> npt.NDArray[Any]:
+    """The event of each message. A cross trade counts as hidden, since it changes no order.
+
+    Args:
+        messages: rows of `mm_gym.data.lobster.MESSAGE`, or a mapping of its columns.
+
+    Returns:
+        Rows of `EVENT`, shape (n,).
+    """
+    rows = np.zeros(len(messages["time"]), EVENT)
+    rows["kind"] = EventKind.HIDDEN
+    rows["time"] = np.rint(messages["time"] * _NS)
+    for message, event in _KINDS.items():
+        rows["kind"][messages["type"] == message] = event
+    for column in ("side", "order_id", "price", "size"):
+        rows[column] = messages[column]
+    rows["order_id"][rows["kind"] == EventKind.HIDDEN] = 0
+    # LOBSTER's price of a halt is -1 (halt), 0 (quotes only) or 1 (trading again).
+    halt = messages["type"] == MessageType.TRADING_HALT
+    rows["size"][halt] = messages["price"][halt] == 1
+    for column in ("side", "order_id", "price"):
+        rows[column][halt] = 0
+    return rows
 
 
 def _name_the_line(path: Path, n_columns: int) -> NoReturn:
