@@ -317,6 +317,7 @@ def test_every_picture_is_a_png_beside_the_page_and_shows_something(report: Repo
 
 
 SVG = "{http://www.w3.org/2000/svg}"
+MEANINGS = {"bid", "ask", "noise", "informed", "spread", "inventory", "fees"}
 
 
 def test_the_page_holds_every_picture_as_svg_for_wide_and_narrow_screens(report: Report) -> None:
@@ -343,6 +344,9 @@ def test_pictures_follow_the_readers_colour_scheme(report: Report) -> None:
         used = set(re.findall(r"var\(--([a-z0-9-]+)\)", plain))
         assert {"text", "background"} <= used
         assert all(f"--{name}:" in style for name in used)
+        # Colours of agents and markets and colours with a meaning are not in one picture.
+        of_series = {name for name in used if name.startswith("series-")}
+        assert not (of_series and used & MEANINGS)
         # No light colour is left that would not change. The codes of the heat maps' scale are not
         # in the palette.
         assert not set(re.findall(r"#[0-9a-f]{6}\b", plain)) & set(palette.variables())
