@@ -38,6 +38,8 @@ COMMANDS = (
     "-m mm_gym.data",
     "-m validation",
     "-m benchmarks.throughput",
+    "-m benchmarks.learners",
+    "-m benchmarks.time_to_skill",
     "-m benchmarks.rendering",
     "-m benchmarks.replay",
     "-m benchmarks.training",
