@@ -118,7 +118,10 @@ def batch_of(n: int) -> Any:
 def test_the_record_video_of_batches_tiles_every_market(tmp_path: Path, clips: list[Any]) -> None:
     wrappers = pytest.importorskip("gymnasium.wrappers.vector")
     batch = wrappers.RecordVideo(
-        batch_of(4), str(tmp_path), video_aspect_ratio=(16, 9), episode_trigger=lambda _: True
+        batch_of(4),
+        str(tmp_path / "videos"),
+        video_aspect_ratio=(16, 9),
+        episode_trigger=lambda _: True,
     )
     reference = batch_of(4)
     frames = []
