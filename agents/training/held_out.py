@@ -77,7 +77,12 @@ def run_rules(config: MarketConfig, n_sessions: int) -> Rules:
 
 
 def evaluate(
-    name: str, agent: Predicts, config: MarketConfig, n_sessions: int, steps_done: int
+    name: str,
+    agent: Predicts,
+    config: MarketConfig,
+    n_sessions: int,
+    steps_done: int,
+    rules: Rules | None = None,
 ) -> Evaluation:
     """Run an agent in the held-out sessions of a market, and draw it.
 
@@ -87,8 +92,9 @@ def evaluate(
         config: of the market.
         n_sessions: number of sessions.
         steps_done: decisions that the agent has learned from.
+        rules: results of the rules on the same sessions. Default: run them here.
     """
-    rules = run_rules(config, n_sessions)
+    rules = rules or run_rules(config, n_sessions)
     sessions = run_sessions(lambda config: agent, config, n_sessions, HELD_OUT_SEED)
     return Evaluation(
         steps_done,
@@ -136,8 +142,11 @@ class HeldOut:
         """Start to evaluate an agent as it is now. The arguments are those of `evaluate`."""
         if self.beside:  # the other process gets the agent later, when its weights have changed
             agent = pickle.loads(pickle.dumps(agent))
+        # The other process has run the rules, but it ends when it is idle for long.
+        known = self._rules is not None and self._rules.done()
+        rules = self.rules() if known else None
         self._asked.append(
-            self._executor.submit(evaluate, name, agent, *self._market, steps_done=steps_done)
+            self._executor.submit(evaluate, name, agent, *self._market, steps_done, rules)
         )
 
     def finished(self, wait: bool = False) -> list[Evaluation]:
