@@ -43,9 +43,9 @@ NOT_RUN = {
 """Commands that are shown and not executed, with the reason."""
 
 SMALLER: dict[str, dict[str, str]] = {
-    r"train\.py .*runs/first": {"--timesteps": "200", "--n-envs": "4"},
-    r"train\.py .*--resume": {"--timesteps": "1000"},
-    r"train\.py": {"--timesteps": "200", "--n-envs": "4", "--set": "session_steps=5"},
+    r"train\.py .*runs/first": {"--timesteps": "200"},
+    r"train\.py .*--resume": {"--timesteps": "20000"},
+    r"train\.py": {"--timesteps": "200", "--set": "session_steps=5"},
     r"evaluate\.py .*results/first": {},
     r"evaluate\.py .*(--compare|--replay)": {},
     r"evaluate\.py .*--suite": {"--tasks": "noise", "--episodes": "4", "--jobs": "1"},
@@ -176,7 +176,7 @@ def run_all(programs: list[tuple[str, list[str]]], folder: Path) -> list[tuple[o
         env=environment(copies[0], ROOT) | {"COLUMNS": "80"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "done.json").read_text(encoding="utf-8"))
