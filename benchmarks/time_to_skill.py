@@ -4,7 +4,7 @@ python -m benchmarks.time_to_skill
 python -m benchmarks.time_to_skill --tasks noise informed-40 --learners ppo_tuned ppo --seeds 0 1 2
 
 The normalised score of a task is 0 for the best tuned rule that ignores the flow, and 1 for the
-strongest maker that is told every parameter. Training stops now and then for an evaluation of the
+strongest full-information maker. Training stops now and then for an evaluation of the
 deterministic policy on sessions that no training sees. Seconds are wall time of training only:
 evaluations, imports and the first compilation do not count. A run ends when it has reached the
 highest level, or at its budget. The table has the medians over training seeds, and how many seeds
