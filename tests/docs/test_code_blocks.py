@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ consoles = [block for page in PAGES for block in blocks(page, "console")]
 def test_python_blocks_run_in_order_and_print_what_the_page_shows(
     page: Path, tmp_path: Path
 ) -> None:
-    shown = blocks(page, "python", "text")
+    shown = blocks(page)
     programs = [
         block
         for block in shown
@@ -63,12 +64,9 @@ def test_python_blocks_run_in_order_and_print_what_the_page_shows(
     assert done.returncode == 0, done.stderr
     outputs = json.loads((tmp_path / "printed.json").read_text(encoding="utf-8"))
     printed = dict(zip([block.place for block in programs], outputs, strict=True))
-    last = ""
-    for block in shown:
-        if block.language == "python":
-            last = printed.get(block.place, "")
-        elif block.mark == "prints":
-            assert _tidy(last) == _tidy(block.text), block.place
+    for block, below in pairwise(shown):
+        if block.place in printed and below.mark == "prints":
+            assert _tidy(printed[block.place]) == _tidy(below.text), below.place
 
 
 def _tidy(text: str) -> list[str]:
