@@ -95,7 +95,7 @@ for folder, words in json.load(open("programs.json", encoding="utf-8")):
     done.append((code, output.getvalue()))
 json.dump(done, open("done.json", "w", encoding="utf-8"))
 """
-_NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def test_the_commands_of_console_blocks_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
