@@ -91,6 +91,8 @@ def _check_command(words: list[str], place: str) -> None:
         assert program in _OTHERS, f"{place}: {program} is not a command of this project"
         return
     command = " ".join(words[1:3]) if words[1] == "-m" else words[1]
+    if command == "-m mm_gym.data" and words[3:4] and not words[3].startswith("-"):
+        command += f" {words[3]}"
     if words[1] == "-m" and words[2] in _OTHER_MODULES:
         return
     if not command.startswith("-m ") and command not in COMMANDS:
