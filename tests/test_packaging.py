@@ -316,7 +316,7 @@ def test_a_trained_maker_is_compared_with_a_rule_without_the_repository(
         ("play --agents trained/mixed --out /dev/null", "/dev/null is occupied: expected"),
         ("tune --agents nobody", "'nobody'"),
         ("export nowhere", "nowhere"),
-        ("data message.csv orderbook.csv", "message.csv"),
+        ("data describe message.csv orderbook.csv", "message.csv"),
     ],
 )
 def test_a_command_needs_the_extra_of_its_name_only(
@@ -336,7 +336,7 @@ def test_a_command_needs_the_extra_of_its_name_only(
 def test_without_its_extra_a_command_names_the_extra(
     name: str, environment: Environment, tmp_path: Path
 ) -> None:
-    options = ["message.csv", "orderbook.csv"] if name == "data" else []
+    options = ["describe", "message.csv", "orderbook.csv"] if name == "data" else []
     done = environment.run("mm-gym", name, *options, cwd=tmp_path, extra=None)
     assert done.returncode == 2
     assert done.stderr.startswith(f"mm-gym {name}: a package is missing: expected")

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mm_gym.config import configure
 from mm_gym.data.calibration import calibrate
@@ -122,8 +122,17 @@ def _recording(given: argparse.Namespace) -> Recording:
     return rebuild(read_messages(given.message_file), given.levels, given.tick)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(
+            f"the command line is wrong: expected what {self.prog} --help shows, got {message}"
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m mm_gym.data", description="Read, describe and convert exchange data."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

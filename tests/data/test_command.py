@@ -85,6 +85,16 @@ def test_a_file_that_is_not_there_ends_it_with_a_sentence(
     assert "expected a LOBSTER file, got No such file" in said
 
 
+@pytest.mark.parametrize("words", [[], ["describe"], ["fly"], ["describe", "a", "--tick", "x"]])
+def test_a_wrong_command_line_ends_it_with_a_sentence(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words, monkeypatch) == "2"
+    said = capsys.readouterr().err
+    assert said.startswith("mm_gym.data: the command line is wrong: expected what ")
+    assert said.count("\n") == 1
+
+
 def test_without_rich_it_says_what_to_install(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
