@@ -1,11 +1,18 @@
 """A market as a JSON file: what calibration writes, and what training and evaluation read."""
 
 import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from mm_gym.config import MarketConfig, configure
 from mm_gym.errors import ConfigurationError
+
+
+def json_fields(config: MarketConfig) -> dict[str, Any]:
+    """The fields of a configuration for JSON. The text "inf" stands for infinity."""
+    return {name: "inf" if value == math.inf else value for name, value in config.to_dict().items()}
 
 
 def write_market(config: MarketConfig, path: str | Path) -> None:
@@ -16,7 +23,7 @@ def write_market(config: MarketConfig, path: str | Path) -> None:
     """
     path = Path(path)
     unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+    unfinished.write_text(json.dumps(json_fields(config), indent=1, allow_nan=False) + "\n")
     os.replace(unfinished, path)
 
 
@@ -40,4 +47,6 @@ def read_market(path: str | Path) -> MarketConfig:
         raise ConfigurationError(
             f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
         )
-    return configure(**fields)
+    return configure(
+        **{name: math.inf if value == "inf" else value for name, value in fields.items()}
+    )

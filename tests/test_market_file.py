@@ -1,5 +1,6 @@
 """Markets as files, and the commands that read them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from mm_gym.market_file import read_market, write_market
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    config = configure("informed", latency=0.5, session_steps=7, taker_size=1.5)
+    tolerance = float("inf")  # JSON has no infinity
+    config = configure("informed", latency=0.5, taker_size=1.5, taker_tolerance=tolerance)
     write_market(config, tmp_path / "market.json")
+    json.loads((tmp_path / "market.json").read_text(), parse_constant=pytest.fail)
     assert read_market(tmp_path / "market.json") == config
     assert [path.name for path in tmp_path.iterdir()] == ["market.json"]
 
@@ -38,7 +41,8 @@ def test_training_and_evaluation_use_the_market_of_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, run = tmp_path / "market.json", tmp_path / "run"
-    write_market(configure("noise", session_steps=5, warm_up=1.0, latency=0.2), file)
+    small = {"session_steps": 5, "warm_up": 1.0, "taker_tolerance": float("inf")}
+    write_market(configure("noise", latency=0.2, **small), file)
     trained = train.main(
         train.Arguments(market=file, timesteps=64, n_envs=4, out=run, set=("maker_fee=0.1",))
     )

@@ -325,9 +325,7 @@ def test_the_scale_of_a_dealer_task_is_exact(name: str) -> None:
         100.0 * solve(paper).start_value, rel=1e-6
     )  # a tick is a hundredth
     assert zero.agent.startswith("fixed_spread:half_spread=")
-    assert zero.score == pytest.approx(
-        100.0 * best_constant_depth(paper).value, rel=1e-6
-    )
+    assert zero.score == pytest.approx(100.0 * best_constant_depth(paper).value, rel=1e-6)
     assert zero.standard_error == one.standard_error == 0.0
     if TASKS[name].one is not None:
         assert (TASKS[name].zero, TASKS[name].one) == (zero, one)

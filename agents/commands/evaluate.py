@@ -13,7 +13,7 @@ from mm_gym.evaluation.experiments import ExperimentRunner
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import PRIVILEGED_MARK
-from mm_gym.market_file import read_market
+from mm_gym.market_file import json_fields, read_market
 from mm_gym.rendering.replay import MOST_MAKERS, write_replay
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
@@ -239,7 +239,7 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
             check for experiment in results.experiments for check in experiment.plain_checks()
         ],
         "configurations": {
-            entry.label: entry.sessions.config.to_dict() for entry in results.entries
+            entry.label: json_fields(entry.sessions.config) for entry in results.entries
         },
     }
     # The quotes of a privileged agent are no function of the observation: it has no policy map.

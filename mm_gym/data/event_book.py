@@ -10,7 +10,8 @@ from mm_gym.core.layout import ASK, BID, book_dtype
 from mm_gym.data.kernels import SLOT, apply_events, empty_table, roomy
 from mm_gym.data.lobster import EMPTY_ASK, EMPTY_BID, order_book_dtype
 
-_LEVELS, _ORDERS = 1024, 8192
+_LEVELS, _ORDERS = 1024, 16_384
+_GROWTH = 8
 
 
 class EventBook:
@@ -75,9 +76,10 @@ class EventBook:
         self._table = roomy(self._table, len(self))
         old = self._books
         levels, orders = old["levels"].shape[2], old["orders"].shape[1]
+        # Numba compiles the book anew for each size, so the steps are large.
         wanted = (
-            levels * (1 + int(old["n_levels"].max() >= levels)),
-            orders * (1 + int(len(self) >= orders)),
+            levels * (_GROWTH if int(old["n_levels"].max()) >= levels else 1),
+            orders * (_GROWTH if len(self) >= orders else 1),
         )
         if wanted == (levels, orders):
             return

@@ -17,7 +17,7 @@ CONFIG = configure("noise", session_steps=200)
 
 
 def test_a_rule_that_uses_its_inventory_alone_loses_by_that_column_alone() -> None:
-    costs = ablate("inventory_skew", CONFIG, episodes=128, seed=0)
+    costs = ablate("inventory_skew", CONFIG, episodes=48, seed=0)
     assert next(iter(costs)) == "inventory"
     assert costs["inventory"].low > 0.0
     for group in GROUPS:

@@ -352,7 +352,7 @@ def test_the_oracle_quotes_around_the_true_value_and_refuses_observations_alone(
     assert "oracle" in RULES
     assert "oracle" not in rules_for(config)
     with pytest.raises(
-        AgentError, match=r"the oracle cannot quote from observations: .*write evaluate\.py"
+        AgentError, match=r"the oracle cannot quote from observations: .*write python evaluate\.py"
     ):
         oracle.predict(observations)
 
