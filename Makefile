@@ -48,10 +48,11 @@ format: $(STAMP)  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## measure throughput, pictures, and the replay in Chromium
+bench: $(STAMP)  ## measure throughput, pictures, the replay in Chromium, and data files
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 	$(BIN)/python -m benchmarks.rendering $(ARGS)
 	$(BIN)/python -m benchmarks.replay
+	$(BIN)/python -m benchmarks.data
 
 site: $(STAMP)  ## build the documentation site into docs/_build/html; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -131,7 +131,9 @@ def untrained(arguments: Arguments) -> BaseAlgorithm:
     """The learner before its training."""
     if arguments.learner == OURS:
         config = TASKS[arguments.task].config
-        hyperparameters = read_hyperparameters(hyperparameters_name("ppo", arguments.task, config.regime))
+        hyperparameters = read_hyperparameters(
+            hyperparameters_name("ppo", arguments.task, config.regime)
+        )
         run = Run(
             config=config,
             seed=arguments.seed,

@@ -38,6 +38,7 @@ COMMANDS = (
     "-m mm_gym.data",
     "-m validation",
     "-m benchmarks.throughput",
+    "-m benchmarks.data",
     "-m benchmarks.learners",
     "-m benchmarks.time_to_skill",
     "-m benchmarks.rendering",

@@ -1,0 +1,125 @@
+"""How fast exchange data are read, converted and replayed into the order book.
+
+python -m benchmarks.data
+
+The files are made up: a million orders that come and go near one price. Rates are per second of
+processor time.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from mm_gym.data.event_book import EventBook
+from mm_gym.data.events import BUY, SELL, EventKind, checked, convert, load, read_events
+from mm_gym.data.formats import open_file
+
+_LIVE = 500  # orders that are in the book at a time
+
+
+def itch_file(path: Path, n: int) -> None:
+    """Write n additions and n deletions of Nasdaq TotalView-ITCH 5.0."""
+    rng = np.random.default_rng(0)
+    ids = np.arange(1, n + 1)
+    additions = np.zeros((n, 38), np.uint8)
+    additions[:, 1], additions[:, 2], additions[:, 4] = 36, ord("A"), 7
+    additions[:, 7:13] = _bytes(ids * 1000, 6)
+    additions[:, 13:21] = _bytes(ids, 8)
+    buys = rng.random(n) < 0.5
+    additions[:, 21] = np.where(buys, ord("B"), ord("S"))
+    additions[:, 25] = rng.integers(1, 100, n)
+    additions[:, 26:34] = np.frombuffer(b"TEST    ", np.uint8)
+    depth = rng.geometric(0.2, n)
+    additions[:, 34:38] = _bytes(1_000_000 + 100 * np.where(buys, -depth, depth), 4)
+    deletions = np.zeros((n, 21), np.uint8)
+    deletions[:, 1], deletions[:, 2], deletions[:, 4] = 19, ord("D"), 7
+    deletions[:, 7:13] = _bytes((ids + _LIVE) * 1000, 6)
+    deletions[:, 13:21] = _bytes(ids, 8)
+    directory = b"R" + (7).to_bytes(2, "big") + bytes(8) + b"TEST    " + b" " * 20
+    start = b"S" + bytes(10) + b"O"
+    with path.open("wb") as file:
+        for message in (start, directory):
+            file.write(len(message).to_bytes(2, "big") + message)
+        file.write(additions[:_LIVE].tobytes())
+        for first in range(0, n, _LIVE):  # blocks, with the orders of the block before deleted
+            file.write(_alternating(additions[first + _LIVE :][:_LIVE], deletions[first:][:_LIVE]))
+
+
+def _alternating(additions: np.ndarray, deletions: np.ndarray) -> bytes:
+    """Additions and deletions by turns, and then the deletions that are left."""
+    n = len(additions)
+    pairs = np.concatenate([additions, deletions[:n]], axis=1)
+    return pairs.tobytes() + deletions[n:].tobytes()
+
+
+def _bytes(values: np.ndarray, length: int) -> np.ndarray:
+    """The big-endian bytes of whole numbers, shape (n, length)."""
+    return values.astype(">i8").view(np.uint8).reshape(-1, 8)[:, 8 - length :]
+
+
+def lobster_file(path: Path, events: np.ndarray) -> None:
+    """Write events of kinds add and cancel as a LOBSTER message file."""
+    kinds = np.where(events["kind"] == EventKind.ADD, 1, 3)
+    with path.open("w") as file:
+        for time_, kind, side, order_id, price, size in zip(
+            events["time"] / 1e9,
+            kinds,
+            events["side"],
+            events["order_id"],
+            events["price"],
+            events["size"],
+            strict=True,
+        ):
+            file.write(f"{time_:.9f},{kind},{order_id},{size},{price},{side}\n")
+
+
+def rate(n: int, action: Callable[[], object], turns: int) -> float:
+    """Events per second of processor time, the best of several turns after one to warm up."""
+    action()
+    seconds = []
+    for _ in range(turns):
+        start = time.process_time()
+        action()
+        seconds.append(time.process_time() - start)
+    return n / min(seconds)
+
+
+def main(events: int = 1_000_000, turns: int = 3) -> None:
+    """Measure the rates, and print a table.
+
+    Args:
+        events: Number of events of each file.
+        turns: Number of turns.
+    """
+    table = Table()
+    for header, side in (("measurement", "left"), ("million/s", "right"), ("target", "right")):
+        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        itch, lobster, out = (
+            Path(folder) / name for name in ("d.itch", "message.csv", "d.parquet")
+        )
+        itch_file(itch, events // 2)
+        rows = load(open_file(itch)).rows
+        assert set(np.unique(rows["side"])) == {BUY, SELL}
+        lobster_file(lobster, rows)
+        convert(open_file(itch), out)
+        for name, target, action in (
+            ("ITCH, read", "1", lambda: [len(chunk) for chunk in checked(open_file(itch))]),
+            ("ITCH, converted to Parquet", "1", lambda: convert(open_file(itch), out)),
+            ("LOBSTER, converted to Parquet", "1", lambda: convert(open_file(lobster), out)),
+            ("Parquet, opened", "", lambda: read_events(out)),
+            ("events into the book", "5", lambda: EventBook().apply(rows)),
+            ("the same, ten levels after each", "", lambda: EventBook().apply(rows, 10)),
+        ):
+            table.add_row(name, f"{rate(len(rows), action, turns) / 1e6:.1f}", target)
+    Console(width=80).print(table)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
