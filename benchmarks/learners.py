@@ -38,6 +38,8 @@ from mm_gym.sb3 import MarketMakingVecEnv
 EVALUATION_SEED = 987654
 LEARNERS = {"ppo": (PPO, "MlpPolicy"), "sac": (SAC, "MlpPolicy")}
 LEARNERS["recurrent_ppo"] = (RecurrentPPO, "MlpLstmPolicy")
+TICKS = {1e5: "100 k", 3e5: "300 k", 1e6: "1 M", 3e6: "3 M"}
+"""Decisions that the picture names."""
 OURS = "ppo_tuned"
 """PPO with the hyperparameters of `train.py`, which always trains with variance reduction."""
 
@@ -225,13 +227,15 @@ def grouped(rows: list[Row], keys) -> list[tuple[tuple, list[Row]]]:
 
 
 def table(rows: list[Row]) -> list[str]:
-    """A Markdown table: mean objective over training seeds, each seed, score and fills."""
+    """A Markdown table of the last evaluations: mean objective over training seeds, and each."""
     lines = [
         "| task | learner | decisions | seeds | objective | of each seed | score | fills |",
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
-    learners = grouped(rows, lambda row: (list(TASKS).index(row.task), name_of(row), row.decisions))
-    for (_, name, decisions), group in learners:
+    learners = grouped(rows, lambda row: (list(TASKS).index(row.task), name_of(row)))
+    for (_, name), of_learner in learners:
+        decisions = max(row.decisions for row in of_learner)
+        group = [row for row in of_learner if row.decisions == decisions]
         group.sort(key=lambda row: row.seed)
         objective, score, fills = (
             np.mean([getattr(row, field) for row in group])
@@ -281,6 +285,9 @@ def draw(rows: list[Row], path: Path) -> None:
                 )
             axes.axhline(0.0, color="black", linewidth=0.8)
             axes.set(title=task, xscale="log", xlabel="decisions", ylim=(-2.0, 2.0))
+            axes.set_xlim(4e4, 8e6)
+            axes.set_xticks(list(TICKS), TICKS.values())
+            axes.set_xticks([], minor=True)
         figure.axes[0].set_ylabel("normalised score")
         handles = {
             label: handle
