@@ -206,6 +206,7 @@ def _again(arguments: Arguments, seed: int) -> str:
         "--seed": seed,
     }
     words = [word for name, value in options.items() if value is not None for word in (name, value)]
+    words += ["--terminal"] if arguments.terminal else []
     words += ["--set", *arguments.set] if arguments.set else []
     return f"{command_name('play')} {shlex.join(map(str, words))}"
 

@@ -58,7 +58,7 @@ def table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     rows = [
         (
             line.maker,
-            *(f"{value:.0f}" for value in line[1:6]),
+            *(f"{value:z.0f}" for value in line[1:6]),
             str(line.n_fills),
             str(line.n_informed),
             f"{line.mean_abs_inventory:.1f}",
@@ -76,7 +76,7 @@ def sentences(scores: Sequence[Score]) -> list[str]:
     """
     you = scores[0]
     takers = f"{you.n_informed} by informed takers" if you.n_informed else "none by informed takers"
-    markout = "" if np.isnan(you.markout) else f", markout {you.markout:.1f}"
+    markout = "" if np.isnan(you.markout) else f", markout {you.markout:.1f} ticks"
     return [
         ", ".join(f"{line.maker} {line.pnl:.0f}" for line in scores)
         + f"; you were filled {_times(you.n_fills)}, {takers}{markout}.",

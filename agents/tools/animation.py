@@ -49,7 +49,7 @@ class Arguments:
     """Length of the animation."""
     show_truth: bool = True
     """Whether to show the efficient price, and which takers were informed."""
-    out: Path = Path("docs/pictures/session.gif")
+    out: Path = Path("session.gif")
     """File to write: a name that ends in .gif, or in .mp4, which needs the extra `video`."""
 
 

@@ -180,6 +180,10 @@ def _surface(size: tuple[int, int]) -> pygame.Surface:
         return surface
     try:
         pygame.display.init()
+        # SDL falls back to a window that nobody can see.
+        if pygame.display.get_driver() == "offscreen" and not os.environ.get("SDL_VIDEODRIVER"):
+            pygame.display.quit()
+            raise pygame.error("no display")
         pygame.display.set_caption("mm_gym")
         return pygame.display.set_mode(size)
     except pygame.error as error:

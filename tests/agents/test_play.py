@@ -181,7 +181,7 @@ def test_the_sentences_say_what_cost_money() -> None:
     ]
     found = [scores.score(recorded("you", fills)), scores.score(recorded("rule", []))]
     assert scores.sentences(found) == [
-        "you -30, rule -30; you were filled 4 times, 2 by informed takers, markout 0.3.",
+        "you -30, rule -30; you were filled 4 times, 2 by informed takers, markout 0.3 ticks.",
         "Adverse selection: 50 s later, fills by informed takers were worth -2.0 ticks on average, "
         "the others +5.0.",
         "The spread earned 12, inventory cost 42: you held 3.0 lots on average, rule 3.0.",
