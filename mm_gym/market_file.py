@@ -47,6 +47,7 @@ def read_market(path: str | Path) -> MarketConfig:
         raise ConfigurationError(
             f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
         )
-    return configure(
-        **{name: math.inf if value == "inf" else value for name, value in fields.items()}
-    )
+    values: dict[str, Any] = {
+        name: math.inf if value == "inf" else value for name, value in fields.items()
+    }
+    return configure(**values)
