@@ -77,9 +77,11 @@ def sentences(scores: Sequence[Score]) -> list[str]:
     you = scores[0]
     takers = f"{you.n_informed} by informed takers" if you.n_informed else "none by informed takers"
     markout = "" if np.isnan(you.markout) else f", markout {you.markout:.1f} ticks"
+    filled = f"you were filled {_times(you.n_fills)}, {takers}{markout}"
+    if not you.n_fills:
+        filled = "you were not filled"
     return [
-        ", ".join(f"{line.maker} {line.pnl:.0f}" for line in scores)
-        + f"; you were filled {_times(you.n_fills)}, {takers}{markout}.",
+        ", ".join(f"{line.maker} {line.pnl:.0f}" for line in scores) + f"; {filled}.",
         *_reasons(you, scores[1:]),
     ]
 

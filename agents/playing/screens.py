@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import shutil
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -15,7 +16,7 @@ from .game import Session
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _NAMES = {" ": "space"}
 _KEY = re.compile(r"\x1b[\[O][0-9;]*(.)|([^\x1b])")
-_WIDTH = 80  # characters
+_WIDTH, _HEIGHT = 80, 24  # characters
 # Control sequences of the terminal. The own page has no cursor.
 _TOP, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _OWN_PAGE, _FORMER_PAGE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -98,6 +99,12 @@ class TerminalScreen:
                 f"the terminal cannot be read key by key: expected Linux or macOS, got {error} "
                 "(leave --terminal out for a window)"
             ) from error
+        columns, rows = shutil.get_terminal_size()
+        if columns < _WIDTH or rows < _HEIGHT:
+            raise ValueError(
+                f"the terminal is too small: expected at least {_WIDTH} x {_HEIGHT} characters, "
+                f"got {columns} x {rows}"
+            )
         try:
             self._input = sys.stdin.fileno()
             self._before = termios.tcgetattr(self._input)

@@ -191,7 +191,7 @@ def test_the_sentences_say_what_cost_money() -> None:
         ("rule", "-30", "12", "-42", "0", "0", "0", "0", "3.0"),
     ]
     assert scores.sentences(found[1:]) == [
-        "rule -30; you were filled 0 times, none by informed takers.",
+        "rule -30; you were not filled.",
         "The spread earned 12, inventory cost 42: you held 3.0 lots on average.",
     ]
 
@@ -438,6 +438,8 @@ def test_a_session_is_played_in_a_terminal(
     pty = pytest.importorskip("pty", reason="there are no terminals of this kind here")
     import termios
 
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
     ours, theirs = pty.openpty()
     monkeypatch.setattr(sys, "stdin", os.fdopen(theirs))
     before = termios.tcgetattr(theirs)
@@ -462,6 +464,14 @@ def test_a_session_is_played_in_a_terminal(
     assert max(len(line) for lines in plain for line in lines) <= 80
     assert {len(lines) for lines in plain} == {24}
     os.close(ours)
+
+
+def test_a_small_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("termios")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "24")
+    with pytest.raises(ValueError, match="expected at least 80 x 24 characters, got 60 x 24"):
+        TerminalScreen().__enter__()
 
 
 def test_without_a_terminal_the_error_says_so(
