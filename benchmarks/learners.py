@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO, SAC
@@ -36,8 +37,11 @@ from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
 from mm_gym.sb3 import MarketMakingVecEnv
 
 EVALUATION_SEED = 987654
-LEARNERS = {"ppo": (PPO, "MlpPolicy"), "sac": (SAC, "MlpPolicy")}
-LEARNERS["recurrent_ppo"] = (RecurrentPPO, "MlpLstmPolicy")
+LEARNERS = {
+    "ppo": (PPO, "MlpPolicy"),
+    "sac": (SAC, "MlpPolicy"),
+    "recurrent_ppo": (RecurrentPPO, "MlpLstmPolicy"),
+}
 TICKS = {1e5: "100 k", 3e5: "300 k", 1e6: "1 M", 3e6: "3 M"}
 """Decisions that the picture names."""
 OURS = "ppo_tuned"
@@ -254,11 +258,9 @@ def draw(rows: list[Row], path: Path) -> None:
 
     A line is the mean over training seeds, and a band goes from the worst seed to the best.
     """
-    import matplotlib
-
     tasks = grouped(rows, lambda row: (list(TASKS).index(row.task), row.task))
     names = sorted({name_of(row) for row in rows})
-    with matplotlib.rc_context(SETTINGS):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(3.0 * len(tasks), 3.1), layout="constrained", dpi=150)
         for axes, ((_, task), of_task) in zip(
             figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True
@@ -289,13 +291,18 @@ def draw(rows: list[Row], path: Path) -> None:
             axes.set_xticks(list(TICKS), TICKS.values())
             axes.set_xticks([], minor=True)
         figure.axes[0].set_ylabel("normalised score")
-        handles = {
-            label: handle
-            for axes in figure.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+        shared_legend(figure)
         figure.savefig(path)
+
+
+def shared_legend(figure: Figure) -> None:
+    """One legend below all panels, with each label once."""
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
 
 
 if __name__ == "__main__":

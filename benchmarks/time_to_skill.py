@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.learners import Arguments as Training
-from benchmarks.learners import evaluate, grouped, untrained
+from benchmarks.learners import evaluate, grouped, shared_legend, untrained
 from mm_gym import TASKS
 from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
 
@@ -199,12 +199,7 @@ def draw(curves: list[list[Point]], path: Path) -> None:
                 axes.axhline(level, color="black", linewidth=0.6)
             axes.set(title=task, xlabel="seconds of training", ylim=(-2.0, 1.6))
         panels[0].set_ylabel("normalised score")
-        handles = {
-            label: handle
-            for axes in panels
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+        shared_legend(figure)
         figure.savefig(path)
 
 

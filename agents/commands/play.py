@@ -162,7 +162,7 @@ def _trade(session: Session, screen: Screen, pace: Pace) -> str:
 def _show_end(session: Session, screen: Screen, results: Sequence[Recording]) -> None:
     """Show the scores until the player closes the window."""
     found = [scores.score(recording) for recording in results]
-    rows = ["\t\t".join(row[:1]) + "\t\t" + "\t".join(row[1:]) for row in scores.table(found)]
+    rows = [f"{row[0]}\t\t" + "\t".join(row[1:]) for row in scores.table(found)]
     lines, keys = [*scores.sentences(found), *rows], ["t: show the truth   q: close"]
     show_truth = False
     screen.show(session, lines, keys)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import seeding
 
@@ -41,8 +40,7 @@ class Session:
         self._history = History(1)
         self._recorder.make_room(config)
         first = int(session_seeds(seed, 1)[0])
-        results = self._markets.empty_results()
-        self._markets.reset(np.zeros(1, np.int64), [seeding.np_random(first)[0]], *results)
+        self._markets.start([seeding.np_random(first)[0]])
         self._recorder.start(first)
         self._history.note(self._markets.records)
 

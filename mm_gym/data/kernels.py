@@ -174,7 +174,8 @@ def scan_itch(data, lengths, locate, table, state, out):
         kind = data[first] if length > 0 else 0
         if length == 0 or (lengths[kind] and length != lengths[kind]):
             return BAD_LENGTH, at, n
-        if length < 11 or _big_endian(data, first + 1, 2) != locate:
+        # Every message that is read below has an order id or a stock, up to byte 19.
+        if length < 19 or _big_endian(data, first + 1, 2) != locate:
             at = first + length
             continue
         time = _big_endian(data, first + 5, 6)

@@ -156,6 +156,17 @@ def test_an_itch_file_of_several_stocks_needs_one_of_them(
         open_file(path, symbol=symbol)
 
 
+def test_a_short_message_of_the_stock_changes_nothing(tmp_path: Path) -> None:
+    """Types without an order are as short as 12 bytes, and may end the file."""
+    start = [itch_files.head("S", 0, 0) + b"O", itch_files.directory("AAPL")]
+    trade = itch_files.head("P", 7, 3) + bytes(8) + b"B" + (9).to_bytes(4, "big") + b"AAPL    "
+    trade += (5).to_bytes(4, "big") + bytes(8)
+    messages = [*start, trade, itch_files.head("W", 7, 4) + b"1"]
+    path = written(tmp_path / "d.itch", b"".join(map(itch_files.framed, messages)))
+    (chunk,) = open_file(path).chunks
+    assert chunk["kind"].tolist() == [HIDDEN]
+
+
 def itch_with(*messages: bytes) -> bytes:
     start = [itch_files.head("S", 0, 0) + b"O", itch_files.directory("AAPL")]
     return b"".join(map(itch_files.framed, [*start, *messages]))
