@@ -6,6 +6,7 @@
 * `cartea_jaimungal`: optimal quotes with a running penalty, also for uneven order flow.
 * `glosten_milgrom`: quotes against informed traders, and the information in a trade.
 * `cont_stoikov_talreja`: the direction of the next price move of a zero-intelligence book.
+* `lillo_mike_farmer`: the memory of order signs from split orders.
 * `informed_flow`: adverse move, markout and break-even against this project's informed takers.
 * `dealer_bellman`: the exact optimum of the discrete dealer environment.
 * `rouwenhorst`: a Markov chain that approximates the signal.
@@ -21,6 +22,7 @@ from . import (
     glosten_milgrom,
     gueant_lehalle_fernandez_tapia,
     informed_flow,
+    lillo_mike_farmer,
     rouwenhorst,
     strategy_moments,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "glosten_milgrom",
     "gueant_lehalle_fernandez_tapia",
     "informed_flow",
+    "lillo_mike_farmer",
     "rouwenhorst",
     "strategy_moments",
 ]
