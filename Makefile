@@ -30,7 +30,7 @@ export: $(STAMP)  ## write a trained policy as ONNX: make export ARGS=runs/NAME
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-ray: $(RAY_STAMP)  ## run the tests that need Ray RLlib
+test-ray: $(RAY_STAMP)  ## run the tests that need Ray or Dask
 	.venv-ray/bin/python -m pytest tests/ray tests/learners/test_docs.py $(ARGS)
 
 test-learners: $(LEARNERS_STAMP)  ## run the tests that need TorchRL, Tianshou, skrl, rl_zoo3, sbx
@@ -65,13 +65,13 @@ wheel: $(STAMP)  ## build the wheel into dist/
 
 venv: $(STAMP)  ## make the virtual environment, with pinned versions
 
-venv-ray: $(RAY_STAMP)  ## make one with Ray, for train.py --engine rllib
+venv-ray: $(RAY_STAMP)  ## make one with Ray and Dask, for clusters
 
 venv-learners: $(LEARNERS_STAMP)  ## make one with other learning libraries, 2.5 GB
 
 $(STAMP): WANTED := -c constraints.txt -e ".[dev]"
 $(STAMP): constraints.txt
-$(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,test,ray]"
+$(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,tune,test,ray,dask]"
 $(RAY_STAMP): constraints-ray.txt
 $(LEARNERS_STAMP): WANTED := -c constraints-learners.txt \
 	-e ".[train,render,gymnasium-wrappers,test,learners]"

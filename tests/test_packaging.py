@@ -159,7 +159,7 @@ def canonical(requirement: str) -> str:
                 "check",
             ),
         ),
-        ("constraints-ray.txt", ("train", "evaluate", "test", "ray")),
+        ("constraints-ray.txt", ("train", "evaluate", "tune", "test", "ray", "dask")),
         ("constraints-learners.txt", ("train", "render", "gymnasium-wrappers", "test", "learners")),
     ],
 )

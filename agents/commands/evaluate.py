@@ -1,6 +1,7 @@
 """Evaluate market makers: agents x regimes on paired seeds, experiments, the suite, replays."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
 from mm_gym.reporting.text_tables import checks_table, markdown, text_table
 
+from ..backends import parallel
 from ..invocation import command_line
 from ..registry import name_agent
-from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText
+from .options import OptionalBackend, OptionalFloat, OptionalInt, OptionalPath, OptionalText
 
 _REPLAY_FILE = "replay.html"
 _REPLAYED = {"agents": "inventory_skew,trained/mixed", "regimes": "informed"}
@@ -80,6 +82,11 @@ class Arguments:
     """Seed of the evaluation. All agents run on the same sessions. The suite has its own."""
     jobs: int = 1
     """Number of processes."""
+    backend: OptionalBackend = None
+    """Run them as a cluster of Ray or Dask. Results are the same."""
+    address: OptionalText = None
+    """Cluster to join, with --backend. All its cores are used.
+    Default: a new one of --jobs processes on this machine."""
     out: OptionalPath = None
     """Folder to write. Default: a new folder in results/."""
     overwrite: bool = False
@@ -106,8 +113,8 @@ def main(arguments: Arguments) -> Path | None:
     )
     # The folder comes first, so that a place without write access is an error at once.
     with artefacts.results_folder(out, arguments.overwrite) as folder:
-        with _progress(console) as progress:
-            results = _run(arguments, progress)
+        with _parallel(arguments) as jobs, _progress(console) as progress:
+            results = _run(arguments, progress, jobs)
         _write(folder, out.name, results, arguments)
     for experiment in results.experiments:
         console.print(checks_table(experiment))
@@ -122,6 +129,10 @@ def main(arguments: Arguments) -> Path | None:
     return out
 
 
+def _parallel(arguments: Arguments) -> AbstractContextManager[int | None]:
+    return parallel(arguments.backend, arguments.address, arguments.jobs)
+
+
 def _progress(console: Console) -> Progress:
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)
@@ -132,7 +143,8 @@ def _replay(arguments: Arguments, console: Console) -> Path:
     _refuse(
         arguments,
         "--replay",
-        "sweep values reference experiment negative_control suite tasks compare episodes jobs",
+        "sweep values reference experiment negative_control suite tasks compare episodes jobs "
+        "backend address",
     )
     is_given = {name: getattr(arguments, name) != getattr(Arguments, name) for name in _REPLAYED}
     names, regimes = (
@@ -177,7 +189,7 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
     tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
     out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
     with artefacts.results_folder(out, arguments.overwrite) as folder:
-        with _progress(console) as progress:
+        with _parallel(arguments) as jobs, _progress(console) as progress:
             bar = progress.add_task("sessions", total=None)
             results = suite.run_suite(
                 name_agent,
@@ -186,7 +198,7 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
                 version=__version__,
                 command=command_line(),
                 episodes=suite.EPISODES if arguments.episodes is None else arguments.episodes,
-                jobs=arguments.jobs,
+                jobs=jobs,
                 on_batch=lambda done, total: progress.update(bar, advance=done, total=total),
             )
         about = {"arguments": _plain(arguments), "versions": artefacts.package_versions()}
@@ -208,7 +220,8 @@ def _check_suite(arguments: Arguments) -> None:
     if arguments.compare is None:
         _refuse(arguments, "--suite", ignored)
     else:
-        _refuse(arguments, "--compare", f"{ignored} agents tasks episodes jobs out overwrite")
+        others = "agents tasks episodes jobs backend address out overwrite"
+        _refuse(arguments, "--compare", f"{ignored} {others}")
 
 
 def _refuse(arguments: Arguments, with_option: str, names: str) -> None:
@@ -258,7 +271,7 @@ def _write(folder: Path, title: str, results: plans.Results, arguments: Argument
     )
 
 
-def _run(arguments: Arguments, progress: Progress) -> plans.Results:
+def _run(arguments: Arguments, progress: Progress, jobs: int | None) -> plans.Results:
     """Run the sessions of an experiment or of agents x regimes."""
     bar = progress.add_task("sessions", total=None)
     if arguments.experiment is not None:
@@ -266,7 +279,7 @@ def _run(arguments: Arguments, progress: Progress) -> plans.Results:
             name_agent,
             _episodes(arguments),
             arguments.seed,
-            arguments.jobs,
+            jobs,
             on_batch=lambda done: progress.advance(bar, done),
             effect=not arguments.negative_control,
         )
@@ -287,7 +300,7 @@ def _run(arguments: Arguments, progress: Progress) -> plans.Results:
         arguments.reference,
         _episodes(arguments),
         arguments.seed,
-        arguments.jobs,
+        jobs,
         on_batch=lambda done, total: progress.update(bar, advance=done, total=total),
     )
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from ..backends import Backend
+
 
 def optional(metavar: str) -> Any:
     """The mark of such an option, for `Annotated`.
@@ -18,4 +20,5 @@ def optional(metavar: str) -> Any:
 OptionalText = Annotated[str | None, optional("STR")]
 OptionalInt = Annotated[int | None, optional("INT")]
 OptionalFloat = Annotated[float | None, optional("FLOAT")]
+OptionalBackend = Annotated[Backend | None, optional("{ray,dask}")]
 OptionalPath = Annotated[Path | None, optional("PATH")]

@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mm_gym.reporting.artefacts import package_versions
 
+from ..backends import ray_cluster
 from ..base import AgentError
 from ..invocation import command_name
 from ..learned.hyperparameters import ALGORITHM_PART
@@ -48,9 +48,6 @@ from .trainer import (
     training_markets,
     write_run,
 )
-
-# [bytes] A batch of experience takes a few million. Containers have little shared memory.
-OBJECT_STORE = 200_000_000
 
 # Names of the parts of RLlib's networks, and of the corresponding parts in stable-baselines3.
 _LAYER = "encoder.{}_encoder.net.mlp.{}"
@@ -83,8 +80,8 @@ def train(
         The run with its `steps_done`. They are fewer than its budget if it was interrupted.
 
     Raises:
-        TrainingError: if the markets cannot be divided evenly, or the cluster cannot be reached or
-            is too small.
+        TrainingError: if the markets cannot be divided evenly, or the cluster is too small.
+        BackendError: if the cluster cannot be reached.
         AgentError: if the checkpoint cannot be read.
         OSError: if the folder cannot be written.
     """
@@ -249,30 +246,9 @@ class _Note(TextColumn):
 
 @contextmanager
 def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
-    """Run Ray during the block, with errors as its only log messages."""
+    """Run Ray during the block, with a core for each environment runner."""
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:  # without "local" Ray would join any running cluster
-        ray.init(
-            "local",
-            num_cpus=env_runners + 1,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            **quiet,
-        )
-    else:
-        try:
-            host, _, port = address.rpartition(":")
-            if host and "/" not in host:  # fails at once, while Ray would try for minutes
-                socket.create_connection((host, int(port)), timeout=10.0).close()
-            ray.init(address=address, **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise TrainingError(
-                f"no Ray cluster answers at {address}: expected a running cluster, got "
-                f"{type(error).__name__} ({error}) (start one with `ray start --head` and write "
-                "--address with the address it prints, or leave --address out)"
-            ) from error
-    try:
+    with ray_cluster(address, env_runners + 1):
         cores = ray.cluster_resources().get("CPU", 0)
         if cores < env_runners:
             raise TrainingError(
@@ -280,8 +256,6 @@ def _cluster(env_runners: int, address: str | None) -> Iterator[None]:
                 f"each environment runner, got {cores:g} (write --env-runners with fewer)"
             )
         yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

@@ -2,22 +2,28 @@
 
 python -m agents.tuning
 python -m agents.tuning --agents inventory_skew,adaptive_spread --regimes informed --p-informed 0.5
+python -m agents.tuning --backend dask --address tcp://HEAD:8786
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import tyro
+from joblib import delayed, parallel_config
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from mm_gym import MarketConfig, configure
+from mm_gym.evaluation.rollout import results_in_order
 
-from ..invocation import run_module
-from ..rules.tuned import TUNED_FILE, Tuned, write_tuned
+from ..backends import Backend, parallel
+from ..invocation import command_line, run_module
+from ..rules.tuned import TUNED_FILE, Tuned, tuned_rule, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
 
@@ -37,35 +43,66 @@ class Arguments:
     only: str | None = None
     """Comma-separated parameters to search for. All others keep their values in the file. Default:
     all parameters."""
+    jobs: int = 1
+    """Number of processes. Each takes one rule in one market at a time."""
+    backend: Backend | None = None
+    """Run them as a cluster of Ray or Dask. Results are the same."""
+    address: str | None = None
+    """Cluster to join, with --backend. All its cores are used. Default: a new one of --jobs
+    processes on this machine."""
 
 
 def main(arguments: Arguments) -> list[Tuned]:
     """Tune every rule in every market, write each result at once, and print a table."""
     rules = tunable_rules() if arguments.agents is None else _names(arguments.agents)
-    markets = _markets(arguments)
+    markets, effort = _markets(arguments), arguments.effort
     # Check all input before hours of work.
     for rule in rules:
         search_space(rule)
     write_tuned([], arguments.out)
     only = () if arguments.only is None else _names(arguments.only)
+    searches = [(rule, config) for config in markets for rule in rules]
+    # Read before anything is written, so that no search depends on another.
+    previous = [tuned_rule(*search).parameters if only else None for search in searches]
     console, found = Console(), []
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(
-            "sessions", total=len(rules) * len(markets) * arguments.effort.all_sessions
+    with (
+        parallel(arguments.backend, arguments.address, arguments.jobs) as jobs,
+        Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar,
+    ):
+        here = jobs == 1
+        advance = partial(
+            bar.advance, bar.add_task("sessions", total=len(searches) * effort.all_sessions)
         )
-        for config in markets:
-            for rule in rules:
-                found.append(
-                    tune(rule, config, arguments.effort, lambda done: bar.advance(task, done), only)
-                )
-                write_tuned(found[-1:], arguments.out)
+        work = (
+            delayed(_search)(rule, config, effort, advance if here else None, only, values)
+            for (rule, config), values in zip(searches, previous, strict=True)
+        )
+        for tuned in results_in_order(jobs, work):
+            # Another process does not know the command line.
+            found.append(replace(tuned, command=command_line("agents.tuning")))
+            write_tuned(found[-1:], arguments.out)
+            if not here:
+                advance(effort.all_sessions)
     console.print(_table(found))
     console.print(
-        f"Mean objective over {arguments.effort.final_sessions} sessions, "
+        f"Mean objective over {effort.final_sessions} sessions, "
         "and its gain over the defaults [95 %]."
     )
     console.print(f"Written to {arguments.out}", soft_wrap=True)
     return found
+
+
+def _search(
+    rule: str,
+    config: MarketConfig,
+    effort: Effort,
+    on_batch: Callable[[int], None] | None,
+    only: Collection[str],
+    previous: Mapping[str, float] | None,
+) -> Tuned:
+    """Tune one rule in one market, in this process."""
+    with parallel_config("sequential"):  # Dask would send each trial to the cluster again
+        return tune(rule, config, effort, on_batch, only, previous)
 
 
 def _markets(arguments: Arguments) -> list[MarketConfig]:

@@ -91,6 +91,7 @@ def tune(
     effort: Effort | None = None,
     on_batch: Callable[[int], None] | None = None,
     only: Collection[str] = (),
+    previous: Mapping[str, float] | None = None,
 ) -> Tuned:
     """Search for the parameters with the highest mean objective, with Optuna's TPE sampler.
 
@@ -105,10 +106,11 @@ def tune(
         effort: size of the search. Default: `Effort()`.
         on_batch: called after each batch with its number of sessions, to show progress.
         only: parameters to search for. All others keep their previous values. Default: all.
+        previous: the previous values, used if `only` is given. Default: those of `tuned.json`.
 
     Raises:
         AgentError: if the rule or a parameter is unknown or has no search space, or if `only` is
-            given and the rule has no previous result.
+            given and there is no previous result.
     """
     effort = Effort() if effort is None else effort
     ranges = search_space(rule)
@@ -123,7 +125,9 @@ def tune(
         for name, range_ in ranges.items()
         if not only or name in only
     }
-    before = dict(tuned_rule(rule, config).parameters) if only else {}
+    before: dict[str, Any] = {}
+    if only:
+        before.update(tuned_rule(rule, config).parameters if previous is None else previous)
 
     def objectives(
         parameters: dict[str, Any], sessions: int, stage: int

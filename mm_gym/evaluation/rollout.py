@@ -4,14 +4,16 @@ One seed determines the seeds of all sessions, independently of the agent. So ag
 the same prices and the same arrivals (common random numbers). Different seeds share no session.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import seeding
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 
 from mm_gym.actions import to_offsets, to_ticks
 from mm_gym.config import MarketConfig
@@ -126,10 +128,13 @@ def run_cells(
     batches = [
         seeds[first : first + SESSIONS_AT_ONCE] for first in range(0, episodes, SESSIONS_AT_ONCE)
     ]
-    done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_run_batch)(cell.make_agent, cell.config, batch, horizons)
-        for cell in cells
-        for batch in batches
+    done = results_in_order(
+        jobs,
+        (
+            delayed(_run_batch)(cell.make_agent, cell.config, batch, horizons)
+            for cell in cells
+            for batch in batches
+        ),
     )
     collected: list[list[Sessions]] = [[] for _ in cells]
     for index, sessions in enumerate(done):
@@ -137,6 +142,24 @@ def run_cells(
         if on_batch is not None:
             on_batch(len(sessions))
     return [concatenate(parts) for parts in collected]
+
+
+def results_in_order(jobs: int | None, tasks: Iterator[Any]) -> Iterator[Any]:
+    """Run joblib's delayed tasks, and yield their results in order, each soon after it is ready.
+
+    Args:
+        jobs: see `run_cells`.
+        tasks: calls of `joblib.delayed` functions.
+    """
+    backend, _ = get_active_backend()
+    if jobs == 1:
+        yield from Parallel(1, "sequential", return_as="generator")(tasks)
+    elif backend.supports_return_generator:
+        yield from Parallel(jobs, return_as="generator")(tasks)
+    else:  # Ray. Its processes are kept between the lists.
+        with Parallel(jobs) as run:
+            while some := list(islice(tasks, 4 * effective_n_jobs(jobs))):
+                yield from run(some)
 
 
 def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:

@@ -26,7 +26,7 @@ COPIED = ("agents", "benchmarks", "docs", "examples", "train.py", "evaluate.py")
 NOT_RUN = {
     r"(python3|pip|source) ": "installs packages",
     r"make ": "installs packages, or runs the tests",
-    r"ray |.*--engine rllib|\.venv-ray/": "needs Ray: tests/ray has such runs",
+    r"ray |.*--engine rllib|\.venv-ray/": "needs Ray or Dask: tests/ray has such runs",
     r"python -m rl_zoo3\.train": "needs rl_zoo3: tests/learners has such runs",
     r"python -m benchmarks\.": "measures for minutes",
     r"python -m agents\.training\.fit_signal_network": "takes many minutes at its smallest size",

@@ -28,6 +28,7 @@ import agents.training.rllib
 import agents.training.trainer
 import train
 from agents import AgentError, make_agent
+from agents.backends import OBJECT_STORE, BackendError
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.network import load_layers
 from agents.learned.policy import layers_of, quoting_agent
@@ -315,7 +316,7 @@ def test_it_joins_a_cluster_by_its_address_and_leaves_it_running(tmp_path: Path)
         initialize_head=True,
         head_node_args={
             "num_cpus": 2,
-            "object_store_memory": agents.training.rllib.OBJECT_STORE,
+            "object_store_memory": OBJECT_STORE,
             "include_dashboard": False,
         },
     )
@@ -335,8 +336,8 @@ def test_bad_input_is_refused_in_one_sentence(trained: Path, tmp_path: Path) -> 
         trained_here(tmp_path, a_run(UPDATE), env_runners=-1)
     with pytest.raises(AgentError, match="cannot be resumed: expected rllib-0 in it, got none"):
         trained_here(tmp_path, a_run(UPDATE), tmp_path)
-    with pytest.raises(TrainingError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
+    with pytest.raises(BackendError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         trained_here(tmp_path, a_run(UPDATE), address="127.0.0.1:1")
-    with pytest.raises(TrainingError, match="no Ray cluster answers at auto"):
+    with pytest.raises(BackendError, match="no Ray cluster answers at auto"):
         trained_here(tmp_path, a_run(UPDATE), address="auto")
     assert list(tmp_path.iterdir()) == []
