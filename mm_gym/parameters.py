@@ -23,7 +23,9 @@ from mm_gym.core.layout import (
 from mm_gym.core.scales import MARKET_COLUMNS
 
 _SPREAD_UNITS = 4.0  # units of the spread column in a spread of max_offset
-_QUEUE_UNIT = 2.0  # mean background orders in one unit of the queue columns
+_QUEUE_UNIT = 2.0  # largest number of mean background orders in one unit of the queue columns
+_SMALLEST_QUEUE_UNIT = 0.5
+_USUALLY_ACCEPTING = 0.43  # exp(-15 / 6 / 3), with the defaults of max_offset and taker_tolerance
 _VOLATILITY_UNITS = 5.0  # units of the volatility column in the configured volatility
 
 
@@ -127,6 +129,11 @@ def market_column_unit(config: MarketConfig) -> float:
     return MARKET_COLUMNS if config.makers == "anchored" else 1.0
 
 
+def _accepting(distance: float, tolerance: float) -> float:
+    """Share of uninformed takers who accept a price at this distance from the mid [ticks]."""
+    return math.exp(-distance / tolerance) if tolerance > 0.0 else 0.0
+
+
 def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
     """Set the scales of the observation's columns.
 
@@ -134,18 +141,29 @@ def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> N
     """
     lots = config.taker_size
     unit = market_column_unit(config)
+    bounce, queue, trading = 1.0, _QUEUE_UNIT, 1.0
+    if config.makers == "anchored":
+        # [ticks] The mid of a shallow book follows the efficient price closely.
+        bounce = min(bounce, config.maker_depth)
+        # Orders per tick next to the efficient price: in a sparse book, one order is a queue.
+        density = config.maker_rate / (config.maker_cancel_rate * max(config.maker_depth, 1e-9))
+        queue = min(queue, max(_SMALLEST_QUEUE_UNIT, density))
+        # Share of takers who accept a price close to the touch, relative to the default market.
+        trading = min(
+            1.0, _accepting(config.max_offset / 6.0, config.taker_tolerance) / _USUALLY_ACCEPTING
+        )
     for index, half_life in enumerate(config.feature_half_lives):
         time_constant = half_life / math.log(2.0)
         parameters["feature_decay"][index] = 0.5 ** (config.decision_interval / half_life)
-        arrivals = max(1.0, config.taker_rate * time_constant / 2.0)
+        arrivals = max(1.0, trading * config.taker_rate * time_constant / 2.0)
         parameters["flow_scale"][index] = unit / (lots * math.sqrt(arrivals))
         typical_move = config.volatility * math.sqrt(time_constant / 2.0)
-        parameters["move_scale"][index] = unit / max(1.0, typical_move)
+        parameters["move_scale"][index] = unit / max(bounce, typical_move)
     parameters["activity_mean"] = (
         lots * config.taker_rate * config.feature_half_lives[1] / math.log(2.0)
     )
     parameters["activity_scale"] = parameters["flow_scale"][1]
     parameters["spread_scale"] = unit * _SPREAD_UNITS / config.max_offset
-    parameters["queue_scale"] = 1.0 / (_QUEUE_UNIT * config.maker_size)
+    parameters["queue_scale"] = 1.0 / (queue * config.maker_size)
     parameters["volatility_decay"] = 0.5 ** (config.decision_interval / config.volatility_half_life)
     parameters["volatility_scale"] = unit * _VOLATILITY_UNITS / max(config.volatility, 1e-9)

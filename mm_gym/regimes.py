@@ -55,6 +55,49 @@ REGIMES: dict[str, dict[str, Any]] = {
         ),
         "cancel_rates": tuple(rate * _PER_MINUTE for rate in (0.71, 0.81, 0.68, 0.56, 0.47)),
     },
+    # A stock whose tick is large for its volatility: the spread is one tick most of the time, and
+    # the queues at the touch are long, so the place in the queue is the skill. A lot is 100 shares.
+    # Targets: a one-tick spread 76 % of the time or more and 10,000 shares at the touch (INTC, MSFT
+    # in 2012), and a volatility of 0.23 ticks / sqrt(s) (1.3 % a day at 27 dollars).
+    "large_tick": {
+        "initial_price": 2_700.0,
+        "volatility": 0.15,
+        "signal_drift": 0.025,
+        "taker_size": 6.0,
+        "naive_taker_size": 18.0,
+        "taker_tolerance": 1.0,
+        "maker_rate": 4.0,
+        "maker_cancel_rate": 0.2,
+        "maker_depth": 0.25,
+        "maker_size": 9.0,
+        "warm_up": 40.0,
+        "max_offset": 2.0,
+        "close_out_cost": 0.5,
+        "reward_scale": 0.3,
+        "inventory_penalty": 0.0003,
+    },
+    # A stock whose tick is small: the spread is many ticks and most prices hold one order, so the
+    # price is the skill. A lot is 50 shares. Targets: GOOG on 21 June 2012, with a spread of 27
+    # ticks on average over time, 3.9 ticks / sqrt(s) over a minute, 0.25 trades a second, and a
+    # trade rate that falls by a factor e per 6 ticks of half-spread.
+    "small_tick": {
+        "initial_price": 58_000.0,
+        "volatility": 2.7,
+        "signal_drift": 0.47,
+        "taker_rate": 1.2,
+        "taker_size": 1.6,
+        "naive_taker_size": 4.8,
+        "taker_tolerance": 7.0,
+        "maker_rate": 1.0,
+        "maker_cancel_rate": 0.1,
+        "maker_depth": 44.0,
+        "maker_size": 1.6,
+        "warm_up": 50.0,
+        "max_offset": 72.0,
+        "close_out_cost": 13.0,
+        "reward_scale": 0.0125,
+        "inventory_penalty": 0.008,
+    },
 }
 
 

@@ -95,7 +95,7 @@ def test_action_zero_is_close_to_the_touch(regime: str, action_format: Any) -> N
     The mean distance at a decision is less than a tick. Measured: the offset is 1.875 ticks and the
     half-spread 1.67 to 1.93; in zero intelligence 0.5 and 0.68. Standard errors are below 0.04
     ticks. In the dealer market nobody else quotes, and a share exp(-1.875 / 3) of takers accepts
-    the offset.
+    the offset. Where the tick is small, the offset is 9 ticks and the half-spread 13.2.
     """
     config = mm_gym.configure(regime)
     bid, ask = to_ticks(to_offsets(action_format, zero(action_format, 1), 1)[0], config.max_offset)
@@ -105,6 +105,10 @@ def test_action_zero_is_close_to_the_touch(regime: str, action_format: Any) -> N
         return
     distance = bid - half_spreads(regime)
     of_sessions = distance.mean(axis=0)
+    if regime == "small_tick":
+        assert of_sessions.std(ddof=1) / np.sqrt(N) < 0.2
+        assert -0.4 < distance.mean() / half_spreads(regime).mean() < 0.0
+        return
     assert of_sessions.std(ddof=1) / np.sqrt(N) < 0.04
     assert abs(distance.mean()) < 0.5
     assert np.abs(distance).mean() < 1.0
@@ -253,8 +257,18 @@ class Measured(NamedTuple):
     """Standard error of that mean. Sessions are independent."""
 
 
+# The rule's defaults, 1.5 ticks and 0.1 ticks per lot, as shares of the default `max_offset`.
+SCALED = ("large_tick", "small_tick")
+
+
 def inventory_skew(batch: Any) -> Callable[[Any], Any]:
-    agent = make_agent("inventory_skew", batch.unwrapped.config)
+    config = batch.unwrapped.config
+    parameters = (
+        {"half_spread": config.max_offset / 10.0, "skew": config.max_offset / 150.0}
+        if config.regime in SCALED
+        else {}
+    )
+    agent = make_agent("inventory_skew", config, **parameters)
     return lambda observation: agent.predict(observation)[0]
 
 

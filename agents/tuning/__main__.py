@@ -26,6 +26,8 @@ from ..invocation import command_line, run_module
 from ..rules.tuned import TUNED_FILE, Tuned, tuned_rule, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
+_WITH_SHARES = ("informed", "large_tick", "small_tick")
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -36,7 +38,8 @@ class Arguments:
     regimes: str = "noise,imbalanced,naive_informed,informed,mixed"
     """Comma-separated order-flow regimes."""
     p_informed: str = "0,0.2,0.3,0.4,0.6,0.8,1"
-    """Comma-separated shares of informed takers in regime `informed`. Others have one share."""
+    """Comma-separated shares of informed takers in the regimes `informed`, `large_tick` and
+    `small_tick`. Others have one share."""
     effort: tyro.conf.OmitArgPrefixes[Effort] = field(default_factory=Effort)
     out: Path = TUNED_FILE
     """File to update. Entries of other rules and markets stay."""
@@ -110,7 +113,7 @@ def _markets(arguments: Arguments) -> list[MarketConfig]:
     for regime in _names(arguments.regimes):
         shares = (
             [{"p_informed": share} for share in _shares(arguments.p_informed)]
-            if regime == "informed"
+            if regime in _WITH_SHARES
             else [{}]
         )
         markets += [configure(regime, **share) for share in shares]

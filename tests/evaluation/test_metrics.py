@@ -248,9 +248,9 @@ def test_the_account_is_an_identity_in_every_session_of_every_agent_and_regime(f
         }
         parts = sessions.spread_pnl + sessions.inventory_pnl - sessions.fees - sessions.close_out
         np.testing.assert_allclose(sessions.final_pnl, parts, **tolerance)
-        assert sessions.n_fills.sum() > (
-            0 if cell.config.makers == "zero_intelligence" else 20
-        )  # a slow book
+        # A slow book, and long queues of which most defaults quote far behind.
+        fewest = {"zero_intelligence": 1, "large_tick": 0}.get(cell.config.regime, 21)
+        assert sessions.n_fills.sum() >= fewest
         for session in range(len(sessions)):
             spread, fees, cash, inventory = 0.0, 0.0, 0.0, 0
             for fill in sessions.fills[sessions.fill_session == session]:
