@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.core.layout import MAKER_DISTANCES, MARKET_ORDERS, QUOTES_IN_FLIGHT
+from mm_gym.core.layout import BOOK_ROOMS, LARGEST_PRICE, MAKER_DISTANCES, QUOTES_IN_FLIGHT
 from mm_gym.errors import ConfigurationError, nearest
 from mm_gym.regimes import REGIMES
 
@@ -18,8 +18,10 @@ InformedName = Literal["signal", "naive", "decoy"]
 _LARGEST_NUMBER = 1e12
 _LARGEST_RATE = 1e6  # [1/s]
 _SHORTEST_INTERVAL = 1e-6  # [s]
-# More orders than this on average would overflow a book with room for MARKET_ORDERS / 2 a side.
-_MOST_RESTING = MARKET_ORDERS // 4
+_MOST_DEVIATIONS = (
+    12.0  # A normal variable exceeds so many standard deviations once in 10^32 draws.
+)
+_MOST_MEANS = 40.0  # An exponential variable with 53 random bits stays below so many means.
 
 # Field: lowest value, highest value, whether the lowest value itself is allowed.
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -27,10 +29,10 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "session_steps": (1, 10**9, True),
     "warm_up": (0.0, 1e6, True),
     "latency": (0.0, 1e6, True),
-    "initial_price": (-_LARGEST_NUMBER, _LARGEST_NUMBER, True),
+    "initial_price": (-0.5 * LARGEST_PRICE, 0.5 * LARGEST_PRICE, True),
     "tick_size": (0.0, _LARGEST_NUMBER, False),
     "volatility": (0.0, 1e6, True),
-    "signal_drift": (0.0, 1e6, True),
+    "signal_drift": (0.0, 1e5, True),
     "signal_half_life": (_SHORTEST_INTERVAL, _LARGEST_NUMBER, True),
     "value_interval": (_SHORTEST_INTERVAL, 1e6, True),
     "taker_rate": (0.0, _LARGEST_RATE, True),
@@ -88,6 +90,7 @@ def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         checked[name] = _number(name, fields[name])
     _check_flow(checked)
     _check_makers(checked)
+    _check_prices(checked)
     _check_latency(checked["latency"], checked["decision_interval"])
     return checked
 
@@ -189,24 +192,38 @@ def _check_flow(fields: Mapping[str, Any]) -> None:
         )
 
 
-def _check_makers(fields: Mapping[str, Any]) -> None:
-    """Check the rates of the background makers: they exist, and their orders fit into the book."""
+def resting_orders(fields: Mapping[str, Any]) -> float:
+    """Mean number of background orders on each side of the book, without takers."""
     if fields["makers"] == "zero_intelligence":
-        _check_zero_intelligence(fields)
         arrivals = np.array(fields["limit_order_rates"])
         cancels = by_distance(fields["cancel_rates"])[: len(arrivals)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            resting = float(np.nansum(arrivals / cancels))
-        what = "limit_order_rates with cancel_rates"
-    elif fields["makers"] == "anchored":
-        rate, cancel_rate = fields["maker_rate"], fields["maker_cancel_rate"]
-        resting = rate / cancel_rate
-        what = f"maker_rate={rate:g} with maker_cancel_rate={cancel_rate:g}"
+            return float(np.nansum(arrivals / cancels))
+    if fields["makers"] == "anchored":
+        return float(fields["maker_rate"] / fields["maker_cancel_rate"])
+    return 0.0
+
+
+def most_resting(orders: int) -> int:
+    """Largest mean number of background orders on each side for a book with room for `orders`.
+
+    It leaves as much room again for the fluctuations.
+    """
+    return orders // 4
+
+
+def _check_makers(fields: Mapping[str, Any]) -> None:
+    """Check the rates of the background makers: they exist, and their orders fit into the book."""
+    what = "limit_order_rates with cancel_rates"
+    if fields["makers"] == "zero_intelligence":
+        _check_zero_intelligence(fields)
     else:
-        return
-    if resting > _MOST_RESTING:
+        rate, cancel_rate = fields["maker_rate"], fields["maker_cancel_rate"]
+        what = f"maker_rate={rate:g} with maker_cancel_rate={cancel_rate:g}"
+    resting, most = resting_orders(fields), most_resting(BOOK_ROOMS[-1][1])
+    if resting > most:
         raise ConfigurationError(
-            f"{what} overfills the book: expected at most {_MOST_RESTING} resting orders a side "
+            f"{what} overfills the book: expected at most {most} resting orders a side "
             f"on average (arrival rate / cancellation rate), got {resting:.0f}"
         )
 
@@ -224,6 +241,31 @@ def _check_zero_intelligence(fields: Mapping[str, Any]) -> None:
                 f"{name}={fields[name]:g} contradicts makers='zero_intelligence', whose market "
                 f"has no efficient price: expected 0, got {fields[name]:g}"
             )
+
+
+def _check_prices(fields: Mapping[str, Any]) -> None:
+    """Check that no price of a session leaves the range of the book."""
+    seconds = fields["warm_up"] + fields["session_steps"] * fields["decision_interval"]
+    if fields["makers"] == "zero_intelligence":
+        rate = fields["taker_rate"] + 4.0 * sum(fields["limit_order_rates"])
+        deviation = MAKER_DISTANCES * math.sqrt(rate * seconds)  # an event moves the mid that far
+    else:
+        # The signal's integral over a time T has a variance below T^2 and below 2 T / kappa.
+        memory = min(seconds, 2.0 * fields["signal_half_life"] / math.log(2.0))
+        drift = fields["signal_drift"] * math.sqrt(seconds * memory)
+        deviation = math.hypot(fields["volatility"] * math.sqrt(seconds), drift)
+    furthest = (
+        abs(fields["initial_price"])
+        + _MOST_DEVIATIONS * deviation
+        + _MOST_MEANS * fields["maker_depth"]
+        + fields["max_offset"]
+    )
+    if furthest > LARGEST_PRICE:
+        raise ConfigurationError(
+            f"prices could leave the book in a session of {seconds:g} s: expected prices within "
+            f"{LARGEST_PRICE:g} ticks of zero, {_MOST_DEVIATIONS:g} standard deviations included, "
+            f"got {furthest:.3g} (lower volatility, signal_drift or session_steps)"
+        )
 
 
 def _check_latency(latency: float, decision_interval: float) -> None:

@@ -226,7 +226,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self.config = self._base_config if config is None else config
         self._needs_reset = False
         if self.render_mode is not None:
-            self._renderer.update(self._markets.records, self.metadata["render_fps"])
+            self._renderer.update(self._markets, self.metadata["render_fps"])
         return observations[0], info_of(outcomes[0])
 
     def step(
@@ -252,7 +252,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         outcome = outcomes[0]
         self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
         if self.render_mode is not None:
-            self._renderer.update(self._markets.records, self.metadata["render_fps"])
+            self._renderer.update(self._markets, self.metadata["render_fps"])
         return (
             observations[0],
             float(outcome[Outcome.REWARD]),
@@ -266,7 +266,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
         In `human` mode, `reset` and `step` draw the frame themselves.
         """
-        frames = self._renderer.render(self._markets.records)
+        frames = self._renderer.render(self._markets)
         return None if frames is None else frames[0]
 
     def _repr_png_(self) -> bytes | None:
@@ -305,4 +305,4 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
-        self._renderer.forget(self._markets.records)
+        self._renderer.forget(self._markets)

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.core import entry_points
-from mm_gym.core.layout import FILL_ROW, MARKET, PATH_ROW, STREAMS, Obs, Outcome
+from mm_gym.core.layout import FILL_ROW, PATH_ROW, STREAMS, Obs, Outcome, market_dtype
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.errors import ConfigurationError
-from mm_gym.parameters import to_parameters
+from mm_gym.parameter_table import ParameterTable
+from mm_gym.parameters import book_room, to_parameters
 
 INFO_COLUMNS = {
     "pnl": Outcome.PNL,
@@ -81,8 +82,8 @@ class Snapshot:
 
     records: npt.NDArray[Any]
     """The records of its markets."""
-    parameters: bytes
-    """The parameters of its configuration."""
+    parameters: npt.NDArray[Any]
+    """The parameters of its configuration in row 0, then those of single sessions."""
     recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     """The recorded fills and path of each market."""
     attributes: dict[str, Any]
@@ -177,11 +178,8 @@ class Markets:
         self._variance_reduction, self._unwinding_time = _check_variance_reduction(
             variance_reduction, unwinding_time
         )
-        self.records: npt.NDArray[Any] = np.zeros(n, dtype=MARKET)
-        self._parameters = self._parameters_of(config)
-        self.records["parameters"] = self._parameters
-        # Markets whose parameters are overridden for one session.
-        self._overridden = np.zeros(n, dtype=np.bool_)
+        self.records: npt.NDArray[Any] = np.zeros(n, dtype=market_dtype(*book_room(config)))
+        self._table = ParameterTable(self._parameters_of(config), n)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(check_count("threads", threads, "threads"), n)
@@ -190,6 +188,18 @@ class Markets:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def parameters(self) -> npt.NDArray[Any]:
+        """Rows of `layout.PARAMETERS`: row 0 of the configuration, then those of single sessions.
+
+        The field `configuration` of a market's record is the number of its row.
+        """
+        return self._table.rows
+
+    def parameters_of(self, market: int) -> Any:
+        """The record of `layout.PARAMETERS` of a market's session."""
+        return self.parameters[self.records["configuration"][market]]
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """New arrays for the observations and the outcomes of one step.
@@ -217,18 +227,17 @@ class Markets:
             generators: one per market. Generator i seeds the random streams of market i.
             observations: receives the first observations, in the rows of the chosen markets.
             outcomes: receives the first outcomes, in the rows of the chosen markets.
-            config: configuration of this one session; by default that of all markets.
+            config: configuration of this one session; by default that of all markets. It must not
+                need a larger book (`parameters.book_room`).
         """
-        if config is not None:
-            self.records["parameters"][chosen] = self._parameters_of(config)
-            self._overridden[chosen] = True
-        elif self._overridden[chosen].any():
-            self.records["parameters"][chosen] = self._parameters
-            self._overridden[chosen] = False
+        parameters = None if config is None else self._parameters_of(config)
+        self._table.assign(self.records["configuration"], chosen, parameters)
         words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
-        entry_points.reset_many(self.records, chosen, words, observations, outcomes, self.path_rows)
+        entry_points.reset_many(
+            self.records, self.parameters, chosen, words, observations, outcomes, self.path_rows
+        )
 
     def start(
         self, generators: Iterable[np.random.Generator]
@@ -257,11 +266,14 @@ class Markets:
             Observations and outcomes, one row per market.
         """
         observations, outcomes = self.empty_results()
-        rows = (self.records, offsets, observations, outcomes, self.fill_rows, self.path_rows)
+        rows = (offsets, observations, outcomes, self.fill_rows, self.path_rows)
         if len(self._shares) == 1:
-            entry_points.step_many(*rows)
+            entry_points.step_many(self.records, self.parameters, *rows)
             return observations, outcomes
-        *others, mine = ([array[share] for array in rows] for share in self._shares)
+        *others, mine = (
+            [self.records[share], self.parameters, *(array[share] for array in rows)]
+            for share in self._shares
+        )
         at_work = [_helpers(len(others)).submit(entry_points.step_many, *share) for share in others]
         entry_points.step_many(*mine)
         for work in at_work:
@@ -321,7 +333,7 @@ class Markets:
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
         )
         return Snapshot(
-            self.records.copy(), self._parameters.tobytes(), recorded, copy.deepcopy(attributes)
+            self.records.copy(), self.parameters.copy(), recorded, copy.deepcopy(attributes)
         )
 
     def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
@@ -345,7 +357,7 @@ class Markets:
             )
         if (
             snapshot.records.shape != self.records.shape
-            or snapshot.parameters != self._parameters.tobytes()
+            or snapshot.parameters[0].tobytes() != self.parameters[0].tobytes()
             or set(snapshot.attributes) != set(kept)
             or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
             or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
@@ -356,8 +368,7 @@ class Markets:
                 f"got {len(snapshot.records)} market(s) of another environment"
             )
         self.records[...] = snapshot.records
-        # The snapshot does not say which markets are overridden. True sets the parameters again.
-        self._overridden[:] = True
+        self._table.restore(snapshot.parameters, snapshot.records["configuration"])
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.attributes)

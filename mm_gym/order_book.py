@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mm_gym.core import entry_points
-from mm_gym.core.layout import ASK, BID, NO_ORDER, book_dtype
+from mm_gym.core.layout import ASK, BID, FILL, NO_ORDER, book_dtype
 
 Side = Literal["bid", "ask"]
 Fill = tuple[int, int, int]
@@ -19,6 +19,7 @@ Fill = tuple[int, int, int]
 _SIDES = {"bid": BID, "ask": ASK}
 _LEVELS, _ORDERS = 1024, 16_384
 _GROWTH = 8
+_FILLS = 64  # of one call of the core
 _LARGEST_PRICE = 2**60
 _LARGEST_SIZE = 2**40  # millions of such orders at one price do not overflow their sum
 
@@ -47,6 +48,7 @@ class LimitOrderBook:
         self._slots: dict[int, int] = {}
         self._ids: dict[int, int] = {}
         self._next_id = 1
+        self._fills = np.zeros(_FILLS, dtype=FILL)
         self._allocate(_LEVELS, _ORDERS)
 
     def __len__(self) -> int:
@@ -79,8 +81,7 @@ class LimitOrderBook:
         price = _whole("price", price, -_LARGEST_PRICE, _LARGEST_PRICE)
         size = _whole("size", size, 1, _LARGEST_SIZE)
         order_id = self._new_id(order_id)
-        left = int(entry_points.book_match(self._books, number, price, size))
-        fills = self._collect()
+        left, fills = self._match(number, price, size)
         if left > 0:
             slot = int(entry_points.book_add(self._books, number, price, left))
             if slot == NO_ORDER:
@@ -105,10 +106,7 @@ class LimitOrderBook:
         """
         number = _side(side)
         any_price = _LARGEST_PRICE if number == BID else -_LARGEST_PRICE
-        entry_points.book_match(
-            self._books, number, any_price, _whole("size", size, 1, _LARGEST_SIZE)
-        )
-        return self._collect()
+        return self._match(number, any_price, _whole("size", size, 1, _LARGEST_SIZE))[1]
 
     def reduce(self, order_id: int, size: int) -> None:
         """Reduce a resting order. It keeps its place in the queue.
@@ -224,15 +222,22 @@ class LimitOrderBook:
             self._slots[order_id] = slot
             self._ids[slot] = order_id
 
-    def _collect(self) -> list[Fill]:
-        """The fills of the latest match. Filled orders are removed from the tables of ids."""
-        book = self._books[0]
+    def _match(self, number: int, limit_price: int, left: int) -> tuple[int, list[Fill]]:
+        """Trade with the other side. Returns the lots left over and the fills.
+
+        Filled orders are removed from the tables of ids.
+        """
         fills = []
-        for price, size, slot, _owner in book["fills"][: int(book["n_fills"])].tolist():
-            fills.append((self._ids[slot], price, size))
-            if int(book["orders"][slot]["lots"]) == 0:
-                self._forget(slot)
-        return fills
+        n_new = _FILLS
+        while n_new == _FILLS:
+            left, n_new = entry_points.book_match(
+                self._books, number, limit_price, left, self._fills
+            )
+            for slot, price, size in self._fills[:n_new].tolist():
+                fills.append((self._ids[slot], price, size))
+                if int(self._books[0]["orders"][slot]["lots"]) == 0:
+                    self._forget(slot)
+        return int(left), fills
 
     def _forget(self, slot: int) -> None:
         del self._slots[self._ids.pop(slot)]

@@ -2,7 +2,7 @@
 
 They form one record of `layout.PARAMETERS`. Whatever is constant in a session is computed here, so
 that no event computes it again: the transition of price and signal over one step of the time grid,
-mean times between events, and the scales of the observation's columns.
+and the scales of the observation's columns. `book_room` chooses the size of the book.
 """
 
 import math
@@ -11,10 +11,10 @@ from typing import Any, cast
 import numpy as np
 
 from mm_gym.config import MarketConfig
-from mm_gym.config_checks import by_distance
+from mm_gym.config_checks import by_distance, most_resting, resting_orders
 from mm_gym.core.layout import (
+    BOOK_ROOMS,
     MAKER_DISTANCES,
-    MARKET_ORDERS,
     PARAMETERS,
     InformedKind,
     Makers,
@@ -52,13 +52,17 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     parameters["taker_size_miss"] = 1.0 - 1.0 / config.taker_size
     parameters["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
     parameters["maker_size_log_miss"] = _log_miss(config.maker_size)
-    with np.errstate(divide="ignore"):
-        parameters["maker_gap"] = 1.0 / (
-            2.0 * parameters["maker_rate"]
-            + parameters["maker_cancel_rate"] * np.arange(MARKET_ORDERS + 1)
-        )
     _scale_features(config, parameters)
     return parameters
+
+
+def book_room(config: MarketConfig) -> tuple[int, int]:
+    """Levels a side and orders in the book of a market: the smallest class with enough room.
+
+    The core is compiled anew for each class of `layout.BOOK_ROOMS`.
+    """
+    resting = resting_orders(vars(config))
+    return next(room for room in BOOK_ROOMS if resting <= most_resting(room[1]))
 
 
 def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from mm_gym.config import FIELD_NAMES, MarketConfig, configure
 from mm_gym.errors import ConfigurationError, nearest
+from mm_gym.parameters import book_room
 
 UNITS = ("max_offset", "reward_scale")
 """The units of actions and rewards. An environment keeps them for all of its episodes."""
@@ -45,7 +46,7 @@ def episode_config(
 
     Raises:
         ConfigurationError: if the environment has a task, or for an unknown field, a changed field
-            of `UNITS`, or a value out of range.
+            of `UNITS`, a value out of range, or makers that need a larger book.
     """
     overrides = options.get("config")
     if overrides is None:
@@ -72,8 +73,17 @@ def episode_config(
                 f"expected {getattr(config, name)!r}, got {overrides[name]!r} "
                 "(make another environment)"
             )
-    if "regime" not in overrides:
-        return MarketConfig(**(config.to_dict() | dict(overrides)))
-    # The environment keeps its units, whatever the values of the other regime.
-    units = {name: getattr(config, name) for name in UNITS}
-    return configure(**(dict(named) | units | dict(overrides)))
+    if "regime" in overrides:
+        # The environment keeps its units, whatever the values of the other regime.
+        units = {name: getattr(config, name) for name in UNITS}
+        changed = configure(**(dict(named) | units | dict(overrides)))
+    else:
+        changed = MarketConfig(**(config.to_dict() | dict(overrides)))
+    room, needed = book_room(config), book_room(changed)
+    if needed > room:
+        raise ConfigurationError(
+            "reset option 'config' needs a larger book than the environment has: expected makers "
+            f"with room for {room[1]} orders, got makers that need room for {needed[1]} "
+            "(make another environment)"
+        )
+    return changed

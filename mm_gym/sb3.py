@@ -150,8 +150,8 @@ class MarketMakingVecEnv(VecEnv):
             observations, outcomes = self._stagger(
                 everybody * self.config.session_steps // self.num_envs
             )
-            self._renderer.forget(self._markets.records)
-        self._renderer.update(self._markets.records, _FPS)
+            self._renderer.forget(self._markets)
+        self._renderer.update(self._markets, _FPS)
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
@@ -192,14 +192,14 @@ class MarketMakingVecEnv(VecEnv):
             for market in chosen:
                 infos[market] = self._last_info(market, observations[market], outcomes[market])
             self._start(chosen, observations, outcomes)
-        self._renderer.update(self._markets.records, _FPS)
+        self._renderer.update(self._markets, _FPS)
         return observations, paid, ended, infos
 
     def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
         """A picture of each market, shape (540, 960, 3), or None without a render mode."""
         if self.render_mode is None:
             return [None] * self.num_envs
-        return self._renderer.pictures(self._markets.records)
+        return self._renderer.pictures(self._markets)
 
     def privileged_state(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Privileged information for training targets: the signal, and V - mid [ticks].

@@ -145,7 +145,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._start(mask, observations, outcomes, config)
         self._ended[mask] = False
         self._observations = observations.copy()
-        self._renderer.update(self._markets.records, self.metadata["render_fps"])
+        self._renderer.update(self._markets, self.metadata["render_fps"])
         return observations, _infos(outcomes, mask)
 
     def step(
@@ -199,12 +199,12 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._ended = ended
         infos.update(_infos(outcomes))
         self._observations = observations
-        self._renderer.update(self._markets.records, self.metadata["render_fps"])
+        self._renderer.update(self._markets, self.metadata["render_fps"])
         return observations.copy(), rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Frame, ...] | None:
         """A frame for each market: text for `ansi`, an image for `rgb_array`, otherwise None."""
-        return self._renderer.render(self._markets.records)
+        return self._renderer.render(self._markets)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """The frames of `render`, or an attribute once per market, as in `SyncVectorEnv.call`.
@@ -252,7 +252,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)
-        self._renderer.forget(self._markets.records)
+        self._renderer.forget(self._markets)
 
     def _start(
         self,

@@ -268,13 +268,24 @@ def test_an_unknown_regime_is_refused_with_the_known_ones(regime: Any) -> None:
         ),
         (
             "noise",
-            {"maker_rate": 30.0},
-            r"maker_rate=30 with maker_cancel_rate=0.3 .*: expected at most 64 .*, got 100$",
+            {"maker_rate": 900.0},
+            r"maker_rate=900 with maker_cancel_rate=0.3 .*: expected at most 1024 .*, got 3000$",
         ),
         (
             "noise",
-            {"maker_cancel_rate": 0.01},
-            r"maker_rate=2.2 with maker_cancel_rate=0.01 .*: expected at most 64 .*, got 220$",
+            {"maker_cancel_rate": 0.001},
+            r"maker_rate=2.2 with maker_cancel_rate=0.001 .*: expected at most 1024 .*, got 2200$",
+        ),
+        (
+            "noise",
+            {"volatility": 1e5, "session_steps": 10**6},
+            r"prices could leave the book in a session of 1.00002e\+06 s: "
+            r"expected prices within 1e\+09 ticks of zero, 12 .*, got 1.2e\+09 .*$",
+        ),
+        (
+            "noise",
+            {"signal_drift": 1e5, "signal_half_life": 1e12, "initial_price": -4.9e8},
+            r"prices could leave the book .*, got 1.71e\+09 .*$",
         ),
     ],
 )

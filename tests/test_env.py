@@ -187,8 +187,8 @@ def test_info_has_every_documented_key_as_numpy_scalars(regime: str) -> None:
 # Extreme values, except for those that cause billions of events.
 CORNERS: dict[str, list[Any]] = {
     "decision_interval": [1e-3, 0.1, 30.0], "session_steps": [1, 7, 60], "warm_up": [0.0, 0.5],
-    "latency": [1e-6, 5.0], "initial_price": [0.3, -1e12, 1e12], "volatility": [0.0, 1e5],
-    "signal_drift": [0.0, 1e4], "signal_half_life": [1e-6, 1e12], "value_interval": [0.01, 1e3],
+    "latency": [1e-6, 5.0], "initial_price": [0.3, -5e8, 5e8], "volatility": [0.0, 1e5],
+    "signal_drift": [0.0, 1e3], "signal_half_life": [1e-6, 1e12], "value_interval": [0.01, 1e3],
     "taker_rate": [0.0, 50.0], "signal_threshold": [0.0, 5.0], "informed_price_limit": [False],
     "taker_tolerance": [0.0, 1e6, math.inf], "taker_size": [1.0001, 1e6],
     "naive_taker_size": [1.0, 1e6], "maker_rate": [0.0, 19.0], "maker_cancel_rate": [0.3, 100.0],

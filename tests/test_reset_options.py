@@ -45,6 +45,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         r"config\['reward_scale'\] cannot change.*expected 0.1, got 1.0",
     ),
     ({"config": {"regime": "dealer", "max_offset": 4.0}}, r"config\['max_offset'\] cannot change"),
+    (
+        {"config": {"maker_rate": 30.0}},
+        r"'config' needs a larger book .*: expected makers with room for 256 .* room for 4096",
+    ),
     ({"config": 3}, r"reset option 'config' is wrong: expected a dictionary .*, got 3"),
     ({"config": ["volatility"]}, r"reset option 'config' is wrong: expected a dictionary"),
 ]

@@ -50,6 +50,11 @@ class Session:
         return self._markets.records[0]
 
     @property
+    def parameters(self) -> Any:
+        """The parameters of the market."""
+        return self._markets.parameters_of(0)
+
+    @property
     def past(self) -> Past:
         """What a picture shows of the session so far."""
         return self._history.of(0, self.steps)

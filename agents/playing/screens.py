@@ -79,7 +79,9 @@ class WindowScreen:
 
         from mm_gym.rendering.picture import draw
 
-        self._screen.show(draw(session.market, session.past, show_truth), lines, keys)
+        self._screen.show(
+            draw(session.market, session.parameters, session.past, show_truth), lines, keys
+        )
         pygame.key.set_repeat(300, 60)  # [ms] a key that is held down moves a quote further
 
     def keys(self, seconds: float) -> list[str]:
@@ -137,7 +139,7 @@ class TerminalScreen:
     ) -> None:
         """Write the ladder and the text below it, on 24 lines. The truth is not shown."""
         state = "   ".join(lines)[:_WIDTH]
-        text = [*ladder(session.market).splitlines(), state, *keys]
+        text = [*ladder(session.market, session.parameters).splitlines(), state, *keys]
         _write(_TOP + "\n".join(f"{line}{_CLEAR_LINE}" for line in text) + _CLEAR_BELOW)
 
     def keys(self, seconds: float) -> list[str]:

@@ -102,8 +102,8 @@ def session_pictures(
         if step:
             actions = act(observations, outcomes)
             observations, outcomes = markets.step(to_offsets("offsets", actions, 1))
-        renderer.update(markets.records, fps=1.0)
-        yield renderer.pictures(markets.records)[0]
+        renderer.update(markets, fps=1.0)
+        yield renderer.pictures(markets)[0]
 
 
 def write_gif(path: Path, pictures: Iterable[npt.NDArray[np.uint8]], pause: float) -> None:

@@ -36,7 +36,6 @@ def clear(book):
     book.n_levels[0] = 0
     book.n_levels[1] = 0
     book.n_live = 0
-    book.n_fills = 0
     book.n_events = 0
     for slot in range(book.live.shape[0]):
         book.live[slot] = slot
@@ -45,7 +44,7 @@ def clear(book):
 @kernel
 def price_key(side, price):
     """Convert a price to a key, or a key to a price. The conversion is its own inverse."""
-    return price - 2 * side * price
+    return -price if side else price
 
 
 @kernel
@@ -122,11 +121,9 @@ def add(book, side, price, size, owner):
 
 
 @kernel
-def _withdraw(book, slot, size):
-    """Remove lots from a resting order. Remove the order when no lots are left."""
+def _withdraw(book, side, index, slot, size):
+    """Remove lots from an order of level `index`. Remove the order when no lots are left."""
     order = book.orders[slot]
-    side = order.side
-    index = find_level(book, side, order.key)
     level = book.levels[side, index]
     level.lots -= size
     order.lots -= size
@@ -157,47 +154,66 @@ def _withdraw(book, slot, size):
 
 
 @kernel
-def cancel(book, slot):
-    """Remove an order from the book."""
-    _withdraw(book, slot, book.orders[slot].lots)
-
-
-@kernel
 def reduce(book, slot, size):
     """Remove lots from an order, which keeps its place in the queue.
 
     Removing all of its lots, or more, cancels the order.
     """
-    _withdraw(book, slot, min(size, book.orders[slot].lots))
+    order = book.orders[slot]
+    index = find_level(book, order.side, order.key)
+    _withdraw(book, order.side, index, slot, min(size, order.lots))
 
 
 @kernel
-def match(book, side, limit_price, size):
-    """Trade up to `size` lots against the other side and return the lots left over.
+def cancel(book, slot):
+    """Remove an order from the book."""
+    reduce(book, slot, book.orders[slot].lots)
 
-    The best price trades first, and the oldest order at that price. An order on the BID side buys
-    at `limit_price` or less, an order on the ASK side sells at `limit_price` or more. The fills are
-    written to `book.fills`, which has room for one fill of every resting order.
+
+@kernel
+def first_to_trade(book, side, limit_price):
+    """Return the slot of the resting order that an incoming one trades with next, or NO_ORDER.
+
+    The best price trades first, and the oldest order at that price. An incoming order on the BID
+    side buys at `limit_price` or less, one on the ASK side sells at `limit_price` or more.
     """
     other = 1 - side
-    worst_key = price_key(other, limit_price)
-    book.n_fills = 0
-    while size > 0 and book.n_levels[other] > 0:
-        level = book.levels[other, book.n_levels[other] - 1]
-        if level.key < worst_key:
-            break
-        slot = level.head
-        order = book.orders[slot]
-        traded = min(size, order.lots)
-        fill = book.fills[book.n_fills]
-        fill.owner = order.owner
+    n_levels = book.n_levels[other]
+    if n_levels == 0:
+        return NO_ORDER
+    level = book.levels[other, n_levels - 1]
+    if level.key < price_key(other, limit_price):
+        return NO_ORDER
+    return np.int64(level.head)
+
+
+@kernel
+def trade(book, slot, size):
+    """Trade up to `size` lots with the order that `first_to_trade` returned. Return the lots."""
+    order = book.orders[slot]
+    traded = min(size, np.int64(order.lots))
+    side = order.side
+    _withdraw(book, side, book.n_levels[side] - 1, slot, traded)
+    return traded
+
+
+@kernel
+def match(book, side, limit_price, size, fills):
+    """Trade up to `size` lots against the other side, order by order.
+
+    Stops when `fills`, an array of `layout.FILL`, is full. Returns the lots left over and the
+    number of fills.
+    """
+    for index in range(fills.shape[0]):
+        slot = first_to_trade(book, side, limit_price)
+        if size == 0 or slot == NO_ORDER:
+            return size, index
+        fill = fills[index]
         fill.slot = slot
-        fill.price = price_key(other, order.key)
-        fill.lots = traded
-        book.n_fills += 1
-        size -= traded
-        _withdraw(book, slot, traded)
-    return size
+        fill.price = price_key(1 - side, book.orders[slot].key)
+        fill.lots = trade(book, slot, size)
+        size -= fill.lots
+    return size, fills.shape[0]
 
 
 @kernel

@@ -31,46 +31,45 @@ from mm_gym.core.takers import acting_signal, justified_price
 
 
 @kernel
-def start_control_variate(market):
+def start_control_variate(market, parameters):
     """Reset the sums at a decision and store the state that the next change is measured from."""
     terms = market.control_variate
     terms.edge = 0.0
     terms.lots_squared = 0.0
-    if market.parameters.variance_reduction:
+    if parameters.variance_reduction:
         terms.inventory = market.account.inventory
-        terms.foreseen_price = justified_price(market, market.signal)
-        terms.mispricing = _mispricing(market, terms.foreseen_price)
+        terms.foreseen_price = justified_price(market, parameters, market.signal)
+        terms.mispricing = _mispricing(market, parameters, terms.foreseen_price)
 
 
 @kernel
-def control_variate_since(market, terminated):
+def control_variate_since(market, parameters, terminated):
     """Return the control variate since the last decision [ticks x lots].
 
     At the close (`terminated`) the potentials of parts 2 and 3 are zero.
     """
-    if not market.parameters.variance_reduction:
+    if not parameters.variance_reduction:
         return 0.0
     terms = market.control_variate
-    foreseen = justified_price(market, market.signal)
-    mispricing = 0.0 if terminated else _mispricing(market, foreseen)
+    foreseen = justified_price(market, parameters, market.signal)
+    mispricing = 0.0 if terminated else _mispricing(market, parameters, foreseen)
     value_change = 0.0
-    if market.parameters.makers != Makers.ZERO_INTELLIGENCE:
+    if parameters.makers != Makers.ZERO_INTELLIGENCE:
         value_change = foreseen - terms.foreseen_price
     from_prices = terms.inventory * value_change + mispricing - terms.mispricing
-    return from_prices + (terms.edge - market.parameters.inventory_price * terms.lots_squared)
+    return from_prices + (terms.edge - parameters.inventory_price * terms.lots_squared)
 
 
 @kernel
-def _mispricing(market, foreseen):
+def _mispricing(market, parameters, foreseen):
     """Return the potential of parts 2 and 3: q (mid - F) + inventory_price q^2 [ticks x lots]."""
     inventory = float(market.account.inventory)
-    return inventory * (market.mid - foreseen) + market.parameters.inventory_price * inventory**2
+    return inventory * (market.mid - foreseen) + parameters.inventory_price * inventory**2
 
 
 @hot_kernel
-def expect_fills(market, seconds):
+def expect_fills(market, parameters, seconds):
     """Subtract the expected fills of the agent's quotes over `seconds` of an unchanged book."""
-    parameters = market.parameters
     size_miss = parameters.taker_size_miss
     if market.flow.informed_kind == InformedKind.NAIVE:
         size_miss = max(size_miss, parameters.naive_size_miss)
@@ -79,17 +78,18 @@ def expect_fills(market, seconds):
         # If every taker takes one lot, an order behind others is not filled. This case is frequent,
         # and the check is cheap.
         if slot != NO_ORDER and (size_miss > 0.0 or not _stands_behind(market.book, side, slot)):
-            _expect(market, side, slot, seconds)
+            _expect(market, parameters, side, slot, seconds)
 
 
 @kernel
-def _expect(market, side, slot, seconds):
+def _expect(market, parameters, side, slot, seconds):
     """Subtract the expected fills of one quote."""
-    lots = seconds * _fill_rate(market, side, slot, seconds)
+    lots = seconds * _fill_rate(market, parameters, side, slot, seconds)
     if lots > 0.0:
         price = float(price_key(side, market.book.orders[slot].key))
         _count(
             market,
+            parameters,
             side,
             -lots,
             price,
@@ -100,7 +100,7 @@ def _expect(market, side, slot, seconds):
 
 
 @kernel
-def count_fills(market):
+def count_fills(market, parameters):
     """Add the agent's fills of the latest event, except those by snipers."""
     for index in range(market.n_new_fills):
         fill = market.new_fills[index]
@@ -108,6 +108,7 @@ def count_fills(market):
             before = fill.inventory - (fill.lots if fill.side == BID else -fill.lots)
             _count(
                 market,
+                parameters,
                 fill.side,
                 float(fill.lots),
                 float(fill.price),
@@ -118,10 +119,10 @@ def count_fills(market):
 
 
 @kernel
-def _count(market, side, lots, price, inventory, value, signal):
+def _count(market, parameters, side, lots, price, inventory, value, signal):
     """Add `lots` traded on the agent's `side`: their value at F and the change of inventory^2."""
     direction = 1.0 if side == BID else -1.0
-    foreseen = value + market.parameters.edge_per_signal * signal
+    foreseen = value + parameters.edge_per_signal * signal
     market.control_variate.edge += lots * direction * (foreseen - price)
     # Every lot is charged as if it were the first. The mean stays zero with any charge per lot that
     # is fixed before the fill.
@@ -129,9 +130,8 @@ def _count(market, side, lots, price, inventory, value, signal):
 
 
 @kernel
-def _fill_rate(market, side, slot, seconds):
+def _fill_rate(market, parameters, side, slot, seconds):
     """Return the mean rate at which takers fill the agent's order over `seconds` [lots / s]."""
-    parameters = market.parameters
     flow = market.flow
     order = market.book.orders[slot]
     naive = flow.informed_kind == InformedKind.NAIVE
@@ -145,7 +145,7 @@ def _fill_rate(market, side, slot, seconds):
     if taker_lots <= 0.0 and naive_lots <= 0.0:
         return 0.0
     # Uninformed takers accept an exponential distance beyond the mid. The imbalance favours a side.
-    mid = current_mid(market)
+    mid = current_mid(market, parameters)
     distance = price - mid if buyers else mid - price
     acceptance = 1.0
     if distance > 0.0:
@@ -168,7 +168,7 @@ def _fill_rate(market, side, slot, seconds):
     if not naive and flow.p_informed > 0.0:
         signal = acting_signal(market)
         signal_in_favour = signal if buyers else -signal
-        limit = justified_price(market, signal)
+        limit = justified_price(market, parameters, signal)
         within_limit = limit >= price if buyers else limit <= price
         if signal_in_favour > parameters.signal_threshold and (
             within_limit or not parameters.informed_price_limit

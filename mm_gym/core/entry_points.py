@@ -1,8 +1,9 @@
 """The compiled and cached functions that Python calls: for many markets and for a single book.
 
 They trust their arguments, which the environments have checked. A single market or book is passed
-as an array of one record, because Numba accepts an array many times faster than a record. Units
-are those of `layout`.
+as an array of one record, because Numba accepts an array many times faster than a record.
+`parameters` is an array of records, and each market holds the number of its row. Units are those of
+`layout`.
 """
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
@@ -15,28 +16,30 @@ from mm_gym.core.recorder import keep_fills, keep_path
 
 def _market_entry_points(fingerprint):
     @entry_point
-    def reset_many(markets, chosen, seed_words, observations, outcomes, path_rows):
+    def reset_many(markets, parameters, chosen, seed_words, observations, outcomes, path_rows):
         """Reset the markets with the numbers in `chosen`. `seed_words` has one row for each."""
         # Naming it puts it into the closure, and so into the key of Numba's cache (see `kernel`).
         fingerprint  # noqa: B018
         for index in range(chosen.shape[0]):
             i = chosen[index]
-            reset_one(markets[i], seed_words[index])
+            own = parameters[markets[i].configuration]
+            reset_one(markets[i], own, seed_words[index])
             if path_rows.shape[1] > 0:
-                keep_path(markets[i], path_rows[i])
+                keep_path(markets[i], own, path_rows[i])
             _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
-    def step_many(markets, actions, observations, outcomes, fill_rows, path_rows):
+    def step_many(markets, parameters, actions, observations, outcomes, fill_rows, path_rows):
         """Step every market by one decision."""
         fingerprint  # noqa: B018
         for i in range(markets.shape[0]):
             prefetch_market(markets, i + 1)
-            step_one(markets[i], actions[i, 0], actions[i, 1], i, fill_rows, path_rows)
+            own = parameters[markets[i].configuration]
+            step_one(markets[i], own, actions[i, 0], actions[i, 1], i, fill_rows, path_rows)
             _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
-    def audit_events(markets, n_events, fill_rows):
+    def audit_events(markets, parameters, n_events, fill_rows):
         """Process events of the first market and check all invariants of its book after each.
 
         Returns the number of events before the first fault and the fault's code, which is
@@ -44,8 +47,9 @@ def _market_entry_points(fingerprint):
         """
         fingerprint  # noqa: B018
         market = markets[0]
+        own = parameters[market.configuration]
         for done in range(n_events):
-            let_happen(market, next_event_time(market))
+            let_happen(market, own, next_event_time(market))
             if fill_rows.shape[1] > 0:
                 keep_fills(market, fill_rows[0])
             fault = audit(market.book)
@@ -79,10 +83,10 @@ def _book_entry_points(fingerprint):
         return add(books[0], side, price, size, PUBLIC)
 
     @entry_point
-    def book_match(books, side, limit_price, size):
+    def book_match(books, side, limit_price, size, fills):
         """Call `book.match`."""
         fingerprint  # noqa: B018
-        return match(books[0], side, limit_price, size)
+        return match(books[0], side, limit_price, size, fills)
 
     @entry_point
     def book_reduce(books, slot, size):

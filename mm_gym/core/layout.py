@@ -1,9 +1,12 @@
 """The layout of a market: one NumPy record and the names of its fields.
 
 The whole state of one market is one element of a structured array: book, quotes, clocks, account,
-features and random words. A copy of it is a checkpoint, and equal records have equal futures.
-Prices are whole ticks in the book and float ticks elsewhere. Times are in seconds, sizes in lots,
-money in ticks x lots.
+features and random words. A copy of it is a checkpoint. Markets of one configuration share a record
+of parameters, and a market holds its row number. Markets with equal records and equal parameters
+have equal futures. Prices are whole ticks in the book and float ticks elsewhere. Times are in
+seconds, sizes in lots, money in ticks x lots.
+
+What each step reads comes first in the record, so that it takes few cache lines.
 """
 
 from enum import IntEnum
@@ -23,10 +26,15 @@ AGENT = 1
 
 NO_ORDER = -1
 
-# Room in one market's book: price levels a side, and orders on both sides. Background makers leave
-# the last places free for the agent (see `makers`).
-MARKET_LEVELS = 128
-MARKET_ORDERS = 256
+# Room in the book of a market: price levels a side, and orders on both sides. Background makers
+# leave the last places free for the agent (see `makers`). `mm_gym.parameters.book_room` chooses
+# the smallest class that suffices. The core is compiled anew for each class.
+BOOK_ROOMS = ((128, 256), (2048, 4096))
+MARKET_LEVELS, MARKET_ORDERS = BOOK_ROOMS[0]
+
+# [ticks] Largest absolute price in the book of a market. The sum of two prices fits into 32 bits.
+# `mm_gym.config_checks` refuses a configuration whose prices could go further.
+LARGEST_PRICE = 10**9
 
 # [ticks] Largest distance from the opposite best price at which zero-intelligence makers place
 # orders.
@@ -152,49 +160,54 @@ def _record(fields: list[Any]) -> np.dtype[Any]:
     return np.dtype((np.record, fields))
 
 
-def book_dtype(levels: int, orders: int) -> np.dtype[Any]:
-    """Return the dtype of a book with room for `levels` prices a side and `orders` orders."""
+def book_dtype(levels: int, orders: int, compact: bool = False) -> np.dtype[Any]:
+    """Return the dtype of a book with room for `levels` prices a side and `orders` orders.
+
+    A compact book has prices and sizes of 32 bits and takes half of the memory. A configuration
+    bounds what a simulated market needs. An exchange may send any integers.
+    """
+    number = "i4" if compact else "i8"
+    link = "i2" if compact and orders < 2**15 else "i4"
     level = _record(
         [
-            ("key", "i8"),  # [ticks] price for bids, -price for asks: a larger key is better
+            ("key", number),  # [ticks] price for bids, -price for asks: a larger key is better
+            ("head", link),  # slot of the oldest order
+            ("tail", link),  # slot of the youngest order
             ("lots", "i8"),
-            ("head", "i4"),  # slot of the oldest order
-            ("tail", "i4"),  # slot of the youngest order
         ]
     )
     order = _record(
         [
-            ("key", "i8"),
-            ("lots", "i8"),
-            ("older", "i4"),
-            ("younger", "i4"),
-            ("side", "i4"),
-            ("owner", "i4"),
-            ("place", "i8"),  # index of this order's slot in `live`
+            ("key", number),
+            ("lots", number),
+            ("older", link),
+            ("younger", link),
+            ("place", link),  # index of this order's slot in `live`
+            ("side", "i1"),
+            ("owner", "i1"),
         ]
     )
-    fill = _record([("price", "i8"), ("lots", "i8"), ("slot", "i4"), ("owner", "i4")])
     return _record(
         [
+            ("n_events", "i8"),  # additions, reductions, cancellations and fills since the start
             ("n_levels", "i8", (2,)),
             ("n_live", "i8"),
-            ("n_fills", "i8"),
-            ("n_events", "i8"),  # additions, reductions, cancellations and fills since the start
             ("levels", level, (2, levels)),  # ascending key: the best level is the last one
             ("orders", order, (orders,)),
-            ("live", "i4", (orders,)),  # used slots in any order, then free slots
-            ("fills", fill, (orders,)),  # of the latest match
+            ("live", link, (orders,)),  # used slots in any order, then free slots
         ]
     )
 
+
+# A fill of a resting order, as `book.match` returns it.
+FILL = _record([("slot", "i8"), ("price", "i8"), ("lots", "i8")])
 
 # Random streams of a market: efficient price, takers, makers and decoy.
 STREAMS = 4
 
-BOOK = book_dtype(MARKET_LEVELS, MARKET_ORDERS)
-
-# The configuration of one market in the form that the kernels use. Most fields are those of
-# `MarketConfig`, which documents them; `mm_gym.parameters` computes the others.
+# A configuration in the form that the kernels use. Most fields are those of `MarketConfig`, which
+# documents them; `mm_gym.parameters` computes the others. The tables of zero intelligence come
+# last.
 PARAMETERS = _record(
     [
         ("decision_interval", "f8"),
@@ -229,14 +242,8 @@ PARAMETERS = _record(
         ("maker_rate", "f8"),  # [1/s] of limit orders on each side
         # [1/s] For zero intelligence, the largest rate at any distance.
         ("maker_cancel_rate", "f8"),
-        # Both by distance from the opposite best price: the cumulative share of limit orders, and
-        # the cancellation rate divided by `maker_cancel_rate`.
-        ("limit_order_share", "f8", (MAKER_DISTANCES,)),
-        ("cancel_share", "f8", (MAKER_DISTANCES,)),
         ("maker_depth", "f8"),
         ("maker_size_log_miss", "f8"),
-        # [s] Mean time between maker events, by number of resting orders.
-        ("maker_gap", "f8", (MARKET_ORDERS + 1,)),
         ("sniping", "i8"),
         ("quote_size", "i8"),
         ("max_inventory", "i8"),
@@ -260,6 +267,10 @@ PARAMETERS = _record(
         ("activity_scale", "f8"),
         ("queue_scale", "f8"),
         ("volatility_scale", "f8"),
+        # Both by distance from the opposite best price: the cumulative share of limit orders, and
+        # the cancellation rate divided by `maker_cancel_rate`.
+        ("limit_order_share", "f8", (MAKER_DISTANCES,)),
+        ("cancel_share", "f8", (MAKER_DISTANCES,)),
     ]
 )
 
@@ -282,8 +293,7 @@ QUOTES = _record(
         ("entered_lots", "i8"),  # sum over all orders of the agent so far
         ("time_at_touch", "f8", (2,)),  # [s] at the best price; counted only while recording
         ("n_in_flight", "i8"),
-        ("arrival", "f8", (QUOTES_IN_FLIGHT,)),
-        ("price", "f8", (QUOTES_IN_FLIGHT, 2)),  # [ticks] not yet rounded to whole ticks
+        ("arrival", "f8"),  # [s] of the oldest quotes under way, infinity without any
     ]
 )
 
@@ -355,49 +365,59 @@ FILL_ROW = _record(
 TRADE = _record(
     [
         ("time", "f8"),
-        ("price", "i8"),
-        ("lots", "i8"),  # summed over the resting orders at this price
-        ("own_lots", "i8"),  # of these, the lots of the agent's order
-        ("side", "i4"),  # of the taker: BID if it bought
-        ("kind", "i4"),  # a TakerKind
+        ("price", "i4"),
+        ("lots", "i4"),  # summed over the resting orders at this price
+        ("own_lots", "i4"),  # of these, the lots of the agent's order
+        ("side", "i1"),  # of the taker: BID if it bought
+        ("kind", "i1"),  # a TakerKind
     ]
 )
 
-MARKET = _record(
-    [
-        ("time", "f8"),
-        ("start", "f8"),
-        ("steps", "i8"),
-        ("value_ticks", "i8"),
-        ("next_value", "f8"),
-        ("next_taker", "f8"),
-        ("next_maker", "f8"),
-        ("n_priced", "i8"),  # number of resting orders on which `next_maker` is based
-        ("efficient_price", "f8"),
-        ("signal", "f8"),
-        ("decoy", "f8"),  # a process with the law of the signal that predicts nothing
-        ("mid", "f8"),
-        ("n_new_fills", "i8"),  # fills of the agent in the latest event
-        ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
-        ("n_fill_rows", "i8"),
-        ("n_path_rows", "i8"),
-        ("n_trades", "i8"),  # of the session so far, without its warm-up
-        ("tape", TRADE, (TAPE_ROWS,)),  # a ring: trade k, counted from 0, is in row k % TAPE_ROWS
-        ("value_words", "u8", (WORDS_PER_STREAM,)),
-        ("taker_words", "u8", (WORDS_PER_STREAM,)),
-        ("maker_words", "u8", (WORDS_PER_STREAM,)),
-        ("decoy_words", "u8", (WORDS_PER_STREAM,)),
-        ("observation", "f4", (len(Obs),)),
-        ("outcome", "f8", (len(Outcome),)),
-        ("flow", FLOW),
-        ("quotes", QUOTES),
-        ("account", ACCOUNT),
-        ("features", FEATURES),
-        ("control_variate", CONTROL_VARIATE),
-        ("parameters", PARAMETERS),
-        ("book", BOOK),
-    ]
-)
+
+def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
+    """Return the dtype of a market whose book has this room."""
+    return _record(
+        [
+            ("time", "f8"),
+            ("next_value", "f8"),
+            ("next_taker", "f8"),
+            ("next_maker", "f8"),
+            ("n_priced", "i4"),  # number of resting orders on which `next_maker` is based
+            ("configuration", "i4"),  # row of the market's parameters
+            ("efficient_price", "f8"),
+            ("signal", "f8"),
+            ("mid", "f8"),
+            ("start", "f8"),
+            ("steps", "i8"),
+            ("value_ticks", "i8"),
+            ("n_new_fills", "i8"),  # fills of the agent in the latest event
+            ("n_trades", "i8"),  # of the session so far, without its warm-up
+            ("value_words", "u8", (WORDS_PER_STREAM,)),
+            ("taker_words", "u8", (WORDS_PER_STREAM,)),
+            ("maker_words", "u8", (WORDS_PER_STREAM,)),
+            ("flow", FLOW),
+            ("quotes", QUOTES),
+            ("account", ACCOUNT),
+            ("features", FEATURES),
+            ("control_variate", CONTROL_VARIATE),
+            ("observation", "f4", (len(Obs),)),
+            ("outcome", "f8", (len(Outcome),)),
+            ("book", book_dtype(levels, orders, compact=True)),
+            # What few steps read.
+            ("decoy", "f8"),  # a process with the law of the signal that predicts nothing
+            ("decoy_words", "u8", (WORDS_PER_STREAM,)),
+            ("n_fill_rows", "i8"),
+            ("n_path_rows", "i8"),
+            ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
+            ("tape", TRADE, (TAPE_ROWS,)),  # a ring: trade k, from 0, is in row k % TAPE_ROWS
+            # Prices of the quotes under way [ticks], not yet rounded to whole ticks. A ring: those
+            # sent at decision k are in row k % QUOTES_IN_FLIGHT.
+            ("quotes_in_flight", "f8", (QUOTES_IN_FLIGHT, 2)),
+        ]
+    )
+
+
+MARKET = market_dtype(MARKET_LEVELS, MARKET_ORDERS)
 
 # What a recorder stores at each change of the public mid, the efficient price or the inventory.
 PATH_ROW = _record([("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")])

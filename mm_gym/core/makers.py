@@ -29,11 +29,11 @@ _RESERVED_LEVELS = 1
 
 
 @kernel
-def start_makers(market):
+def start_makers(market, parameters):
     """Draw the time of the first event."""
     market.next_maker = math.inf
     market.n_priced = market.book.n_live
-    _draw_next(market)
+    _draw_next(market, parameters)
 
 
 @kernel
@@ -46,63 +46,65 @@ def _total_rate(parameters, n_live):
 
 
 @hot_kernel
-def _draw_next(market):
+def _mean_gap(parameters, n_live):
+    """Return the mean time to the next maker event [s]."""
+    return 1.0 / _total_rate(parameters, n_live)
+
+
+@hot_kernel
+def _draw_next(market, parameters):
     """Draw the time of the next event from the number of resting orders."""
     market.n_priced = market.book.n_live
-    if (
-        market.parameters.makers != Makers.NONE
-        and _total_rate(market.parameters, market.n_priced) > 0.0
-    ):
-        market.next_maker = (
-            market.time
-            + exponential(market.maker_words) * market.parameters.maker_gap[market.n_priced]
+    if parameters.makers != Makers.NONE and _total_rate(parameters, market.n_priced) > 0.0:
+        market.next_maker = market.time + exponential(market.maker_words) * _mean_gap(
+            parameters, market.n_priced
         )
 
 
 @hot_kernel
-def reschedule_makers(market):
+def reschedule_makers(market, parameters):
     """Scale the time to the next event after the number of resting orders has changed."""
     n_live = market.book.n_live
     if n_live == market.n_priced:
         return
     if market.next_maker == math.inf:
-        _draw_next(market)
+        _draw_next(market, parameters)
         return
-    stretch = market.parameters.maker_gap[n_live] * _total_rate(market.parameters, market.n_priced)
+    stretch = _mean_gap(parameters, n_live) * _total_rate(parameters, market.n_priced)
     market.next_maker = market.time + (market.next_maker - market.time) * stretch
     market.n_priced = n_live
 
 
 @hot_kernel
-def maker_event(market):
+def maker_event(market, parameters):
     """Place or cancel one order, then draw the time of the next event."""
-    parameters = market.parameters
     draw = uniform(market.maker_words) * _total_rate(parameters, market.n_priced)
     if draw < 2.0 * parameters.maker_rate:
-        _place_order(market, BID if draw < parameters.maker_rate else ASK)
+        _place_order(market, parameters, BID if draw < parameters.maker_rate else ASK)
     else:
         chosen = (draw - 2.0 * parameters.maker_rate) / parameters.maker_cancel_rate
         # Rounding may give an index one past the last order.
         place = min(int(chosen), market.book.n_live - 1)
         slot = market.book.live[place]
         if market.book.orders[slot].owner == PUBLIC and (
-            parameters.makers == Makers.ANCHORED or chosen - place < _cancel_share(market, slot)
+            parameters.makers == Makers.ANCHORED
+            or chosen - place < _cancel_share(market, parameters, slot)
         ):
             cancel(market.book, slot)
     market.next_maker = math.inf
-    _draw_next(market)
+    _draw_next(market, parameters)
 
 
 @hot_kernel
-def _place_order(market, side):
+def _place_order(market, parameters, side):
     """Place an order, pulled back so that it does not cross. Drop it if the book is full."""
     book = market.book
-    if market.parameters.makers == Makers.ANCHORED:
-        key = _key_behind_value(market, side)
+    if parameters.makers == Makers.ANCHORED:
+        key = _key_behind_value(market, parameters, side)
     else:
-        key = _key_from_opposite_best(market, side)
+        key = _key_from_opposite_best(market, parameters, side)
     key = min(key, -best_key(book, 1 - side) - 1)
-    size = geometric_size(market.maker_words, market.parameters.maker_size_log_miss)
+    size = geometric_size(market.maker_words, parameters.maker_size_log_miss)
     if (
         book.n_live < book.orders.shape[0] - _RESERVED_ORDERS
         and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
@@ -111,35 +113,33 @@ def _place_order(market, side):
 
 
 @hot_kernel
-def _key_behind_value(market, side):
+def _key_behind_value(market, parameters, side):
     """Return the key of an anchored order, at an exponential depth behind V."""
-    depth = exponential(market.maker_words) * market.parameters.maker_depth
+    depth = exponential(market.maker_words) * parameters.maker_depth
     # A key is rounded down on both sides: a bid to the tick below, an ask to the tick above.
     return int(math.floor(price_key(side, market.efficient_price) - depth))
 
 
 @kernel
-def _key_from_opposite_best(market, side):
+def _key_from_opposite_best(market, parameters, side):
     """Return the key of a zero-intelligence order: a random distance from the opposite best."""
     draw = uniform(market.maker_words)
     distance = 1
-    while draw >= market.parameters.limit_order_share[distance - 1]:
+    while draw >= parameters.limit_order_share[distance - 1]:
         distance += 1
-    return _opposite_best(market, side) - distance
+    return _opposite_best(market, parameters, side) - distance
 
 
 @kernel
-def _cancel_share(market, slot):
+def _cancel_share(market, parameters, slot):
     """Return the cancellation rate at this order's distance as a share of the largest rate."""
     order = market.book.orders[slot]
-    distance = _opposite_best(market, order.side) - order.key
-    return market.parameters.cancel_share[
-        min(distance, market.parameters.cancel_share.shape[0]) - 1
-    ]
+    distance = _opposite_best(market, parameters, order.side) - order.key
+    return parameters.cancel_share[min(distance, parameters.cancel_share.shape[0]) - 1]
 
 
 @kernel
-def _opposite_best(market, side):
+def _opposite_best(market, parameters, side):
     """Return the best public price of the other side as a key of this side.
 
     If the other side is empty, the first tick beyond the mid takes its place.
@@ -147,7 +147,7 @@ def _opposite_best(market, side):
     level = public_level(market, 1 - side)
     if level >= 0:
         return -market.book.levels[1 - side, level].key
-    return int(math.floor(price_key(side, current_mid(market)))) + 1
+    return int(math.floor(price_key(side, current_mid(market, parameters)))) + 1
 
 
 @kernel

@@ -21,7 +21,6 @@ from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, sta
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
     clear_quotes,
-    next_arrival,
     public_mid,
     receive_quotes,
     send_quotes,
@@ -36,16 +35,16 @@ from mm_gym.core.value import advance_decoy, advance_value, start_value
 
 
 @kernel
-def _value_event(market):
+def _value_event(market, parameters):
     """Move the efficient price by one interval. Background makers and snipers react at once."""
-    advance_value(market)
+    advance_value(market, parameters)
     if market.flow.informed_kind == InformedKind.DECOY:
-        advance_decoy(market)
+        advance_decoy(market, parameters)
     market.value_ticks += 1
-    market.next_value = market.start + (market.value_ticks + 1) * market.parameters.value_interval
+    market.next_value = market.start + (market.value_ticks + 1) * parameters.value_interval
     pull_crossed(market)
-    if market.parameters.sniping:
-        snipe(market)
+    if parameters.sniping:
+        snipe(market, parameters)
 
 
 @hot_kernel
@@ -53,58 +52,58 @@ def next_event_time(market):
     """Return the time of the next event of any kind."""
     return min(
         min(market.next_value, market.next_taker),
-        min(market.next_maker, next_arrival(market.quotes)),
+        min(market.next_maker, market.quotes.arrival),
     )
 
 
 @hot_kernel
-def let_happen(market, time):
+def let_happen(market, parameters, time):
     """Move the clock to `time` and process the event that is due at that time."""
     market.time = time
     market.n_new_fills = 0
     if time == market.next_maker:
-        maker_event(market)
+        maker_event(market, parameters)
     elif time == market.next_value:
-        _value_event(market)
+        _value_event(market, parameters)
     elif time == market.next_taker:
-        taker_event(market)
+        taker_event(market, parameters)
     else:
-        receive_quotes(market)
-    if market.parameters.variance_reduction:
-        count_fills(market)
-    if market.parameters.makers == Makers.ZERO_INTELLIGENCE:
-        market.efficient_price = public_mid(market)
-    reschedule_makers(market)
+        receive_quotes(market, parameters)
+    if parameters.variance_reduction:
+        count_fills(market, parameters)
+    if parameters.makers == Makers.ZERO_INTELLIGENCE:
+        market.efficient_price = public_mid(market, parameters)
+    reschedule_makers(market, parameters)
 
 
 @kernel
-def run_until(market, end):
+def run_until(market, parameters, end):
     """Process all events up to and including time `end`."""
     while True:
         time = next_event_time(market)
-        if market.parameters.variance_reduction:
-            expect_fills(market, min(time, end) - market.time)
+        if parameters.variance_reduction:
+            expect_fills(market, parameters, min(time, end) - market.time)
         if time > end:
             market.time = end
             return
-        let_happen(market, time)
+        let_happen(market, parameters, time)
 
 
 @kernel
-def run_until_recording(market, end, fill_rows, path_rows):
+def run_until_recording(market, parameters, end, fill_rows, path_rows):
     """Process all events up to `end` as `run_until` does, and record fills and the path."""
-    keep_path(market, path_rows)
+    keep_path(market, parameters, path_rows)
     while True:
         time = next_event_time(market)
-        if market.parameters.variance_reduction:
-            expect_fills(market, min(time, end) - market.time)
+        if parameters.variance_reduction:
+            expect_fills(market, parameters, min(time, end) - market.time)
         spend_time_at_touch(market, min(time, end) - market.time)
         if time > end:
             market.time = end
             return
-        let_happen(market, time)
+        let_happen(market, parameters, time)
         keep_fills(market, fill_rows)
-        keep_path(market, path_rows)
+        keep_path(market, parameters, path_rows)
 
 
 @kernel
@@ -115,7 +114,7 @@ def _do_without_value(market):
 
 
 @kernel
-def reset_one(market, seed_words):
+def reset_one(market, parameters, seed_words):
     """Start a session: seed the streams, fill the book in a warm-up, open the account, observe.
 
     `seed_words` holds `SEED_WORDS` words for each of the four streams. The agent does not quote
@@ -125,7 +124,6 @@ def reset_one(market, seed_words):
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
     seed_stream(market.decoy_words, seed_words[3 * SEED_WORDS :])
-    parameters = market.parameters
     market.start = -parameters.warm_up_steps * parameters.decision_interval
     market.time = market.start
     market.steps = 0
@@ -136,48 +134,50 @@ def reset_one(market, seed_words):
     market.n_path_rows = 0
     clear(market.book)
     clear_quotes(market.quotes)
-    start_value(market)
+    start_value(market, parameters)
     if parameters.makers == Makers.ZERO_INTELLIGENCE:
         _do_without_value(market)
     market.mid = market.efficient_price
     open_account(market.account, market.mid)
-    start_features(market)
-    start_takers(market)
-    start_makers(market)
+    start_features(market, parameters)
+    start_takers(market, parameters)
+    start_makers(market, parameters)
     for step in range(parameters.warm_up_steps):
-        run_until(market, (step + 1 - parameters.warm_up_steps) * parameters.decision_interval)
-        update_features(market)
+        run_until(
+            market, parameters, (step + 1 - parameters.warm_up_steps) * parameters.decision_interval
+        )
+        update_features(market, parameters)
     market.n_trades = 0
-    open_account(market.account, public_mid(market))
-    observe(market)
-    start_control_variate(market)
-    _report(market, 0.0, 0.0, 0.0, False)
+    open_account(market.account, public_mid(market, parameters))
+    observe(market, parameters)
+    start_control_variate(market, parameters)
+    _report(market, parameters, 0.0, 0.0, 0.0, False)
 
 
 @kernel
-def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
+def step_one(market, parameters, bid_action, ask_action, number, fill_rows, path_rows):
     """Step by one decision: send quotes, process events, mark, compute the reward, observe.
 
     Actions are clipped to [-1, 1] and converted to offsets by `scales`. The observation and the
     outcome are written to the record. `number` is the market's row in the recorder's arrays.
     Arrays without columns record nothing.
     """
-    parameters = market.parameters
     account = market.account
-    start_control_variate(market)
+    start_control_variate(market, parameters)
     send_quotes(
         market,
+        parameters,
         offset_kernel(min(max(float(bid_action), -1.0), 1.0), parameters.max_offset),
         offset_kernel(min(max(float(ask_action), -1.0), 1.0), parameters.max_offset),
     )
-    reschedule_makers(market)
+    reschedule_makers(market, parameters)
     market.steps += 1
     end = market.steps * parameters.decision_interval
     if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
-        run_until_recording(market, end, fill_rows[number], path_rows[number])
+        run_until_recording(market, parameters, end, fill_rows[number], path_rows[number])
     else:
-        run_until(market, end)
-    update_features(market)
+        run_until(market, parameters, end)
+    update_features(market, parameters)
 
     mark_to(account, market.mid)
     wealth = marked_wealth(account)
@@ -192,20 +192,20 @@ def step_one(market, bid_action, ask_action, number, fill_rows, path_rows):
         paid_close_out = close_out_part(parameters, wealth, payment)
     account.wealth = wealth
     account.inventory_pnl_at_decision = account.inventory_pnl
-    observe(market)
-    _report(market, paid_wealth, paid_risk, paid_close_out, terminated)
+    observe(market, parameters)
+    _report(market, parameters, paid_wealth, paid_risk, paid_close_out, terminated)
     account.n_fills_at_decision = account.n_fills
 
 
 @kernel
-def _report(market, paid_wealth, paid_risk, paid_close_out, terminated):
+def _report(market, parameters, paid_wealth, paid_risk, paid_close_out, terminated):
     """Add the parts of the reward to the objective and write the outcome to the record."""
     account = market.account
     outcome = market.outcome
-    scale = market.parameters.reward_scale
+    scale = parameters.reward_scale
     earned = paid_wealth + paid_risk + paid_close_out
     account.objective += earned
-    control_variate = control_variate_since(market, terminated)
+    control_variate = control_variate_since(market, parameters, terminated)
     outcome[Outcome.REWARD] = scale * (earned - control_variate)
     outcome[Outcome.TERMINATED] = 1.0 if terminated else 0.0
     outcome[Outcome.PNL] = account.wealth - account.close_out

@@ -23,7 +23,7 @@ from mm_gym.core.scales import action_kernel, inventory_kernel
 
 
 @kernel
-def start_features(market):
+def start_features(market, parameters):
     """Start the features: no trades, a constant mid and the configured volatility."""
     features = market.features
     features.step_flow = 0.0
@@ -31,7 +31,7 @@ def start_features(market):
     features.flow[:] = 0.0
     features.mean_mid[:] = market.mid
     features.activity = 0.0
-    features.variance = market.parameters.volatility * market.parameters.volatility
+    features.variance = parameters.volatility * parameters.volatility
     features.last_mid = market.mid
     features.shown_inventory = 0
     features.shown_offset[:] = math.nan
@@ -39,11 +39,10 @@ def start_features(market):
 
 
 @kernel
-def update_features(market):
+def update_features(market, parameters):
     """Update the features with the trades and the mid of one decision interval."""
-    parameters = market.parameters
     features = market.features
-    mid = public_mid(market)
+    mid = public_mid(market, parameters)
     for index in range(features.flow.shape[0]):
         decay = parameters.feature_decay[index]
         features.flow[index] = decay * features.flow[index] + features.step_flow
@@ -65,10 +64,9 @@ def _clip(value, low, high):
 
 
 @kernel
-def observe(market):
+def observe(market, parameters):
     """Write the observation to the record."""
     row = market.observation
-    parameters = market.parameters
     features = market.features
     clip = OBSERVATION_CLIP
     far = OBSERVATION_FAR
@@ -78,7 +76,7 @@ def observe(market):
         features.shown_inventory = inventory
     bid_level = public_level(market, BID)
     ask_level = public_level(market, ASK)
-    features.spread = spread_between(market, bid_level, ask_level)
+    features.spread = spread_between(market, parameters, bid_level, ask_level)
     row[Obs.SPREAD] = _clip(features.spread * parameters.spread_scale, 0.0, far)
     for index in range(features.flow.shape[0]):
         flow = features.flow[index] * parameters.flow_scale[index]
@@ -92,7 +90,7 @@ def observe(market):
         (features.activity - parameters.activity_mean) * parameters.activity_scale, -far, far
     )
     for side in range(2):
-        offset = quote_offset(market, side)
+        offset = quote_offset(market, parameters, side)
         if offset != features.shown_offset[side]:
             row[Obs.BID_OFFSET + side] = _clip(
                 action_kernel(offset, parameters.max_offset), -clip, clip

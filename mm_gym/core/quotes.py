@@ -9,7 +9,7 @@ import math
 
 from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, QUOTES_IN_FLIGHT, Makers
 
 # A price this close to a whole tick is on that tick. Actions are float32: an offset of 1.5 can
 # arrive as 1.50000012, which would otherwise be rounded outwards by a whole tick.
@@ -40,13 +40,13 @@ def public_level(market, side):
 
 
 @kernel
-def current_mid(market):
+def current_mid(market, parameters):
     """Return the midpoint of the public touch [ticks]. Does not change the record.
 
     If one side is empty, the stored mid stays, moved only as far as the remaining touch requires.
     In the dealer market, where only the agent quotes, the mid is the efficient price.
     """
-    if market.parameters.makers == Makers.NONE:
+    if parameters.makers == Makers.NONE:
         return market.efficient_price
     book = market.book
     bid = public_level(market, BID)
@@ -61,22 +61,22 @@ def current_mid(market):
 
 
 @kernel
-def public_mid(market):
+def public_mid(market, parameters):
     """Compute the current mid, store it in the record and return it [ticks]."""
-    market.mid = current_mid(market)
+    market.mid = current_mid(market, parameters)
     return market.mid
 
 
 @kernel
-def spread_between(market, bid, ask):
+def spread_between(market, parameters, bid, ask):
     """Return the public spread [ticks], given the `public_level` of each side.
 
     It is zero in the dealer market and twice `max_offset` if a side is empty.
     """
-    if market.parameters.makers == Makers.NONE:
+    if parameters.makers == Makers.NONE:
         return 0.0
     if bid < 0 or ask < 0:
-        return 2.0 * market.parameters.max_offset
+        return 2.0 * parameters.max_offset
     return -float(market.book.levels[BID, bid].key + market.book.levels[ASK, ask].key)
 
 
@@ -90,49 +90,43 @@ def clear_quotes(quotes):
         quotes.time_at_touch[side] = 0.0
     quotes.entered_lots = 0
     quotes.n_in_flight = 0
+    quotes.arrival = math.inf
 
 
 @kernel
-def send_quotes(market, bid_offset, ask_offset):
+def send_quotes(market, parameters, bid_offset, ask_offset):
     """Send quotes at these offsets from the public mid [ticks]. They arrive after the latency."""
     quotes = market.quotes
     # `market.mid` is current: no event has happened since it was stored at the last decision.
     bid = market.mid - bid_offset
     ask = market.mid + ask_offset
-    if market.parameters.latency == 0.0:
-        _place(market, bid, ask)
+    if parameters.latency == 0.0:
+        _place(market, parameters, bid, ask)
         return
-    last = quotes.n_in_flight
-    quotes.arrival[last] = market.time + market.parameters.latency
-    quotes.price[last, BID] = bid
-    quotes.price[last, ASK] = ask
-    quotes.n_in_flight = last + 1
-
-
-@kernel
-def next_arrival(quotes):
-    """Return when the oldest quotes under way arrive [s], infinity if there are none."""
     if quotes.n_in_flight == 0:
-        return math.inf
-    return quotes.arrival[0]
+        quotes.arrival = market.time + parameters.latency
+    quotes.n_in_flight += 1
+    prices = market.quotes_in_flight[market.steps % QUOTES_IN_FLIGHT]
+    prices[BID] = bid
+    prices[ASK] = ask
 
 
 @kernel
-def receive_quotes(market):
+def receive_quotes(market, parameters):
     """Let the oldest quotes under way arrive at the exchange."""
     quotes = market.quotes
-    bid = quotes.price[0, BID]
-    ask = quotes.price[0, ASK]
+    # There are quotes of every decision, and the latest are of decision `steps - 1`.
+    sent = market.steps - quotes.n_in_flight
     quotes.n_in_flight -= 1
-    for later in range(quotes.n_in_flight):
-        quotes.arrival[later] = quotes.arrival[later + 1]
-        quotes.price[later, BID] = quotes.price[later + 1, BID]
-        quotes.price[later, ASK] = quotes.price[later + 1, ASK]
-    _place(market, bid, ask)
+    quotes.arrival = math.inf
+    if quotes.n_in_flight > 0:
+        quotes.arrival = (sent + 1) * parameters.decision_interval + parameters.latency
+    prices = market.quotes_in_flight[sent % QUOTES_IN_FLIGHT]
+    _place(market, parameters, prices[BID], prices[ASK])
 
 
 @kernel
-def _place(market, wanted_bid, wanted_ask):
+def _place(market, parameters, wanted_bid, wanted_ask):
     """Replace the agent's orders by post-only orders, with prices rounded away from the mid.
 
     Sizes are cut so that no fill can take the inventory beyond `max_inventory`. An order that rests
@@ -154,12 +148,16 @@ def _place(market, wanted_bid, wanted_ask):
     public_bid = public_level(market, BID)
     if public_bid >= 0:
         ask = max(ask, book.levels[BID, public_bid].key + 1)
-    bid_size = min(market.parameters.quote_size, market.parameters.max_inventory - inventory)
-    ask_size = min(market.parameters.quote_size, market.parameters.max_inventory + inventory)
+    bid_size = min(parameters.quote_size, parameters.max_inventory - inventory)
+    ask_size = min(parameters.quote_size, parameters.max_inventory + inventory)
     # Both old orders are cancelled before a new one is added, so that no new order crosses an old
     # one.
-    bid_stays = _withdraw_unless_near(market, BID, wanted_bid + (bid - rounded_bid), bid_size)
-    ask_stays = _withdraw_unless_near(market, ASK, wanted_ask + (ask - rounded_ask), ask_size)
+    bid_stays = _withdraw_unless_near(
+        market, parameters, BID, wanted_bid + (bid - rounded_bid), bid_size
+    )
+    ask_stays = _withdraw_unless_near(
+        market, parameters, ASK, wanted_ask + (ask - rounded_ask), ask_size
+    )
     # A new order must not cross the agent's own order that stays.
     if bid_stays and not ask_stays:
         ask = max(ask, price_key(BID, book.orders[market.quotes.slot[BID]].key) + 1)
@@ -172,7 +170,7 @@ def _place(market, wanted_bid, wanted_ask):
 
 
 @kernel
-def _withdraw_unless_near(market, side, wanted, size):
+def _withdraw_unless_near(market, parameters, side, wanted, size):
     """Cancel the order on this side unless it is near the wanted price. Return whether it stays.
 
     Rounding moves a quote outwards from `wanted` [ticks] by half a tick on average. An order stays
@@ -185,7 +183,7 @@ def _withdraw_unless_near(market, side, wanted, size):
         return False
     resting = float(price_key(side, market.book.orders[slot].key))
     further = wanted - resting if side == BID else resting - wanted
-    threshold = market.parameters.requote_threshold
+    threshold = parameters.requote_threshold
     if size > 0 and -threshold <= further + _ON_TICK and further + _ON_TICK < 1.0 + threshold:
         return True
     cancel(market.book, slot)
@@ -214,11 +212,11 @@ def spend_time_at_touch(market, seconds):
 
 
 @kernel
-def quote_offset(market, side):
+def quote_offset(market, parameters, side):
     """Return the quote's distance from the public mid [ticks], `max_offset` without a quote."""
     slot = market.quotes.slot[side]
     if slot == NO_ORDER:
-        return market.parameters.max_offset
+        return parameters.max_offset
     key = market.book.orders[slot].key
     return market.mid - key if side == BID else -key - market.mid
 

@@ -19,10 +19,10 @@ def keep_fills(market, fill_rows):
 
 
 @kernel
-def keep_path(market, path_rows):
+def keep_path(market, parameters, path_rows):
     """Append a row if the mid, the efficient price or the inventory has changed."""
     index = market.n_path_rows
-    mid = current_mid(market)
+    mid = current_mid(market, parameters)
     if 0 < index <= path_rows.shape[0]:
         last = path_rows[index - 1]
         if (

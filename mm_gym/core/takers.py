@@ -9,7 +9,7 @@ because only takers trade. Prices are in ticks, times in seconds, sizes in lots.
 import math
 
 from mm_gym.core.account import mark_to, settle_fill
-from mm_gym.core.book import match
+from mm_gym.core.book import first_to_trade, price_key, trade
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, TAPE_ROWS, InformedKind, TakerKind
 from mm_gym.core.quotes import public_mid
@@ -20,9 +20,8 @@ _ALL_LOTS = 2**61  # size of an order that takes all lots up to its limit
 
 
 @kernel
-def start_takers(market):
+def start_takers(market, parameters):
     """Draw the order flow of the session, the initial bias and the first arrival."""
-    parameters = market.parameters
     flow = market.flow
     words = market.taker_words
     kind = int(4.0 * uniform(words))
@@ -39,23 +38,22 @@ def start_takers(market):
         flow.p_informed = parameters.p_informed * informed_share if kind >= 2 else 0.0
         flow.imbalance = parameters.imbalance * imbalance_share if kind == 1 else 0.0
         flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
-    _schedule_taker(market)
+    _schedule_taker(market, parameters)
 
 
 @kernel
-def _schedule_taker(market):
+def _schedule_taker(market, parameters):
     """Draw the time of the next arrival."""
     gap = exponential(market.taker_words)
-    if market.parameters.taker_rate > 0.0:
-        market.next_taker = market.time + gap / market.parameters.taker_rate
+    if parameters.taker_rate > 0.0:
+        market.next_taker = market.time + gap / parameters.taker_rate
     else:
         market.next_taker = math.inf
 
 
 @kernel
-def taker_event(market):
+def taker_event(market, parameters):
     """Let one taker arrive and trade up to its limit."""
-    parameters = market.parameters
     flow = market.flow
     words = market.taker_words
     flip_draw = uniform(words)
@@ -72,16 +70,16 @@ def taker_event(market):
     flow.last_arrival = market.time
     if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * parameters.imbalance_flip_rate * since_last):
         flow.bias = -flow.bias
-    _schedule_taker(market)
+    _schedule_taker(market, parameters)
 
     if informed and not naive:
-        _informed_order(market, size)
+        _informed_order(market, parameters, size)
         return
     buys = side_draw < 0.5 * (1.0 + flow.bias * flow.imbalance)
-    mid = public_mid(market)
+    mid = public_mid(market, parameters)
     limit = mid + tolerance if buys else mid - tolerance
     kind = TakerKind.NAIVE_INFORMED if naive else TakerKind.NOISE
-    take(market, BID if buys else ASK, limit, size, kind)
+    take(market, parameters, BID if buys else ASK, limit, size, kind)
 
 
 @kernel
@@ -91,18 +89,17 @@ def acting_signal(market):
 
 
 @kernel
-def justified_price(market, signal):
+def justified_price(market, parameters, signal):
     """Return the value of the asset to a trader who acts on `signal`: V + edge s [ticks]."""
-    return market.efficient_price + market.parameters.edge_per_signal * signal
+    return market.efficient_price + parameters.edge_per_signal * signal
 
 
 @kernel
-def _informed_order(market, size):
+def _informed_order(market, parameters, size):
     """Trade in the direction of the signal if it exceeds the threshold, with limit V + edge s.
 
     Decoy-informed takers act on the decoy in the same way.
     """
-    parameters = market.parameters
     signal = acting_signal(market)
     kind = (
         TakerKind.DECOY_INFORMED
@@ -112,52 +109,57 @@ def _informed_order(market, size):
     if abs(signal) <= parameters.signal_threshold:
         return
     side = BID if signal > 0.0 else ASK
-    limit = justified_price(market, signal)
+    limit = justified_price(market, parameters, signal)
     if not parameters.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
-    take(market, side, limit, size, kind)
+    take(market, parameters, side, limit, size, kind)
 
 
 @kernel
-def snipe(market):
+def snipe(market, parameters):
     """Take the quotes of the agent that V has crossed (`MarketConfig.sniping`)."""
     for side in range(2):
         slot = market.quotes.slot[1 - side]
         if slot != NO_ORDER:
             key = market.book.orders[slot].key
             if side == BID and market.efficient_price > -key:
-                take(market, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
+                take(market, parameters, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
             elif side == ASK and market.efficient_price < key:
-                take(market, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
+                take(market, parameters, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
 
 
 @kernel
-def take(market, side, limit, size, kind):
+def take(market, parameters, side, limit, size, kind):
     """Match an immediate-or-cancel order, book the agent's fills, extend the flow and the tape."""
-    mid = public_mid(market)
+    mid = public_mid(market, parameters)
     if side == BID:
         limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
     else:
         limit_price = int(math.ceil(max(limit, -float(_ANY_PRICE))))
     book = market.book
-    match(book, side, limit_price, size)
     lots = 0
-    for index in range(book.n_fills):
-        fill = book.fills[index]
-        lots += fill.lots
-        if index == 0 or fill.price != book.fills[index - 1].price:
-            _open_trade(market, fill.price, side, kind)
-        trade = market.tape[(market.n_trades - 1) % TAPE_ROWS]
-        trade.lots += fill.lots
-        if fill.owner == AGENT:
-            trade.own_lots += fill.lots
+    last_price = 0
+    slot = first_to_trade(book, side, limit_price)
+    while size > 0 and slot != NO_ORDER:
+        order = book.orders[slot]
+        price = price_key(1 - side, order.key)
+        own = order.owner == AGENT
+        traded = trade(book, slot, size)
+        if lots == 0 or price != last_price:
+            _open_trade(market, price, side, kind)
+        last_price = price
+        lots += traded
+        size -= traded
+        latest = market.tape[(market.n_trades - 1) % TAPE_ROWS]
+        latest.lots += traded
+        if own:
+            latest.own_lots += traded
             mark_to(market.account, mid)
-            settle_fill(
-                market.account, 1 - side, fill.price, fill.lots, market.parameters.maker_fee
-            )
-            _note_fill(market, fill, 1 - side, mid, kind)
-            if book.orders[fill.slot].lots == 0:
+            settle_fill(market.account, 1 - side, price, traded, parameters.maker_fee)
+            _note_fill(market, price, traded, 1 - side, mid, kind)
+            if order.lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
+        slot = first_to_trade(book, side, limit_price)
     market.features.step_flow += lots if side == BID else -lots
     market.features.step_volume += lots
 
@@ -176,14 +178,14 @@ def _open_trade(market, price, side, kind):
 
 
 @kernel
-def _note_fill(market, fill, agent_side, mid, kind):
+def _note_fill(market, price, lots, agent_side, mid, kind):
     """Describe one of the agent's fills, with hidden state, in `market.new_fills`."""
     row = market.new_fills[market.n_new_fills]
     market.n_new_fills += 1
     row.time = market.time
     row.side = agent_side
-    row.price = fill.price
-    row.lots = fill.lots
+    row.price = price
+    row.lots = lots
     row.mid = mid
     row.efficient_price = market.efficient_price
     row.signal = market.signal

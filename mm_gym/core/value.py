@@ -14,17 +14,16 @@ from mm_gym.core.random import normal_pair
 
 
 @kernel
-def start_value(market):
+def start_value(market, parameters):
     """Set V to the configured price and draw s from its stationary distribution."""
-    market.efficient_price = market.parameters.initial_price
+    market.efficient_price = parameters.initial_price
     market.signal, _ = normal_pair(market.value_words)
     market.decoy, _ = normal_pair(market.decoy_words)
 
 
 @kernel
-def advance_value(market):
+def advance_value(market, parameters):
     """Move V and s by one interval of the time grid."""
-    parameters = market.parameters
     signal_shock, own_shock = normal_pair(market.value_words)
     market.efficient_price += (
         parameters.value_per_signal * market.signal
@@ -35,8 +34,7 @@ def advance_value(market):
 
 
 @kernel
-def advance_decoy(market):
+def advance_decoy(market, parameters):
     """Move the decoy by one interval: the process of the signal, with random numbers of its own."""
-    parameters = market.parameters
     shock, _ = normal_pair(market.decoy_words)
     market.decoy = parameters.signal_decay * market.decoy + parameters.signal_noise * shock

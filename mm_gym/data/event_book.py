@@ -85,7 +85,7 @@ class EventBook:
             return
         self._books = np.zeros(1, book_dtype(*wanted))
         book_clear(self._books)
-        for name in ("n_levels", "n_live", "n_fills", "n_events"):
+        for name in ("n_levels", "n_live", "n_events"):
             self._books[name] = old[name]
         self._books["levels"][:, :, :levels] = old["levels"]
         self._books["orders"][:, :orders] = old["orders"]

@@ -87,13 +87,15 @@ class _Tape:
         """Process events until `seconds` after the start, and record their effects on the book."""
         book = self._market["book"]
         while True:
-            n_events = int(book["n_events"])
-            book["n_fills"] = 0  # so that the fills are those of this event
-            entry_points.audit_events(self._markets.records, 1, self._markets.fill_rows)
+            n_events, n_trades = int(book["n_events"]), int(self._market["n_trades"])
+            entry_points.audit_events(
+                self._markets.records, self._markets.parameters, 1, self._markets.fill_rows
+            )
             if self._market["time"] > seconds:
                 return
-            if int(book["n_events"]) != n_events:
+            if int(self._market["n_trades"]) != n_trades:
                 self._filled()
+            elif int(book["n_events"]) != n_events:
                 self._placed_or_cancelled()
 
     def _oldest_first(self) -> list[int]:
@@ -109,16 +111,26 @@ class _Tape:
         return slots
 
     def _filled(self) -> None:
-        """Record the fills of an event."""
-        book = self._market["book"]
-        for fill in book["fills"][: int(book["n_fills"])]:
-            slot, lots = int(fill["slot"]), int(fill["lots"])
-            order_id, side, resting = self._resting[slot]
-            self._mirror.reduce(order_id, lots)
-            self._resting[slot] = (order_id, side, resting - lots)
-            if lots == resting:
+        """Record the fills of a taker: every order that has fewer lots than before.
+
+        The best price traded first, and the oldest order at that price. A filled order keeps its
+        price in its slot until the slot is used again.
+        """
+        orders = self._market["book"]["orders"]
+        left = orders["lots"].tolist()
+        fills = [
+            (-int(orders["key"][slot]), order_id, slot)
+            for slot, (order_id, _, lots) in self._resting.items()
+            if left[slot] < lots
+        ]
+        for minus_key, order_id, slot in sorted(fills):
+            _, side, lots = self._resting[slot]
+            self._mirror.reduce(order_id, lots - left[slot])
+            self._resting[slot] = (order_id, side, left[slot])
+            if left[slot] == 0:
                 del self._resting[slot]
-            self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, int(fill["price"]), side)
+            price = -minus_key if side == BID else minus_key
+            self._write(MessageType.VISIBLE_EXECUTION, order_id, lots - left[slot], price, side)
 
     def _placed_or_cancelled(self) -> None:
         """Record the new order of an event, or its cancelled ones.

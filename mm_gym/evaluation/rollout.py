@@ -264,7 +264,7 @@ def _running_flow(markets: Markets) -> npt.NDArray[np.float64]:
 
 
 def _flow_decay(markets: Markets) -> float:
-    return float(markets.records["parameters"]["feature_decay"][0, _MIDDLE])
+    return float(markets.parameters["feature_decay"][0, _MIDDLE])
 
 
 def _collect(

@@ -27,15 +27,15 @@ Queue = list[tuple[int, bool]]
 """Lots, and whether the order is the agent's, oldest first."""
 
 
-def ladder(market: Any) -> str:
-    """Return one market record as text, in colour where `has_colour()`.
+def ladder(market: Any, parameters: Any) -> str:
+    """Return one market, its record and its parameters, as text, in colour where `has_colour()`.
 
     Sizes are in lots, prices in ticks, money in ticks x lots. A bar shows the queue at a price: the
     oldest lots are next to the price, and `█` are the agent's lots. The latest trade is the first.
     """
     trades = _trades(market)
     room = WIDTH - len("  │ ") - _length(trades[0])
-    lines = [_head(market), _rule(room, "┬")]
+    lines = [_head(market, parameters), _rule(room, "┬")]
     for left, right in zip(_book(market, room), trades, strict=True):
         lines.append([(" ", palette.TEXT), *left, (" │ ", palette.GRID), *right])
     lines += [_rule(room, "┴"), _own_quote(market, BID), _own_quote(market, ASK), _pnl(market)]
@@ -217,9 +217,9 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 99_999.5 else f"{seconds:.0e} s"
 
 
-def _head(market: Any) -> Line:
+def _head(market: Any, parameters: Any) -> Line:
     """Return the time, the inventory and the number of fills."""
-    parameters, account = market["parameters"], market["account"]
+    account = market["account"]
     end = f"{parameters['session_steps'] * parameters['decision_interval']:.7g} s"
     closed = market["outcome"][Outcome.TERMINATED] > 0.0
     time = f" closed at {end}" if closed else f" {market['time']:.10g} s of {end}"

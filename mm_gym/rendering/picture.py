@@ -69,11 +69,14 @@ _HEADINGS = (
 _CELL = (WIDTH - 32) // len(_HEADINGS)
 
 
-def draw(market: Any, past: Past, show_truth: bool = False) -> npt.NDArray[np.uint8]:
+def draw(
+    market: Any, parameters: Any, past: Past, show_truth: bool = False
+) -> npt.NDArray[np.uint8]:
     """Draw one market.
 
     Args:
         market: a record of `core.layout.MARKET`.
+        parameters: its record of `core.layout.PARAMETERS`.
         past: the stored past of its session.
         show_truth: whether to show what no participant sees: the efficient price and the signal,
             and by colour which takers were informed.
@@ -85,8 +88,8 @@ def draw(market: Any, past: Past, show_truth: bool = False) -> npt.NDArray[np.ui
     _draw_header(canvas, market)
     _draw_ladder(canvas, market)
     _draw_tape(canvas, market, show_truth)
-    _draw_price(canvas, market, past, show_truth)
-    _draw_session(canvas, market, past)
+    _draw_price(canvas, market, parameters, past, show_truth)
+    _draw_session(canvas, market, parameters, past)
     return np.array(canvas.image)
 
 
@@ -251,10 +254,10 @@ def _draw_tape(canvas: Canvas, market: Any, show_truth: bool) -> None:
 # ------------------------------------------------------------------------------------------ charts
 
 
-def _draw_price(canvas: Canvas, market: Any, past: Past, show_truth: bool) -> None:
+def _draw_price(canvas: Canvas, market: Any, parameters: Any, past: Past, show_truth: bool) -> None:
     """Draw the latest decisions: mid, own quotes and fills, and the efficient price if wanted."""
-    interval = float(market["parameters"]["decision_interval"])
-    start, end = _window(market)
+    interval = float(parameters["decision_interval"])
+    start, end = _window(market, parameters)
     first = max(past.first, start)
 
     def x_of(decisions: Any) -> Any:
@@ -291,9 +294,9 @@ def _draw_price(canvas: Canvas, market: Any, past: Past, show_truth: bool) -> No
     chart.paste(canvas)
 
 
-def _window(market: Any) -> tuple[int, int]:
+def _window(market: Any, parameters: Any) -> tuple[int, int]:
     """Return the first and the last decision of the price chart."""
-    decisions = min(WINDOW, int(market["parameters"]["session_steps"]))
+    decisions = min(WINDOW, int(parameters["session_steps"]))
     start = max(int(market["steps"]) - decisions, 0)
     return start, start + decisions
 
@@ -306,16 +309,16 @@ def _taker_colour(trade: Any) -> RGB:
     return rgb(palette.INFORMED if _is_informed(trade) else palette.NOISE)
 
 
-def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
+def _draw_session(canvas: Canvas, market: Any, parameters: Any, past: Past) -> None:
     """Draw inventory and PnL of the whole session. The background marks the price chart's part."""
-    total = int(market["parameters"]["session_steps"])
+    total = int(parameters["session_steps"])
     names = ("inventory", "pnl", "spread_pnl", "inventory_pnl")
     inventory, pnl, spread, holding = (
         _by_column(getattr(past, name), past.first, total) for name in names
     )
     fees = 0.0 - _by_column(past.fees + past.close_out, past.first, total)
     last = PNL_CHART.width - 1
-    start, end = _window(market)
+    start, end = _window(market, parameters)
     shade = (start * last // total, end * last // total + 1) if end - start < total else (0, 0)
 
     chart = Chart(INVENTORY_CHART, np.append(inventory, 0.0), smallest=6.0)
@@ -348,7 +351,7 @@ def _draw_session(canvas: Canvas, market: Any, past: Past) -> None:
             right -= 14
     chart.paste(canvas)
 
-    duration = total * float(market["parameters"]["decision_interval"])
+    duration = total * float(parameters["decision_interval"])
     for share, anchor in ((0.0, "l"), (0.5, "m"), (1.0, "r")):
         place = (PNL_CHART.left + share * PNL_CHART.width, PNL_CHART.bottom + 13)
         canvas.write(place, f"{share * duration:.6g} s", _MUTED, 12, anchor)

@@ -14,6 +14,7 @@ from mm_gym.rendering.history import History
 from mm_gym.rendering.ladder import ladder
 
 if TYPE_CHECKING:
+    from mm_gym.markets import Markets
     from mm_gym.rendering.window import Window
 
 Frame = str | npt.NDArray[np.uint8]
@@ -54,7 +55,7 @@ def check_show_truth(show_truth: Any, mode: str | None) -> bool:
 
 
 class Renderer:
-    """Draws `n` markets in one render mode. It reads their records and does not change them.
+    """Draws `n` markets in one render mode. It does not change them.
 
     Pillow and pygame are imported when the first picture is drawn. An environment can therefore be
     made without them.
@@ -71,34 +72,37 @@ class Renderer:
         self._history = History(n) if mode in _PICTURES else None
         self._window: Window | None = None
 
-    def update(self, records: npt.NDArray[Any], fps: float) -> None:
+    def update(self, markets: "Markets", fps: float) -> None:
         """Store the state after a reset or a step and, in `human` mode, show it in the window."""
         if self._history is None:
             return
-        self._history.note(records)
+        self._history.note(markets.records)
         if self._mode == "human":
             from mm_gym.rendering.window import Window
 
             self._window = self._window or Window(self._show_truth)
-            last = bool(records[0]["outcome"][Outcome.TERMINATED] > 0.0)
-            self._window.show(functools.partial(self._picture, records, 0), fps, last)
+            last = bool(markets.records[0]["outcome"][Outcome.TERMINATED] > 0.0)
+            self._window.show(functools.partial(self._picture, markets, 0), fps, last)
 
-    def render(self, records: npt.NDArray[Any]) -> tuple[Frame, ...] | None:
+    def render(self, markets: "Markets") -> tuple[Frame, ...] | None:
         """Return a frame of each market, or None in `human` mode and without a render mode."""
         if self._mode == "ansi":
-            return tuple(ladder(record) for record in records)
+            return tuple(
+                ladder(record, markets.parameters_of(market))
+                for market, record in enumerate(markets.records)
+            )
         if self._mode == "rgb_array":
-            return tuple(picture.view(Image) for picture in self.pictures(records))
+            return tuple(picture.view(Image) for picture in self.pictures(markets))
         return None
 
-    def pictures(self, records: npt.NDArray[Any]) -> list[npt.NDArray[np.uint8]]:
+    def pictures(self, markets: "Markets") -> list[npt.NDArray[np.uint8]]:
         """Return a picture of each market, shape (540, 960, 3)."""
-        return [self._picture(records, market, self._show_truth) for market in range(len(records))]
+        return [self._picture(markets, market, self._show_truth) for market in range(len(markets))]
 
-    def forget(self, records: npt.NDArray[Any]) -> None:
+    def forget(self, markets: "Markets") -> None:
         """Drop the stored past after a checkpoint is restored: it belongs to another session."""
         if self._history is not None:
-            self._history.forget(records)
+            self._history.forget(markets.records)
 
     def close(self) -> None:
         """Close the window, if there is one. The next `update` opens a new one."""
@@ -106,14 +110,13 @@ class Renderer:
             self._window.close()
             self._window = None
 
-    def _picture(
-        self, records: npt.NDArray[Any], market: int, show_truth: bool
-    ) -> npt.NDArray[np.uint8]:
+    def _picture(self, markets: "Markets", market: int, show_truth: bool) -> npt.NDArray[np.uint8]:
         from mm_gym.rendering.picture import draw
 
         assert self._history is not None
-        past = self._history.of(market, int(records["steps"][market]))
-        return draw(records[market], past, show_truth)
+        record = markets.records[market]
+        past = self._history.of(market, int(record["steps"]))
+        return draw(record, markets.parameters_of(market), past, show_truth)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy of an environment opens a window of its own.

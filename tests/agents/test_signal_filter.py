@@ -194,7 +194,7 @@ def test_trades_and_moves_are_recovered_from_observations(
         before, mids = observations, markets.records["mid"].copy()
         observations, _ = markets.step(actions)
         observations[:, clipped] = np.clip(observations[:, clipped], -clip, clip)
-        decay = markets.records["parameters"]["feature_decay"]
+        decay = markets.parameters["feature_decay"]
         net = (markets.records["features"]["flow"] - decay * features["flow"])[:, 1]
         volume = markets.records["features"]["activity"] - decay[:, 1] * features["activity"]
         unclipped = (

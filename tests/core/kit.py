@@ -49,7 +49,7 @@ def started(
 def offsets(markets: Markets, bid: float, ask: float) -> npt.NDArray[np.float32]:
     """Return the actions that quote at these offsets from the mid in every market [ticks]."""
     ticks = np.broadcast_to(np.array([bid, ask]), (len(markets), 2))
-    return from_ticks(ticks, float(markets.records["parameters"]["max_offset"][0]))
+    return from_ticks(ticks, float(markets.parameters["max_offset"][0]))
 
 
 def step(markets: Markets, bid: float = 2.0, ask: float = 2.0) -> npt.NDArray[np.float64]:

@@ -52,7 +52,7 @@ def session_sums(fields: dict[str, Any], skew: float) -> tuple[np.ndarray, np.nd
     Each has shape (N,). The maker shifts its quotes by `skew` ticks per lot of inventory.
     """
     markets = started(N, seed=5, variance_reduction=True, **(fields | {"session_steps": STEPS + 1}))
-    unit = float(markets.records["parameters"]["max_offset"][0]) / 15.0
+    unit = float(markets.parameters["max_offset"][0]) / 15.0
     edge, squares, fills = np.zeros((3, N))
     outcomes = step(markets)
     edge += markets.records["control_variate"]["edge"]
@@ -138,7 +138,7 @@ def test_the_control_variate_is_the_sum_of_its_parts_and_its_potentials_end_at_z
         variance_reduction=True,
         unwinding_time=price / penalty,
     )
-    edge = markets.records["parameters"]["edge_per_signal"]
+    edge = markets.parameters["edge_per_signal"]
     before = start(markets, 3)
     for number in range(30):
         outcomes = step(markets, 0.7, 0.7)

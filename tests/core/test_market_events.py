@@ -20,7 +20,10 @@ from tests.core.kit import offsets, start, started, step
 
 def assert_sound_events(markets: Markets, n: int) -> None:
     """Process `n` events of the first market and audit its book after each."""
-    assert entry_points.audit_events(markets.records, n, markets.fill_rows) == (n, SOUND)
+    assert entry_points.audit_events(markets.records, markets.parameters, n, markets.fill_rows) == (
+        n,
+        SOUND,
+    )
 
 
 def assert_sound_books(markets: Markets) -> None:
@@ -113,7 +116,7 @@ def test_a_stressed_market_stays_sound(name: str) -> None:
     fields, parameters, stress = STRESSES[name]
     markets = started(seed=2, regime="informed", **fields)
     for parameter, value in parameters.items():
-        markets.records["parameters"][parameter] = value
+        markets.parameters[parameter] = value
     seen = 0
     for _ in range(1_000):
         assert_sound_events(markets, 200)

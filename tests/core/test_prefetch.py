@@ -4,35 +4,40 @@ Single environments do not prefetch. The tests that compare batches with them sh
 changes no result.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from mm_gym.core.layout import BOOK, FEATURES, MARKET, PARAMETERS
-from mm_gym.core.prefetch import _LINE, _LINES
-
-BOOK_AT, PARAMETERS_AT, FEATURES_AT = (
-    MARKET.fields[name][1] for name in ("book", "parameters", "features")
-)
+from mm_gym.core.layout import BOOK_ROOMS, FEATURES, MARKET, market_dtype
+from mm_gym.core.prefetch import _LINE, hot_lines
 
 
-def test_each_line_lies_inside_the_record_and_occurs_once() -> None:
-    assert _LINES.min() >= 0
-    assert _LINES.max() + _LINE <= MARKET.itemsize
-    assert len(np.unique(_LINES)) == len(_LINES)
-    assert len(_LINES) * _LINE < 0.2 * MARKET.itemsize  # most of the record is rarely used
+def at(name: str, record: np.dtype[Any] = MARKET) -> int:
+    """Return the offset of a field [bytes]."""
+    return int(record.fields[name][1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("room", BOOK_ROOMS)
+def test_each_line_lies_inside_the_record_and_occurs_once(room: tuple[int, int]) -> None:
+    market = market_dtype(*room)
+    lines = hot_lines(market)
+    assert lines.min() >= 0
+    assert lines.max() + _LINE <= market.itemsize
+    assert len(np.unique(lines)) == len(lines)
+    assert len(lines) * _LINE < 0.25 * market.itemsize  # most of the record is rarely used
 
 
 @pytest.mark.parametrize(
     "offset",
     [
-        MARKET.fields["time"][1],
-        MARKET.fields["taker_words"][1],
-        FEATURES_AT + FEATURES.fields["last_mid"][1],
-        PARAMETERS_AT + PARAMETERS.fields["taker_rate"][1],
-        PARAMETERS_AT + PARAMETERS.fields["volatility_scale"][1],
-        BOOK_AT + BOOK.fields["n_levels"][1],
-        BOOK_AT + BOOK.fields["orders"][1],
+        at("time"),
+        at("taker_words"),
+        at("features") + at("last_mid", FEATURES),
+        at("book") + at("n_levels", MARKET["book"]),
+        at("book") + at("orders", MARKET["book"]),
     ],
 )
 def test_the_fields_that_every_step_reads_are_prefetched(offset: int) -> None:
-    assert ((offset >= _LINES) & (offset < _LINES + _LINE)).any()
+    lines = hot_lines(MARKET)
+    assert ((offset >= lines) & (offset < lines + _LINE)).any()

@@ -274,7 +274,7 @@ def test_informed_takers_trade_up_to_the_efficient_price_plus_edge(regime: str) 
         ]
     )
     rows = rows[rows["taker"] == TakerKind.INFORMED]
-    edge = markets.records["parameters"]["edge_per_signal"][0] * np.abs(rows["signal"])
+    edge = markets.parameters["edge_per_signal"][0] * np.abs(rows["signal"])
     beyond_value = directions(rows) * (rows["price"] - rows["efficient_price"])
     assert len(rows) > 1_000
     assert (directions(rows) == np.sign(rows["signal"])).all()
@@ -351,7 +351,7 @@ def test_background_orders_rest_behind_the_efficient_price_and_are_pulled_when_i
     pulled = 0
     for _ in range(20_000):
         live, ticks = int(record["book"]["n_live"]), int(record["value_ticks"])
-        entry_points.audit_events(markets.records, 1, markets.fill_rows)
+        entry_points.audit_events(markets.records, markets.parameters, 1, markets.fill_rows)
         value = float(record["efficient_price"])
         for side, sign in ((BID, 1), (ASK, -1)):
             best = _public_best(record, side)
@@ -457,7 +457,7 @@ def test_the_sizes_of_background_orders_have_the_configured_mean() -> None:
 
 def test_in_the_dealer_market_only_the_agent_quotes() -> None:
     markets = started(8, "dealer", seed=3)
-    assert (markets.records["parameters"]["makers"] == Makers.NONE).all()
+    assert (markets.parameters["makers"] == Makers.NONE).all()
     assert (markets.records["book"]["n_live"] == 0).all()
     for _ in range(100):
         outcomes = step(markets)

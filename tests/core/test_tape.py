@@ -43,7 +43,7 @@ def test_trades_are_the_lots_that_takers_remove_from_the_book(
     for _ in range(1_000):
         before, n_before = lots_by_price(record, read_queues), int(record["n_trades"])
         taker_at = float(record["next_taker"])
-        entry_points.audit_events(markets.records, 1, markets.fill_rows)
+        entry_points.audit_events(markets.records, markets.parameters, 1, markets.fill_rows)
         trades = trades_since(record, n_before)
         if record["time"] != taker_at:
             assert trades == []

@@ -52,7 +52,7 @@ def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
                     random,
                     high=5.25,
                     shape=(2, 2),
-                    max_offset=float(markets.records["parameters"]["max_offset"][0]),
+                    max_offset=float(markets.parameters["max_offset"][0]),
                 )
             )
         )

@@ -106,8 +106,8 @@ def test_orders_do_not_cross_the_agents_quotes_and_do_not_depend_on_them() -> No
         ({"limit_order_rates": ("a",)}, "is not a sequence of rates"),
         ({"cancel_rates": (0.1, -0.1)}, "out of range"),
         ({"cancel_rates": (0.1,) * 65}, "too long: expected at most 64 rates .*, got 65"),
-        ({"limit_order_rates": (10.0,)}, "overfills the book: expected at most 64 .*, got 845"),
-        ({"cancel_rates": (0.01, 0.0)}, "overfills the book: expected at most 64 .*, got inf"),
+        ({"limit_order_rates": (20.0,)}, "overfills the book: expected at most 1024 .*, got 1690"),
+        ({"cancel_rates": (0.01, 0.0)}, "overfills the book: expected at most 1024 .*, got inf"),
     ],
 )
 def test_impossible_rates_are_an_error(fields: dict[str, object], message: str) -> None:

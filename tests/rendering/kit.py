@@ -46,7 +46,7 @@ MID, EFFICIENT_PRICE = rgb(palette.TOTAL, 0.6), rgb(palette.TOTAL)
 # Configurations at the limits of what is legal.
 EXTREME_MARKETS: list[dict[str, Any]] = [
     {},
-    {"initial_price": -1e12, "tick_size": 1e-9},
+    {"initial_price": -5e8, "tick_size": 1e-9},
     {
         "quote_size": 10**6,
         "max_inventory": 10**9,
@@ -57,7 +57,7 @@ EXTREME_MARKETS: list[dict[str, Any]] = [
     {"max_offset": 1e6, "maker_depth": 1e6, "volatility": 1e4, "taker_tolerance": 1e5},
     {
         "regime": "dealer",
-        "initial_price": 1e12,
+        "initial_price": 5e8,
         "quote_size": 10**6,
         "max_inventory": 10**9,
         "taker_size": 1e6,

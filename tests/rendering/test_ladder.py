@@ -209,7 +209,7 @@ def test_before_the_first_reset_the_ladder_is_empty() -> None:
     "fields",
     [
         *EXTREME_MARKETS,
-        {"initial_price": -1e12, **EXTREME_MARKETS[2], "maker_fee": 1e6, "close_out_impact": 1e6},
+        {"initial_price": -5e8, **EXTREME_MARKETS[2], "maker_fee": 1e6, "close_out_impact": 1e6},
         {"session_steps": 10**9, "decision_interval": 1e-5, "latency": 0.0, "taker_rate": 1e3},
         {"decision_interval": 1e6, "session_steps": 10**9, "warm_up": 0.0, "maker_rate": 0.0,
          "taker_rate": 1e-4, "value_interval": 1e6, "regime": "dealer"},
