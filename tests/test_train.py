@@ -210,11 +210,11 @@ def test_threads_go_to_torch_and_jobs_to_markets_and_evaluations(
         folder: Path,
         run: Run,
         *_: object,
-        market_threads: int,
+        threads: int,
         held_out: held_out.HeldOut,
         **__: object,
     ) -> Run:
-        had.append((torch.get_num_threads(), market_threads, held_out.beside))
+        had.append((torch.get_num_threads(), threads, held_out.beside))
         return dataclasses.replace(run, steps_done=run.timesteps)
 
     monkeypatch.setattr(train, "train", instead)

@@ -198,7 +198,7 @@ def _engine(
             evaluate_every=arguments.evaluate_every,
             held_out=held_out,
             # Idle threads of torch wait in a busy loop and take cores from other threads.
-            market_threads=arguments.jobs if arguments.threads == 1 else 1,
+            threads=arguments.jobs if arguments.threads == 1 else 1,
         )
     if arguments.start_from is not None:
         raise TrainingError(

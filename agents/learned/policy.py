@@ -1,7 +1,7 @@
 """Trained policies: loading them from run folders, and quoting with them.
 
 The network is built from `run.json`, and the weights are read as plain tensors. Nothing is
-unpickled, except in `load_checkpoint`.
+unpickled.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from ..invocation import command_name
 from .history_features import HISTORY_NAMES, HistoryAgent, history_space
 from .hyperparameters import ACTIVATIONS
 from .network import MLPAgent, load_layers
-from .run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
+from .run_folder import POLICY_FILE, RUN_FILE, Run, read_run
 
 if TYPE_CHECKING:
     import torch
@@ -213,46 +213,6 @@ def _check_weights(path: Path, weights: object, wanted: dict[str, "torch.Tensor"
             raise refuse(f"{name!r} of shape {shape}", f"{tuple(value.shape)}")
         if not bool(torch.isfinite(value).all()):
             raise refuse(f"finite numbers in {name!r}", "NaN or infinity")
-
-
-def load_checkpoint(folder: Path, algorithm: str = "ppo", **arguments: Any) -> "OnPolicyAlgorithm":
-    """The model of a checkpoint, for resuming a training.
-
-    This unpickles the file, which can run any program. Use it for your own runs only.
-
-    Args:
-        folder: of the run.
-        algorithm: one of `ALGORITHMS`.
-        **arguments: of stable-baselines3's `load`, such as `env`.
-
-    Raises:
-        AgentError: if there is no checkpoint, or it cannot be read.
-    """
-    path = folder / CHECKPOINT_FILE
-    if not path.is_file():
-        raise AgentError(
-            f"{folder} cannot be resumed: expected a {CHECKPOINT_FILE} in it, got none "
-            "(write a run folder of your own; makers that come with the code have no checkpoint)"
-        )
-    try:
-        return algorithm_class(algorithm).load(path, device="cpu", **arguments)
-    except Exception as error:  # a damaged file may raise nearly any exception
-        raise AgentError(
-            f"{path} is damaged or of another version: expected a model of {algorithm}, "
-            f"got {type(error).__name__} ({error}) "
-            "(train again, or restore the folder from a backup)"
-        ) from error
-
-
-def algorithm_class(algorithm: str) -> "type[OnPolicyAlgorithm]":
-    """The class of one of `ALGORITHMS`. Importing it loads torch."""
-    if algorithm == "recurrent_ppo":
-        from sb3_contrib import RecurrentPPO
-
-        return RecurrentPPO
-    from stable_baselines3 import PPO
-
-    return PPO
 
 
 def _policy_class(algorithm: str) -> Any:

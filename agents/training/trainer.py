@@ -25,18 +25,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 
+from ..base import AgentError
 from ..learned.hyperparameters import ALGORITHM_PART
-from ..learned.policy import (
-    algorithm_class,
-    check_fits,
-    load_checkpoint,
-    load_policy,
-    policy_content,
-    policy_kwargs,
-)
+from ..learned.policy import check_fits, load_policy, policy_content, policy_kwargs
 from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from ..registry import TRAINED
 from .callbacks import Checkpoints, Exploration, HeldOutCurve, Progress, TradingFigures
+from .fast_ppo import FastPPO
 from .held_out import HeldOut
 from .history_vec_env import HistoryVecEnv, TrainingMarkets
 from .progress import ProgressDisplay
@@ -96,7 +91,7 @@ def train(
     checkpoint_every: int = 100_000,
     evaluate_every: int = EVALUATE_EVERY,
     held_out: HeldOut | None = None,
-    market_threads: int = 1,
+    threads: int = 1,
     start_from: Path | None = None,
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows the progress.
@@ -111,7 +106,8 @@ def train(
         evaluate_every: interval between evaluations on held-out sessions, for curves and pictures
             in the logs [decisions].
         held_out: runs these evaluations. Default: one after another in this process.
-        market_threads: number of threads that step the markets. The result does not depend on it.
+        threads: number of threads that step the markets. With two or more, actor and critic also
+            learn at the same time. The result does not depend on it.
         start_from: run folder whose weights are the first weights. It is read as data.
 
     Returns:
@@ -122,7 +118,7 @@ def train(
         AgentError: if the checkpoint or the first weights cannot be read.
         TrainingError: if the first weights are those of another network.
     """
-    environment = training_markets(run, partial(MarketMakingVecEnv, threads=market_threads))
+    environment = training_markets(run, partial(MarketMakingVecEnv, threads=threads))
     if resume_from is None:
         model = new_model(environment, run)
         if start_from is not None:
@@ -130,6 +126,8 @@ def train(
     else:
         model = load_checkpoint(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
+    if isinstance(model, FastPPO):
+        model.learner_threads = threads
     model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
     run = dataclasses.replace(run, versions=package_versions())
 
@@ -206,6 +204,44 @@ def new_model(environment: VecEnv, run: Run) -> OnPolicyAlgorithm:
         seed=stream_seed(run.seed, 0),
         device="cpu",  # a network this small is slower on anything else
     )
+
+
+def load_checkpoint(folder: Path, algorithm: str = "ppo", **arguments: Any) -> OnPolicyAlgorithm:
+    """The model of a checkpoint, for resuming a training.
+
+    This unpickles the file, which can run any program. Use it for your own runs only.
+
+    Args:
+        folder: of the run.
+        algorithm: one of `ALGORITHMS`.
+        **arguments: of stable-baselines3's `load`, such as `env`.
+
+    Raises:
+        AgentError: if there is no checkpoint, or it cannot be read.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        raise AgentError(
+            f"{folder} cannot be resumed: expected a {CHECKPOINT_FILE} in it, got none "
+            "(write a run folder of your own; makers that come with the code have no checkpoint)"
+        )
+    try:
+        return algorithm_class(algorithm).load(path, device="cpu", **arguments)
+    except Exception as error:  # a damaged file may raise nearly any exception
+        raise AgentError(
+            f"{path} is damaged or of another version: expected a model of {algorithm}, "
+            f"got {type(error).__name__} ({error}) "
+            "(train again, or restore the folder from a backup)"
+        ) from error
+
+
+def algorithm_class(algorithm: str) -> type[OnPolicyAlgorithm]:
+    """The class that trains one of `ALGORITHMS`."""
+    if algorithm == "recurrent_ppo":
+        from sb3_contrib import RecurrentPPO
+
+        return RecurrentPPO
+    return FastPPO
 
 
 def copy_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:

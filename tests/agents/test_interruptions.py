@@ -15,10 +15,15 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.training.trainer
-from agents.learned.policy import algorithm_class, load, load_checkpoint
+from agents.learned.policy import load
 from agents.learned.run_folder import CHECKPOINT_FILE, RUN_FILE, read_run
 from agents.training.held_out import HELD_OUT_SEED
-from agents.training.trainer import replace_file, stream_seed
+from agents.training.trainer import (
+    algorithm_class,
+    load_checkpoint,
+    replace_file,
+    stream_seed,
+)
 from mm_gym import configure
 from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.sb3 import MarketMakingVecEnv

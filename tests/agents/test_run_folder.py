@@ -26,11 +26,11 @@ from agents.learned.hyperparameters import (
     HyperparameterError,
     read_hyperparameters,
 )
-from agents.learned.policy import PPOAgent, load, load_checkpoint, load_policy
+from agents.learned.policy import PPOAgent, load, load_policy
 from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.tools.install import CARD_FILE, install
 from agents.training.held_out import HeldOut
-from agents.training.trainer import TrainingError, train
+from agents.training.trainer import TrainingError, load_checkpoint, train
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
 

@@ -14,10 +14,10 @@ import agents.training.held_out
 import agents.training.trainer
 from agents import make_agent, rules_for
 from agents.learned.hyperparameters import ALGORITHM_PART
-from agents.learned.policy import algorithm_class, load, load_checkpoint, quoting_agent
+from agents.learned.policy import load, quoting_agent
 from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.training.held_out import HELD_OUT_SEED, HeldOut
-from agents.training.trainer import rollout_shape
+from agents.training.trainer import algorithm_class, load_checkpoint, rollout_shape
 from mm_gym import configure
 from mm_gym.actions import to_ticks
 from mm_gym.evaluation.rollout import run_sessions
@@ -44,7 +44,7 @@ def test_equal_seeds_train_equal_policies_and_seed_zero_is_valid(tmp_path: Path)
     assert not any(np.array_equal(first[name], other[name]) for name in first)
 
 
-def test_the_trained_policy_does_not_depend_on_the_number_of_market_threads(
+def test_the_trained_policy_does_not_depend_on_the_number_of_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
@@ -56,7 +56,7 @@ def test_the_trained_policy_does_not_depend_on_the_number_of_market_threads(
 
     monkeypatch.setattr(agents.training.trainer, "MarketMakingVecEnv", Noted)
     for threads in (1, 2):
-        agents.training.trainer.train(tmp_path / str(threads), a_run(2), market_threads=threads)
+        agents.training.trainer.train(tmp_path / str(threads), a_run(2), threads=threads)
     assert made == [1, 2]
     one, two = (weights(tmp_path / str(threads)) for threads in made)
     assert all(np.array_equal(one[name], two[name]) for name in one)
