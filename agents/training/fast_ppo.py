@@ -60,11 +60,13 @@ class FastPPO(PPO):
         scaled_noise = (noise * log_std.exp()).numpy()
         rollout_buffer.log_probs[:] = _log_prob(noise, log_std).numpy()
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
+        observations: Any
+        shown: Any
         for step in range(n_rollout_steps):
-            observations: Any = self._last_obs
+            observations = self._last_obs
             with torch.no_grad():
                 actions = actor(torch.from_numpy(observations)).numpy() + scaled_noise[step]
-            new_observations, rewards, dones, infos = env.step(np.clip(actions, low, high))
+            shown, rewards, dones, infos = env.step(np.clip(actions, low, high))
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -75,12 +77,12 @@ class FastPPO(PPO):
             rollout_buffer.actions[step] = actions
             rollout_buffer.rewards[step] = rewards
             rollout_buffer.episode_starts[step] = self._last_episode_starts
-            self._last_obs, self._last_episode_starts = new_observations, dones
+            self._last_obs, self._last_episode_starts = shown, dones
         rollout_buffer.full = True
         with torch.no_grad():
-            for step, shown in enumerate(rollout_buffer.observations):
-                rollout_buffer.values[step] = critic(torch.from_numpy(shown)).numpy()
-            last = critic(torch.from_numpy(new_observations))
+            for step, observations in enumerate(rollout_buffer.observations):
+                rollout_buffer.values[step] = critic(torch.from_numpy(observations)).numpy()
+            last = critic(torch.from_numpy(shown))
         rollout_buffer.compute_returns_and_advantage(last, dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -96,13 +98,16 @@ class FastPPO(PPO):
             name: torch.from_numpy(getattr(buffer, name)).reshape(n, -1)
             for name in ("observations", "actions", "log_probs", "advantages", "returns")
         }
-        orders = [torch.randperm(n) for _ in range(self.n_epochs)]
+        epochs = []
+        for _ in range(self.n_epochs):
+            order = torch.randperm(n)
+            epochs.append([order[i : i + self.batch_size] for i in range(0, n, self.batch_size)])
         actor, critic = self._networks()
         with ThreadPoolExecutor(1) as thread:
-            losses = thread.submit(self._train_critic, critic, data, orders)
+            losses = thread.submit(self._train_critic, critic, data, epochs)
             if self.learner_threads == 1:
                 losses.result()
-            figures = self._train_actor(actor, data, orders)
+            figures = self._train_actor(actor, data, epochs)
             figures["value_loss"] = losses.result()
         self._n_updates += self.n_epochs
         figures["explained_variance"] = explained_variance(
@@ -113,16 +118,16 @@ class FastPPO(PPO):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _train_actor(
-        self, actor: nn.Module, data: dict[str, Tensor], orders: list[Tensor]
+        self, actor: nn.Module, data: dict[str, Tensor], epochs: list[list[Tensor]]
     ) -> dict[str, float]:
         """Optimise the clipped surrogate of Schulman et al. (2017), equation 7."""
         log_std = self.policy.get_parameter("log_std")
         optimizer = self._optimizer([*actor.parameters(), log_std])
         clip = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         clipped, losses = [], []
-        for order in orders:
+        for batches in epochs:
             kls = []
-            for batch in order.split(self.batch_size):
+            for batch in batches:
                 advantages = data["advantages"][batch, 0]
                 if self.normalize_advantage and len(batch) > 1:
                     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -154,12 +159,12 @@ class FastPPO(PPO):
         }
 
     def _train_critic(
-        self, critic: nn.Module, data: dict[str, Tensor], orders: list[Tensor]
+        self, critic: nn.Module, data: dict[str, Tensor], epochs: list[list[Tensor]]
     ) -> float:
         optimizer = self._optimizer([*critic.parameters()])
         losses = []
-        for order in orders:
-            for batch in order.split(self.batch_size):
+        for batches in epochs:
+            for batch in batches:
                 values = critic(data["observations"][batch])
                 loss = nn.functional.mse_loss(values, data["returns"][batch, 0])
                 losses.append(loss.detach())
