@@ -150,6 +150,7 @@ def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
         hyperparameters=HYPERPARAMETERS,
     )
     model = new_model(training_markets(run, markets), run)
+    model.learner_threads = MARKET_THREADS
     model.set_logger(Logger(None, []))
     return model
 

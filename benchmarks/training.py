@@ -1,13 +1,24 @@
 """Shares of the time of a training, and its speed relative to an environment that does nothing.
 
 python -m benchmarks.training
+python -m benchmarks.training --against 135a627
 
-The two trainings alternate, as in `benchmarks.throughput`.
+The two trainings alternate, as in `benchmarks.throughput`. `--against` compares the trainings of
+`train.py` with its default hyperparameters in this checkout and in another commit of its
+repository, which is unpacked into a temporary folder.
 """
 
+import os
 import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
 import time
+from contextlib import ExitStack
 from functools import partial
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +36,22 @@ from benchmarks.throughput import (
     untrained,
 )
 from mm_gym.sb3 import MarketMakingVecEnv
+
+ROOT = Path(__file__).parents[1]
+
+WORKER = """
+import sys, time, torch
+from functools import partial
+from benchmarks.throughput import MARKET_THREADS, TORCH_THREADS, MarketMakingVecEnv, ppo_rate
+torch.set_num_threads(TORCH_THREADS)
+measure = ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), int(sys.argv[1]))
+for _ in sys.stdin:
+    wall, processor = time.perf_counter(), time.process_time()
+    rate = measure()
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    print(rate, rate * wall / processor, flush=True)
+"""
+"""Prints decisions per second of wall and of processor time, once for each line that it reads."""
 
 
 class TimedVecEnv(MarketMakingVecEnv):
@@ -69,11 +96,77 @@ def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
     )
 
 
+class Worker:
+    """Measures the training of a checkout in a process of its own.
+
+    Args:
+        folder: of the checkout.
+        updates: number of updates of the policy in a measurement.
+    """
+
+    def __init__(self, folder: Path, updates: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(updates)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def rates(self) -> tuple[float, float]:
+        """Decisions per second of wall and of processor time."""
+        print(file=self._process.stdin, flush=True)
+        wall, processor = self._process.stdout.readline().split()
+        return float(wall), float(processor)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def unpack(commit: str, folder: str) -> None:
+    """Write the files of a commit into a folder."""
+    archive = subprocess.run(
+        ["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+
+
+def compare(commit: str, turns: int, updates: int) -> Table:
+    """Measure the training here and in another commit, in turns. One turn warms up."""
+    with ExitStack() as stack:
+        other = stack.enter_context(tempfile.TemporaryDirectory())
+        unpack(commit, other)
+        here, there = (
+            stack.enter_context(Worker(folder, updates)) for folder in (ROOT, Path(other))
+        )
+        pairs = [(here.rates(), there.rates()) for _ in range(turns + 1)][1:]
+    table = Table(title=f"Decisions/s of a training, medians of {turns} turns")
+    for header in ("per second of", "here", commit, "ratio"):
+        table.add_column(header, justify="left" if header == "per second of" else "right")
+    for number, name in enumerate(("wall time", "processor time")):
+        ours, theirs = ([pair[side][number] for pair in pairs] for side in (0, 1))
+        ratio = statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
+        table.add_row(
+            name,
+            f"{statistics.median(ours):,.0f}",
+            f"{statistics.median(theirs):,.0f}",
+            f"{ratio:.2f}",
+        )
+    return table
+
+
 def main(
     turns: int = 5,
     updates: int = 5,
     threads: int = TORCH_THREADS,
     market_threads: int = MARKET_THREADS,
+    against: str | None = None,
 ) -> None:
     """Measure a training, and print a table.
 
@@ -81,8 +174,13 @@ def main(
         turns: Number of turns of each measurement. Results are medians.
         updates: Number of updates of the policy in each turn.
         threads: Number of threads of torch.
-        market_threads: Number of threads that step the markets.
+        market_threads: Number of threads that step the markets. With two, actor and critic also
+            learn at the same time.
+        against: Commit to compare the training with, instead of the table above.
     """
+    if against is not None:
+        Console(width=80).print(compare(against, turns, updates))
+        return
     torch.set_num_threads(threads)
     environment, collecting, learning = (
         statistics.median(found)
