@@ -3,7 +3,8 @@
 `formats` reads the formats of exchanges and vendors, and `events` holds what they have in common.
 `lobster` reads LOBSTER files together with their order book. `replay` applies them to this
 package's order book. `description` computes statistics with standard errors, and `calibration` fits
-a market to them. `simulation` records a simulated market in the same form, so that both are
+a market to them. `stylised_facts` computes the facts by which order flow is judged, with bootstrap
+intervals. `simulation` records a simulated market in the same form, so that both are
 measured in the same way.
 
     python -m mm_gym.data describe MESSAGE_FILE
@@ -14,6 +15,7 @@ from mm_gym.data.description import DataError, Description, describe
 from mm_gym.data.lobster import LobsterError, Recording, read, write
 from mm_gym.data.replay import ReplayReport, RowReport, check_rows, replay
 from mm_gym.data.simulation import record_market
+from mm_gym.data.stylised_facts import stylised_facts
 
 __all__ = [
     "Calibration",
@@ -29,5 +31,6 @@ __all__ = [
     "read",
     "record_market",
     "replay",
+    "stylised_facts",
     "write",
 ]

@@ -1,6 +1,7 @@
-"""Exchange data on the command line: describe, calibrate, replay, convert and export.
+"""Exchange data on the command line: describe, calibrate, facts, replay, convert and export.
 
 python -m mm_gym.data describe MESSAGE_FILE
+python -m mm_gym.data facts MESSAGE_FILE
 python -m mm_gym.data calibrate MESSAGE_FILE --out market.json
 python -m mm_gym.data replay MESSAGE_FILE
 python -m mm_gym.data convert FILE day.parquet --symbol AAPL
@@ -8,12 +9,14 @@ python -m mm_gym.data export message.csv --regime informed
 """
 
 import argparse
+import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mm_gym.config import configure
+from mm_gym.config import MarketConfig, configure
+from mm_gym.data.blocks import Blocks
 from mm_gym.data.calibration import calibrate
 from mm_gym.data.description import describe
 from mm_gym.data.events import convert
@@ -21,6 +24,7 @@ from mm_gym.data.formats import FORMATS, open_file
 from mm_gym.data.lobster import Recording, order_book_of, read, read_messages, write
 from mm_gym.data.replay import check_rows, rebuild, replay
 from mm_gym.data.simulation import record_market
+from mm_gym.data.stylised_facts import Fact, stylised_facts
 from mm_gym.market_file import read_market, write_market
 from mm_gym.regimes import REGIMES
 
@@ -68,6 +72,56 @@ def _calibrate(given: argparse.Namespace, console: Any) -> None:
     if given.out is not None:
         write_market(calibration.config, given.out)
         console.print(f"\nMarket: {given.out}", soft_wrap=True)
+
+
+def _facts(given: argparse.Namespace, console: Any) -> None:
+    from mm_gym.data import tables
+
+    found: dict[str, dict[str, Fact]] = {}
+    notes: list[str] = []
+    compared = {}
+    with console.status("Facts") as status:
+        for path in given.message_files:
+            name = path.name.split("_")[0]
+            status.update(name)
+            recording = _recording(argparse.Namespace(**vars(given), message_file=path))
+            found[name] = stylised_facts([recording], given.lot_size)
+            seconds = recording.duration / Blocks(recording.messages["time"]).n_blocks
+            notes.append(f"Intervals of {name}: block bootstrap, blocks of {seconds:.0f} s.")
+            compared[f"{name} calibrated"] = name
+            config = calibrate(describe(recording, given.lot_size)).config
+            found[f"{name} calibrated"] = _session_facts(config, given)
+        for regime in given.regimes.split(",") if given.regimes else []:
+            status.update(regime)
+            try:
+                found[regime] = _session_facts(configure(regime), given)
+            except ValueError as error:  # a market without background makers or without its data
+                if regime not in REGIMES:
+                    raise
+                notes.append(f"{regime} is left out: {error}.")
+    notes.append(
+        f"Markets: {given.sessions} sessions without an agent, seeds from {given.seed}. Their "
+        "intervals: bootstrap over sessions."
+    )
+    console.print(tables.facts_tables(found, compared), *notes, sep="\n")
+    if given.out is not None:
+        with given.out.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["source", "fact", *Fact._fields])
+            writer.writerows(
+                [n, f, *fact] for n, facts in found.items() for f, fact in facts.items()
+            )
+        console.print(f"Facts: {given.out}", soft_wrap=True)
+
+
+def _session_facts(config: MarketConfig, given: argparse.Namespace) -> dict[str, Fact]:
+    """The facts of sessions of a market, one seed each."""
+    seconds = config.session_length if given.seconds is None else given.seconds
+    recordings = [
+        record_market(config, seconds, given.seed + session, given.levels, given.lot_size)
+        for session in range(given.sessions)
+    ]
+    return stylised_facts(recordings, given.lot_size)
 
 
 def _replay(given: argparse.Namespace, console: Any) -> None:
@@ -158,6 +212,28 @@ def _parser() -> argparse.ArgumentParser:
             help="default: the message file's name with orderbook in place of message; without "
             "such a file, the book is rebuilt from the messages",
         )
+        lobster.append(added)
+    added = command("facts", _facts, "stylised facts of files, calibrated markets and regimes")
+    added.add_argument(
+        "message_files",
+        metavar="MESSAGE_FILE",
+        nargs="*",
+        type=Path,
+        help="LOBSTER files, each with the market that is calibrated to it",
+    )
+    added.add_argument(
+        "--regimes",
+        default=",".join(REGIMES),
+        help="comma-separated; default: all; '' for none",
+    )
+    added.add_argument("--sessions", type=int, default=20, help="of each market (default: 20)")
+    added.add_argument("--seconds", type=float, help="of each session; default: the market's own")
+    added.add_argument("--seed", type=int, default=0, help="of the first session (default: 0)")
+    added.add_argument("--out", type=Path, help="CSV file with all facts and intervals")
+    added.set_defaults(orderbook_file=None)
+    lobster.append(added)
+
+    for added in lobster:
         added.add_argument(
             "--tick",
             type=int,
@@ -170,8 +246,7 @@ def _parser() -> argparse.ArgumentParser:
             default=10,
             help="levels per side of a rebuilt book (default: 10)",
         )
-        lobster.append(added)
-    for added in lobster[:2]:
+    for added in (lobster[0], lobster[1], lobster[3]):
         added.add_argument(
             "--lot-size", type=int, default=100, help="shares per lot (default: 100)"
         )

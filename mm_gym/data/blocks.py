@@ -19,15 +19,17 @@ _SHORTEST_BLOCK = 5.0  # [s]
 
 
 class Blocks:
-    """Blocks of equal length of a recording: 20, or fewer if they would be shorter than 5 s.
+    """Blocks of equal length of a recording.
 
     Args:
         time: [s] of each message, in ascending order, shape (n,).
+        n_blocks: number of blocks. Default: 20, or fewer if they would be shorter than 5 s.
     """
 
-    def __init__(self, time: Array) -> None:
+    def __init__(self, time: Array, n_blocks: int | None = None) -> None:
         self.time = time
-        self.n_blocks = max(2, min(_BLOCKS, int(float(time[-1] - time[0]) / _SHORTEST_BLOCK)))
+        most = max(2, min(_BLOCKS, int(float(time[-1] - time[0]) / _SHORTEST_BLOCK)))
+        self.n_blocks = most if n_blocks is None else n_blocks
         self.edges = np.linspace(time[0], time[-1], self.n_blocks + 1)
 
     def block_of(self, time: Array) -> npt.NDArray[np.int64]:
@@ -81,25 +83,26 @@ def jackknife(
     return estimate(blocks), math.sqrt(variance)
 
 
-# Functions of sums, for `Blocks.estimate`. n is the number of observations, xy the sum of x y.
+# Functions of sums, for `Blocks.estimate`. n is the number of observations, xy the sum of x y. They
+# take numbers, or arrays with one element per resample.
 
 
-def root_of_ratio(above: float, below: float) -> float:
+def root_of_ratio(above: Any, below: Any) -> Any:
     """The square root of a ratio; NaN if the denominator is not positive."""
-    return math.sqrt(above / below) if below > 0.0 else math.nan
+    return np.sqrt(above / np.where(below > 0.0, below, np.nan))
 
 
-def kurtosis(n: float, squares: float, fourths: float) -> float:
+def kurtosis(n: Any, squares: Any, fourths: Any) -> Any:
     """Kurtosis of moves about zero, since their mean is negligible."""
-    return n * fourths / squares**2 if squares > 0.0 else math.nan
+    return n * fourths / np.where(squares > 0.0, squares, np.nan) ** 2
 
 
-def variation(n: float, x: float, xx: float) -> float:
+def variation(n: Any, x: Any, xx: Any) -> Any:
     """Coefficient of variation: standard deviation over mean."""
-    return math.sqrt(max(0.0, n * xx - x * x)) / x if x > 0.0 else math.nan
+    return np.sqrt(np.maximum(0.0, n * xx - x * x)) / np.where(x > 0.0, x, np.nan)
 
 
-def correlation(n: float, x: float, y: float, xy: float, xx: float, yy: float) -> float:
+def correlation(n: Any, x: Any, y: Any, xy: Any, xx: Any, yy: Any) -> Any:
     """Pearson's correlation; NaN if x or y does not vary."""
-    scale = math.sqrt(max(0.0, (n * xx - x * x) * (n * yy - y * y)))
-    return (n * xy - x * y) / scale if scale > 0.0 else math.nan
+    scale = np.sqrt(np.maximum(0.0, (n * xx - x * x) * (n * yy - y * y)))
+    return (n * xy - x * y) / np.where(scale > 0.0, scale, np.nan)

@@ -13,9 +13,12 @@ from mm_gym.data.calibration import Calibration
 from mm_gym.data.comparison import FACTS, shortfalls
 from mm_gym.data.description import Description, Figure
 from mm_gym.data.replay import Discrepancy, ReplayReport, RowReport
+from mm_gym.data.stylised_facts import Fact
 
 _CELL = 14  # characters
 _SHOWN = 10  # discrepancies of one kind
+_SOURCES = 3  # sources per table of facts
+_LABEL, _INTERVAL = 17, 20  # characters
 
 
 def _number(value: float) -> str:
@@ -114,6 +117,67 @@ def _with_error(figure: Figure) -> str:
         if len(cell) <= _CELL:
             break
     return cell
+
+
+def facts_tables(sources: Mapping[str, Mapping[str, Fact]], compared: Mapping[str, str]) -> Group:
+    """Facts of several sources with their intervals, three sources per table.
+
+    Args:
+        sources: name -> `stylised_facts`.
+        compared: name of a source -> name of the one that it is compared with. A star marks facts
+            whose intervals do not meet.
+    """
+
+    def differs(source: str, name: str) -> bool:
+        ours, theirs = sources[source][name], sources[compared[source]][name]
+        return ours.high < theirs.low or theirs.high < ours.low
+
+    parts: list[str | Table] = []
+    names = list(sources)
+    for first in range(0, len(names), _SOURCES):
+        shown = names[first : first + _SOURCES]
+        facts = sources[shown[0]]
+        columns = {" ": _LABEL, **dict.fromkeys(shown, _INTERVAL)}
+        parts.append(_table(columns))
+        sections = itertools.groupby(facts.items(), lambda item: item[1].section)
+        for section, members in sections:
+            table = _table(columns)
+            table.show_header = False
+            for name, fact in members:
+                cells = [
+                    _with_interval(
+                        sources[source][name],
+                        "*" if source in compared and differs(source, name) else " ",
+                    )
+                    for source in shown
+                ]
+                table.add_row(escape(fact.label), *map(escape, cells))
+            parts += [f"[dim]{escape(section)}[/dim]", table]
+        parts.append("")
+    for source, data in compared.items():
+        known = [name for name, fact in sources[data].items() if not math.isnan(fact.low)]
+        known = [name for name in known if not math.isnan(sources[source][name].low)]
+        apart = [name for name in known if differs(source, name)]
+        parts.append(
+            f"{source}: {len(apart)} of {len(known)} intervals do not meet those of {data} (*)."
+        )
+    return Group(*parts)
+
+
+def _with_interval(fact: Fact, mark: str) -> str:
+    """Value, mark and interval, with one digit of half the interval's length if there is room."""
+    if math.isnan(fact.low):
+        return _number(fact.value)
+    half = 0.5 * (fact.high - fact.low)
+    decimals = min(3, max(0, -math.floor(math.log10(half)))) if half > 0.0 else 2
+    while True:
+        # Adding zero turns -0.0 into 0.0.
+        numbers = [round(x, decimals) + 0.0 for x in (fact.value, fact.low, fact.high)]
+        value, low, high = (f"{number:.{decimals}f}" for number in numbers)
+        cell = f"{value}{mark}[{low}, {high}]"
+        if len(cell) <= _INTERVAL or decimals == 0:
+            return cell
+        decimals -= 1
 
 
 def replay_table(rows: RowReport, replayed: ReplayReport) -> Group:
