@@ -142,7 +142,7 @@ def slow_facts(recording: Recording, lot: int) -> dict[str, float]:
         if side * (price - best) < 0:
             continue
         ahead = 0.0 if price != best else queue / lot
-        number = sum(ahead > end for end in (0, 1, 5, 25))
+        number = sum(ahead > end for end in (0, 1, 5, 25, 100))
         later = [m for m in messages[row + 1 :] if m[2] == order_id and m[1] in (2, 3, 4)]
         fills.setdefault(number, []).append(any(m[1] == 4 for m in later))
         ended.append(sum(m[3] for m in later) >= size)

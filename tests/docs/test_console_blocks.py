@@ -52,6 +52,7 @@ SMALLER: dict[str, dict[str, str]] = {
     r"evaluate\.py": {"--episodes": "4"},
     r"examples/ppo\.py": {"--decisions": "256", "--num-envs": "4", "--evaluation-sessions": "4"},
     r"-m mm_gym\.data export": {"--seconds": "20"},
+    r"-m mm_gym\.data facts": {"--sessions": "2", "--seconds": "60", "--regimes": "noise"},
     r"-m agents\.tools\.ablation": {"--episodes": "2"},
     r"-m agents\.tools\.install": {"--sessions": "4"},
 }
