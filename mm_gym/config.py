@@ -20,7 +20,8 @@ from mm_gym.config_checks import (
 )
 from mm_gym.core.layout import FEATURE_HALF_LIVES, VOLATILITY_HALF_LIFE
 from mm_gym.errors import ConfigurationError, UnknownKeywordError, nearest
-from mm_gym.regimes import REGIMES
+from mm_gym.recordings import recorded_fields
+from mm_gym.regimes import REGIMES, REPLAY
 
 __all__ = [
     "FIELD_NAMES",
@@ -46,7 +47,7 @@ class MarketConfig:
     """
 
     regime: str = "noise"
-    """Name of the order-flow regime, a key of `mm_gym.REGIMES`."""
+    """Name of the order-flow regime: a key of `mm_gym.REGIMES`, or `replay` for recorded data."""
 
     # The session
     decision_interval: float = 1.0
@@ -101,7 +102,8 @@ class MarketConfig:
     makers: MakersName = "anchored"
     """`anchored`: background orders follow the efficient price; `none`: the dealer market, which
     has no background orders and whose mid is the efficient price; `zero_intelligence`: orders
-    depend only on their distance from the opposite best quote, and the book makes the price."""
+    depend only on their distance from the opposite best quote, and the book makes the price;
+    `recorded`: the orders of the file `data`."""
     maker_rate: float = 2.2
     """[1/s] Arrival rate of anchored background orders on each side."""
     maker_cancel_rate: float = 0.3
@@ -118,6 +120,16 @@ class MarketConfig:
     opposite best quote; the last rate applies at all larger distances."""
     sniping: bool = False
     """Whether the agent's quotes are taken at once when the efficient price crosses them."""
+
+    # Recorded data, in the regime `replay`
+    data: str = ""
+    """Path of a file of exchange data. All markets of a process share it."""
+    data_start: float = 0.0
+    """[share of the recorded time] Where the part of the file begins that sessions come from."""
+    data_end: float = 1.0
+    """[share of the recorded time] Where that part ends."""
+    lot_size: int = 1
+    """[size units of the data] Size of a lot."""
 
     # The agent
     quote_size: int = 1
@@ -219,8 +231,9 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
     """The configuration of a regime, with some fields overridden.
 
     Args:
-        regime: a key of `mm_gym.REGIMES`.
-        **overrides: any field of `MarketConfig`.
+        regime: a key of `mm_gym.REGIMES`, or `replay`.
+        **overrides: any field of `MarketConfig`. With `replay`, the field `data` is needed, and
+            the fields of `recordings.recorded_fields` fit the file by default.
 
     Raises:
         UnknownKeywordError: for a keyword that is not a field. It is a `TypeError`, and its message
@@ -234,4 +247,7 @@ def configure(regime: str = "noise", **overrides: Any) -> MarketConfig:
                 f"configure() got an unexpected keyword argument {name!r}: "
                 f"expected a field of MarketConfig, got {name!r}; {nearest(name, FIELD_NAMES)}"
             )
-    return MarketConfig(**{"regime": regime, **REGIMES[regime], **overrides})
+    defaults = REGIMES.get(regime, {})
+    if regime == REPLAY:
+        defaults = {"makers": "recorded", **recorded_fields(overrides)}
+    return MarketConfig(**{"regime": regime, **defaults, **overrides})

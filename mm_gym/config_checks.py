@@ -1,6 +1,7 @@
 """The checks of a configuration: the type and range of each field, then combinations of fields."""
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -9,14 +10,15 @@ import numpy.typing as npt
 
 from mm_gym.core.layout import BOOK_ROOMS, LARGEST_PRICE, MAKER_DISTANCES, QUOTES_IN_FLIGHT
 from mm_gym.errors import ConfigurationError, nearest
-from mm_gym.regimes import REGIMES
+from mm_gym.regimes import REGIMES, REPLAY
 
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
-MakersName = Literal["anchored", "none", "zero_intelligence"]
+MakersName = Literal["anchored", "none", "zero_intelligence", "recorded"]
 InformedName = Literal["signal", "naive", "decoy"]
 
 _LARGEST_NUMBER = 1e12
 _LARGEST_RATE = 1e6  # [1/s]
+_LARGEST_SIZE = 2**31 - 1  # [size units] of an order in a market of recorded data
 _SHORTEST_INTERVAL = 1e-6  # [s]
 _MOST_DEVIATIONS = (
     12.0  # A normal variable exceeds so many standard deviations once in 10^32 draws.
@@ -47,6 +49,9 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "maker_cancel_rate": (0.0, _LARGEST_RATE, False),
     "maker_depth": (0.0, 1e6, True),
     "maker_size": (1.0, 1e6, True),
+    "data_start": (0.0, 1.0, True),
+    "data_end": (0.0, 1.0, False),
+    "lot_size": (1, 10**9, True),
     "quote_size": (1, 10**6, True),
     "max_inventory": (1, 10**9, True),
     "max_offset": (0.0, 1e6, False),
@@ -59,7 +64,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "dampening": (0.0, 1.0, True),
     "risk_aversion": (0.0, 1e6, False),
 }
-_WHOLE = ("session_steps", "quote_size", "max_inventory")
+_WHOLE = ("session_steps", "lot_size", "quote_size", "max_inventory")
 _CHOICES = {
     "informed_kind": get_args(InformedName),
     "makers": get_args(MakersName),
@@ -88,7 +93,9 @@ def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         checked[name] = _rates(name, fields[name])
     for name in _RANGES:
         checked[name] = _number(name, fields[name])
+    checked["data"] = _path(fields["data"])
     _check_flow(checked)
+    _check_recorded(checked)
     _check_makers(checked)
     _check_prices(checked)
     _check_latency(checked["latency"], checked["decision_interval"])
@@ -101,10 +108,10 @@ def check_regime(regime: Any) -> None:
     Raises:
         ConfigurationError: if the regime is unknown. The message names the nearest one.
     """
-    if not isinstance(regime, str) or regime not in REGIMES:
+    if not isinstance(regime, str) or regime not in (*REGIMES, REPLAY):
         raise ConfigurationError(
             f"regime {regime!r} is unknown: expected a key of mm_gym.REGIMES, got {regime!r}; "
-            f"{nearest(str(regime), REGIMES)}"
+            f"{nearest(str(regime), (*REGIMES, REPLAY))}"
         )
 
 
@@ -190,6 +197,57 @@ def _check_flow(fields: Mapping[str, Any]) -> None:
             f"informed_kind={kind!r} contradicts regime {regime!r}: "
             f"expected {wanted!r}, got {kind!r} (write regime='informed')"
         )
+
+
+def _path(data: Any) -> str:
+    """The path of a file as text."""
+    if not isinstance(data, (str, os.PathLike)):
+        raise ConfigurationError(
+            f"data={data!r} is not a path: expected the path of a file of exchange data, "
+            f"got {data!r}"
+        )
+    return os.fspath(data)
+
+
+def _check_recorded(fields: Mapping[str, Any]) -> None:
+    """Check that recorded data and the regime `replay` come together, and nothing against them."""
+    replay = fields["regime"] == REPLAY
+    if replay != (fields["makers"] == "recorded"):
+        raise ConfigurationError(
+            f"makers={fields['makers']!r} contradicts regime {fields['regime']!r}: "
+            f"expected 'recorded' in the regime 'replay' and only there, got {fields['makers']!r}"
+        )
+    unused = {"data": "", "data_start": 0.0, "data_end": 1.0, "lot_size": 1}
+    for name, value in unused.items():
+        if not replay and fields[name] != value:
+            raise ConfigurationError(
+                f"{name}={fields[name]!r} has no effect in regime {fields['regime']!r}: "
+                f"expected {value!r}, got {fields[name]!r} (write regime='replay')"
+            )
+    if not replay:
+        return
+    if not fields["data"]:
+        raise ConfigurationError(
+            "regime 'replay' needs recorded data: expected data with the path of a file, got '' "
+            "(write data='day.parquet')"
+        )
+    if fields["data_start"] >= fields["data_end"]:
+        raise ConfigurationError(
+            f"data_start={fields['data_start']:g} is too late: expected less than data_end, which "
+            f"is {fields['data_end']:g}, got {fields['data_start']:g}"
+        )
+    size = fields["quote_size"] * fields["lot_size"]
+    if size > _LARGEST_SIZE:
+        raise ConfigurationError(
+            f"quote_size={fields['quote_size']} is too large with lot_size={fields['lot_size']}: "
+            f"expected a quote of at most {_LARGEST_SIZE} size units, got {size}"
+        )
+    for name in ("p_informed", "imbalance", "sniping"):
+        if fields[name]:
+            raise ConfigurationError(
+                f"{name}={fields[name]!r} contradicts regime 'replay', whose takers are recorded: "
+                f"expected {type(fields[name])()!r}, got {fields[name]!r}"
+            )
 
 
 def resting_orders(fields: Mapping[str, Any]) -> float:

@@ -23,6 +23,7 @@ from mm_gym.core.random import SEED_WORDS
 from mm_gym.errors import ConfigurationError
 from mm_gym.parameter_table import ParameterTable
 from mm_gym.parameters import book_room, to_parameters
+from mm_gym.recordings import open_recording
 
 INFO_COLUMNS = {
     "pnl": Outcome.PNL,
@@ -132,6 +133,10 @@ class Recorded(NamedTuple):
 
 def recorder_room(config: MarketConfig) -> tuple[int, int]:
     """Numbers of fill and path rows that suffice for most sessions of this configuration."""
+    if config.makers == "recorded":
+        recording = open_recording(config.data)
+        events = config.session_length * len(recording.events) / max(1.0, recording.seconds)
+        return _FIRST_FILLS, int(2.0 * _ROWS_PER_EVENT * events) + 256
     makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     return _FIRST_FILLS, int(_ROWS_PER_EVENT * events) + 256
@@ -180,6 +185,12 @@ class Markets:
         )
         self.records: npt.NDArray[Any] = np.zeros(n, dtype=market_dtype(*book_room(config)))
         self._table = ParameterTable(self._parameters_of(config), n)
+        # Arrays that all markets share, as the last argument of the kernels of recorded data.
+        self._recording: tuple[Any, ...] = ()
+        if config.makers == "recorded":
+            _refuse_variance_reduction(self._variance_reduction)
+            recording = open_recording(config.data)
+            self._recording = ((recording.events, recording.levels, recording.changes),)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(check_count("threads", threads, "threads"), n)
@@ -235,8 +246,16 @@ class Markets:
         words = np.empty((len(chosen), STREAMS * SEED_WORDS), np.uint64)
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
-        entry_points.reset_many(
-            self.records, self.parameters, chosen, words, observations, outcomes, self.path_rows
+        reset = entry_points.replay_reset_many if self._recording else entry_points.reset_many
+        reset(
+            self.records,
+            self.parameters,
+            chosen,
+            words,
+            observations,
+            outcomes,
+            self.path_rows,
+            *self._recording,
         )
 
     def start(
@@ -266,16 +285,22 @@ class Markets:
             Observations and outcomes, one row per market.
         """
         observations, outcomes = self.empty_results()
+        advance = entry_points.replay_step_many if self._recording else entry_points.step_many
         rows = (offsets, observations, outcomes, self.fill_rows, self.path_rows)
         if len(self._shares) == 1:
-            entry_points.step_many(self.records, self.parameters, *rows)
+            advance(self.records, self.parameters, *rows, *self._recording)
             return observations, outcomes
         *others, mine = (
-            [self.records[share], self.parameters, *(array[share] for array in rows)]
+            [
+                self.records[share],
+                self.parameters,
+                *(array[share] for array in rows),
+                *self._recording,
+            ]
             for share in self._shares
         )
-        at_work = [_helpers(len(others)).submit(entry_points.step_many, *share) for share in others]
-        entry_points.step_many(*mine)
+        at_work = [_helpers(len(others)).submit(advance, *share) for share in others]
+        advance(*mine)
         for work in at_work:
             work.result()
         return observations, outcomes
@@ -412,6 +437,15 @@ def _check_variance_reduction(
             "expected variance_reduction=True beside it, got False"
         )
     return True, float(unwinding_time)
+
+
+def _refuse_variance_reduction(variance_reduction: bool) -> None:
+    """Raises ConfigurationError if it is on, for recorded data."""
+    if variance_reduction:
+        raise ConfigurationError(
+            "variance_reduction=True contradicts regime 'replay', whose hidden state is not "
+            "recorded: expected False, got True"
+        )
 
 
 def check_count(name: str, number: Any, of: str) -> int:

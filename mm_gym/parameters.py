@@ -16,11 +16,14 @@ from mm_gym.core.layout import (
     BOOK_ROOMS,
     MAKER_DISTANCES,
     PARAMETERS,
+    RECORDED_ROOMS,
     InformedKind,
     Makers,
     RewardKind,
 )
 from mm_gym.core.scales import MARKET_COLUMNS
+from mm_gym.errors import ConfigurationError
+from mm_gym.recordings import feature_deviations, open_recording
 
 _SPREAD_UNITS = 4.0  # units of the spread column in a spread of max_offset
 _QUEUE_UNIT = 2.0  # largest number of mean background orders in one unit of the queue columns
@@ -53,6 +56,8 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     parameters["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
     parameters["maker_size_log_miss"] = _log_miss(config.maker_size)
     _scale_features(config, parameters)
+    if config.makers == "recorded":
+        _fit_recording(config, parameters)
     return parameters
 
 
@@ -61,8 +66,28 @@ def book_room(config: MarketConfig) -> tuple[int, int]:
 
     The core is compiled anew for each class of `layout.BOOK_ROOMS`.
     """
+    if config.makers == "recorded":
+        return _recorded_room(config.data)
     resting = resting_orders(vars(config))
     return next(room for room in BOOK_ROOMS if resting <= most_resting(room[1]))
+
+
+def _recorded_room(data: str) -> tuple[int, int]:
+    """The room of a book that holds all levels of a recording, and the agent's orders.
+
+    Raises:
+        ConfigurationError: if the recording has too many levels.
+    """
+    recording = open_recording(data)
+    of_a_side, of_both = recording.room
+    for levels, orders in RECORDED_ROOMS:
+        # The agent's order opens a level, or makes three orders of one.
+        if of_a_side + 1 <= levels and of_both + 4 <= orders:
+            return levels, orders
+    raise ConfigurationError(
+        f"{recording.name} has too many price levels: expected at most {levels - 1} on a side, "
+        f"got {of_a_side}"
+    )
 
 
 def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:
@@ -130,7 +155,49 @@ def market_column_unit(config: MarketConfig) -> float:
 
     Without anchored makers these columns vary less, so the unit is 1.
     """
-    return MARKET_COLUMNS if config.makers == "anchored" else 1.0
+    return MARKET_COLUMNS if config.makers in ("anchored", "recorded") else 1.0
+
+
+def _fit_recording(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
+    """Set when sessions of recorded data may start, and the scales of the recorded features.
+
+    Raises:
+        ConfigurationError: if the chosen part of the recording is shorter than a session.
+    """
+    recording = open_recording(config.data)
+    first, last = recording.span
+    begin, end = (first + share * (last - first) for share in (config.data_start, config.data_end))
+    warm_up = int(parameters["warm_up_steps"]) * config.decision_interval
+    earliest, latest = begin + 1e9 * warm_up, end - 1e9 * config.session_length
+    if earliest > latest:
+        raise ConfigurationError(
+            f"{recording.name} is too short: expected at least {warm_up + config.session_length:g} "
+            f"s from data_start to data_end for the warm-up and a session, "
+            f"got {(end - begin) / 1e9:.1f} s (lower session_steps or warm_up)"
+        )
+    parameters["earliest_start"], parameters["latest_start"] = round(earliest), round(latest)
+    parameters["recording"] = recording.digest
+    parameters["queue_scale"] /= config.lot_size
+    unit = market_column_unit(config)
+    deviations = feature_deviations(
+        config.data,
+        config.decision_interval,
+        config.feature_half_lives,
+        config.volatility_half_life,
+        config.lot_size,
+    )
+    for name, column in (
+        ("flow_scale", "flow"),
+        ("move_scale", "move"),
+        ("activity_scale", "activity"),
+        ("spread_scale", "spread"),
+        ("volatility_scale", "volatility"),
+    ):
+        deviation = np.asarray(deviations[column])
+        measured = np.isfinite(deviation) & (deviation > 0.0)
+        scale = unit / np.where(measured, deviation, 1.0)
+        parameters[name] = np.where(measured, scale, parameters[name])
+    parameters["activity_mean"] = deviations["activity_mean"]
 
 
 def _accepting(distance: float, tolerance: float) -> float:

@@ -7,6 +7,9 @@ process. They differ in who sees the signal and in the side that uninformed take
 import math
 from typing import Any
 
+REPLAY = "replay"
+"""The regime of recorded data. Its fields come from the file, so it is no key of `REGIMES`."""
+
 _PER_MINUTE = 1.0 / 60.0
 _FARTHEST = 30  # [ticks] from 20 ticks on, spread and depth do not depend on this limit
 
@@ -105,11 +108,11 @@ def with_informed(regime: str, p_informed: float | None) -> dict[str, Any]:
     """`p_informed` as a keyword of `configure`.
 
     Args:
-        regime: a key of `REGIMES`.
+        regime: a key of `REGIMES`, or `replay`.
         p_informed: the share of informed takers; None keeps the regime's own share.
 
     Returns:
         An empty dictionary if the regime has no informed takers or `p_informed` is None.
     """
-    has_informed = regime not in ("noise", "imbalanced", "zero_intelligence")
+    has_informed = regime not in ("noise", "imbalanced", "zero_intelligence", REPLAY)
     return {"p_informed": p_informed} if p_informed is not None and has_informed else {}

@@ -7,8 +7,8 @@ from mm_gym.config import FIELD_NAMES, MarketConfig, configure
 from mm_gym.errors import ConfigurationError, nearest
 from mm_gym.parameters import book_room
 
-UNITS = ("max_offset", "reward_scale")
-"""The units of actions and rewards. An environment keeps them for all of its episodes."""
+UNITS = ("max_offset", "reward_scale", "data")
+"""The units of actions and rewards, and the data. An environment keeps them for all episodes."""
 
 
 def check_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> Mapping[str, Any]:

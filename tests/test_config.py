@@ -44,6 +44,9 @@ OUT_OF_RANGE: dict[str, list[float]] = {
     "maker_cancel_rate": [0.0, -1.0],
     "maker_depth": [-1.0],
     "maker_size": [0.99, 0.0],
+    "data_start": [-0.1, 1.1],
+    "data_end": [-0.1, 1.1],
+    "lot_size": [0, -1, 1.5],
     "quote_size": [0, -1, 1.5],
     "max_inventory": [0, -1, 1.5],
     "max_offset": [0.0, -1.0],
@@ -58,10 +61,12 @@ OUT_OF_RANGE: dict[str, list[float]] = {
 }
 CHOICES = {
     "informed_kind": ["signal", "naive", "decoy"],
-    "makers": ["anchored", "none", "zero_intelligence"],
+    "makers": ["anchored", "none", "zero_intelligence", "recorded"],
     "reward": ["pnl", "inventory_penalty", "dampened", "cara"],
 }
 RATES_BY_DISTANCE = ["limit_order_rates", "cancel_rates"]  # tests/core/test_zero_intelligence.py
+RECORDED_MARKET = {"regime": "replay", "makers": "recorded", "data": "day.parquet"}
+RECORDED = ["data"]  # tests/data/test_recorded_market.py
 SWITCHES = ["informed_price_limit", "sniping"]
 # Text, None, booleans, a list, an array and a complex number.
 NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
@@ -91,7 +96,8 @@ def refusal(**fields: Any) -> str:
 
 
 def test_the_tables_of_this_file_leave_no_field_out() -> None:
-    assert {"regime", *OUT_OF_RANGE, *CHOICES, *SWITCHES, *RATES_BY_DISTANCE} == set(FIELDS)
+    tables = (OUT_OF_RANGE, CHOICES, RECORDED, SWITCHES, RATES_BY_DISTANCE)
+    assert {"regime", *itertools.chain(*tables)} == set(FIELDS)
     assert set(USED_BY_NAME) <= set(FIELDS)
 
 
@@ -143,7 +149,11 @@ def test_the_ends_of_the_range_in_the_message_are_the_true_ones(name: str) -> No
             fields["decision_interval"] = 1e6
         if name in ("maker_rate", "maker_cancel_rate"):
             fields["makers"] = "none"
-        if stated["kind"] == "above" and end == stated["low"]:
+        if name in ("data_start", "data_end", "lot_size"):
+            fields |= RECORDED_MARKET
+        if name == "data_start" and end == stated["high"]:
+            assert "is too late" in refusal(**fields)
+        elif stated["kind"] == "above" and end == stated["low"]:
             assert "out of range" in refusal(**fields)
         else:
             assert getattr(MarketConfig(**fields), name) == float(end)
@@ -163,8 +173,8 @@ def test_an_unknown_choice_is_refused_with_the_known_ones(name: str) -> None:
         assert choices == ", ".join(map(repr, CHOICES[name]))
     rates = {"limit_order_rates": (0.01,), "cancel_rates": (0.01,), "signal_drift": 0.0}
     for value in CHOICES[name]:
-        needed = rates if value == "zero_intelligence" else {}
-        assert getattr(MarketConfig(**{name: value}, **needed), name) == value
+        needed = {"zero_intelligence": rates, "recorded": RECORDED_MARKET}.get(value, {})
+        assert getattr(MarketConfig(**(needed | {name: value})), name) == value
 
 
 @pytest.mark.parametrize("name", SWITCHES)

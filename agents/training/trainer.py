@@ -176,13 +176,19 @@ def training_markets(
 ) -> TrainingMarkets:
     """The markets of a run, with variance-reduced rewards and staggered sessions.
 
+    Recorded data have no hidden state to reduce the variance with.
+
     Args:
         run: the training.
         kind: class of the markets.
     """
     options = run.hyperparameters.get("markets", {})
     markets = kind(
-        run.n_envs, **options, variance_reduction=True, staggered=True, **run.config.to_dict()
+        run.n_envs,
+        **options,
+        variance_reduction=run.config.makers != "recorded",
+        staggered=True,
+        **run.config.to_dict(),
     )
     return HistoryVecEnv(markets) if run.has_history else markets
 

@@ -12,6 +12,7 @@ from mm_gym.core.layout import PUBLIC
 from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
 from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
+from mm_gym.core.replay import replay_reset_one, replay_step_one
 
 
 def _market_entry_points(fingerprint):
@@ -39,6 +40,42 @@ def _market_entry_points(fingerprint):
             _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
+    def replay_reset_many(
+        markets, parameters, chosen, seed_words, observations, outcomes, path_rows, recording
+    ):
+        """Reset markets of recorded data, as `reset_many` does. `recording` is a tuple of arrays.
+
+        They are rows of `RECORDED_EVENT`, `PRICE_LEVEL` and `LEVEL_CHANGE`.
+        """
+        fingerprint  # noqa: B018
+        events, levels, changes = recording
+        for index in range(chosen.shape[0]):
+            i = chosen[index]
+            own = parameters[markets[i].configuration]
+            replay_reset_one(markets[i], own, seed_words[index], events, levels, changes)
+            if path_rows.shape[1] > 0:
+                keep_path(markets[i], own, path_rows[i])
+            _hand_out(markets[i], i, observations, outcomes)
+
+    @entry_point
+    def replay_step_many(
+        markets, parameters, actions, observations, outcomes, fill_rows, path_rows, recording
+    ):
+        """Step every market of recorded data by one decision, as `step_many` does."""
+        fingerprint  # noqa: B018
+        for i in range(markets.shape[0]):
+            replay_step_one(
+                markets[i],
+                parameters[markets[i].configuration],
+                recording[0],
+                actions[i, 0],
+                actions[i, 1],
+                fill_rows[i],
+                path_rows[i],
+            )
+            _hand_out(markets[i], i, observations, outcomes)
+
+    @entry_point
     def audit_events(markets, parameters, n_events, fill_rows):
         """Process events of the first market and check all invariants of its book after each.
 
@@ -57,7 +94,7 @@ def _market_entry_points(fingerprint):
                 return done, fault
         return n_events, SOUND
 
-    return reset_many, step_many, audit_events
+    return reset_many, step_many, replay_reset_many, replay_step_many, audit_events
 
 
 @kernel
@@ -109,7 +146,9 @@ def _book_entry_points(fingerprint):
     return book_clear, book_add, book_match, book_reduce, book_cancel, book_audit
 
 
-reset_many, step_many, audit_events = _market_entry_points(FINGERPRINT)
+reset_many, step_many, replay_reset_many, replay_step_many, audit_events = _market_entry_points(
+    FINGERPRINT
+)
 book_clear, book_add, book_match, book_reduce, book_cancel, book_audit = _book_entry_points(
     FINGERPRINT
 )

@@ -30,6 +30,7 @@ NO_ORDER = -1
 # leave the last places free for the agent (see `makers`). `mm_gym.parameters.book_room` chooses
 # the smallest class that suffices. The core is compiled anew for each class.
 BOOK_ROOMS = ((128, 256), (2048, 4096))
+RECORDED_ROOMS = (*BOOK_ROOMS, (8192, 16384))
 MARKET_LEVELS, MARKET_ORDERS = BOOK_ROOMS[0]
 
 # [ticks] Largest absolute price in the book of a market. The sum of two prices fits into 32 bits.
@@ -59,6 +60,22 @@ class Makers(IntEnum):
     NONE = 0
     ANCHORED = 1
     ZERO_INTELLIGENCE = 2
+    RECORDED = 3
+
+
+class RecordedKind(IntEnum):
+    """What a recorded event does to the book."""
+
+    JOIN = 0
+    """A new order joins its queue."""
+    LEAVE = 1
+    """An order loses lots without a trade."""
+    TRADE = 2
+    """An order loses lots to a taker."""
+    HIDDEN = 3
+    """A hidden order trades. The book does not change."""
+    HALT = 4
+    """Trading stops (0 lots) or starts again (1 lot)."""
 
 
 class TakerKind(IntEnum):
@@ -69,6 +86,7 @@ class TakerKind(IntEnum):
     INFORMED = 2
     DECOY_INFORMED = 3
     SNIPER = 4
+    RECORDED = 5
 
 
 INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
@@ -267,10 +285,29 @@ PARAMETERS = _record(
         ("activity_scale", "f8"),
         ("queue_scale", "f8"),
         ("volatility_scale", "f8"),
+        ("lot_size", "i8"),  # [size units] of recorded data
+        # [ns] Sessions of recorded data start between these times.
+        ("earliest_start", "i8"),
+        ("latest_start", "i8"),
+        ("recording", "i8"),  # digest of the recorded data
         # Both by distance from the opposite best price: the cumulative share of limit orders, and
         # the cancellation rate divided by `maker_cancel_rate`.
         ("limit_order_share", "f8", (MAKER_DISTANCES,)),
         ("cancel_share", "f8", (MAKER_DISTANCES,)),
+    ]
+)
+
+# Where a session of recorded data is.
+RECORDED = _record(
+    [
+        ("origin", "i8"),  # [ns] recorded time of the start of the session
+        ("cursor", "i8"),  # number of the next event
+        ("joined", "i8", (2,)),  # the cursor when the agent's order joined its queue
+        # The taker of the latest trade: its time [ns], the side of its resting orders, and the mid
+        # before its first trade.
+        ("sweep_time", "i8"),
+        ("sweep_side", "i8"),
+        ("sweep_mid", "f8"),
     ]
 )
 
@@ -404,6 +441,7 @@ def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("outcome", "f8", (len(Outcome),)),
             ("book", book_dtype(levels, orders, compact=True)),
             # What few steps read.
+            ("recorded", RECORDED),
             ("decoy", "f8"),  # a process with the law of the signal that predicts nothing
             ("decoy_words", "u8", (WORDS_PER_STREAM,)),
             ("n_fill_rows", "i8"),
@@ -418,6 +456,25 @@ def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
 
 
 MARKET = market_dtype(MARKET_LEVELS, MARKET_ORDERS)
+
+# A recorded event, with what it does to the book. Sizes are in size units of the data.
+RECORDED_EVENT = _record(
+    [
+        ("time", "i8"),  # [ns]
+        ("key", "i4"),  # of a hidden order: the worst key that is at least as good
+        ("lots", "i4"),
+        ("place", "i4"),  # number of the event with which the order joined its queue; -1: unknown
+        ("kind", "i1"),  # a RecordedKind
+        ("side", "i1"),  # of the resting order
+        ("known", "i1"),  # whether the order is in the book
+        ("halted", "i1"),  # whether trading is halted after the event
+    ]
+)
+
+# The history of the price levels: `PRICE_LEVEL` has one row for each price at which orders rested,
+# bids first and worst keys first. Its rows `first` to `end` of `LEVEL_CHANGE` are the sizes there.
+PRICE_LEVEL = _record([("first", "i8"), ("end", "i8"), ("key", "i4"), ("side", "i4")])
+LEVEL_CHANGE = _record([("event", "i4"), ("lots", "i4")])
 
 # What a recorder stores at each change of the public mid, the efficient price or the inventory.
 PATH_ROW = _record([("time", "f8"), ("mid", "f8"), ("efficient_price", "f8"), ("inventory", "i8")])

@@ -120,6 +120,17 @@ def reset_one(market, parameters, seed_words):
     `seed_words` holds `SEED_WORDS` words for each of the four streams. The agent does not quote
     during the warm-up.
     """
+    begin_reset(market, parameters, seed_words)
+    for step in range(parameters.warm_up_steps):
+        end = (step + 1 - parameters.warm_up_steps) * parameters.decision_interval
+        run_until(market, parameters, end)
+        update_features(market, parameters)
+    finish_reset(market, parameters)
+
+
+@kernel
+def begin_reset(market, parameters, seed_words):
+    """Seed the streams, and set everything to its state before the warm-up, with an empty book."""
     seed_stream(market.value_words, seed_words[:SEED_WORDS])
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
@@ -142,11 +153,11 @@ def reset_one(market, parameters, seed_words):
     start_features(market, parameters)
     start_takers(market, parameters)
     start_makers(market, parameters)
-    for step in range(parameters.warm_up_steps):
-        run_until(
-            market, parameters, (step + 1 - parameters.warm_up_steps) * parameters.decision_interval
-        )
-        update_features(market, parameters)
+
+
+@kernel
+def finish_reset(market, parameters):
+    """Open the account after the warm-up, and observe."""
     market.n_trades = 0
     open_account(market.account, public_mid(market, parameters))
     observe(market, parameters)
@@ -162,7 +173,18 @@ def step_one(market, parameters, bid_action, ask_action, number, fill_rows, path
     outcome are written to the record. `number` is the market's row in the recorder's arrays.
     Arrays without columns record nothing.
     """
-    account = market.account
+    end = begin_step(market, parameters, bid_action, ask_action)
+    reschedule_makers(market, parameters)
+    if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
+        run_until_recording(market, parameters, end, fill_rows[number], path_rows[number])
+    else:
+        run_until(market, parameters, end)
+    finish_step(market, parameters)
+
+
+@kernel
+def begin_step(market, parameters, bid_action, ask_action):
+    """Send the quotes, and return the time of the next decision [s]."""
     start_control_variate(market, parameters)
     send_quotes(
         market,
@@ -170,13 +192,14 @@ def step_one(market, parameters, bid_action, ask_action, number, fill_rows, path
         offset_kernel(min(max(float(bid_action), -1.0), 1.0), parameters.max_offset),
         offset_kernel(min(max(float(ask_action), -1.0), 1.0), parameters.max_offset),
     )
-    reschedule_makers(market, parameters)
     market.steps += 1
-    end = market.steps * parameters.decision_interval
-    if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
-        run_until_recording(market, parameters, end, fill_rows[number], path_rows[number])
-    else:
-        run_until(market, parameters, end)
+    return market.steps * parameters.decision_interval
+
+
+@kernel
+def finish_step(market, parameters):
+    """Mark the account after the events, compute the reward, and observe."""
+    account = market.account
     update_features(market, parameters)
 
     mark_to(account, market.mid)

@@ -98,7 +98,9 @@ def observe(market, parameters):
             features.shown_offset[side] = offset
         ahead = quote_queue_ahead(market, side) * parameters.queue_scale
         row[Obs.BID_QUEUE_AHEAD + side] = _clip(ahead, 0.0, far)
-        row[Obs.BID_SIZE + side] = 2.0 * quote_lots(market, side) / parameters.quote_size
+        row[Obs.BID_SIZE + side] = (
+            2.0 * quote_lots(market, side) / (parameters.quote_size * parameters.lot_size)
+        )
     volatility = (
         math.sqrt(features.variance) - parameters.volatility
     ) * parameters.volatility_scale

@@ -164,9 +164,9 @@ def _place(market, parameters, wanted_bid, wanted_ask):
     if ask_stays and not bid_stays:
         bid = min(bid, price_key(ASK, book.orders[market.quotes.slot[ASK]].key) - 1)
     if not bid_stays and bid_size > 0:
-        _enter(market, BID, bid, bid_size)
+        _enter(market, parameters, BID, bid, bid_size)
     if not ask_stays and ask_size > 0:
-        _enter(market, ASK, ask, ask_size)
+        _enter(market, parameters, ASK, ask, ask_size)
 
 
 @kernel
@@ -192,14 +192,19 @@ def _withdraw_unless_near(market, parameters, side, wanted, size):
 
 
 @kernel
-def _enter(market, side, price, size):
-    """Add an order of the agent to the book and store its place in the queue."""
-    slot = add(market.book, side, price, size, AGENT)
+def _enter(market, parameters, side, price, size):
+    """Add an order of the agent to the book and store its place in the queue.
+
+    Orders of recorded data are in size units, of which a lot has `lot_size`. Elsewhere it is one.
+    """
+    slot = add(market.book, side, price, size * parameters.lot_size, AGENT)
     market.quotes.slot[side] = slot
     if slot != NO_ORDER:
         market.quotes.entered_lots += size
         market.quotes.placed_at[side] = market.time
-        market.quotes.lots_ahead_at_arrival[side] = lots_ahead(market.book, slot)
+        ahead = lots_ahead(market.book, slot) + parameters.lot_size - 1
+        market.quotes.lots_ahead_at_arrival[side] = ahead // parameters.lot_size
+        market.recorded.joined[side] = market.recorded.cursor
 
 
 @kernel

@@ -146,7 +146,7 @@ def take(market, parameters, side, limit, size, kind):
         own = order.owner == AGENT
         traded = trade(book, slot, size)
         if lots == 0 or price != last_price:
-            _open_trade(market, price, side, kind)
+            open_trade(market, price, side, kind)
         last_price = price
         lots += traded
         size -= traded
@@ -156,7 +156,7 @@ def take(market, parameters, side, limit, size, kind):
             latest.own_lots += traded
             mark_to(market.account, mid)
             settle_fill(market.account, 1 - side, price, traded, parameters.maker_fee)
-            _note_fill(market, price, traded, 1 - side, mid, kind)
+            note_fill(market, price, traded, 1 - side, mid, kind)
             if order.lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
         slot = first_to_trade(book, side, limit_price)
@@ -165,7 +165,7 @@ def take(market, parameters, side, limit, size, kind):
 
 
 @kernel
-def _open_trade(market, price, side, kind):
+def open_trade(market, price, side, kind):
     """Start a trade of zero lots on the tape. It replaces the oldest one."""
     trade = market.tape[market.n_trades % TAPE_ROWS]
     market.n_trades += 1
@@ -178,7 +178,7 @@ def _open_trade(market, price, side, kind):
 
 
 @kernel
-def _note_fill(market, price, lots, agent_side, mid, kind):
+def note_fill(market, price, lots, agent_side, mid, kind):
     """Describe one of the agent's fills, with hidden state, in `market.new_fills`."""
     row = market.new_fills[market.n_new_fills]
     market.n_new_fills += 1

@@ -17,7 +17,7 @@ from numba import njit
 
 from mm_gym.core.book import add, price_key, reduce
 from mm_gym.core.kernel import FINGERPRINT, entry_point
-from mm_gym.core.layout import ASK, BID, NO_ORDER, PUBLIC
+from mm_gym.core.layout import ASK, BID, NO_ORDER, PUBLIC, RecordedKind
 from mm_gym.data.events import EventKind
 
 ORDER = np.dtype(
@@ -56,6 +56,7 @@ FAULTS = {
 _A, _B, _C, _D, _E, _F, _H, _M, _P, _R, _T, _U, _X = b"ABCDEFHMPRTUX"
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 _ADD, _REDUCE, _CANCEL, _EXECUTE, _HIDDEN, _HALT = (int(kind) for kind in EventKind)
+_JOIN, _LEAVE, _TRADE, _UNSEEN, _STOP = (int(kind) for kind in RecordedKind)
 
 
 def empty_table(capacity: int = 1 << 16, row: np.dtype[Any] = ORDER) -> npt.NDArray[Any]:
@@ -389,7 +390,108 @@ def _event_book(fingerprint):
                 _show(book, rows[index])
         return events.shape[0]
 
-    return apply_events
+    @entry_point
+    def index_events(books, events, table, ids, added, tick, n_before, out, touch):
+        """Apply events to a book as `apply_events` does, and write what each of them does to it.
+
+        Args:
+            books: one record of `layout.book_dtype`, with prices in ticks.
+            events: rows of `events.EVENT`.
+            table: rows of `SLOT`.
+            ids: order id of each slot of the book.
+            added: number of the event that added the order of each slot.
+            tick: [price units]
+            n_before: number of the first row of `out`, counted from the first event of all.
+            out: receives rows of `layout.RECORDED_EVENT`.
+            touch: receives best keys and sizes of both sides after each row, shape (n, 4). Sizes
+                of empty sides are 0.
+
+        Returns:
+            The number of events done and the number of rows. Events are left if `out` is full, or
+            if the book or the table needs more room.
+        """
+        fingerprint  # noqa: B018
+        book = books[0]
+        n = 0
+        for index in range(events.shape[0]):
+            event = events[index]
+            if n == out.shape[0] or 3 * book.n_live >= table.shape[0]:
+                return index, n
+            side = BID if event.side > 0 else ASK
+            key = event.price if side == BID else -event.price
+            row = out[n]
+            row.time, row.side, row.lots = event.time, side, event.size
+            row.place, row.known = -1, 0
+            if event.kind == _ADD:
+                if table[_find(table, event.order_id)].live:
+                    continue
+                crossed = _first_crossed(book, side, key // tick)
+                while crossed != NO_ORDER and n < out.shape[0] - 1:
+                    # The crossed order leaves, and the event is looked at again.
+                    row = out[n]
+                    row.time, row.side, row.kind = event.time, 1 - side, _LEAVE
+                    row.key, row.lots = book.orders[crossed].key, book.orders[crossed].lots
+                    row.place, row.known = added[crossed], 1
+                    _delete(table, _find(table, ids[crossed]))
+                    reduce(book, crossed, row.lots)
+                    _write_touch(book, touch[n])
+                    n += 1
+                    crossed = _first_crossed(book, side, key // tick)
+                if crossed != NO_ORDER:
+                    return index, n
+                row = out[n]
+                row.time, row.side, row.lots = event.time, side, event.size
+                slot = add(book, side, event.price // tick, event.size, PUBLIC)
+                if slot == NO_ORDER:
+                    return index, n
+                place = _find(table, event.order_id)
+                table[place].order_id, table[place].slot = event.order_id, slot
+                table[place].live = 1
+                ids[slot], added[slot] = event.order_id, n_before + n
+                row.kind, row.key, row.place, row.known = _JOIN, key // tick, n_before + n, 1
+            elif event.kind == _HALT:
+                row.kind, row.key, row.lots = _STOP, 0, event.size
+            elif event.kind == _HIDDEN:
+                # The worst price that is at least as good: a quote there comes first.
+                row.kind, row.key = _UNSEEN, -(-key // tick)
+            else:
+                place = _find(table, event.order_id)
+                if table[place].live:
+                    slot = table[place].slot
+                    row.lots = min(event.size, book.orders[slot].lots)
+                    row.key, row.place, row.known = book.orders[slot].key, added[slot], 1
+                    if row.lots == book.orders[slot].lots:
+                        _delete(table, place)
+                    reduce(book, slot, row.lots)
+                elif event.kind == _EXECUTE:
+                    row.key = key // tick
+                else:
+                    continue
+                row.kind = _TRADE if event.kind == _EXECUTE else _LEAVE
+            _write_touch(book, touch[n])
+            n += 1
+        return events.shape[0], n
+
+    return apply_events, index_events
+
+
+@njit(cache=True)
+def _first_crossed(book, side, key):
+    """The slot of the next order that a new one at this key would trade with, or NO_ORDER."""
+    n_levels = book.n_levels[1 - side]
+    if n_levels == 0 or book.levels[1 - side, n_levels - 1].key < -key:
+        return NO_ORDER
+    return book.levels[1 - side, n_levels - 1].head
+
+
+@njit(cache=True)
+def _write_touch(book, row):
+    for side in range(2):
+        n_levels = book.n_levels[side]
+        row[2 + side] = 0
+        if n_levels > 0:
+            level = book.levels[side, n_levels - 1]
+            row[side], row[2 + side] = level.key, level.lots
 
 
 @njit(cache=True)
@@ -420,4 +522,4 @@ def _show(book, row):
         row.ask_price[depth], row.ask_size[depth] = -level.key, level.lots
 
 
-apply_events = _event_book(FINGERPRINT)
+apply_events, index_events = _event_book(FINGERPRINT)

@@ -48,7 +48,13 @@ def against_mid(sessions: Sessions) -> FillMeasures:
 
 
 def against_value(sessions: Sessions) -> FillMeasures:
-    """The measures against the efficient price, which the agent never sees."""
+    """The measures against the efficient price, which the agent never sees.
+
+    They are NaN for recorded data, whose efficient price nobody knows.
+    """
+    if sessions.config.makers == "recorded":
+        unknown = np.full(len(sessions.fills), np.nan)
+        return _measure(sessions, unknown, np.full_like(sessions.later_value, np.nan))
     return _measure(sessions, sessions.fills["efficient_price"], sessions.later_value)
 
 

@@ -225,7 +225,9 @@ def _walk(
         observations, outcomes = markets.step(to_offsets("offsets", actions, n))
         recorded[:, step + 1] = outcomes[:, columns].T
         between[0, step] = to_ticks(actions, config.max_offset).sum(axis=1)
-        between[1:, step] = np.rint(_running_flow(markets) - before * _flow_decay(markets))
+        between[1:, step] = _running_flow(markets) - before * _flow_decay(markets)
+    if config.makers != "recorded":  # recorded sizes are no whole lots
+        between[1:] = np.rint(between[1:])
     return _Walk(*recorded, *between)
 
 
@@ -323,7 +325,7 @@ def _collect(
 
 
 def _control_variate(config: MarketConfig, walk: _Walk) -> npt.NDArray[np.float64]:
-    if config.makers == "zero_intelligence":
+    if config.makers in ("zero_intelligence", "recorded"):
         return np.zeros(walk.pnl.shape[1])
     moves = np.diff(config.foreseen_price(walk.value, walk.signal), axis=0)
     control_variate: npt.NDArray[np.float64] = (walk.inventory[:-1] * moves).sum(axis=0)

@@ -1,5 +1,6 @@
 """The summary of an evaluation: one row of plain values for each agent in each market."""
 
+import math
 from typing import Any
 
 from mm_gym.evaluation.metrics import (
@@ -102,8 +103,10 @@ def summarise(agent: str, sessions: Sessions, reference: Sessions | None = None)
     row.update(_fill_row(sessions, value, "value_"))
     row["value_effective_half_spread"] = _fill_mean(sessions, value.effective_half_spread)
     of_fills, informed = inventory_pnl_of_fills(sessions), with_informed_takers(sessions)
-    row["inventory_pnl_informed"] = float(of_fills[informed].sum() / len(sessions))
-    row["inventory_pnl_noise"] = float(of_fills[~informed].sum() / len(sessions))
+    for name, chosen in (("informed", informed), ("noise", ~informed)):
+        known = sessions.config.makers != "recorded"
+        by_kind = float(of_fills[chosen].sum() / len(sessions)) if known else math.nan
+        row[f"inventory_pnl_{name}"] = by_kind
     row["mean_inventory"] = float(sessions.mean_inventory.mean())
     row["inventory_half_life"] = inventory_half_life(sessions).value
     row["sharpe"] = sharpe(sessions)

@@ -28,10 +28,13 @@ class SlowReplay:
         lot: size units of a lot.
         quote_lots: lots of each quote.
         max_lots: position limit [lots].
+        tick: [price units]
     """
 
-    def __init__(self, lot: int = 1, quote_lots: int = 1, max_lots: int = 10**9) -> None:
-        self.lot, self.quote_lots, self.max_lots = lot, quote_lots, max_lots
+    def __init__(
+        self, lot: int = 1, quote_lots: int = 1, max_lots: int = 10**9, tick: int = 1
+    ) -> None:
+        self.lot, self.quote_lots, self.max_lots, self.tick = lot, quote_lots, max_lots, tick
         self.orders: dict = {}  # id -> [side, price, rest]; the maker's ids are (ME, side)
         self.queues: dict = {BUY: {}, SELL: {}}  # side -> price -> ids, oldest first
         self.fills: list[Fill] = []
@@ -71,9 +74,9 @@ class SlowReplay:
         self.time = time
         other_bid, other_ask = self.touch(BUY), self.touch(SELL)
         if other_ask is not None:
-            bid = min(bid, other_ask - 1)  # post-only
+            bid = min(bid, other_ask - self.tick)  # post-only
         if other_bid is not None:
-            ask = max(ask, other_bid + 1)
+            ask = max(ask, other_bid + self.tick)
         room = {BUY: self.max_lots - self.inventory, SELL: self.max_lots + self.inventory}
         wanted = {
             side: (price, self.lot * min(self.quote_lots, room[side]))
@@ -115,11 +118,10 @@ class SlowReplay:
         if order_id in self.orders:
             return
         # Recorded orders that the new one would trade with are gone without a message.
-        for other in list(self.orders):
-            if other == (ME, -side):
-                continue
-            if self.orders[other][0] == -side and side * (price - self.orders[other][1]) >= 0:
-                self._take(other, self.orders[other][2])
+        for other_price in [p for p in self.queues[-side] if side * (price - p) >= 0]:
+            for other in list(self.queues[-side][other_price]):
+                if other != (ME, -side):
+                    self._take(other, self.orders[other][2])
         mine = self.orders.get((ME, -side))
         if mine is not None and side * (price - mine[1]) >= 0 and not self.halted:
             self._trade(-side, size)

@@ -13,12 +13,17 @@ The book before the maker comes, at second 1, is
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
-from mm_gym.data.events import EVENT
+import mm_gym  # noqa: F401  (registers the environment)
+from mm_gym.core.layout import BID
+from mm_gym.core.scales import action_of_offset
+from mm_gym.data.events import EVENT, Source, convert
 from tests.data.slow_replay import (
     ADD,
     BUY,
@@ -253,10 +258,15 @@ CASES = [
     ),
     Case(
         "post-only: a quote never crosses the recorded touch",
-        # 104: me2 | 105: F9  although we asked for 107
-        [(1.2, EXECUTE, BUY, A, 100, 1)],
-        [(1.2, BUY, 104, 1)],
-        bid=107,
+        # 101: G2 comes while our bid at 102 is under way, so it joins at 100: A5 me2
+        [
+            (1.2, ADD, SELL, G, 101, 2),
+            (1.7, EXECUTE, BUY, A, 100, 5),
+            (1.8, EXECUTE, BUY, E, 99, 1),
+        ],
+        [(1.8, BUY, 100, 1)],
+        bid=102,
+        fields={"latency": 0.5},
     ),
     Case(
         "asks work as bids do",
@@ -331,3 +341,51 @@ def by_slow_replay(case: Case) -> list[Fill]:
 def test_the_slow_replay_has_the_fills_worked_out_by_hand(case: Case) -> None:
     expected = [Fill(round(second * _NS), *rest) for second, *rest in case.fills]
     assert by_slow_replay(case) == expected
+
+
+def environment(path: Path, case: Case, **fields: Any) -> Any:
+    """The environment of a case, whose only session starts at second 1."""
+    return gymnasium.make(
+        "MarketMaking-v0",
+        regime="replay",
+        data=str(path),
+        warm_up=1.0,
+        session_steps=_SECONDS - 1,
+        max_offset=64.0,
+        quote_size=case.lots,
+        record=100,
+        **({"lot_size": 1} | case.fields | fields),
+    ).unwrapped
+
+
+def offsets_to(env: Any, info: dict[str, Any], bid: int, ask: int) -> np.ndarray:
+    """The action that quotes at these prices."""
+    return np.array(
+        [
+            action_of_offset(distance, env.config.max_offset)
+            for distance in (info["mid"] - bid, ask - info["mid"])
+        ],
+        np.float32,
+    )
+
+
+def test_the_environment_has_the_same_fills(tmp_path: Path) -> None:
+    for number, case in enumerate(CASES):
+        path = tmp_path / f"{number}.parquet"
+        convert(Source("hand", 0.01, 1.0, iter([rows(case)])), path)
+        env = environment(path, case)
+        _, info = env.reset(seed=number)
+        terminated = False
+        while not terminated:
+            action = offsets_to(env, info, case.bid, case.ask)
+            _, _, terminated, _, info = env.step(action)
+        found = [
+            Fill(
+                round((row["time"] + 1.0) * _NS),
+                BUY if row["side"] == BID else SELL,
+                int(row["price"]),
+                int(row["lots"]),
+            )
+            for row in env.recorded().fills
+        ]
+        assert found == by_slow_replay(case), case.name
