@@ -9,10 +9,17 @@ python evaluate.py --suite --compare results/a/suite.csv,results/b/suite.csv
 python evaluate.py --replay --agents inventory_skew,runs/NAME --regimes informed --seed 3
 """
 
-import tyro
-
-from agents.commands.evaluate import Arguments, main
 from agents.invocation import run_command
 
+
+def _evaluate() -> None:
+    # These imports take seconds. Here, Ctrl-C and SIGTERM are answered meanwhile.
+    import tyro
+
+    from agents.commands.evaluate import Arguments, main
+
+    main(tyro.cli(Arguments))
+
+
 if __name__ == "__main__":
-    run_command("evaluate.py", lambda: main(tyro.cli(Arguments)))
+    run_command("evaluate.py", _evaluate)

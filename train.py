@@ -9,10 +9,17 @@ python train.py --resume runs/NAME --timesteps 20000000
 python train.py --engine rllib --env-runners 2
 """
 
-import tyro
-
-from agents.commands.train import Arguments, main
 from agents.invocation import run_command
 
+
+def _train() -> None:
+    # These imports take seconds. Here, Ctrl-C and SIGTERM are answered meanwhile.
+    import tyro
+
+    from agents.commands.train import Arguments, main
+
+    main(tyro.cli(Arguments))
+
+
 if __name__ == "__main__":
-    run_command("train.py", lambda: main(tyro.cli(Arguments)))
+    run_command("train.py", _train)

@@ -1,4 +1,4 @@
-"""How a user starts a command of this package, and how the command answers bad input.
+"""How a user starts a command of this package. `mm_gym.command` says how the command ends.
 
 In the repository the package is called `agents`, and scripts and modules are its commands. In an
 installed wheel it is called `mm_gym_agents`, and the console script `mm-gym` starts its commands.
@@ -7,8 +7,10 @@ Messages and recorded command lines name the form that works.
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from mm_gym.command import run_command as run_command
 
 _PACKAGE = __name__.partition(".")[0]
 INSTALLED = _PACKAGE != "agents"
@@ -51,20 +53,6 @@ def command_line(module: str | None = None) -> str:
     return shlex.join([*program, *sys.argv[1:]])
 
 
-def run_command(name: str, command: Callable[[], object]) -> None:
-    """Run a command. Bad input is answered with one sentence on stderr and exit code 2.
-
-    Args:
-        name: of the command, which starts the sentence, such as `agents.tuning`.
-        command: parses the command line and does the work.
-    """
-    try:
-        command()
-    except (ValueError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
 def run_module(module: str, main: Callable[..., object], arguments: Any = None) -> None:
     """Run a module of this package as a command.
 
@@ -83,3 +71,22 @@ def run_module(module: str, main: Callable[..., object], arguments: Any = None) 
             main(tyro.cli(arguments, prog=module_command(module)))
 
     run_command(f"{_PACKAGE}.{module}", command)
+
+
+def option_name(field: str) -> str:
+    """The option of a field, such as `--p-informed`."""
+    return "--" + field.replace("_", "-")
+
+
+def check_different(option: str, names: Sequence[object]) -> None:
+    """Refuse a list that names the same thing twice.
+
+    Raises:
+        ValueError: if it does.
+    """
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(
+                f"{option} names {name} twice: expected different ones, got "
+                f"{','.join(map(str, names))}"
+            )

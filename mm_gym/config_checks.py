@@ -24,6 +24,9 @@ _MOST_DEVIATIONS = (
     12.0  # A normal variable exceeds so many standard deviations once in 10^32 draws.
 )
 _MOST_MEANS = 40.0  # An exponential variable with 53 random bits stays below so many means.
+_SMALLEST_NUMBER = 1e-12  # anything nearer to 0 means 0, and its reciprocal may overflow
+_MOST_EVENTS = 1_000_000  # between two decisions: a fifth of a second
+_MOST_WARM_UP_EVENTS = 3_000_000
 
 # Field: lowest value, highest value, whether the lowest value itself is allowed.
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -99,6 +102,7 @@ def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     _check_makers(checked)
     _check_prices(checked)
     _check_latency(checked["latency"], checked["decision_interval"])
+    _check_events(checked)
     return checked
 
 
@@ -154,6 +158,11 @@ def _number(name: str, value: Any) -> float | int:
     inside = low <= number <= high if closed else low < number <= high
     if not inside or (whole and number != int(number)):
         raise ConfigurationError(f"{name}={value!r} is out of range: {expected}")
+    if 0.0 < abs(number) < _SMALLEST_NUMBER:
+        raise ConfigurationError(
+            f"{name}={value!r} is too near to 0: expected 0 or at least {_SMALLEST_NUMBER:g}, "
+            f"got {value!r}"
+        )
     return int(number) if whole else number
 
 
@@ -170,10 +179,11 @@ def _rates(name: str, value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         raise ConfigurationError(not_rates) from None
     for rate in rates:
-        if not 0.0 <= rate <= _LARGEST_RATE:
+        if not (rate == 0.0 or _SMALLEST_NUMBER <= rate <= _LARGEST_RATE):
             raise ConfigurationError(
                 f"{name} has a rate that is out of range: "
-                f"expected numbers from 0 to {_LARGEST_RATE:g}, got {rate!r}"
+                f"expected 0 or numbers from {_SMALLEST_NUMBER:g} to {_LARGEST_RATE:g}, "
+                f"got {rate!r}"
             )
     return rates
 
@@ -335,3 +345,35 @@ def _check_latency(latency: float, decision_interval: float) -> None:
             f"expected at most {QUOTES_IN_FLIGHT - 1} decision intervals, which are {longest:g} s, "
             f"got {latency:g} s"
         )
+
+
+def expected_event_rate(fields: Mapping[str, Any]) -> float:
+    """[1/s] Expected number of simulated events, apart from those of the agent.
+
+    Background orders count twice, since each leaves the book again.
+
+    Args:
+        fields: of `MarketConfig`, checked.
+    """
+    makers = {
+        "anchored": 2.0 * fields["maker_rate"],
+        "zero_intelligence": 2.0 * sum(fields["limit_order_rates"]),
+    }.get(fields["makers"], 0.0)
+    flips = fields["imbalance_flip_rate"] if fields["imbalance"] > 0.0 else 0.0
+    return float(fields["taker_rate"] + flips + 2.0 * makers + 1.0 / fields["value_interval"])
+
+
+def _check_events(fields: Mapping[str, Any]) -> None:
+    """Refuse a market that would compute for seconds between two decisions, or at its start."""
+    rate, interval = expected_event_rate(fields), fields["decision_interval"]
+    for name, of_decisions, most in (
+        ("decision_interval", 0.0, _MOST_EVENTS),
+        ("warm_up", 1.0 / interval, _MOST_WARM_UP_EVENTS),
+    ):
+        events = fields[name] * (rate + of_decisions)
+        if events > most:
+            raise ConfigurationError(
+                f"{name}={fields[name]:g} has too many events: expected at most {most:,} (takers, "
+                "background orders, steps of the efficient price, decision intervals), "
+                f"got {events:,.0f}, which are {rate + of_decisions:,.0f} a second"
+            )

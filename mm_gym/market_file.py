@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from mm_gym.config import MarketConfig, configure
 from mm_gym.errors import ConfigurationError
+from mm_gym.files import replace_file
 
 
 def json_fields(config: MarketConfig) -> dict[str, Any]:
@@ -21,10 +21,8 @@ def write_market(config: MarketConfig, path: str | Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(json_fields(config), indent=1, allow_nan=False) + "\n")
-    os.replace(unfinished, path)
+    text = json.dumps(json_fields(config), indent=1, allow_nan=False)
+    replace_file(Path(path), text.encode() + b"\n")
 
 
 def read_market(path: str | Path) -> MarketConfig:

@@ -149,6 +149,11 @@ def test_the_ends_of_the_range_in_the_message_are_the_true_ones(name: str) -> No
             fields["decision_interval"] = 1e6
         if name in ("maker_rate", "maker_cancel_rate"):
             fields["makers"] = "none"
+        if name in ("taker_rate", "decision_interval", "latency", "warm_up"):
+            quiet = {"value_interval": 1e6, "taker_rate": 0.0, "makers": "none", "warm_up": 0.0}
+            fields = quiet | {"decision_interval": 0.5} | fields
+        if name == "value_interval":
+            fields |= {"decision_interval": 0.1, "warm_up": 0.0}
         if name in ("data_start", "data_end", "lot_size"):
             fields |= RECORDED_MARKET
         if name == "data_start" and end == stated["high"]:

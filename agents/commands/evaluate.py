@@ -15,17 +15,37 @@ from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import PRIVILEGED_MARK
 from mm_gym.market_file import json_fields, read_market
+from mm_gym.regimes import with_informed
 from mm_gym.rendering.replay import MOST_MAKERS, write_replay
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
 from mm_gym.reporting.text_tables import checks_table, markdown, text_table
 
 from ..backends import parallel
-from ..invocation import command_line
+from ..invocation import check_different, command_line, option_name
 from ..registry import name_agent
-from .options import OptionalBackend, OptionalFloat, OptionalInt, OptionalPath, OptionalText
+from .options import (
+    OptionalBackend,
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    OptionalText,
+    refuse_without_effect,
+)
 
 _REPLAY_FILE = "replay.html"
+_OUTPUT = " out overwrite"
+_SESSIONS = " episodes jobs backend address" + _OUTPUT
+_GRID = "agents regimes market p_informed reference seed" + _SESSIONS
+_MODES = {
+    "replay": "agents regimes market p_informed seed" + _OUTPUT,
+    "compare": "suite",
+    "suite": "compare agents tasks" + _SESSIONS,
+    "experiment": "negative_control seed" + _SESSIONS,
+    "sweep": "values " + _GRID,
+    "": _GRID,
+}
+"""The options that have an effect in each mode. The first mode that is named counts."""
 _REPLAYED = {"agents": "inventory_skew,trained/mixed", "regimes": "informed"}
 """The defaults of --replay."""
 
@@ -103,10 +123,11 @@ def main(arguments: Arguments) -> Path | None:
         ValueError: if an agent, a market or another argument cannot be used.
         OSError: if the folder cannot be written.
     """
+    _check_options(arguments)
     console = Console()
     if arguments.replay:
         return _replay(arguments, console)
-    if arguments.suite or arguments.tasks is not None or arguments.compare is not None:
+    if arguments.suite:
         return _suite(arguments, console)
     out = arguments.out or artefacts.fresh_folder(
         Path("results"), arguments.experiment or "evaluation"
@@ -140,12 +161,6 @@ def _progress(console: Console) -> Progress:
 
 def _replay(arguments: Arguments, console: Console) -> Path:
     """Record one session of each agent and write the page that replays them."""
-    _refuse(
-        arguments,
-        "--replay",
-        "sweep values reference experiment negative_control suite tasks compare episodes jobs "
-        "backend address",
-    )
     is_given = {name: getattr(arguments, name) != getattr(Arguments, name) for name in _REPLAYED}
     names, regimes = (
         _names(getattr(arguments, name) if is_given[name] else _REPLAYED[name])
@@ -179,7 +194,6 @@ def _replay(arguments: Arguments, console: Console) -> Path:
 
 def _suite(arguments: Arguments, console: Console) -> Path | None:
     """Evaluate on the benchmark suite, or print the results of earlier runs in one table."""
-    _check_suite(arguments)
     if arguments.compare is not None:
         results = suite_files.compare([Path(name) for name in _names(arguments.compare)], TASKS)
         evaluated = {row.task for row in results.rows}
@@ -208,31 +222,45 @@ def _suite(arguments: Arguments, console: Console) -> Path | None:
     return out
 
 
-def _check_suite(arguments: Arguments) -> None:
-    """Refuse options that --suite or --compare would ignore."""
-    if not arguments.suite:
-        option = "--tasks" if arguments.tasks is not None else "--compare"
+def _check_options(arguments: Arguments) -> None:
+    """Refuse options that have no effect together, and lists that name something twice."""
+    mode = next(
+        mode
+        for mode in _MODES
+        if not mode or (getattr(arguments, mode) and (mode != "compare" or arguments.suite))
+    )
+    refuse_without_effect(arguments, mode, _MODES)
+    for name in ("agents", "regimes", "tasks", "compare"):
+        given = getattr(arguments, name)
+        check_different(option_name(name), [] if given is None else _names(given))
+    check_different("--values", _values(arguments))
+    if arguments.overwrite and arguments.out is None:
         raise ValueError(
-            f"{option} is an option of the suite: expected --suite with it, got none "
-            "(write --suite too)"
+            "--overwrite has no effect alone: expected --out with it, got none (write --out too)"
         )
-    ignored = "regimes market p_informed sweep values reference experiment negative_control seed"
-    if arguments.compare is None:
-        _refuse(arguments, "--suite", ignored)
-    else:
-        others = "agents tasks episodes jobs backend address out overwrite"
-        _refuse(arguments, "--compare", f"{ignored} {others}")
-
-
-def _refuse(arguments: Arguments, with_option: str, names: str) -> None:
-    """Refuse options that have no effect with another one. `names` are those of fields."""
-    for name in names.split():
-        value = getattr(arguments, name)
-        if value != getattr(Arguments, name):
-            option = "--" + name.replace("_", "-")
+    if arguments.market is not None and arguments.regimes != Arguments.regimes:
+        raise ValueError(
+            "--regimes has no effect with --market: expected none, got "
+            f"{arguments.regimes} (leave it out)"
+        )
+    if arguments.reference is not None and len(_names(arguments.agents)) == 1:
+        raise ValueError(
+            "--reference has no effect with one agent: expected two agents or more, got "
+            f"{arguments.agents}"
+        )
+    if arguments.p_informed is not None:
+        if arguments.sweep == "p_informed":
             raise ValueError(
-                f"{option} has no effect with {with_option}: expected none, got {value} "
-                "(leave it out)"
+                "--p-informed has no effect with --sweep p_informed: expected none, got "
+                f"{arguments.p_informed:g} (leave it out)"
+            )
+        regimes = _names(arguments.regimes)
+        if arguments.market is None and not any(
+            with_informed(regime, arguments.p_informed) for regime in regimes
+        ):
+            raise ValueError(
+                f"--p-informed has no effect in {', '.join(regimes)}: expected a regime with "
+                f"informed takers, got {arguments.p_informed:g} (leave it out)"
             )
 
 
@@ -309,7 +337,6 @@ def _market(arguments: Arguments) -> MarketConfig | None:
     """The market of --market, which stands in place of --regimes."""
     if arguments.market is None:
         return None
-    _refuse(arguments, "--market", "regimes")
     return read_market(arguments.market)
 
 

@@ -1,11 +1,14 @@
 """Types of options that may be left out. Their help says in words what the default is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from ..backends import Backend
+from ..invocation import option_name
+from ..learned.hyperparameters import parse_fields
 
 
 def optional(metavar: str) -> Any:
@@ -22,3 +25,48 @@ OptionalInt = Annotated[int | None, optional("INT")]
 OptionalFloat = Annotated[float | None, optional("FLOAT")]
 OptionalBackend = Annotated[Backend | None, optional("{ray,dask}")]
 OptionalPath = Annotated[Path | None, optional("PATH")]
+
+
+def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -> None:
+    """Refuse options that have no effect in the chosen mode.
+
+    Args:
+        arguments: the dataclass of the options. An option that has its default is not given.
+        mode: the option that chooses the mode, such as `suite`, or "" without one.
+        modes: by mode, the names of the options that have an effect in it, separated by spaces.
+
+    Raises:
+        ValueError: for the first such option. The message says where it has an effect.
+    """
+    for name in vars(arguments):
+        value = getattr(arguments, name)
+        if value == getattr(type(arguments), name) or name in (mode, *modes[mode].split()):
+            continue
+        if mode:
+            raise ValueError(
+                f"{option_name(name)} has no effect with {option_name(mode)}: expected none, "
+                f"got {value} (leave it out)"
+            )
+        needed = [option_name(other) for other in modes if name in modes[other].split()]
+        raise ValueError(
+            f"{option_name(name)} has no effect without {needed[0]}: expected {needed[0]} with it, "
+            f"got none (write {needed[0]} too)"
+        )
+
+
+def fields_of(arguments: Any) -> dict[str, Any]:
+    """The fields of the market in `--set` and `--p-informed`.
+
+    Raises:
+        ValueError: if a field cannot be read, or has an option of its own that is given too.
+    """
+    fields = parse_fields(arguments.set)
+    for name in ("regime", "p_informed"):
+        value = getattr(arguments, name)
+        if value is not None and name in fields:
+            raise ValueError(
+                f"{option_name(name)} and --set {name}=... contradict each other: "
+                f"expected one of them, got {value} and {fields[name]}"
+            )
+    share = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
+    return share | fields

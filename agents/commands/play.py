@@ -25,15 +25,21 @@ from mm_gym.rendering.replay import write_replay
 from mm_gym.reporting import artefacts
 from mm_gym.tasks import market_config
 
-from ..invocation import command_name, run_module
-from ..learned.hyperparameters import parse_fields
+from ..invocation import check_different, command_name, run_module
 from ..playing import scores
 from ..playing.game import END, Session, events, play
 from ..playing.quotes import HELP as MOVES
 from ..playing.quotes import Quotes
 from ..playing.screens import Screen, TerminalScreen, WindowScreen
 from ..registry import Agent, name_agent
-from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText, optional
+from .options import (
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    OptionalText,
+    fields_of,
+    optional,
+)
 
 RECORDING_FILE, REPLAY_FILE = "you.npz", "replay.html"
 _MOST_MAKERS = 3  # a replay has room for four
@@ -88,6 +94,7 @@ def main(arguments: Arguments, screen: Screen | None = None) -> Path:
     seed = secrets.randbelow(_SEEDS) if arguments.seed is None else arguments.seed
     out = arguments.out or artefacts.fresh_folder(Path("results"), "play")
     names = [name.strip() for name in arguments.agents.split(",") if name.strip()]
+    check_different("--agents", names)
     if len(names) > _MOST_MAKERS:
         raise ValueError(
             f"--agents names too many makers: expected at most {_MOST_MAKERS}, got {len(names)}"
@@ -133,10 +140,9 @@ def compare(session: Session, makers: Mapping[str, Agent], seed: int) -> list[Re
 
 
 def _market(arguments: Arguments) -> MarketConfig:
-    fields = parse_fields(arguments.set)
-    if arguments.p_informed is not None:
-        fields["p_informed"] = arguments.p_informed
-    regime = "informed" if arguments.regime is None and arguments.task is None else arguments.regime
+    fields = fields_of(arguments)
+    is_default = arguments.regime is None and arguments.task is None and "regime" not in fields
+    regime = "informed" if is_default else fields.pop("regime", arguments.regime)
     return market_config(regime, arguments.task, fields)[0]
 
 

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from mm_gym import MarketConfig, configure
+from mm_gym.command import exit_code
 from mm_gym.market_file import read_market
 from mm_gym.reporting.artefacts import fresh_folder
 from mm_gym.reporting.text_tables import text_table
@@ -22,7 +23,6 @@ from ..invocation import INSTALLED, command_line, command_name
 from ..learned.hyperparameters import (
     ALGORITHM_PART,
     hyperparameters_name,
-    parse_fields,
     read_hyperparameters,
 )
 from ..learned.run_folder import RUN_FILE, Run, read_run
@@ -35,7 +35,14 @@ from ..training.trainer import (
     check_output,
     train,
 )
-from .options import OptionalFloat, OptionalInt, OptionalPath, OptionalText, optional
+from .options import (
+    OptionalFloat,
+    OptionalInt,
+    OptionalPath,
+    OptionalText,
+    fields_of,
+    optional,
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ class Arguments:
     """Decisions between two evaluations on held-out sessions, for the learning curve."""
     jobs: int = 1
     """With 2 or more, another process evaluates while the training continues, and as many threads
-    step the markets. With --threads above 1, one thread steps the markets."""
+    step the markets. With --threads above 1, one thread steps the markets. With --engine rllib,
+    see --env-runners."""
     threads: int = 1
     """Threads of torch. Two are faster only if two cores are idle."""
     engine: Annotated[Literal["sb3", "rllib"] | None, optional("{sb3,rllib}")] = None
@@ -127,11 +135,9 @@ def main(arguments: Arguments) -> Path:
         print(f"Training on {market} up to {run.timesteps:,} decisions. Run folder: {out}")
         try:
             run = learn(out, run, arguments.resume, arguments.checkpoint_every)
-            if run.steps_done < run.timesteps:
-                _stop(out)
             compare(out, run, held_out)
-        except KeyboardInterrupt:  # before PPO or after it, or for the second time
-            _stop(out)
+        except KeyboardInterrupt as stopped:
+            _stop(out, stopped)
     print(f"Run folder: {out}. Learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 
@@ -157,8 +163,8 @@ def compare(folder: Path, run: Run, held_out: HeldOut) -> None:
     )
 
 
-def _stop(out: Path) -> NoReturn:
-    """Print how to continue, and exit with the code of an interrupted program."""
+def _stop(out: Path, stopped: KeyboardInterrupt) -> NoReturn:
+    """Print how to continue, and exit with the code of a program that a signal stopped."""
     if (out / RUN_FILE).exists():
         run, name = read_run(out), shlex.quote(str(out))
         if run.steps_done < run.timesteps:
@@ -177,7 +183,7 @@ def _stop(out: Path) -> NoReturn:
             "Stopped before the first checkpoint. Nothing was saved. "
             f"To start again: {command_line()}"
         )
-    sys.exit(130)
+    sys.exit(exit_code(stopped))
 
 
 def _engine(
@@ -200,11 +206,12 @@ def _engine(
             # Idle threads of torch wait in a busy loop and take cores from other threads.
             threads=arguments.jobs if arguments.threads == 1 else 1,
         )
-    if arguments.start_from is not None:
-        raise TrainingError(
-            "--start-from is an option of the engine sb3: "
-            "expected --engine sb3, got --engine rllib (leave one of them out)"
-        )
+    for name in ("start_from", "evaluate_every", "jobs"):
+        if getattr(arguments, name) != getattr(Arguments, name):
+            raise TrainingError(
+                f"--{name.replace('_', '-')} is an option of the engine sb3: "
+                "expected --engine sb3, got --engine rllib (leave one of them out)"
+            )
     if run.algorithm != "ppo":
         raise TrainingError(
             f"the engine rllib has no algorithm {run.algorithm}: "
@@ -249,8 +256,7 @@ def _new_run(arguments: Arguments) -> Run:
 
 def _market(arguments: Arguments) -> dict[str, Any]:
     """The fields of the market that the arguments name: all of them with --task or --market."""
-    share = {} if arguments.p_informed is None else {"p_informed": arguments.p_informed}
-    fields = share | parse_fields(arguments.set)
+    fields = fields_of(arguments)
     if arguments.market is not None:
         for name in ("regime", "task"):
             if (value := getattr(arguments, name)) is not None:

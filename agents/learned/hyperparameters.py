@@ -120,15 +120,20 @@ def parse_fields(texts: Iterable[str]) -> dict[str, Any]:
     `configure` checks the names and values.
 
     Raises:
-        HyperparameterError: if a text is not of the form name=value.
+        HyperparameterError: if a text is not of the form name=value, or a name comes twice.
     """
-    fields = {}
+    fields: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name.strip() and equals and value.strip()):
             raise HyperparameterError(
                 f"field {text!r} cannot be read: expected name=value, got {text!r} "
                 "(write for example latency=0.5)"
+            )
+        if name.strip() in fields:
+            raise HyperparameterError(
+                f"field {name.strip()!r} is set twice: expected one value, got {text!r} "
+                f"after {name.strip()}={fields[name.strip()]}"
             )
         fields[name.strip()] = _plain(value.strip())
     return fields

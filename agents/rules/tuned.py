@@ -7,12 +7,12 @@ which it is evaluated.
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mm_gym import MarketConfig
+from mm_gym.files import replace_file
 
 from ..base import AgentError
 from ..invocation import command_name
@@ -79,10 +79,8 @@ def write_tuned(found: Sequence[Tuned], path: Path) -> None:
     lines = [
         json.dumps(dataclasses.asdict(entries[key]), allow_nan=False) for key in sorted(entries)
     ]
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text("[\n" + ",\n".join(lines) + "\n]\n")
-        os.replace(partial, path)
+        replace_file(path, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
     except OSError as error:
         raise AgentError(
             f"{path} cannot be written: expected a file in a folder where you may write, got "

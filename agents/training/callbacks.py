@@ -1,5 +1,6 @@
 """Callbacks of a training: logs, progress, held-out sessions, exploration, checkpoints."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -63,7 +64,6 @@ class HeldOutCurve(BaseCallback):
         run: the training.
         every: interval [decisions of all markets together].
         display: of the progress.
-        stop: returns whether the training was stopped, so that no evaluation delays its end.
     """
 
     def __init__(
@@ -73,7 +73,6 @@ class HeldOutCurve(BaseCallback):
         run: Run,
         every: int,
         display: ProgressDisplay,
-        stop: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._held_out = held_out
@@ -81,7 +80,6 @@ class HeldOutCurve(BaseCallback):
         self._run = run
         self._every = every
         self._display = display
-        self._stop = stop
 
     def _on_training_start(self) -> None:
         # A logger of its own: the figures of the training are of another number of decisions.
@@ -100,10 +98,9 @@ class HeldOutCurve(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.logger.dump(self.model.num_timesteps)  # the figures of the last update
-        if not self._stop():
-            if self.model.num_timesteps > self._asked_at:
-                self._ask()
-            self._note(wait=True)
+        if self.model.num_timesteps > self._asked_at:
+            self._ask()
+        self._note(wait=True)
 
     def _ask(self) -> None:
         self._asked_at = self.model.num_timesteps
@@ -179,19 +176,17 @@ class Exploration(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Saves the model at the start and then at intervals, between updates. Can stop the training.
+    """Saves the model at the start and then at intervals, between updates.
 
     Args:
         every: interval [decisions of all markets together].
         save: called with the number of decisions learned from.
-        stop: returns whether to stop now.
     """
 
-    def __init__(self, every: int, save: Callable[[int], None], stop: Callable[[], bool]) -> None:
+    def __init__(self, every: int, save: Callable[[int], None]) -> None:
         super().__init__()
         self._every = every
         self._save = save
-        self._stop = stop
         self._saved_at: int | None = None
 
     def _on_rollout_start(self) -> None:
@@ -199,10 +194,24 @@ class Checkpoints(BaseCallback):
         if self._saved_at is None or self._learned >= self._saved_at + self._every:
             self._save(self._learned)
             self._saved_at = self._learned
+        policy = self.model.policy
+        self._last_update = copy.deepcopy((policy.state_dict(), policy.optimizer.state_dict()))
+        self._n_updates = self.model._n_updates
 
     def _on_step(self) -> bool:
-        if self._stop():
-            # Decisions since the last update are not learned from yet, so they do not count.
-            self.model.num_timesteps = self._learned
-            return False
         return True
+
+    def save_last_update(self) -> None:
+        """Go back to the last complete update after an interruption, and save it.
+
+        Decisions since then are not learned from, or in part only. They do not count.
+        """
+        if self._saved_at is None:
+            return  # there was no time for the first checkpoint
+        weights, optimizer = self._last_update
+        self.model.policy.load_state_dict(weights)
+        self.model.policy.optimizer.load_state_dict(optimizer)
+        self.model.num_timesteps = self._learned
+        self.model._n_updates = self._n_updates
+        self.logger.dump(self._learned)
+        self._save(self._learned)

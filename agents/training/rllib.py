@@ -28,6 +28,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from mm_gym.command import deferred_signals
 from mm_gym.reporting.artefacts import package_versions
 
 from ..backends import ray_cluster
@@ -43,7 +44,6 @@ from .trainer import (
     new_model,
     replace_file,
     rollout_shape,
-    stop_signals,
     stream_seed,
     training_markets,
     write_run,
@@ -67,7 +67,7 @@ def train(
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
 
-    An interrupt or termination signal ends the training with a checkpoint.
+    An interrupt or termination signal ends the training after the update, with a checkpoint.
 
     Args:
         folder, run, resume_from, checkpoint_every: as in `agents.training.trainer.train`.
@@ -77,9 +77,10 @@ def train(
             on this machine, which ends with the training.
 
     Returns:
-        The run with its `steps_done`. They are fewer than its budget if it was interrupted.
+        The run with its `steps_done`.
 
     Raises:
+        KeyboardInterrupt: as in `agents.training.trainer.train`.
         TrainingError: if the markets cannot be divided evenly, or the cluster is too small.
         BackendError: if the cluster cannot be reached.
         AgentError: if the checkpoint cannot be read.
@@ -99,7 +100,7 @@ def train(
     run = dataclasses.replace(run, versions=package_versions() | {"ray": ray.__version__})
     with (
         _cluster(env_runners, address),
-        stop_signals() as stop,
+        deferred_signals() as stop,
         _algorithm(algorithm_config(run, env_runners, restart=address is not None)) as algorithm,
         SummaryWriter(str(folder / "tensorboard")) as log,
     ):

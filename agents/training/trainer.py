@@ -5,15 +5,10 @@ The trained maker has the last weights.
 
 import dataclasses
 import json
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +17,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from mm_gym.command import deferred_signals, raise_on_termination
+from mm_gym.files import replace_file as replace_file
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -96,7 +93,8 @@ def train(
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows the progress.
 
-    An interrupt or termination signal ends the training with a checkpoint.
+    An interrupt or termination signal ends the training at once. The checkpoint has the weights
+    after the last complete update.
 
     Args:
         folder: to write to, created by `check_output`.
@@ -111,9 +109,11 @@ def train(
         start_from: run folder whose weights are the first weights. It is read as data.
 
     Returns:
-        The run with its `steps_done`. They are fewer than its budget if it was interrupted.
+        The run with its `steps_done`.
 
     Raises:
+        KeyboardInterrupt: after SIGINT or SIGTERM (`mm_gym.command.Terminated`), when the
+            checkpoint is saved.
         OSError: if the folder cannot be written.
         AgentError: if the checkpoint or the first weights cannot be read.
         TrainingError: if the first weights are those of another network.
@@ -135,33 +135,34 @@ def train(
         """Save all files. `run.json` comes last, so that the files it describes exist."""
         nonlocal run
         run = dataclasses.replace(run, steps_done=steps_done)
-        content = BytesIO()
-        model.save(content)
-        replace_file(folder / CHECKPOINT_FILE, content.getvalue())
-        replace_file(folder / POLICY_FILE, policy_content(model.policy))
-        write_run(folder, run)
+        with deferred_signals():
+            content = BytesIO()
+            model.save(content)
+            replace_file(folder / CHECKPOINT_FILE, content.getvalue())
+            replace_file(folder / POLICY_FILE, policy_content(model.policy))
+            write_run(folder, run)
 
     exploration = run.hyperparameters.get("exploration")
     display = ProgressDisplay(run.timesteps)
-    with stop_signals() as stop, display:
-        model.learn(
-            max(0, run.timesteps - model.num_timesteps),
-            callback=[
-                *([Exploration(**exploration)] if exploration else []),
-                TradingFigures(),
-                Progress(display),
-                Checkpoints(checkpoint_every, checkpoint, stop.is_set),
-                HeldOutCurve(
-                    held_out or HeldOut(run.config),
-                    str(folder),
-                    run,
-                    evaluate_every,
-                    display,
-                    stop.is_set,
-                ),
-            ],
-            reset_num_timesteps=False,
-        )
+    checkpoints = Checkpoints(checkpoint_every, checkpoint)
+    with raise_on_termination(), display:
+        try:
+            model.learn(
+                max(0, run.timesteps - model.num_timesteps),
+                callback=[
+                    *([Exploration(**exploration)] if exploration else []),
+                    TradingFigures(),
+                    Progress(display),
+                    checkpoints,
+                    HeldOutCurve(
+                        held_out or HeldOut(run.config), str(folder), run, evaluate_every, display
+                    ),
+                ],
+                reset_num_timesteps=False,
+            )
+        except KeyboardInterrupt:
+            checkpoints.save_last_update()
+            raise
     checkpoint(model.num_timesteps)
     return run
 
@@ -309,39 +310,3 @@ def stream_seed(seed: int, steps_done: int) -> int:
     spawn key separates it from the seeds of evaluations, so that both may use the same `seed`.
     """
     return int(np.random.SeedSequence(seed, spawn_key=(steps_done,)).generate_state(1)[0])
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file atomically: at any time there is either the old file or the new one."""
-    unfinished = path.with_name(path.name + ".partial")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or termination signal sets. The second ends the program."""
-    stop = threading.Event()
-    # Only the main thread may handle signals.
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        restore()

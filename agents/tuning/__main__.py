@@ -22,7 +22,7 @@ from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import results_in_order
 
 from ..backends import Backend, parallel
-from ..invocation import command_line, run_module
+from ..invocation import check_different, command_line, run_module
 from ..rules.tuned import TUNED_FILE, Tuned, tuned_rule, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
@@ -58,6 +58,7 @@ class Arguments:
 def main(arguments: Arguments) -> list[Tuned]:
     """Tune every rule in every market, write each result at once, and print a table."""
     rules = tunable_rules() if arguments.agents is None else _names(arguments.agents)
+    _check_options(arguments, rules)
     markets, effort = _markets(arguments), arguments.effort
     # Check all input before hours of work.
     for rule in rules:
@@ -106,6 +107,22 @@ def _search(
     """Tune one rule in one market, in this process."""
     with parallel_config("sequential"):  # Dask would send each trial to the cluster again
         return tune(rule, config, effort, on_batch, only, previous)
+
+
+def _check_options(arguments: Arguments, rules: list[str]) -> None:
+    regimes = _names(arguments.regimes)
+    for option, names in (
+        ("--agents", rules),
+        ("--regimes", regimes),
+        ("--p-informed", _shares(arguments.p_informed)),
+        ("--only", [] if arguments.only is None else _names(arguments.only)),
+    ):
+        check_different(option, names)
+    if arguments.p_informed != Arguments.p_informed and not set(_WITH_SHARES) & set(regimes):
+        raise ValueError(
+            "--p-informed has no effect without such a regime: expected one of "
+            f"{', '.join(_WITH_SHARES)}, got {arguments.regimes} (leave --p-informed out)"
+        )
 
 
 def _markets(arguments: Arguments) -> list[MarketConfig]:

@@ -44,7 +44,7 @@ class Effort:
     finalists: int = 6
     """Number of best trials that are evaluated again, with the defaults, on other sessions."""
     final_sessions: int = 384
-    """Sessions of each finalist."""
+    """Sessions of each finalist, at least 2 for an interval."""
     seed: int = 0
     """Seed of the sessions and of the sampler."""
 
@@ -58,7 +58,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            lowest = 0 if name == "seed" else 1
+            lowest = {"seed": 0, "final_sessions": 2}.get(name, 1)
             if value < lowest:
                 raise ValueError(
                     f"{name}={value} is out of range: "

@@ -10,11 +10,11 @@ python -m mm_gym.data export message.csv --regime informed
 
 import argparse
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mm_gym.command import run_command
 from mm_gym.config import MarketConfig, configure
 from mm_gym.data.blocks import Blocks
 from mm_gym.data.calibration import calibrate
@@ -29,6 +29,7 @@ from mm_gym.market_file import read_market, write_market
 from mm_gym.regimes import REGIMES
 
 _WIDTH = 80
+_LEVELS = 10  # per side of a rebuilt book
 _COMPARED = 3600.0  # [s] of each simulated market
 
 
@@ -150,7 +151,14 @@ def _convert(given: argparse.Namespace, console: Any) -> None:
 
 
 def _export(given: argparse.Namespace, console: Any) -> None:
-    config = configure(given.regime) if given.market is None else read_market(given.market)
+    if given.market is not None and given.regime is not None:
+        raise ValueError(
+            f"--regime has no effect with --market: expected none, got {given.regime} "
+            "(leave one of them out)"
+        )
+    config = (
+        configure(given.regime or "noise") if given.market is None else read_market(given.market)
+    )
     recording = record_market(config, given.seconds, given.seed, given.levels, given.lot_size)
     order_book_file = order_book_of(given.message_file)
     write(recording, given.message_file, order_book_file)
@@ -172,8 +180,13 @@ def _order_book_file(given: argparse.Namespace) -> Path | None:
 def _recording(given: argparse.Namespace) -> Recording:
     order_book_file = _order_book_file(given)
     if order_book_file is not None:
+        if given.levels is not None:
+            raise ValueError(
+                f"--levels has no effect with an order book file: expected none, got "
+                f"{given.levels} beside {order_book_file} (leave it out)"
+            )
         return read(given.message_file, order_book_file, given.tick)
-    return rebuild(read_messages(given.message_file), given.levels, given.tick)
+    return rebuild(read_messages(given.message_file), given.levels or _LEVELS, given.tick)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -243,8 +256,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--levels",
             type=int,
-            default=10,
-            help="levels per side of a rebuilt book (default: 10)",
+            help=f"levels per side of a rebuilt book (default: {_LEVELS})",
         )
     for added in (lobster[0], lobster[1], lobster[3]):
         added.add_argument(
@@ -283,23 +295,24 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="with message in its name; the order book file gets orderbook in its place",
     )
-    added.add_argument("--regime", choices=list(REGIMES), default="noise", help="default: noise")
+    added.add_argument("--regime", choices=list(REGIMES), help="default: noise")
     added.add_argument("--market", type=Path, help="JSON file of `calibrate --out`, for --regime")
     added.add_argument("--seconds", type=float, default=3600.0, help="default: 3600")
     added.add_argument("--seed", type=int, default=0, help="default: 0")
-    added.add_argument("--levels", type=int, default=10, help="levels per side (default: 10)")
+    added.add_argument("--levels", type=int, default=_LEVELS, help="levels per side (default: 10)")
     added.add_argument("--lot-size", type=int, default=100, help="shares per lot (default: 100)")
     return parser
 
 
-if __name__ == "__main__":
+def _command() -> None:
     try:
         main()
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"mm_gym.data: a package is missing: expected {error.name} to be installed, got none "
+        raise ValueError(
+            f"a package is missing: expected {error.name} to be installed, got none "
             "(write pip install 'mm-gym[data]')"
-        )
-    except (ValueError, OSError) as error:
-        print(f"mm_gym.data: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        ) from error
+
+
+if __name__ == "__main__":
+    run_command("mm_gym.data", _command)

@@ -96,10 +96,11 @@ def test_a_wrong_command_line_ends_it_with_a_sentence(
 
 
 def test_without_rich_it_says_what_to_install(
-    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    said = run(["describe", str(files[0])], monkeypatch)
+    assert run(["describe", str(files[0])], monkeypatch) == "2"
+    said = capsys.readouterr().err
     assert "expected rich.console to be installed, got none" in said
     assert "(write pip install 'mm-gym[data]')" in said
 

@@ -16,12 +16,12 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-import evaluate
 from agents import name_agent
+from agents.commands import evaluate
+from agents.commands.evaluate import Arguments
 from agents.tools.reference_scores import Arguments as ScoringArguments
 from agents.tools.reference_scores import main as write_scores
 from agents.tuning.search import tuning_seed
-from evaluate import Arguments
 from mm_gym import TASKS, Task, configure
 from mm_gym.evaluation.rollout import run_sessions, session_seeds
 from mm_gym.evaluation.suite import (
@@ -485,8 +485,8 @@ def test_the_command_evaluates_writes_and_compares(
             "--episodes has no effect with --compare",
         ),
         ({"suite": True, "compare": "nowhere.csv"}, "nowhere.csv cannot be read"),
-        ({"tasks": "noise"}, "--tasks is an option of the suite: expected --suite with it"),
-        ({"compare": "a.csv"}, "--compare is an option of the suite: expected --suite with it"),
+        ({"tasks": "noise"}, "--tasks has no effect without --suite: expected --suite with it"),
+        ({"compare": "a.csv"}, "--compare has no effect without --suite: expected --suite with it"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence_and_leaves_nothing(

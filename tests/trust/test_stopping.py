@@ -1,0 +1,209 @@
+"""SIGTERM and SIGINT at random moments: nothing is lost but the last interval, nothing is corrupt.
+
+`make soak` sends more of them (MM_GYM_STOPS).
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import FrameType
+
+import numpy as np
+import pytest
+
+from agents import name_agent
+from agents.invocation import run_command
+from agents.learned.policy import load
+from agents.learned.run_folder import RUN_FILE, read_run
+from agents.rules.tuned import read_tuned
+from agents.training.trainer import load_checkpoint, train
+from agents.tuning.__main__ import Arguments as Tuning
+from agents.tuning.__main__ import main as tune
+from agents.tuning.search import Effort
+from mm_gym import configure
+from mm_gym.command import Terminated, deferred_signals, raise_on_termination
+from mm_gym.data.events import convert, read_events
+from mm_gym.data.formats import open_file
+from mm_gym.data.lobster import order_book_of, write
+from mm_gym.data.simulation import record_market
+from mm_gym.evaluation.plans import plan_markets, run_grid
+from mm_gym.reporting.artefacts import results_folder, write_summary
+from tests.small_runs import CONFIG, UPDATE, a_run
+from tests.small_runs import small as small  # a fixture
+
+STOPS = int(os.environ.get("MM_GYM_STOPS", "6"))
+
+
+class Moments:
+    """Counts the calls and returns of Python functions, and sends this process a signal at one.
+
+    So a moment does not depend on how fast or busy the machine is.
+    """
+
+    def __init__(self, at: int = -1, number: signal.Signals = signal.SIGTERM) -> None:
+        self.count = 0
+        self._at = at
+        self._number = number
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        self.count += 1
+        if self.count == self._at:
+            signal.raise_signal(self._number)
+
+    def run(self, work: Callable[[], object]) -> bool:
+        """Run something. Returns whether it was stopped."""
+        sys.setprofile(self)
+        try:
+            with raise_on_termination():
+                work()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
+
+
+def at_random(work: Callable[[Path], object], check: Callable[[Path, bool], None], to: Path) -> int:
+    """Stop the work at `STOPS` random moments and check what is in its folder each time.
+
+    Returns how often it was stopped before it ended.
+    """
+
+    def folder(name: object) -> Path:
+        (to / str(name)).mkdir()
+        return to / str(name)
+
+    random, whole = Random(0), Moments()
+    work(folder("compiled"))
+    whole.run(lambda: work(folder("whole")))
+    check(to / "whole", False)
+    stopped = 0
+    for name in range(STOPS):
+        number = random.choice([signal.SIGTERM, signal.SIGINT])
+        moments = Moments(random.randint(1, whole.count), number)
+        here = folder(name)
+        was_stopped = moments.run(partial(work, here))
+        check(here, was_stopped)
+        stopped += was_stopped
+    return stopped
+
+
+@pytest.mark.usefixtures("small")
+def test_a_training_that_is_stopped_at_any_moment_can_be_read_and_resumed(tmp_path: Path) -> None:
+    def work(folder: Path) -> None:
+        train(folder, a_run(2), checkpoint_every=UPDATE, evaluate_every=UPDATE)
+
+    def check(folder: Path, was_stopped: bool) -> None:
+        assert not list(folder.glob("*.partial"))
+        if not (folder / RUN_FILE).exists():
+            assert was_stopped  # before the first checkpoint
+            return
+        run = read_run(folder)
+        assert run.steps_done == load_checkpoint(folder).num_timesteps
+        assert run.steps_done % UPDATE == 0
+        actions, _ = load(folder, CONFIG).predict(np.zeros((3, 18), np.float32))
+        assert np.isfinite(actions).all()
+        if 0 < run.steps_done < run.timesteps:
+            assert train(folder, run, resume_from=folder).steps_done == run.timesteps
+
+    assert at_random(work, check, tmp_path) > 0
+
+
+@pytest.mark.parametrize("where", ["run_sessions", "pictures_of"])
+def test_termination_does_not_wait_for_an_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: None, where: str
+) -> None:
+    def terminated(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the evaluation went on")
+
+    monkeypatch.setattr(f"agents.training.held_out.{where}", terminated)
+    with pytest.raises(Terminated):
+        train(tmp_path, a_run(3), evaluate_every=UPDATE)
+    assert read_run(tmp_path).steps_done == load_checkpoint(tmp_path).num_timesteps == UPDATE
+
+
+def test_a_stopped_tuning_keeps_the_finished_searches(tmp_path: Path) -> None:
+    def work(folder: Path) -> None:
+        effort = Effort(trials=2, sessions=1, finalists=1, final_sessions=2)
+        tune(Tuning("fixed_spread", "noise,imbalanced", effort=effort, out=folder / "tuned.json"))
+
+    def check(folder: Path, was_stopped: bool) -> None:
+        assert {path.name for path in folder.iterdir()} <= {"tuned.json"}
+        assert was_stopped or len(read_tuned(folder / "tuned.json")) == 2
+        read_tuned(folder / "tuned.json")
+
+    assert at_random(work, check, tmp_path) > 0
+
+
+def test_a_stopped_evaluation_leaves_no_file(tmp_path: Path) -> None:
+    def work(folder: Path) -> None:
+        with results_folder(folder / "out") as out:
+            markets = plan_markets(["noise"])
+            results = run_grid(name_agent, ["fixed_spread"], markets, episodes=4)
+            write_summary(out, results.rows, {})
+
+    def check(folder: Path, was_stopped: bool) -> None:
+        found = sorted(path.name for path in folder.rglob("*"))
+        assert found in ([], ["out", "summary.csv", "summary.json"])
+        assert found or was_stopped
+
+    assert at_random(work, check, tmp_path) > 0
+
+
+def test_a_stopped_conversion_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    messages = tmp_path / "message.csv"
+    write(record_market(configure(), 200.0), messages, order_book_of(messages))
+
+    def work(folder: Path) -> None:
+        convert(open_file(messages, None, None), folder / "day.parquet")
+
+    def check(folder: Path, was_stopped: bool) -> None:
+        assert {path.name for path in folder.iterdir()} <= {"day.parquet"}
+        if not was_stopped or (folder / "day.parquet").exists():
+            assert len(read_events(folder / "day.parquet")) > 100
+
+    assert at_random(work, check, tmp_path) > 0
+
+
+@pytest.mark.parametrize(
+    "number, code, said",
+    [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")],
+)
+def test_a_command_that_a_signal_stops_says_so_in_one_line(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int, said: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_command("train.py", lambda: signal.raise_signal(number))
+    assert stopped.value.code == code
+    line = f"train.py: stopped by {said}. Files that were not complete are removed.\n"
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_deferred_signal_arrives_after_the_block_and_a_second_one_at_once() -> None:
+    done = []
+
+    def once() -> None:
+        with raise_on_termination(), deferred_signals() as waits:
+            assert not waits.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert waits.is_set()
+            done.append(1)
+
+    def twice() -> None:
+        with deferred_signals():
+            signal.raise_signal(signal.SIGINT)
+            done.append(2)
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the second signal waited")
+
+    with pytest.raises(Terminated):
+        once()
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert done == [1, 2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
