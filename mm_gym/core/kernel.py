@@ -1,8 +1,8 @@
 """Compilation with Numba: decorators for kernels and a fingerprint for the on-disk cache.
 
-Numba's on-disk cache checks only the file that holds the compiled entry point. When a kernel in
-another file changes, the cache would still serve the old machine code. Numba includes the values in
-an entry point's closure in the cache key. Every cached entry point therefore closes over
+The on-disk cache checks only the file that holds the compiled entry point. When a kernel in another
+file changes, it would still serve the old machine code. The values in an entry point's closure are
+part of its key. Every cached entry point therefore closes over
 `FINGERPRINT`, a digest of all source files in this folder.
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from mm_gym.core.cache import enable_cache
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -47,7 +49,8 @@ def entry_point(function: _Function) -> _Function:
             f"{sorted(inspect.getclosurevars(function).nonlocals)} (write it inside a function "
             "that takes `fingerprint`, and name `fingerprint` in its body)"
         )
-    return cast(_Function, numba.njit(error_model="numpy", cache=True, nogil=True)(function))
+    compiled = numba.njit(error_model="numpy", nogil=True)(function)
+    return cast(_Function, enable_cache(compiled))
 
 
 def source_fingerprint(folder: Path) -> str:

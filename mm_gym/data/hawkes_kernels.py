@@ -8,11 +8,13 @@ import math
 import numpy as np
 from numba import njit
 
+from mm_gym.core.cache import enable_cache
 from mm_gym.core.kernel import FINGERPRINT, entry_point
 from mm_gym.core.random import exponential, uniform
 
 
-@njit(cache=True, error_model="numpy")
+@enable_cache
+@njit(error_model="numpy")
 def score(times, types, end, baseline, branching, decay):
     """Log-likelihood and its derivatives with respect to mu, n and beta."""
     n_types, n_kernels = len(baseline), len(decay)
@@ -50,7 +52,8 @@ def score(times, types, end, baseline, branching, decay):
     return value, by_baseline, by_branching, by_decay
 
 
-@njit(cache=True, error_model="numpy")
+@enable_cache
+@njit(error_model="numpy")
 def compensator(times, types, baseline, branching, decay):
     """Integrated intensity of each type up to and including each event, shape (n, D)."""
     n_types, n_kernels = len(baseline), len(decay)

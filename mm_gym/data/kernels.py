@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from mm_gym.core.book import add, price_key, reduce
+from mm_gym.core.cache import enable_cache
 from mm_gym.core.kernel import FINGERPRINT, entry_point
 from mm_gym.core.layout import ASK, BID, NO_ORDER, PUBLIC, RecordedKind
 from mm_gym.data.events import EventKind
@@ -78,14 +79,16 @@ def roomy(table: npt.NDArray[Any], n_orders: int) -> npt.NDArray[Any]:
     return larger
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _home(order_id, capacity):
     """The place where an order is looked for first: Fibonacci hashing."""
     mixed = (np.uint64(order_id) * _GOLDEN) >> np.uint64(20)
     return np.int64(mixed & np.uint64(capacity - 1))
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _find(table, order_id):
     """The place of an order, or of the free row where it belongs."""
     place = _home(order_id, table.shape[0])
@@ -94,14 +97,16 @@ def _find(table, order_id):
     return place
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _rehash(table, larger):
     for index in range(table.shape[0]):
         if table[index].live:
             larger[_find(larger, table[index].order_id)] = table[index]
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _insert(table, state, place, order_id, side, price, size):
     row = table[place]
     row.order_id, row.side, row.price, row.size = order_id, side, price, size
@@ -109,14 +114,16 @@ def _insert(table, state, place, order_id, side, price, size):
     state[0].n_orders += 1
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _remove(table, state, place):
     """Delete an order and count it."""
     state[0].n_orders -= 1
     _delete(table, place)
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _delete(table, place):
     """Free a row. Later orders of the same run move up, so that all can still be found."""
     last = table.shape[0] - 1
@@ -130,7 +137,8 @@ def _delete(table, place):
     table[free].live = 0
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _put(out, n, time, kind, side, order_id, price, size):
     row = out[n]
     row.time, row.kind, row.side = time, kind, side
@@ -141,7 +149,8 @@ def _put(out, n, time, kind, side, order_id, price, size):
 # ------------------------------------------------------------------------------------------ ITCH
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _big_endian(data, first, length):
     value = 0
     for index in range(first, first + length):
@@ -149,7 +158,8 @@ def _big_endian(data, first, length):
     return value
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def scan_itch(data, lengths, locate, table, state, out):
     """Read messages of Nasdaq TotalView-ITCH 5.0, each after its length in two bytes.
 
@@ -235,7 +245,8 @@ def scan_itch(data, lengths, locate, table, state, out):
 # ----------------------------------------------------------------------------- market by order
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def scan_mbo(messages, table, state, out):
     """Read market-by-order messages in Databento's convention.
 
@@ -475,7 +486,8 @@ def _event_book(fingerprint):
     return apply_events, index_events
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _first_crossed(book, side, key):
     """The slot of the next order that a new one at this key would trade with, or NO_ORDER."""
     n_levels = book.n_levels[1 - side]
@@ -484,7 +496,8 @@ def _first_crossed(book, side, key):
     return book.levels[1 - side, n_levels - 1].head
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _write_touch(book, row):
     for side in range(2):
         n_levels = book.n_levels[side]
@@ -494,7 +507,8 @@ def _write_touch(book, row):
             row[side], row[2 + side] = level.key, level.lots
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _make_way(book, table, ids, side, price):
     """Remove the orders that a new order would trade with, and return their number."""
     other = 1 - side
@@ -511,7 +525,8 @@ def _make_way(book, table, ids, side, price):
     return removed
 
 
-@njit(cache=True)
+@enable_cache
+@njit
 def _show(book, row):
     """Write the best levels of both sides, best first. Empty levels stay as they are."""
     for depth in range(min(book.n_levels[BID], row.bid_price.shape[0])):
