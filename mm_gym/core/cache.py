@@ -24,6 +24,8 @@ _DIGEST = 32  # bytes of SHA-256
 
 def enable_cache(dispatcher):
     """Let a function that numba compiles keep its machine code on disk, if a folder allows it."""
+    if numba.config.DISABLE_JIT:  # it is a plain function then
+        return dispatcher
     try:
         dispatcher._cache = _CodeCache(dispatcher.py_func)
     except (RuntimeError, OSError) as error:  # numba found no folder
