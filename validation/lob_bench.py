@@ -125,7 +125,8 @@ def score(lob_bench: Path, folder: Path) -> None:
         for metric, others in zip(_METRICS, ((s5, cont, gan), (s5_w, gan_w)), strict=True):
             value, (low, high), _ = found[metric]
             cells += [_cell(scores["floor"][key][metric][0])]
-            cells += [f"{_cell(value)} ({_cell(low)}, {_cell(high)})", *map(_cell, others)]
+            interval = f" ({low:.2f}, {high:.2f})" if math.isfinite(low) else ""
+            cells += [f"{value:.2f}{interval}", *map(_cell, others)]
         print(f"| {key} | {' | '.join(cells)} |")
     common = [key for key in scores["market"] if key in PUBLISHED]
     print(f"\nMeans of the {len(common)} scores that are published too:")

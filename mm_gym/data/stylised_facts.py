@@ -127,6 +127,7 @@ def _observe(seen: _Observations, recording: Recording, lot_size: int) -> None:
     mid = np.where(two_sided, 0.5 * (best[SELL] + best[BUY]) / recording.tick_size, np.nan)
     step = np.diff(time)
     seen.add("spread", time[:-1], step, spread[:-1])
+    seen.add("empty", time[:-1], step, ~two_sided[:-1])
     for level in LEVELS:
         for name in ("bid_size", "ask_size"):
             known = level <= recording.n_levels
@@ -295,6 +296,8 @@ def _book_facts(facts: _Facts, seen: _Observations) -> None:
         facts.quantile(f"spread_{percent}", label, "spread", percent / 100)
     one = seen.sums("spread", lambda w, x: (w, w * (x == 1.0)))
     facts.add("spread_one_tick", "one tick, share", one, _mean)
+    empty = seen.sums("empty", lambda w, x: (w, w * x))
+    facts.add("empty_side", "empty side, share", empty, _mean)
 
     facts.section("Depth [lots]")
     for level in LEVELS:

@@ -16,8 +16,11 @@ import pytest
 from mm_gym import configure
 from mm_gym.data import DataError, Recording, describe, read, record_market, write
 from mm_gym.data.__main__ import main
-from mm_gym.data.lobster import MESSAGE, order_book_dtype
+from mm_gym.data.lobster import MESSAGE, order_book_dtype, read_messages
+from mm_gym.data.replay import rebuild
 from mm_gym.data.stylised_facts import stylised_facts
+
+from .conftest import SAMPLES
 
 
 def made(
@@ -260,7 +263,7 @@ def test_times_without_a_bid_or_ask_count_for_nothing() -> None:
     recording.order_book["ask_size"][1] = 0
     found = stylised_facts([recording])
     assert found["spread"].value == pytest.approx((1 * 2 + 3 * 4 + 4 * 8) / 8)
-    assert found["signature_1"].label == "1 s / 60 s"
+    assert found["empty_side"].value == pytest.approx(2 / 10)
     assert found["return_sd"].value == 0.0  # no whole second with a move has both mids
 
 
@@ -304,6 +307,22 @@ def test_the_sample_day_has_its_published_figures(goog: Recording) -> None:
     assert moves["returns_1"].value == pytest.approx(-0.03, abs=0.01)
     assert moves["abs_returns_1"].value == pytest.approx(0.12, abs=0.006)
     assert moves["abs_returns_10"].value == pytest.approx(0.06, abs=0.006)
+
+
+def test_the_book_rebuilt_from_aapl_s_messages_has_the_exchange_s_best_prices(
+    aapl: Recording,
+) -> None:
+    """AAPL's facts rest on a book that starts empty. Here it is beside the exchange's."""
+    path = SAMPLES / "AAPL_2012-06-21_34200000_35400000_message_50.csv"
+    if not path.exists():
+        pytest.skip(f"the sample {path.name} is not in ../shared/data, and not part of the project")
+    messages = read_messages(path)
+    rebuilt = rebuild(messages[messages["time"] <= aapl.messages["time"][-1]])
+    at = np.searchsorted(rebuilt.messages["time"], aapl.messages["time"], side="right") - 1
+    for side in ("bid_price", "ask_price"):
+        agree = (rebuilt.order_book[side][at] == aapl.order_book[side]).mean(axis=0)
+        assert agree[0] > 0.95
+        assert agree[9] < 0.22  # deep levels came before the file
 
 
 # -------------------------------------------------------------------------------------- the command

@@ -37,6 +37,7 @@ NOT_RUN = {
     r"python -m agents\.commands\.play": "waits for keys: tests/agents/test_play.py plays",
     r"tensorboard ": "does not end",
     r"python -m mm_gym\.data convert xnas": "needs a file of Databento",
+    r"python -m mm_gym\.data facts GOOG": "needs the sample day: tests/data has the facts",
     r"python -m agents\.tools\.reference_scores": "tunes rules: tests/evaluation has such runs",
     r"python -m agents\.tools\.(animation|headline)": "draws for some seconds",
 }
