@@ -119,7 +119,7 @@ def _session_facts(config: MarketConfig, given: argparse.Namespace) -> dict[str,
     """The facts of sessions of a market, one seed each."""
     seconds = config.session_length if given.seconds is None else given.seconds
     recordings = [
-        record_market(config, seconds, given.seed + session, given.levels, given.lot_size)
+        record_market(config, seconds, given.seed + session, _LEVELS, given.lot_size)
         for session in range(given.sessions)
     ]
     return stylised_facts(recordings, given.lot_size)
@@ -243,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--seconds", type=float, help="of each session; default: the market's own")
     added.add_argument("--seed", type=int, default=0, help="of the first session (default: 0)")
     added.add_argument("--out", type=Path, help="CSV file with all facts and intervals")
-    added.set_defaults(orderbook_file=None)
+    added.set_defaults(orderbook_file=None, levels=None)
     lobster.append(added)
 
     for added in lobster:
@@ -253,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
             help="tick in 1/10,000 of the currency; default: the largest step that divides all "
             "prices",
         )
+    for added in lobster[:3]:
         added.add_argument(
             "--levels",
             type=int,

@@ -334,7 +334,7 @@ def test_the_command_prints_all_sources_and_marks_what_differs(
     names = tmp_path / "SIM_message_3.csv", tmp_path / "SIM_orderbook_3.csv"
     write(record_market(configure("imbalanced", imbalance=0.9), 300.0, seed=1, n_levels=3), *names)
     out = tmp_path / "facts.csv"
-    options = ["--regimes", "noise,dealer", "--sessions", "4", "--seconds", "100", "--levels", "3"]
+    options = ["--regimes", "noise,dealer", "--sessions", "4", "--seconds", "100"]
     monkeypatch.setattr("mm_gym.data.calibration._ROUNDS", 2)
     main(["facts", str(names[0]), *options, "--out", str(out)])
     printed = capsys.readouterr().out
@@ -344,7 +344,7 @@ def test_the_command_prints_all_sources_and_marks_what_differs(
     assert "block bootstrap, blocks of 15 s" in printed
     with out.open() as file:
         rows = {(row["source"], row["fact"]): row for row in csv.DictReader(file)}
-    sessions = [record_market(configure("noise"), 100.0, seed, 3) for seed in range(4)]
+    sessions = [record_market(configure("noise"), 100.0, seed, 10) for seed in range(4)]
     for source, recordings in (("SIM", [read(names[0])]), ("noise", sessions)):
         for name, fact in stylised_facts(recordings).items():
             row = rows[source, name]
