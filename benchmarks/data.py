@@ -1,9 +1,10 @@
-"""How fast exchange data are read, converted and replayed into the order book.
+"""How fast exchange data are read, converted, replayed into the order book, and traded in.
 
 python -m benchmarks.data
 
 The files are made up: a million orders that come and go near one price. Rates are per second of
-processor time.
+processor time. Steps are those of 64 markets, in the regime `replay` with 25 events a second, as
+AAPL had in 2012, and in the regime `informed`.
 """
 
 import tempfile
@@ -16,9 +17,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from mm_gym import MarketConfig, configure
 from mm_gym.data.event_book import EventBook
-from mm_gym.data.events import BUY, SELL, EventKind, checked, convert, load, read_events
+from mm_gym.data.events import BUY, SELL, EventKind, Source, checked, convert, load, read_events
 from mm_gym.data.formats import open_file
+from mm_gym.data.recorded_market import open_recorded_market
+from mm_gym.markets import Markets
 
 _LIVE = 500  # orders that are in the book at a time
 
@@ -90,6 +94,23 @@ def rate(n: int, action: Callable[[], object], turns: int) -> float:
     return n / min(seconds)
 
 
+def recording(path: Path, rows: np.ndarray) -> None:
+    """Write events as a recording with 25 of them a second, a tenth of the deletions executed."""
+    slow = rows.copy()
+    slow["time"] = np.arange(len(rows)) * 40_000_000
+    cancelled = np.flatnonzero(rows["kind"] == EventKind.CANCEL)
+    slow["kind"][cancelled[::10]] = EventKind.EXECUTE
+    convert(Source("made up", 1e-4, 1.0, iter([slow])), path)
+
+
+def step_rate(config: MarketConfig, turns: int, n: int = 64, steps: int = 200) -> float:
+    """Agent steps per second of processor time of `n` markets, with quotes that stay."""
+    markets = Markets(config, n)
+    offsets = np.zeros((n, 2), np.float32)
+    markets.start(np.random.default_rng(i) for i in range(n))
+    return rate(n * steps, lambda: [markets.step(offsets) for _ in range(steps)], turns)
+
+
 def main(events: int = 1_000_000, turns: int = 3) -> None:
     """Measure the rates, and print a table.
 
@@ -118,6 +139,15 @@ def main(events: int = 1_000_000, turns: int = 3) -> None:
             ("the same, ten levels after each", "", lambda: EventBook().apply(rows, 10)),
         ):
             table.add_row(name, f"{rate(len(rows), action, turns) / 1e6:.1f}", target)
+        recording(out, rows)
+        opened = rate(len(rows), lambda: open_recorded_market(out), turns)
+        table.add_row("a recorded market, opened", f"{opened / 1e6:.1f}", "")
+        steps = 200 * (turns + 1)
+        replay = step_rate(configure("replay", data=str(out), session_steps=steps), turns)
+        generated = step_rate(configure("informed", session_steps=steps), turns)
+        table.add_row("steps in generated markets", f"{generated / 1e6:.2f}", "")
+        third = f"{generated / 3e6:.2f}"
+        table.add_row("steps in a recorded market", f"{replay / 1e6:.2f}", third)
     Console(width=80).print(table)
 
 

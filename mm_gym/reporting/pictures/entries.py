@@ -67,7 +67,7 @@ def differing_fields(configs: Sequence[MarketConfig]) -> set[str]:
 
 
 def _field_texts(config: MarketConfig, differing: set[str], without: str = "") -> list[str]:
-    default = configure(config.regime)
+    default = _usual(config)
     parts = []
     for name in FIELD_NAMES:
         if name in ("regime", without):
@@ -80,6 +80,12 @@ def _field_texts(config: MarketConfig, differing: set[str], without: str = "") -
         if distinguishes or informed:
             parts.append(field_text(name, value))
     return parts
+
+
+def _usual(config: MarketConfig, **fields: Any) -> MarketConfig:
+    """The regime's market, of the same recorded data if it has any."""
+    data = {"data": config.data} if config.data else {}
+    return configure(config.regime, **data, **fields)
 
 
 def field_text(name: str, value: Any) -> str:
@@ -178,7 +184,7 @@ def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
 
     def rank(entry: Entry) -> tuple[int, float, float]:
         config = entry.sessions.config
-        default = configure(config.regime, p_informed=config.p_informed)
+        default = _usual(config, p_informed=config.p_informed)
         pairs = [(getattr(config, name), getattr(default, name)) for name in FIELD_NAMES]
         odd = [(value, usual) for value, usual in pairs if value != usual]
         distance = sum(
