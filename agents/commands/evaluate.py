@@ -1,21 +1,23 @@
 """Evaluate market makers: agents x regimes on paired seeds, experiments, the suite, replays."""
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from mm_gym import TASKS, MarketConfig, __version__
+from mm_gym import TASKS, __version__
 from mm_gym.evaluation import plans, suite
 from mm_gym.evaluation.experiments import ExperimentRunner
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import PRIVILEGED_MARK
 from mm_gym.market_file import json_fields, read_market
-from mm_gym.regimes import with_informed
+from mm_gym.regimes import REPLAY, with_informed
 from mm_gym.rendering.replay import MOST_MAKERS, write_replay
 from mm_gym.reporting import artefacts, suite_files, suite_tables
 from mm_gym.reporting.report import write_report
@@ -30,15 +32,18 @@ from .options import (
     OptionalInt,
     OptionalPath,
     OptionalText,
+    fields_of,
+    optional,
     refuse_without_effect,
 )
 
 _REPLAY_FILE = "replay.html"
 _OUTPUT = " out overwrite"
 _SESSIONS = " episodes jobs backend address" + _OUTPUT
-_GRID = "agents regimes market p_informed reference seed" + _SESSIONS
+_MARKETS = "agents regimes data market set p_informed seed"
+_GRID = _MARKETS + " reference" + _SESSIONS
 _MODES = {
-    "replay": "agents regimes market p_informed seed" + _OUTPUT,
+    "replay": _MARKETS + _OUTPUT,
     "compare": "suite",
     "suite": "compare agents tasks" + _SESSIONS,
     "experiment": "negative_control seed" + _SESSIONS,
@@ -65,10 +70,14 @@ class Arguments:
     RULE:parameter=value sets a parameter. RULE:tuned takes the tuned parameters.
     best_rule:tuned is the tuned rule with the best objective in that market."""
     regimes: str = "noise,imbalanced,naive_informed,informed"
-    """Comma-separated order-flow regimes."""
+    """Comma-separated order-flow regimes. With --data: replay."""
+    data: OptionalPath = None
+    """File of exchange data for the regime replay. `python -m mm_gym.data convert` writes one."""
     market: OptionalPath = None
     """JSON file of a market to use in place of --regimes.
     `python -m mm_gym.data calibrate --out` writes one."""
+    set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
+    """Other fields of the markets, such as latency=0.5, or data_start=0.7 for the end of --data."""
     p_informed: OptionalFloat = None
     """Share of informed takers, in the regimes that have them. Default: the regime's own."""
     sweep: OptionalText = None
@@ -161,17 +170,15 @@ def _progress(console: Console) -> Progress:
 
 def _replay(arguments: Arguments, console: Console) -> Path:
     """Record one session of each agent and write the page that replays them."""
-    is_given = {name: getattr(arguments, name) != getattr(Arguments, name) for name in _REPLAYED}
-    names, regimes = (
-        _names(getattr(arguments, name) if is_given[name] else _REPLAYED[name])
-        for name in ("agents", "regimes")
-    )
+    chosen = arguments.agents != Arguments.agents
+    names = _names(arguments.agents if chosen else _REPLAYED["agents"])
+    regimes = _regimes(arguments, _REPLAYED["regimes"])
     for option, given, most in (("--agents", names, MOST_MAKERS), ("--regimes", regimes, 1)):
         if len(given) > most:
             raise ValueError(
                 f"{option} names too many for --replay: expected at most {most}, got {len(given)}"
             )
-    ((config, _),) = plans.plan_markets(regimes, arguments.p_informed, base=_market(arguments))
+    ((config, _),) = _planned(arguments, regimes)
     out = arguments.out or artefacts.fresh_folder(Path("results"), "replay")
     with artefacts.results_folder(out, arguments.overwrite) as folder:
         agents = {name: name_agent(name) for name in names}
@@ -243,6 +250,14 @@ def _check_options(arguments: Arguments) -> None:
             "--regimes has no effect with --market: expected none, got "
             f"{arguments.regimes} (leave it out)"
         )
+    if arguments.data is not None and (
+        arguments.market is not None or REPLAY not in _regimes(arguments)
+    ):
+        other = "--market" if arguments.market is not None else f"--regimes {arguments.regimes}"
+        raise ValueError(
+            f"--data has no effect with {other}: expected the regime replay, got {arguments.data} "
+            "(leave one of them out)"
+        )
     if arguments.reference is not None and len(_names(arguments.agents)) == 1:
         raise ValueError(
             "--reference has no effect with one agent: expected two agents or more, got "
@@ -254,7 +269,7 @@ def _check_options(arguments: Arguments) -> None:
                 "--p-informed has no effect with --sweep p_informed: expected none, got "
                 f"{arguments.p_informed:g} (leave it out)"
             )
-        regimes = _names(arguments.regimes)
+        regimes = _regimes(arguments)
         if arguments.market is None and not any(
             with_informed(regime, arguments.p_informed) for regime in regimes
         ):
@@ -312,19 +327,12 @@ def _run(arguments: Arguments, progress: Progress, jobs: int | None) -> plans.Re
             effect=not arguments.negative_control,
         )
         return plans.run_experiments([arguments.experiment], runner)
-    regimes = arguments.regimes
-    if regimes == Arguments.regimes and arguments.sweep == "p_informed":
-        regimes = "informed"  # only there does the share change the information
+    # Only in `informed` does the share change the information.
+    default = "informed" if arguments.sweep == "p_informed" else Arguments.regimes
     return plans.run_grid(
         name_agent,
         _names(arguments.agents),
-        plans.plan_markets(
-            _names(regimes),
-            arguments.p_informed,
-            arguments.sweep,
-            _values(arguments),
-            _market(arguments),
-        ),
+        _planned(arguments, _regimes(arguments, default), arguments.sweep, _values(arguments)),
         arguments.reference,
         _episodes(arguments),
         arguments.seed,
@@ -333,11 +341,41 @@ def _run(arguments: Arguments, progress: Progress, jobs: int | None) -> plans.Re
     )
 
 
-def _market(arguments: Arguments) -> MarketConfig | None:
-    """The market of --market, which stands in place of --regimes."""
-    if arguments.market is None:
-        return None
-    return read_market(arguments.market)
+def _regimes(arguments: Arguments, default: str = Arguments.regimes) -> list[str]:
+    """The regimes of --regimes; else that of --data, or the default."""
+    if arguments.regimes != Arguments.regimes:
+        return _names(arguments.regimes)
+    return [REPLAY] if arguments.data is not None else _names(default)
+
+
+def _planned(
+    arguments: Arguments,
+    regimes: Sequence[str],
+    sweep: str | None = None,
+    values: Sequence[float] = (),
+) -> list[plans.Market]:
+    """The markets of the evaluation.
+
+    Raises:
+        ValueError: if --set names a field that another option sets, or a field cannot be used.
+    """
+    fields = fields_of(arguments)
+    for name, option in (("regime", "--regimes"), (sweep, "--sweep")):
+        if name in fields and (name != "p_informed" or arguments.p_informed is None):
+            raise ValueError(
+                f"--set {name}=... contradicts {option}: expected one of them, got {fields[name]}"
+            )
+    if arguments.p_informed is not None:
+        del fields["p_informed"]  # it is for the regimes that have informed takers
+    return plans.plan_markets(
+        regimes,
+        arguments.p_informed,
+        sweep,
+        values,
+        None if arguments.market is None else read_market(arguments.market),
+        fields,
+        None if arguments.data is None else str(arguments.data),
+    )
 
 
 def _episodes(arguments: Arguments) -> int:

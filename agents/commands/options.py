@@ -61,8 +61,8 @@ def fields_of(arguments: Any) -> dict[str, Any]:
         ValueError: if a field cannot be read, or has an option of its own that is given too.
     """
     fields = parse_fields(arguments.set)
-    for name in ("regime", "p_informed"):
-        value = getattr(arguments, name)
+    for name in ("regime", "p_informed", "data"):
+        value = getattr(arguments, name, None)
         if value is not None and name in fields:
             raise ValueError(
                 f"{option_name(name)} and --set {name}=... contradict each other: "

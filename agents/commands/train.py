@@ -15,6 +15,7 @@ from rich.console import Console
 from mm_gym import MarketConfig, configure
 from mm_gym.command import exit_code
 from mm_gym.market_file import read_market
+from mm_gym.regimes import REPLAY
 from mm_gym.reporting.artefacts import fresh_folder
 from mm_gym.reporting.text_tables import text_table
 from mm_gym.tasks import market_config
@@ -62,6 +63,9 @@ class Arguments:
     market: OptionalPath = None
     """JSON file of a market to train on, in place of --regime and the market of the
     hyperparameters. `python -m mm_gym.data calibrate --out` writes one."""
+    data: OptionalPath = None
+    """File of exchange data to train on, in the regime replay. `python -m mm_gym.data convert`
+    writes one. --set data_end=0.7 leaves the last 30 % of its time to the evaluation."""
     set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
     """Other fields of the market, such as latency=0.5 maker_fee=-0.1."""
     algorithm: OptionalText = None
@@ -258,7 +262,7 @@ def _market(arguments: Arguments) -> dict[str, Any]:
     """The fields of the market that the arguments name: all of them with --task or --market."""
     fields = fields_of(arguments)
     if arguments.market is not None:
-        for name in ("regime", "task"):
+        for name in ("regime", "task", "data"):
             if (value := getattr(arguments, name)) is not None:
                 raise TrainingError(
                     f"--{name} has no effect with --market: expected none, got {value} "
@@ -266,8 +270,17 @@ def _market(arguments: Arguments) -> dict[str, Any]:
                 )
         return configure(**(read_market(arguments.market).to_dict() | fields)).to_dict()
     if arguments.task is not None:
+        if arguments.data is not None:
+            raise TrainingError(
+                f"--data has no effect with --task: expected none, got {arguments.data} "
+                "(leave one of them out)"
+            )
         return market_config(arguments.regime, arguments.task, fields)[0].to_dict()
-    return fields if arguments.regime is None else {"regime": arguments.regime, **fields}
+    regime = arguments.regime
+    if arguments.data is not None:
+        fields |= {"data": str(arguments.data)}
+        regime = regime or REPLAY
+    return fields if regime is None else {"regime": regime, **fields}
 
 
 def _resumed_run(arguments: Arguments, folder: Path) -> Run:

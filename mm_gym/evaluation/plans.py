@@ -4,8 +4,9 @@ Agents are named by strings. The caller passes the function that makes an agent 
 because this package imports no agents.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from mm_gym import display
@@ -15,7 +16,7 @@ from mm_gym.evaluation.experiments.runner import AgentNamer
 from mm_gym.evaluation.rollout import Cell, run_cells, shown_name
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.summary import summarise
-from mm_gym.regimes import with_informed
+from mm_gym.regimes import REPLAY, with_informed
 
 Market = tuple[MarketConfig, dict[str, float]]
 """A market, and the value of the swept field if the summary has no column for it."""
@@ -72,12 +73,16 @@ def plan_markets(
     sweep: str | None = None,
     values: Sequence[float] = (),
     base: MarketConfig | None = None,
+    fields: Mapping[str, Any] = MappingProxyType({}),
+    data: str | None = None,
 ) -> list[Market]:
     """The markets of an evaluation: each regime, or each regime at each value of the swept field.
 
     Args:
-        regimes: keys of `mm_gym.REGIMES`.
+        regimes: keys of `mm_gym.REGIMES`, or `replay`.
         base: a market to use in place of the regimes.
+        fields: other fields of all markets.
+        data: field of the regime `replay`.
         p_informed: share of informed takers, in the regimes that have them. None keeps the
             regime's own.
         sweep: a numeric field of `MarketConfig`, or None.
@@ -95,12 +100,16 @@ def plan_markets(
     if base is not None:
         share = {} if p_informed is None else {"p_informed": p_informed}
         return [
-            (configure(**(base.to_dict() | share | field_value)), dict(field_value))
+            (configure(**(base.to_dict() | share | dict(fields) | field_value)), dict(field_value))
             for field_value in swept
         ]
     return [
         (
-            configure(regime, **(with_informed(regime, p_informed) | field_value)),
+            configure(
+                regime,
+                **({"data": data} if regime == REPLAY and data is not None else {}),
+                **(with_informed(regime, p_informed) | dict(fields) | field_value),
+            ),
             {name: value for name, value in field_value.items() if name != "p_informed"},
         )
         for regime in regimes

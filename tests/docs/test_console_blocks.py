@@ -19,6 +19,7 @@ from agents.learned.run_folder import RUN_FILE
 from mm_gym import configure
 from mm_gym.data import record_market, write
 from tests.data import itch_files
+from tests.data.conftest import SAMPLES
 from tests.docs.pages import PAGES, ROOT, Block, blocks, commands, environment
 
 COPIED = ("agents", "benchmarks", "docs", "examples", "train.py", "evaluate.py")
@@ -47,6 +48,8 @@ SMALLER: dict[str, dict[str, str]] = {
     r"train\.py .*runs/first": {"--timesteps": "200"},
     r"train\.py .*--resume": {"--timesteps": "20000"},
     r"train\.py": {"--timesteps": "200", "--set": "session_steps=5"},
+    r"evaluate\.py --replay --data": {"--set": "session_steps=5"},
+    r"evaluate\.py .*--data": {"--episodes": "4", "--set": "session_steps=5"},
     r"evaluate\.py .*results/first": {},
     r"evaluate\.py .*(--compare|--replay)": {},
     r"evaluate\.py .*--suite": {"--tasks": "noise", "--episodes": "4", "--jobs": "1"},
@@ -142,6 +145,13 @@ def prepare(folder: Path, runs: dict[str, str]) -> None:
         facts = json.loads((run / RUN_FILE).read_text())
         facts["config"]["session_steps"] = 50
         (run / RUN_FILE).write_text(json.dumps(facts))
+    if folder.name == "train-on-recorded-data":
+        name = "AAPL_2012-06-21_34200000_57600000_message_50.csv"
+        sample = SAMPLES / "AAPL_2012-06-21_34200000_35400000_message_50.csv"
+        if sample.exists():
+            shutil.copy(sample, folder / name)
+        else:
+            write(record_market(configure("noise"), seconds=200.0), folder / name, folder / "book")
     if folder.name == "bring-your-data":
         name = "AAPL_2012-06-21_34200000_57600000_message_10.csv"
         recording = record_market(configure("noise"), seconds=60.0, n_levels=10)

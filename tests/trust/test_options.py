@@ -28,6 +28,7 @@ from mm_gym.data.simulation import record_market
 from mm_gym.evaluation import plans, suite
 from mm_gym.market_file import write_market
 from mm_gym.reporting import artefacts, suite_files
+from tests.data.test_recorded_market import made_up_day
 
 
 class Asked(Exception):
@@ -95,8 +96,14 @@ def market(tmp_path: Path) -> Path:
     return tmp_path / "market.json"
 
 
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    return Path(made_up_day(folder / "day.parquet", seconds=1100))
+
+
 def test_no_option_of_evaluate_is_ignored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, market: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, market: Path, day: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folders: list[tuple[Any, ...]] = []
@@ -131,7 +138,9 @@ def test_no_option_of_evaluate_is_ignored(
         {
             "agents": "fixed_spread,inventory_skew",
             "regimes": "mixed",
+            "data": day,
             "market": market,
+            "set": ("maker_fee=0.1",),
             "p_informed": 0.25,
             "sweep": "latency",
             "values": "0,1,2",
@@ -156,7 +165,7 @@ def test_no_option_of_evaluate_is_ignored(
 
 
 def test_no_option_of_train_is_ignored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, market: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, market: Path, day: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     threads: list[int] = []
@@ -180,6 +189,7 @@ def test_no_option_of_train_is_ignored(
             "regime": "informed",
             "p_informed": 0.25,
             "task": "informed-60",
+            "data": day,
             "market": market,
             "set": ("latency=0.5",),
             "algorithm": "recurrent_ppo",
