@@ -90,6 +90,16 @@ class MarketConfig:
     takes the favoured side."""
     imbalance_flip_rate: float = 0.005
     """[1/s] Rate at which the favoured side flips."""
+    clustering: tuple[float, ...] = ()
+    """Self-excitation of arrivals: how many arrivals one arrival causes on average, through each of
+    up to four exponential kernels; the sum is below 1. Empty: a Poisson process."""
+    clustering_half_lives: tuple[float, ...] = ()
+    """[s] Half-life of each kernel of `clustering`."""
+    longest_metaorder: int = 1
+    """[orders] Largest number of orders into which an uninformed trader splits a metaorder; all of
+    them have its side and its tolerance. 1: no splitting."""
+    metaorder_exponent: float = 1.5
+    """[1] Tail exponent of the number of orders in a metaorder."""
     taker_tolerance: float = 3.0
     """[ticks] Mean of the exponential distance beyond the mid that uninformed takers accept;
     `inf` makes their orders market orders."""
@@ -112,6 +122,9 @@ class MarketConfig:
     """[ticks] Mean of the exponential distance of anchored orders from the efficient price."""
     maker_size: float = 1.0
     """[lots] Mean of the geometric size of background orders, at least 1."""
+    refill: bool = False
+    """Whether background lots that are taken return at once, at the same price and the back of the
+    queue, as from an iceberg order; takers then do not move the mid."""
     limit_order_rates: tuple[float, ...] = ()
     """[1/s] Zero intelligence: arrival rates of limit orders on each side at 1, 2, ... ticks from
     the opposite best quote; no orders arrive beyond the last distance."""

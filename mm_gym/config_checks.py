@@ -8,7 +8,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.core.layout import BOOK_ROOMS, LARGEST_PRICE, MAKER_DISTANCES, QUOTES_IN_FLIGHT
+from mm_gym.core.layout import (
+    BOOK_ROOMS,
+    CLUSTERING_KERNELS,
+    LARGEST_PRICE,
+    MAKER_DISTANCES,
+    QUOTES_IN_FLIGHT,
+)
 from mm_gym.errors import ConfigurationError, nearest
 from mm_gym.regimes import REGIMES, REPLAY
 
@@ -45,6 +51,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "signal_threshold": (0.0, 100.0, True),
     "imbalance": (0.0, 1.0, True),
     "imbalance_flip_rate": (0.0, _LARGEST_RATE, True),
+    "longest_metaorder": (1, 10**5, True),
+    "metaorder_exponent": (0.01, 100.0, True),
     "taker_tolerance": (0.0, math.inf, True),
     "taker_size": (1.0, 1e6, True),
     "naive_taker_size": (1.0, 1e6, True),
@@ -67,14 +75,33 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "dampening": (0.0, 1.0, True),
     "risk_aversion": (0.0, 1e6, False),
 }
-_WHOLE = ("session_steps", "lot_size", "quote_size", "max_inventory")
+_WHOLE = ("session_steps", "longest_metaorder", "lot_size", "quote_size", "max_inventory")
 _CHOICES = {
     "informed_kind": get_args(InformedName),
     "makers": get_args(MakersName),
     "reward": get_args(RewardName),
 }
-_SWITCHES = ("informed_price_limit", "sniping")
+_SWITCHES = ("informed_price_limit", "refill", "sniping")
 _RATES_BY_DISTANCE = ("limit_order_rates", "cancel_rates")
+# Field: largest number of elements, what they are, one of them, and the largest value of one.
+_SEQUENCES = {
+    **dict.fromkeys(
+        _RATES_BY_DISTANCE,
+        (MAKER_DISTANCES, "rates [1/s], one for each distance [ticks]", "rate", _LARGEST_RATE),
+    ),
+    "clustering": (
+        CLUSTERING_KERNELS,
+        "branching ratios, one for each element of clustering_half_lives",
+        "branching ratio",
+        1.0,
+    ),
+    "clustering_half_lives": (
+        CLUSTERING_KERNELS,
+        "half-lives [s], one for each element of clustering",
+        "half-life",
+        1e6,
+    ),
+}
 
 
 def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,13 +119,14 @@ def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         _check_choice(name, fields[name], choices)
     for name in _SWITCHES:
         checked[name] = _switch(name, fields[name])
-    for name in _RATES_BY_DISTANCE:
-        checked[name] = _rates(name, fields[name])
+    for name in _SEQUENCES:
+        checked[name] = _sequence(name, fields[name])
     for name in _RANGES:
         checked[name] = _number(name, fields[name])
     checked["data"] = _path(fields["data"])
     _check_flow(checked)
     _check_recorded(checked)
+    _check_clustering(checked["clustering"], checked["clustering_half_lives"])
     _check_makers(checked)
     _check_prices(checked)
     _check_latency(checked["latency"], checked["decision_interval"])
@@ -166,26 +194,44 @@ def _number(name: str, value: Any) -> float | int:
     return int(number) if whole else number
 
 
-def _rates(name: str, value: Any) -> tuple[float, ...]:
-    """Rates by distance as a tuple. JSON stores them as a list."""
-    wanted = f"expected at most {MAKER_DISTANCES} rates [1/s], one for each distance [ticks]"
-    not_rates = f"{name} is not a sequence of rates: {wanted}, got {value!r}"
+def _sequence(name: str, value: Any) -> tuple[float, ...]:
+    """A sequence of numbers as a tuple. JSON stores it as a list."""
+    most, what, one, largest = _SEQUENCES[name]
+    wanted = f"expected at most {most} {what}"
+    not_numbers = f"{name} is not a sequence of {what.split()[0]}: {wanted}, got {value!r}"
     if not isinstance(value, (tuple, list, np.ndarray)):
-        raise ConfigurationError(not_rates)
-    if len(value) > MAKER_DISTANCES:
+        raise ConfigurationError(not_numbers)
+    if len(value) > most:
         raise ConfigurationError(f"{name} is too long: {wanted}, got {len(value)}")
     try:
-        rates = tuple(float(rate) for rate in value)
+        numbers = tuple(float(number) for number in value)
     except (TypeError, ValueError):
-        raise ConfigurationError(not_rates) from None
-    for rate in rates:
-        if not (rate == 0.0 or _SMALLEST_NUMBER <= rate <= _LARGEST_RATE):
+        raise ConfigurationError(not_numbers) from None
+    for number in numbers:
+        if not (number == 0.0 or _SMALLEST_NUMBER <= number <= largest):
             raise ConfigurationError(
-                f"{name} has a rate that is out of range: "
-                f"expected 0 or numbers from {_SMALLEST_NUMBER:g} to {_LARGEST_RATE:g}, "
-                f"got {rate!r}"
+                f"{name} has a {one} that is out of range: "
+                f"expected 0 or numbers from {_SMALLEST_NUMBER:g} to {largest:g}, got {number!r}"
             )
-    return rates
+    return numbers
+
+
+def _check_clustering(clustering: tuple[float, ...], half_lives: tuple[float, ...]) -> None:
+    """Check that the self-excitation of takers is complete and does not explode."""
+    if len(clustering) != len(half_lives):
+        raise ConfigurationError(
+            f"clustering_half_lives={half_lives!r} does not match clustering={clustering!r}: "
+            f"expected {len(clustering)} half-lives, got {len(half_lives)}"
+        )
+    if sum(clustering) >= 1.0:
+        raise ConfigurationError(
+            f"clustering={clustering!r} explodes: expected a sum below 1, got {sum(clustering):g}"
+        )
+    if half_lives and min(half_lives) < _SHORTEST_INTERVAL:
+        raise ConfigurationError(
+            f"clustering_half_lives={half_lives!r} is out of range: expected numbers from "
+            f"{_SHORTEST_INTERVAL:g} to 1e+06, got {min(half_lives)!r}"
+        )
 
 
 def _check_flow(fields: Mapping[str, Any]) -> None:

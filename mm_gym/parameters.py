@@ -36,8 +36,12 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     """The parameters of a configuration, as an array of shape () and type `layout.PARAMETERS`."""
     parameters = np.zeros((), dtype=PARAMETERS)
     for name, value in config.to_dict().items():
-        if name in cast(tuple[str, ...], PARAMETERS.names) and not isinstance(value, str):
+        if name in cast(tuple[str, ...], PARAMETERS.names) and not isinstance(value, (str, tuple)):
             parameters[name] = value
+    n = parameters["n_clustering"] = len(config.clustering)
+    parameters["base_rate"] = config.taker_rate * (1.0 - sum(config.clustering))
+    parameters["clustering"][:n] = config.clustering
+    parameters["clustering_decay"][:n] = math.log(2.0) / np.array(config.clustering_half_lives)
     if config.makers == "zero_intelligence":
         _tabulate_distances(config, parameters)
     for name, value in value_coefficients(

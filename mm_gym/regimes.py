@@ -22,6 +22,17 @@ REGIMES: dict[str, dict[str, Any]] = {
     "naive_informed": {"p_informed": 0.3, "informed_kind": "naive"},
     # Some takers act on the signal that predicts the drift.
     "informed": {"p_informed": 0.3},
+    # Uninformed flow with memory: takers arrive in bursts, and metaorders are split into runs on
+    # one side. Targets: the dependence of GOOG's trades on 21 June 2012, and the volume and spread
+    # of `noise`. Lots that are taken return, so that this flow does not move the mid.
+    "clustered": {
+        "clustering": (0.35, 0.35),
+        "clustering_half_lives": (0.02, 1.0),
+        "longest_metaorder": 16,
+        "metaorder_exponent": 0.85,
+        "maker_rate": 1.6,
+        "refill": True,
+    },
     # Each episode draws one of the four regimes above. The values are the largest ones drawn.
     "mixed": {"p_informed": 0.8, "imbalance": 0.6},
     # Only the agent quotes, and the mid is the efficient price, a random walk. With exponential

@@ -37,6 +37,8 @@ OUT_OF_RANGE: dict[str, list[float]] = {
     "signal_threshold": [-1.0],
     "imbalance": [-0.01, 1.01],
     "imbalance_flip_rate": [-1.0],
+    "longest_metaorder": [0, -1, 1.5],
+    "metaorder_exponent": [0.0, -1.0, 101.0],
     "taker_tolerance": [-1.0],
     "taker_size": [0.99, 0.0],
     "naive_taker_size": [0.99, 0.0],
@@ -64,10 +66,11 @@ CHOICES = {
     "makers": ["anchored", "none", "zero_intelligence", "recorded"],
     "reward": ["pnl", "inventory_penalty", "dampened", "cara"],
 }
-RATES_BY_DISTANCE = ["limit_order_rates", "cancel_rates"]  # tests/core/test_zero_intelligence.py
+# tests/core/test_zero_intelligence.py and tests/core/test_clustered_takers.py
+SEQUENCES = ["limit_order_rates", "cancel_rates", "clustering", "clustering_half_lives"]
 RECORDED_MARKET = {"regime": "replay", "makers": "recorded", "data": "day.parquet"}
 RECORDED = ["data"]  # tests/data/test_recorded_market.py
-SWITCHES = ["informed_price_limit", "sniping"]
+SWITCHES = ["informed_price_limit", "refill", "sniping"]
 # Text, None, booleans, a list, an array and a complex number.
 NOT_NUMBERS = ["1", None, True, np.True_, [1.0], np.array([1.0, 2.0]), 1j]
 
@@ -96,7 +99,7 @@ def refusal(**fields: Any) -> str:
 
 
 def test_the_tables_of_this_file_leave_no_field_out() -> None:
-    tables = (OUT_OF_RANGE, CHOICES, RECORDED, SWITCHES, RATES_BY_DISTANCE)
+    tables = (OUT_OF_RANGE, CHOICES, RECORDED, SWITCHES, SEQUENCES)
     assert {"regime", *itertools.chain(*tables)} == set(FIELDS)
     assert set(USED_BY_NAME) <= set(FIELDS)
 
@@ -197,7 +200,7 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     )
     assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
     for name, value in config.to_dict().items():
-        assert type(value) in (int, float, bool, str) or name in RATES_BY_DISTANCE, name
+        assert type(value) in (int, float, bool, str) or name in SEQUENCES, name
     assert MarketConfig(session_steps=7.0).session_steps == 7
     assert type(MarketConfig(session_steps=7.0).session_steps) is int
 

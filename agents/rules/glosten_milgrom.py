@@ -6,12 +6,13 @@ value is V + edge s, the expected price at the close. The expectation is over th
 the signal s and the efficient price V (`signal_filter`).
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym import MarketConfig
+from mm_gym import REGIMES, MarketConfig
 
 from ..base import Observations, QuotingAgent, Range, Ticks, to_actions
 from .fill_intensity import fill_decay_of
@@ -60,16 +61,35 @@ class GlostenMilgromAgent(ValueQuotingAgent):
 
     It knows the configuration of the market and sees only observations. Its belief is the `state`
     that `predict` returns. Pass that state to the next call, otherwise every decision is treated as
-    the first of a session. The parameters are those of `ValueQuotingAgent`.
+    the first of a session.
+
+    Args:
+        config, half_spread, skew: see `ValueQuotingAgent`.
+        largest_share: if given, the maker does not know the flow. As in regime `mixed`, it may be
+            noise, imbalanced, or informed with a share of up to this one, and the maker infers
+            which. All of these arrive as Poisson processes.
     """
 
     name = "glosten_milgrom"
 
     def __init__(
-        self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2
+        self,
+        config: MarketConfig,
+        half_spread: float | None = None,
+        skew: float = 0.2,
+        largest_share: float | None = None,
     ) -> None:
         super().__init__(config, half_spread, skew)
-        self.filter = SignalFilter(config)
+        believed = config
+        if largest_share is not None:
+            believed = dataclasses.replace(
+                config,
+                regime="mixed",
+                informed_kind="signal",
+                p_informed=largest_share,
+                imbalance=REGIMES["mixed"]["imbalance"],
+            )
+        self.filter = SignalFilter(believed)
 
     def predict(
         self,

@@ -26,7 +26,7 @@ from ..invocation import check_different, command_line, run_module
 from ..rules.tuned import TUNED_FILE, Tuned, tuned_rule, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
-_WITH_SHARES = ("informed", "large_tick", "small_tick")
+_WITH_SHARES = ("informed", "clustered", "large_tick", "small_tick")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Arguments:
     regimes: str = "noise,imbalanced,naive_informed,informed,mixed"
     """Comma-separated order-flow regimes."""
     p_informed: str = "0,0.2,0.3,0.4,0.6,0.8,1"
-    """Comma-separated shares of informed takers in the regimes `informed`, `large_tick` and
-    `small_tick`. Others have one share."""
+    """Comma-separated shares of informed takers in the regimes `informed`, `clustered`,
+    `large_tick` and `small_tick`. Others have one share."""
     effort: tyro.conf.OmitArgPrefixes[Effort] = field(default_factory=Effort)
     out: Path = TUNED_FILE
     """File to update. Entries of other rules and markets stay."""

@@ -14,11 +14,11 @@ control variate has four parts:
 3. The change of `inventory_price` x inventory^2, which is potential-based shaping too. It charges
    the expected cost of holding inventory when the inventory is taken.
 4. The value of the fills in these terms, minus its expectation just before them. Takers are a
-   Poisson process. While the book does not change, the fill rate of the agent's quotes follows
-   from the hidden state: the book, V, the signal and the flow. The value of all fills minus the
-   integral of (fill rate x value of one fill) has mean zero: it is a compensated point process
-   (Bremaud 1981, Point processes and queues, chapter II). Fills by snipers are left out, because
-   snipers are not a Poisson process.
+   Poisson or Hawkes process, whose intensity is known. While the book does not change, the fill
+   rate of the agent's quotes follows from the hidden state: the book, V, the signal and the flow.
+   The value of all fills minus the integral of (fill rate x value of one fill) has mean zero: it is
+   a compensated point process (Bremaud 1981, Point processes and queues, chapter II). Fills by
+   snipers are left out, because snipers have no intensity.
 """
 
 import math
@@ -133,7 +133,10 @@ def _count(market, parameters, side, lots, price, inventory, value, signal):
 def _fill_rate(market, parameters, side, slot, seconds):
     """Return the mean rate at which takers fill the agent's order over `seconds` [lots / s]."""
     flow = market.flow
-    order = market.book.orders[slot]
+    book = market.book
+    order = book.orders[slot]
+    if parameters.refill and book.levels[side, book.n_levels[side] - 1].key > order.key:
+        return 0.0  # no taker gets past a better price whose lots return at once
     naive = flow.informed_kind == InformedKind.NAIVE
     ahead = _lots_before(market.book, side, slot)
     price = float(price_key(side, order.key))
@@ -154,12 +157,23 @@ def _fill_rate(market, parameters, side, slot, seconds):
             if parameters.taker_tolerance > 0.0
             else 0.0
         )
-    bias = flow.imbalance * flow.bias
-    if bias != 0.0:
-        bias *= _mean_persistence(
-            2.0 * parameters.imbalance_flip_rate, market.time - flow.last_arrival, seconds
-        )
-    side_share = 0.5 * (1.0 + bias) if buyers else 0.5 * (1.0 - bias)
+    arrival_rate = _arrival_rate(market, parameters, 0.0, seconds)
+    if flow.orders_left > 0:
+        # The next order of the metaorder at work: its side and its limit are known.
+        same_side = buyers == (flow.metaorder_side == BID)
+        side_share = 1.0 if same_side else 0.0
+        tolerance = flow.metaorder_tolerance
+        within_tolerance = mid + tolerance >= price if buyers else mid - tolerance <= price
+        acceptance = 1.0 if within_tolerance else 0.0
+    else:
+        bias = flow.imbalance * flow.bias
+        if bias != 0.0:
+            decay = 2.0 * parameters.imbalance_flip_rate
+            if parameters.n_clustering > 0:
+                bias *= _arrival_rate(market, parameters, decay, seconds) / arrival_rate
+            else:
+                bias *= _mean_persistence(decay, market.time - flow.last_arrival, seconds)
+        side_share = 0.5 * (1.0 + bias) if buyers else 0.5 * (1.0 - bias)
     mean_lots = (1.0 - flow.p_informed) * taker_lots
     if naive:
         mean_lots += flow.p_informed * naive_lots
@@ -174,7 +188,21 @@ def _fill_rate(market, parameters, side, slot, seconds):
             within_limit or not parameters.informed_price_limit
         ):
             rate += flow.p_informed * taker_lots
-    return parameters.taker_rate * rate
+    return arrival_rate * rate
+
+
+@kernel
+def _arrival_rate(market, parameters, decay, seconds):
+    """Return the mean arrival rate of takers over `seconds` without an arrival [1/s].
+
+    The rate at a time t after the latest arrival is weighted with exp(-decay t).
+    """
+    since = market.time - market.flow.last_arrival
+    rate = parameters.base_rate * _mean_persistence(decay, since, seconds)
+    for k in range(parameters.n_clustering):
+        own = parameters.clustering_decay[k]
+        rate += market.flow.excitation[k] * own * _mean_persistence(own + decay, since, seconds)
+    return rate
 
 
 @hot_kernel
@@ -210,7 +238,8 @@ def _expected_lots(miss, ahead, lots):
 def _mean_persistence(rate, since, seconds):
     """Return the mean of exp(-rate t) over t from `since` to `since + seconds`.
 
-    A bias b has mean b exp(-rate t) after a time t, where `rate` is twice its flip rate.
+    A bias b has mean b exp(-rate t) after a time t, where `rate` is twice its flip rate. Excitation
+    decays in the same way.
     """
     spread = rate * seconds
     if spread < 1e-12:

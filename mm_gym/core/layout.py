@@ -45,6 +45,9 @@ MAKER_DISTANCES = 64
 # longer than the decision interval.
 QUOTES_IN_FLIGHT = 64
 
+# Largest number of exponentials in the self-excitation of takers.
+CLUSTERING_KERNELS = 4
+
 # Number of trades on the tape of a market.
 TAPE_ROWS = 16
 
@@ -245,6 +248,15 @@ PARAMETERS = _record(
         ("informed_kind", "i8"),
         ("imbalance", "f8"),
         ("imbalance_flip_rate", "f8"),
+        # Self-excitation: number of exponentials, rate of arrivals that no other one caused [1/s],
+        # and for each exponential the arrivals that one arrival causes and the decay rate [1/s].
+        ("n_clustering", "i8"),
+        ("base_rate", "f8"),
+        ("clustering", "f8", (CLUSTERING_KERNELS,)),
+        ("clustering_decay", "f8", (CLUSTERING_KERNELS,)),
+        ("metaorder_exponent", "f8"),
+        ("longest_metaorder", "i8"),
+        ("refill", "i8"),
         ("taker_tolerance", "f8"),
         ("taker_size_log_miss", "f8"),
         ("naive_size_log_miss", "f8"),
@@ -319,6 +331,12 @@ FLOW = _record(
         ("informed_kind", "i8"),
         ("bias", "f8"),  # +1 or -1: the imbalance favours buyers or sellers
         ("last_arrival", "f8"),  # [s] time of the latest taker
+        # Arrivals still to be caused by past ones through each exponential, at the latest arrival.
+        ("excitation", "f8", (CLUSTERING_KERNELS,)),
+        # The metaorder at work: its orders left, side and tolerance [ticks].
+        ("orders_left", "i8"),
+        ("metaorder_side", "i8"),
+        ("metaorder_tolerance", "f8"),
     ]
 )
 

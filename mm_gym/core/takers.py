@@ -1,17 +1,28 @@
 """Takers: noise, informed, naive informed and decoy-informed traders, and snipers.
 
-Takers arrive as a Poisson process. They have a random stream of their own and a fixed number of
-draws for each arrival. The same seed therefore gives the same arrivals in every regime, whatever
-the agent does. All takers send immediate-or-cancel limit orders. The agent's fills are booked here,
-because only takers trade. Prices are in ticks, times in seconds, sizes in lots.
+Takers arrive as a Poisson process, or as a Hawkes process if `MarketConfig.clustering` says so.
+They have a random stream of their own and a fixed number of draws for each arrival. The same seed
+therefore gives the same arrivals whatever the agent does, and in every regime without clustering.
+Uninformed traders may split metaorders into several orders with the same side and tolerance. All
+takers send immediate-or-cancel limit orders. The agent's fills are booked here, because only takers
+trade. Prices are in ticks, times in seconds, sizes in lots.
 """
 
 import math
 
 from mm_gym.core.account import mark_to, settle_fill
-from mm_gym.core.book import first_to_trade, price_key, trade
+from mm_gym.core.book import add, first_to_trade, price_key, trade
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, TAPE_ROWS, InformedKind, TakerKind
+from mm_gym.core.layout import (
+    AGENT,
+    ASK,
+    BID,
+    NO_ORDER,
+    PUBLIC,
+    TAPE_ROWS,
+    InformedKind,
+    TakerKind,
+)
 from mm_gym.core.quotes import public_mid
 from mm_gym.core.random import exponential, geometric_size, uniform
 
@@ -38,17 +49,57 @@ def start_takers(market, parameters):
         flow.p_informed = parameters.p_informed * informed_share if kind >= 2 else 0.0
         flow.imbalance = parameters.imbalance * imbalance_share if kind == 1 else 0.0
         flow.informed_kind = InformedKind.NAIVE if kind == 2 else InformedKind.SIGNAL
+    flow.orders_left = 0
+    for k in range(parameters.n_clustering):
+        # The mean in the long run, so that the mean rate is `taker_rate` from the start.
+        flow.excitation[k] = (
+            parameters.taker_rate * parameters.clustering[k] / parameters.clustering_decay[k]
+        )
     _schedule_taker(market, parameters)
 
 
 @kernel
 def _schedule_taker(market, parameters):
-    """Draw the time of the next arrival."""
+    """Draw the time of the next arrival.
+
+    The intensity is a base rate plus exponentials that decay until the next arrival. Each part
+    alone has a first arrival that can be drawn exactly, and the earliest one is next (Dassios and
+    Zhao 2013).
+    """
     gap = exponential(market.taker_words)
-    if parameters.taker_rate > 0.0:
-        market.next_taker = market.time + gap / parameters.taker_rate
-    else:
+    if parameters.taker_rate == 0.0:
         market.next_taker = math.inf
+        return
+    gap /= parameters.base_rate
+    for k in range(parameters.n_clustering):
+        # This part causes a Poisson number of arrivals with mean `caused`, possibly none.
+        caused = market.flow.excitation[k]
+        draw = exponential(market.taker_words)
+        if draw < caused:
+            gap = min(gap, -math.log1p(-draw / caused) / parameters.clustering_decay[k])
+    market.next_taker = market.time + gap
+
+
+@kernel
+def _excite(flow, parameters, since_last):
+    """Let the excitation decay over `since_last` seconds, and add what the new arrival causes."""
+    for k in range(parameters.n_clustering):
+        decayed = flow.excitation[k] * math.exp(-parameters.clustering_decay[k] * since_last)
+        flow.excitation[k] = decayed + parameters.clustering[k]
+
+
+@kernel
+def _metaorder_length(words, parameters):
+    """Draw the number of orders of a metaorder: a power law with an upper limit.
+
+    P(L >= l) = (l^-a - c) / (1 - c) with c = (longest + 1)^-a; see `theory.lillo_mike_farmer`.
+    """
+    longest = parameters.longest_metaorder
+    if longest == 1:
+        return 1
+    cut = (longest + 1.0) ** -parameters.metaorder_exponent
+    survival = 1.0 - (1.0 - cut) * uniform(words)
+    return min(longest, int(survival ** (-1.0 / parameters.metaorder_exponent)))
 
 
 @kernel
@@ -70,16 +121,23 @@ def taker_event(market, parameters):
     flow.last_arrival = market.time
     if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * parameters.imbalance_flip_rate * since_last):
         flow.bias = -flow.bias
+    _excite(flow, parameters, since_last)
+    length = _metaorder_length(words, parameters)
     _schedule_taker(market, parameters)
 
     if informed and not naive:
         _informed_order(market, parameters, size)
         return
-    buys = side_draw < 0.5 * (1.0 + flow.bias * flow.imbalance)
+    if flow.orders_left == 0:
+        flow.orders_left = length
+        flow.metaorder_side = BID if side_draw < 0.5 * (1.0 + flow.bias * flow.imbalance) else ASK
+        flow.metaorder_tolerance = tolerance
+    flow.orders_left -= 1
     mid = public_mid(market, parameters)
-    limit = mid + tolerance if buys else mid - tolerance
+    tolerance = flow.metaorder_tolerance
+    limit = mid + tolerance if flow.metaorder_side == BID else mid - tolerance
     kind = TakerKind.NAIVE_INFORMED if naive else TakerKind.NOISE
-    take(market, parameters, BID if buys else ASK, limit, size, kind)
+    take(market, parameters, flow.metaorder_side, limit, size, kind)
 
 
 @kernel
@@ -130,7 +188,11 @@ def snipe(market, parameters):
 
 @kernel
 def take(market, parameters, side, limit, size, kind):
-    """Match an immediate-or-cancel order, book the agent's fills, extend the flow and the tape."""
+    """Match an immediate-or-cancel order, book the agent's fills, extend the flow and the tape.
+
+    With `MarketConfig.refill`, the lots that a background order loses return at once, behind all
+    orders at this price.
+    """
     mid = public_mid(market, parameters)
     if side == BID:
         limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
@@ -159,6 +221,8 @@ def take(market, parameters, side, limit, size, kind):
             note_fill(market, price, traded, 1 - side, mid, kind)
             if order.lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
+        elif parameters.refill and kind != TakerKind.SNIPER:
+            add(book, 1 - side, price, traded, PUBLIC)
         slot = first_to_trade(book, side, limit_price)
     market.features.step_flow += lots if side == BID else -lots
     market.features.step_volume += lots

@@ -5,6 +5,7 @@ markets with known rates. The market has background makers and takers only: the 
 quotes.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gymnasium.utils import seeding
 
 from mm_gym.config import MarketConfig
 from mm_gym.core import entry_points
-from mm_gym.core.layout import ASK, BID
+from mm_gym.core.layout import ASK, BID, TAPE_ROWS
 from mm_gym.data.lobster import (
     BUY,
     EMPTY_ASK,
@@ -72,6 +73,7 @@ class _Tape:
         self.price_unit = max(1, round(config.tick_size * PRICES_PER_CURRENCY_UNIT))
         self._n_levels = n_levels
         self._lot_size = lot_size
+        self._refill = config.refill
         self._markets = Markets(config, 1)
         self._market = self._markets.records[0]
         self._mirror = LimitOrderBook()
@@ -94,7 +96,10 @@ class _Tape:
             if self._market["time"] > seconds:
                 return
             if int(self._market["n_trades"]) != n_trades:
-                self._filled()
+                if self._refill:
+                    self._filled_and_refilled(n_trades)
+                else:
+                    self._filled()
             elif int(book["n_events"]) != n_events:
                 self._placed_or_cancelled()
 
@@ -132,6 +137,33 @@ class _Tape:
             price = -minus_key if side == BID else minus_key
             self._write(MessageType.VISIBLE_EXECUTION, order_id, lots - left[slot], price, side)
 
+    def _filled_and_refilled(self, n_trades: int) -> None:
+        """Record the fills of a taker and the new orders that replace what it took.
+
+        A slot that is freed and used again shows neither. So the mirror repeats what the tape
+        tells, order by order, and the slots are read anew.
+        """
+        for number in range(n_trades, int(self._market["n_trades"])):
+            trade = self._market["tape"][number % TAPE_ROWS]
+            side, price, left = 1 - int(trade["side"]), int(trade["price"]), int(trade["lots"])
+            while left > 0:
+                order_id, resting = self._mirror.queue(SIDES[_NUMBERS[side]], price)[0]
+                lots = min(left, resting)
+                left -= lots
+                self._mirror.reduce(order_id, lots)
+                self._write(MessageType.VISIBLE_EXECUTION, order_id, lots, price, side)
+                self._enter(lots, price, side)
+        slots, orders = self._oldest_first(), self._market["book"]["orders"]
+        ids: dict[tuple[int, int], Iterator[tuple[int, int]]] = {}
+        self._resting.clear()
+        for slot in slots:
+            side, key = int(orders[slot]["side"]), int(orders[slot]["key"])
+            price = key if side == BID else -key
+            if (side, price) not in ids:
+                ids[side, price] = iter(self._mirror.queue(SIDES[_NUMBERS[side]], price))
+            order_id, lots = next(ids[side, price])
+            self._resting[slot] = (order_id, side, lots)
+
     def _placed_or_cancelled(self) -> None:
         """Record the new order of an event, or its cancelled ones.
 
@@ -151,10 +183,14 @@ class _Tape:
         order = self._market["book"]["orders"][slot]
         side, lots = int(order["side"]), int(order["lots"])
         price = int(order["key"]) if side == BID else -int(order["key"])
+        self._resting[slot] = (self._enter(lots, price, side), side, lots)
+
+    def _enter(self, lots: int, price: int, side: int) -> int:
+        """Add an order to the mirror, record its message, and return its id."""
         self._last_id += 1
-        self._resting[slot] = (self._last_id, side, lots)
         self._mirror.submit(SIDES[_NUMBERS[side]], price, lots, self._last_id)
         self._write(MessageType.NEW_LIMIT_ORDER, self._last_id, lots, price, side)
+        return self._last_id
 
     def _write(self, kind: MessageType, order_id: int, lots: int, price: int, side: int) -> None:
         """Record a message and the book after it, unless it touches no level in view."""

@@ -41,6 +41,21 @@ MARKETS: dict[str, dict[str, Any]] = {
     "dealer": {"regime": "dealer", "taker_rate": 1.0},
     "mixed": {"regime": "mixed"},
     "zero intelligence": {"regime": "zero_intelligence"},
+    "clustered": {"regime": "clustered", "p_informed": 0.4},
+    "clustered with a fast bias and larger orders": {
+        "regime": "clustered",
+        "imbalance": 0.9,
+        "imbalance_flip_rate": 0.3,
+        "taker_size": 2.0,
+        "quote_size": 3,
+    },
+    "clustered without metaorders and refill": {
+        "regime": "clustered",
+        "imbalance": 0.9,
+        "imbalance_flip_rate": 0.3,
+        "longest_metaorder": 1,
+        "refill": False,
+    },
 }
 N, STEPS = 512, 200
 CONTROL_VARIATE = Outcome.CONTROL_VARIATE

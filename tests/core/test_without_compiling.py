@@ -25,7 +25,7 @@ from tests.core.test_without_compiling import a_short_run
 numpy.savez(sys.argv[1], **a_short_run(sys.argv[2]))
 """
 
-REGIMES = ("noise", "informed", "mixed", "dealer")
+REGIMES = ("noise", "informed", "mixed", "dealer", "clustered")
 
 
 def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:

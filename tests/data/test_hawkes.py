@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pytest
 from scipy import optimize, stats
 
-from mm_gym.data import DataError, Recording
+from mm_gym.data import DataError, Recording, describe
 from mm_gym.data.description import trades
 from mm_gym.data.hawkes import HawkesProcess, fit_hawkes
 from mm_gym.data.hawkes_kernels import score
+from tests.core.test_clustered_takers import GOOG
 
 Array = npt.NDArray[np.float64]
 
@@ -171,3 +172,11 @@ def test_trades_of_a_real_day_excite_their_own_side(goog: Recording) -> None:
     )
     poisson = len(times) * math.log(len(times) / (end - start) / 2.0) - len(times)
     assert fit.log_likelihood > poisson + 2.0 * len(times)
+
+
+def test_the_real_day_has_the_figures_that_clustered_takers_are_held_against(
+    goog: Recording,
+) -> None:
+    found = describe(goog)
+    for name, expected in GOOG.items():
+        assert (found[name].value, found[name].standard_error) == pytest.approx(expected, abs=0.006)
