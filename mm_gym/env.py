@@ -24,6 +24,8 @@ from mm_gym.reset_options import check_options, episode_config
 from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
+# Plain integers: the members of an enumeration are slower to look up.
+_REWARD, _TERMINATED = int(Outcome.REWARD), int(Outcome.TERMINATED)
 _OPTIONS = ("config",)
 # Attributes that a snapshot holds beside the market.
 _KEPT = ("_np_random", "_np_random_seed", "_needs_reset", "config")
@@ -249,16 +251,15 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         observations, outcomes = self._markets.step(
             to_offsets(self._action_format, np.asarray(action)[None], 1)
         )
-        outcome = outcomes[0]
-        self._needs_reset = bool(outcome[Outcome.TERMINATED] > 0.0)
+        self._needs_reset = outcomes.item(_TERMINATED) > 0.0
         if self.render_mode is not None:
             self._renderer.update(self._markets, self.metadata["render_fps"])
         return (
             observations[0],
-            float(outcome[Outcome.REWARD]),
+            outcomes.item(_REWARD),
             self._needs_reset,
             False,
-            info_of(outcome),
+            info_of(outcomes[0]),
         )
 
     def render(self) -> Frame | None:

@@ -64,8 +64,11 @@ def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
     """
     info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (a check of the lengths is slow)
     for name in WHOLE_INFO:
-        info[name] = np.int64(int(info[name]))
+        info[name] = _whole(info[name])
     return info
+
+
+_whole = functools.lru_cache(maxsize=1024)(np.int64)  # a new scalar takes four times as long
 
 
 def info_columns(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
