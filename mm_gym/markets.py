@@ -72,12 +72,12 @@ _whole = functools.lru_cache(maxsize=1024)(np.int64)  # a new scalar takes four 
 
 
 def info_columns(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The values of `info` of many markets: a new array with one row per key of `INFO_COLUMNS`.
+    """The values of `info` of many markets: a view with one row per key of `INFO_COLUMNS`.
 
     Args:
         outcomes: shape (n, columns of `layout.Outcome`).
     """
-    return outcomes[:, _INFO].T.copy()
+    return outcomes.T[_INFO]
 
 
 @dataclass(frozen=True, eq=False)

@@ -173,33 +173,36 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         if not self._generators:
             raise ResetNeeded("no session is running: expected a call of reset() first, got step()")
         restarted = self._ended
-        if self.autoreset_mode == AutoresetMode.DISABLED and restarted.any():
+        restarts = np.count_nonzero(restarted) > 0  # takes a tenth of the time of any()
+        if restarts and self.autoreset_mode == AutoresetMode.DISABLED:
             raise ResetNeeded(
                 "sessions have ended: expected a reset of their markets before step(), got ended "
                 f"markets {np.flatnonzero(restarted).tolist()} "
                 '(write reset(options={"reset_mask": mask}))'
             )
-        if restarted.any() and np.shape(actions)[:1] == (self.num_envs,):
+        if restarts and np.shape(actions)[:1] == (self.num_envs,):
             actions = np.array(actions)
             actions[restarted] = 0  # NEXT_STEP ignores these actions, so they may be invalid
         observations, outcomes = self._markets.step(
             to_offsets(self._action_format, actions, self.num_envs)
         )
         infos: dict[str, Any] = {}
-        if restarted.any():
+        if restarts:
             self._start(restarted, observations, outcomes)
-        rewards = outcomes[:, Outcome.REWARD].copy()
+        rewards = outcomes[:, Outcome.REWARD]
         terminations = outcomes[:, Outcome.TERMINATED] > 0.0
         truncations = self._out_of_time(terminations)
         ended = terminations | truncations
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
             infos.update(_final_infos(observations, outcomes, ended))
+            rewards = rewards.copy()  # the next line overwrites the outcomes of ended sessions
             self._start(ended, observations, outcomes)
             ended = np.zeros_like(ended)
         self._ended = ended
         infos.update(_infos(outcomes))
         self._observations = observations
-        self._renderer.update(self._markets, self.metadata["render_fps"])
+        if self.render_mode is not None:
+            self._renderer.update(self._markets, self.metadata["render_fps"])
         return observations.copy(), rewards, terminations, truncations, infos
 
     def render(self) -> tuple[Frame, ...] | None:
@@ -340,7 +343,7 @@ def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
     """`info` in Gymnasium's vector form.
 
     Each key has an array of values, and `_key` has an array of booleans: which markets have one.
-    The arrays are views of two new arrays, so no later step changes them. The keys share their
+    The arrays are views of the outcomes, which no later step changes. The keys share their
     booleans.
 
     Args:
@@ -351,7 +354,7 @@ def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
     if mask is None:
         mask = np.ones(len(outcomes), np.bool_)
     else:
-        shown[:, ~mask] = 0.0
+        shown = np.where(mask, shown, 0.0)
         mask = mask.copy()
     infos: dict[str, Any] = dict.fromkeys(_INFO_MASKS, mask)
     infos.update(zip(INFO_COLUMNS, shown, strict=True))
