@@ -34,6 +34,7 @@ from mm_gym.data.kernels import index_events
 _CHUNK = 1 << 18  # rows that are indexed at once
 _LARGEST_SIZE = 2**31 - 1  # [size units] of all orders at a price
 _MOST_POINTS = 50_000  # of the time grid on which features are measured
+_MOST_TICKS = 10**6  # of a median spread
 _NS = 1e9
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class RecordedMarket:
     """Name of the file."""
     events: npt.NDArray[Any]
     """Rows of `RECORDED_EVENT`, in order of time."""
-    touch: npt.NDArray[np.int64]
+    touch: npt.NDArray[np.int32]
     """Best keys of bids and asks, then the sizes there, after each event: shape (n, 4)."""
     levels: npt.NDArray[Any]
     """Rows of `PRICE_LEVEL`."""
@@ -162,7 +163,7 @@ class RecordedMarket:
         """Spread and mid [ticks] after each event, and how long [s] they last with two sides."""
         lasts = np.diff(self.events["time"], append=self.span[1]) / _NS
         lasts[(self.touch[:, 2:] == 0).any(axis=1)] = 0.0
-        bid, ask = self.touch[:, BID], -self.touch[:, ASK]
+        bid, ask = self.touch[:, BID].astype(np.int64), -self.touch[:, ASK].astype(np.int64)
         return (ask - bid).astype(np.float64), np.asarray(0.5 * (ask + bid), np.float64), lasts
 
     def _on_grid(self, interval: float) -> tuple[Floats, Floats, Floats]:
@@ -248,13 +249,13 @@ class _Indexer(EventBook):
         super().__init__()
         self._added = np.zeros(len(self._ids), np.int64)
 
-    def index(self, events: Events) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    def index(self, events: Events) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Apply events. Return rows of `RECORDED_EVENT`, and the touch after each."""
         pieces, touches = [], []
         done, n_before = 0, 0
         while done < len(events.rows):
             out = np.zeros(_CHUNK, RECORDED_EVENT)
-            touch = np.zeros((_CHUNK, 4), np.int64)
+            touch = np.zeros((_CHUNK, 4), np.int32)
             n_done, n = index_events(
                 self._books, events.rows[done:], self._table, self._ids, self._added,
                 events.tick, n_before, out, touch,
@@ -319,6 +320,9 @@ def _decayed(steps: npt.NDArray[Any], decay: float) -> Floats:
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
+    """The weighted median of whole numbers."""
+    counted = values[weights > 0.0].astype(np.int64)
+    lowest = counted.min()
+    above = np.minimum(counted - lowest, _MOST_TICKS)
+    total = np.cumsum(np.bincount(above, weights[weights > 0.0]))
+    return float(lowest + np.searchsorted(total, 0.5 * total[-1]))

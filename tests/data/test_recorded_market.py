@@ -11,12 +11,15 @@ import gymnasium
 import numpy as np
 import pytest
 
-from mm_gym import ConfigurationError, configure
+from agents.rules import InventorySkewAgent, RandomAgent
+from mm_gym import OBSERVATION_NAMES, ConfigurationError, configure
 from mm_gym.core.layout import BID
 from mm_gym.core.scales import action_of_offset
 from mm_gym.data.events import EVENT, Source, convert, load
 from mm_gym.data.events import read_events as load_events
 from mm_gym.data.formats import open_file
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.summary import summarise
 from mm_gym.markets import Markets
 from mm_gym.recordings import open_recording
 from tests.data.conftest import SAMPLES
@@ -346,6 +349,36 @@ def test_each_recorded_lot_trades_once_whoever_takes_it(day: str) -> None:
         assert len(executed) > 20
     assert own_lots[0] > 100
     assert own_lots[1] == 0
+
+
+def test_columns_of_the_observation_vary_by_about_a_unit() -> None:
+    env = gymnasium.make_vec(
+        "MarketMaking-v0", num_envs=16, regime="replay", data=sample(_AAPL), session_steps=300
+    )
+    _, infos = env.reset(seed=0)
+    seen = []
+    for _ in range(299):
+        offset = action_of_offset(0.5 * infos["spread"], env.unwrapped.config.max_offset)
+        observations, _, _, _, infos = env.step(np.stack([offset, offset], 1).astype(np.float32))
+        seen.append(observations)
+    deviations = np.std(seen, axis=(0, 1))
+    # As in tests/test_face_scales.py; columns of the market have 0.3 as their unit.
+    assert dict(zip(OBSERVATION_NAMES, (deviations > 0.2) & (deviations < 3.0), strict=True)) == (
+        dict.fromkeys(OBSERVATION_NAMES, True)
+    )
+
+
+def test_an_evaluation_has_no_columns_that_need_hidden_truth(day: str) -> None:
+    config = configure(data=day, **FIELDS)
+    sessions = run_sessions(InventorySkewAgent, config, episodes=4)
+    row = summarise("skew", sessions)
+    assert row["total_fills"] > 0
+    assert np.isfinite([row["final_pnl"], row["effective_half_spread"], row["markout_1"]]).all()
+    assert np.isnan([value for name, value in row.items() if name.startswith("value_")]).all()
+    assert np.isnan([row["inventory_pnl_informed"], row["inventory_pnl_noise"]]).all()
+    # Paired: another agent meets the same prices.
+    other = run_sessions(RandomAgent, config, episodes=4)
+    np.testing.assert_array_equal(sessions.mid_path, other.mid_path)
 
 
 # ---------------------------------------------------------------------------------------- refusals
