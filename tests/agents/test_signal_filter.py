@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -239,3 +240,25 @@ def test_markets_have_separate_beliefs_which_restart_with_each_session() -> None
     np.testing.assert_array_equal(again[0], fresh[0])
     np.testing.assert_array_equal(again[1:], later[1:])
     assert (fresh != later).any(axis=1).all()
+
+
+def test_a_filter_that_infers_the_flow_takes_persistence_for_information() -> None:
+    """Neither market has informed takers. All flows that the filter knows are Poisson processes.
+
+    It finds that out where takers arrive as one, and believes the opposite where signs persist.
+    """
+    single = {"clustering": (), "clustering_half_lives": (), "longest_metaorder": 1}
+    share = {}
+    for name, fields in (("persistent", {}), ("Poisson", single)):
+        envs = gymnasium.make_vec("MarketMaking-v0", num_envs=16, regime="clustered", **fields)
+        agent = GlostenMilgromAgent(envs.unwrapped.config, largest_share=0.8)
+        observations, _ = envs.reset(seed=0)
+        belief = None
+        for _ in range(120):
+            actions, belief = agent.predict(observations, belief)
+            observations, *_ = envs.step(actions)
+        informed = np.array([flow.informed for flow in agent.filter.flows])
+        share[name] = (belief.weight.sum(axis=2) * informed).sum(axis=1)
+    assert share["Poisson"].mean() < 0.1
+    assert share["persistent"].mean() > 0.4
+    assert share["persistent"].min() > share["Poisson"].mean()

@@ -254,7 +254,7 @@ def test_informed_takers_in_clustered_flow_predict_more_the_more_they_are() -> N
 
 @functools.cache
 def simulated() -> Description:
-    return describe(record_market(configure("clustered"), 8_000.0, seed=3))
+    return describe(record_market(configure("clustered"), 5_000.0, seed=3))
 
 
 # GOOG, 21 June 2012: `python -m mm_gym.data describe`, with its standard errors.
@@ -276,7 +276,7 @@ def test_trades_depend_on_each_other_as_in_a_real_day(name: str) -> None:
 
 
 def test_clustered_flow_has_the_volume_of_noise() -> None:
-    noise = describe(record_market(configure("noise"), 4_000.0, seed=3))
+    noise = describe(record_market(configure("noise"), 2_500.0, seed=3))
     for found in ("trades_buys", "trades_sells"):
         difference = simulated()[found].value - noise[found].value
         error = math.hypot(simulated()[found].standard_error, noise[found].standard_error)

@@ -9,6 +9,7 @@ of the effect, in which the checks of the effect should fail.
 from collections.abc import Callable
 
 from mm_gym.evaluation.experiments import (
+    clustered,
     identical_prices,
     imbalanced,
     information_matched,
@@ -22,6 +23,7 @@ from mm_gym.evaluation.experiments.runner import Check, ExperimentResult, Experi
 EXPERIMENTS: dict[str, Callable[[ExperimentRunner], ExperimentResult]] = {
     "noise": noise.run,
     "imbalanced": imbalanced.run,
+    "clustered": clustered.run,
     "naive_informed": naive_informed.run,
     "informed": informed.run,
     "information_matched": information_matched.run,
