@@ -32,6 +32,7 @@ NOT_RUN = {
     r"python -m benchmarks\.": "measures for minutes",
     r"python -m agents\.training\.fit_signal_network": "takes many minutes at its smallest size",
     r"python evaluate\.py --experiment all": "takes minutes: tests/evaluation runs experiments",
+    r"python evaluate\.py --episodes 128 .*clustered": "takes minutes: tests/agents has the makers",
     r"python docs/(pictures|tutorial)/": "draws for minutes",
     r"python docs/pictures/training\.py": "needs a browser and a run with pictures",
     r"python train\.py --task": "evaluates whole sessions: tests/test_train.py has such runs",
