@@ -6,10 +6,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 RAY_STAMP := .venv-ray/.installed
 LEARNERS_STAMP := .venv-learners/.installed
+PEERS_STAMP := .venv-peers/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-ray venv-learners train evaluate tune export wheel docs site
-.PHONY: test test-ray test-learners lint check format bench
+.PHONY: help venv venv-ray venv-learners venv-peers train evaluate tune export wheel docs site
+.PHONY: test test-ray test-learners lint check format bench bench-peers
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' \
@@ -54,6 +55,9 @@ bench: $(STAMP)  ## measure throughput, pictures, the replay in Chromium, and da
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.data
 
+bench-peers: $(PEERS_STAMP)  ## measure this project beside other simulators
+	.venv-peers/bin/python -m benchmarks.peers $(ARGS)
+
 site: $(STAMP)  ## build the documentation site into docs/_build/html; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
@@ -69,6 +73,8 @@ venv-ray: $(RAY_STAMP)  ## make one with Ray and Dask, for clusters
 
 venv-learners: $(LEARNERS_STAMP)  ## make one with other learning libraries, 2.5 GB
 
+venv-peers: $(PEERS_STAMP)  ## make one with hftbacktest and other simulators
+
 $(STAMP): WANTED := -c constraints.txt -e ".[dev]"
 $(STAMP): constraints.txt
 $(RAY_STAMP): WANTED := -c constraints-ray.txt -e ".[train,evaluate,tune,test,ray,dask]"
@@ -76,10 +82,12 @@ $(RAY_STAMP): constraints-ray.txt
 $(LEARNERS_STAMP): WANTED := -c constraints-learners.txt \
 	-e ".[train,render,gymnasium-wrappers,test,learners]"
 $(LEARNERS_STAMP): constraints-learners.txt
+$(PEERS_STAMP): WANTED := -c constraints-peers.txt -e ".[peers]"
+$(PEERS_STAMP): constraints-peers.txt
 
 # An environment is updated only when the required packages change. If its creation fails, it is
 # removed, so that the next call does not use half of it.
-$(STAMP) $(RAY_STAMP) $(LEARNERS_STAMP): %/.installed: pyproject.toml
+$(STAMP) $(RAY_STAMP) $(LEARNERS_STAMP) $(PEERS_STAMP): %/.installed: pyproject.toml
 	@test -x $*/bin/pip || { \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 			echo "PYTHON=$(PYTHON) cannot be used: expected Python 3.11 or newer," \

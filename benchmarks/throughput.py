@@ -9,7 +9,6 @@ alternate in one run, and the ratio is the median over pairs of consecutive turn
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ import mm_gym
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.training.trainer import new_model, training_markets
+from benchmarks.turns import in_turns, seconds
 from mm_gym.actions import from_ticks
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
@@ -70,38 +70,6 @@ class NullVecEnv(MarketMakingVecEnv):
 def quotes(n: int) -> npt.NDArray[np.float32]:
     """Actions that quote `HALF_SPREAD` in n default markets, shape (n, 2)."""
     return from_ticks(np.full((n, 2), HALF_SPREAD), mm_gym.configure().max_offset)
-
-
-def seconds(action: Callable[[], Any]) -> float:
-    """Wall time of one call [s]."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
-def in_turns(
-    first: Callable[[], float], second: Callable[[], float], turns: int
-) -> tuple[float, float, float]:
-    """Alternate two measurements. One turn warms up.
-
-    Args:
-        first, second: the measurements.
-        turns: number of turns.
-
-    Returns:
-        The medians of both, and the median ratio first / second of consecutive turns.
-    """
-    first(), second()
-    pairs = []
-    for turn in range(turns):
-        if turn % 2:
-            pairs.append((first(), second()))
-        else:
-            then = second()
-            pairs.append((first(), then))
-    ones, others = zip(*pairs, strict=True)
-    ratios = [one / other for one, other in pairs]
-    return statistics.median(ones), statistics.median(others), statistics.median(ratios)
 
 
 def kernel_rates(steps: int) -> tuple[float, float]:

@@ -31,10 +31,10 @@ from benchmarks.throughput import (
     MARKET_THREADS,
     TORCH_THREADS,
     NullVecEnv,
-    in_turns,
     ppo_rate,
     untrained,
 )
+from benchmarks.turns import in_turns
 from mm_gym.sb3 import MarketMakingVecEnv
 
 ROOT = Path(__file__).parents[1]

@@ -160,6 +160,7 @@ def canonical(requirement: str) -> str:
             ),
         ),
         ("constraints-ray.txt", ("train", "evaluate", "tune", "test", "ray", "dask")),
+        ("constraints-peers.txt", ("peers",)),
         ("constraints-learners.txt", ("train", "render", "gymnasium-wrappers", "test", "learners")),
     ],
 )
