@@ -27,9 +27,9 @@ from rich.table import Table
 from agents import make_agent
 from benchmarks.peer_feeds import stream
 from mm_gym import configure
-from mm_gym.core.layout import MARKET
 from mm_gym.data.event_book import EventBook
 from mm_gym.evaluation.rollout import SESSIONS_AT_ONCE, Cell, run_cells
+from mm_gym.markets import Markets
 
 AGENTS = ("inventory_skew", "fixed_spread", "glosten_milgrom", "trained/mixed")
 SESSION = 200  # decisions
@@ -214,7 +214,10 @@ def main(turns: int = 3, batches: int = 16) -> None:
     markets = found[0]
     many = markets.seconds[-1] * (100_000 / markets.sizes[-1]) ** markets.slope / SESSION
     table.add_row("one decision in each of 100,000 markets, processor time", f"{many:.3g} s")
-    table.add_row("records of 100,000 markets, memory", f"{100_000 * MARKET.itemsize / 1e9:.3g} GB")
+    table.add_row(
+        "records of 100,000 markets, memory",
+        f"{100_000 * Markets(configure(), 1).records.itemsize / 1e9:.3g} GB",
+    )
     year = 250 * n_agents * DAY * decision
     table.add_row(f"250 days of {DAY:,} decisions, {n_agents} agents, 1 seed", f"{year:.3g} s")
     for machines in (1, 16):

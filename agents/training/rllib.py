@@ -49,6 +49,8 @@ from .trainer import (
     write_run,
 )
 
+SAMPLE_TIMEOUT = 600.0  # [s] RLlib's 60 may be too few for a first compilation on a busy machine
+
 # Names of the parts of RLlib's networks, and of the corresponding parts in stable-baselines3.
 _LAYER = "encoder.{}_encoder.net.mlp.{}"
 _HEADS = {
@@ -81,7 +83,8 @@ def train(
 
     Raises:
         KeyboardInterrupt: as in `agents.training.trainer.train`.
-        TrainingError: if the markets cannot be divided evenly, or the cluster is too small.
+        TrainingError: if the markets cannot be divided evenly, or the cluster is too small,
+            or no environment runner answers.
         BackendError: if the cluster cannot be reached.
         AgentError: if the checkpoint cannot be read.
         OSError: if the folder cannot be written.
@@ -119,6 +122,11 @@ def train(
             task = bar.add_task("decisions", total=run.timesteps, completed=steps_done, note="")
             while steps_done < run.timesteps and not stop.is_set():
                 result = algorithm.train()
+                if "env_runners" not in result:
+                    raise TrainingError(
+                        "no environment runner answered: expected decisions within "
+                        f"{SAMPLE_TIMEOUT:g} s, got none (the machine is too busy, or they died)"
+                    )
                 steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
                 note = _log(log, result, steps_done)
                 bar.update(task, completed=steps_done, note=note)
@@ -152,6 +160,7 @@ def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOCo
             num_envs_per_env_runner=run.n_envs // max(1, env_runners),
             gym_env_vectorize_mode="vector_entry_point",
             create_local_env_runner=env_runners == 0,
+            sample_timeout_s=SAMPLE_TIMEOUT,
         )
         .learners(num_learners=0)  # in this process
         .rl_module(
