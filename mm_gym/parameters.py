@@ -201,7 +201,8 @@ def _fit_recording(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> No
         measured = np.isfinite(deviation) & (deviation > 0.0)
         scale = unit / np.where(measured, deviation, 1.0)
         parameters[name] = np.where(measured, scale, parameters[name])
-    parameters["activity_mean"] = deviations["activity_mean"]
+    if math.isfinite(deviations["activity_mean"]):
+        parameters["activity_mean"] = deviations["activity_mean"]
 
 
 def _accepting(distance: float, tolerance: float) -> float:

@@ -107,6 +107,7 @@ def checked(source: Source) -> Iterator[npt.NDArray[Any]]:
         not_halt = chunk["kind"] != EventKind.HALT
         for invalid, name, expected in (
             (times[1:] < times[:-1], "time", "the events in order of time"),
+            (~np.isin(chunk["kind"], list(EventKind)), "kind", "a whole number from 0 to 5"),
             (not_halt & (chunk["size"] < 1), "size", "at least 1"),
             (not_halt & (abs(chunk["side"]) != 1), "side", "1 for a buy or -1 for a sell"),
         ):
@@ -205,7 +206,9 @@ def read_events(path: str | Path) -> Events:
             isinstance(unit, float) and math.isfinite(unit) and unit > 0.0 for unit in units
         ):
             raise ValueError(f"the description {about}")
-        return Events(rows, about["price_unit"], about["size_unit"], int(about["tick"]))
+        if type(about["tick"]) is not int or about["tick"] < 1:
+            raise ValueError(f"a tick of {about['tick']!r}")
+        return Events(rows, about["price_unit"], about["size_unit"], about["tick"])
     except OSError as error:
         raise DataFileError(
             f"{path} cannot be read: expected a Parquet file of events, "

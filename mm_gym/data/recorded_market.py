@@ -27,7 +27,7 @@ from mm_gym.core.layout import (
     RecordedKind,
 )
 from mm_gym.data.event_book import EventBook
-from mm_gym.data.events import DataFileError, Events, load, read_events
+from mm_gym.data.events import DataFileError, Events, Source, checked, load, read_events
 from mm_gym.data.formats import open_file
 from mm_gym.data.kernels import index_events
 
@@ -130,6 +130,10 @@ class RecordedMarket:
         """
         interval = max(interval, self.seconds / _MOST_POINTS)
         times, mid, spread = self._on_grid(interval)
+        if not len(times):
+            unknown = [math.nan] * len(half_lives)
+            names = ("activity_mean", "activity", "spread", "volatility")
+            return {"flow": unknown, "move": unknown} | dict.fromkeys(names, math.nan)
         trades = self._trades()
         bins = np.searchsorted(times, (trades["time"] - self.span[0]) / _NS)
         taker = np.where(trades["side"] == ASK, 1.0, -1.0)
@@ -209,8 +213,10 @@ def index(events: Events, name: str) -> RecordedMarket:
         name: of their file, for errors.
 
     Raises:
-        DataFileError: if a price or a size is too large for a market.
+        DataFileError: if an event cannot be, or a price or a size is too large for a market.
     """
+    for _ in checked(Source(name, events.price_unit, events.size_unit, iter([events.rows]))):
+        pass
     for column, largest, unit in (
         ("price", LARGEST_PRICE * events.tick, "price units"),
         ("size", _LARGEST_SIZE, "size units"),

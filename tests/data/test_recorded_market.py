@@ -1,5 +1,6 @@
 """Sessions in recorded data: fills against the slow replay, equality of faces, and refusals."""
 
+import math
 import os
 import pickle
 import subprocess
@@ -13,17 +14,31 @@ import pytest
 
 from agents.rules import InventorySkewAgent, RandomAgent
 from mm_gym import OBSERVATION_NAMES, ConfigurationError, configure
+from mm_gym.core.book import BOOK_CROSSED, SOUND
+from mm_gym.core.entry_points import book_audit
 from mm_gym.core.layout import BID
 from mm_gym.core.scales import action_of_offset
-from mm_gym.data.events import EVENT, Source, convert, load
+from mm_gym.data.events import EVENT, DataFileError, Events, Source, convert, load
 from mm_gym.data.events import read_events as load_events
 from mm_gym.data.formats import open_file
+from mm_gym.data.recorded_market import index
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 from mm_gym.markets import Markets
 from mm_gym.recordings import open_recording
 from tests.data.conftest import SAMPLES
-from tests.data.slow_replay import ADD, BUY, CANCEL, EXECUTE, REDUCE, SELL, Fill, SlowReplay
+from tests.data.slow_replay import (
+    ADD,
+    BUY,
+    CANCEL,
+    EXECUTE,
+    HALT,
+    HIDDEN,
+    REDUCE,
+    SELL,
+    Fill,
+    SlowReplay,
+)
 
 _NS = 1_000_000_000
 _TICK = 100  # [price units] of the samples
@@ -39,13 +54,13 @@ def sample(name: str) -> str:
     return str(path)
 
 
-def fills_of(env: Any, origin: int) -> list[Fill]:
+def fills_of(env: Any, origin: int, tick: int = _TICK) -> list[Fill]:
     """The recorded fills of an environment, as the slow replay has them."""
     return [
         Fill(
             round(row["time"] * _NS) + origin,
             BUY if row["side"] == BID else SELL,
-            int(row["price"]) * _TICK,
+            int(row["price"]) * tick,
             int(row["lots"]),
         )
         for row in env.recorded().fills
@@ -61,13 +76,15 @@ class Follower:
     Args:
         config: of the environment.
         origin: [ns] start of the session.
+        tick: [price units]
     """
 
-    def __init__(self, config: Any, origin: int) -> None:
+    def __init__(self, config: Any, origin: int, tick: int = _TICK) -> None:
+        self.tick = tick
         sizes = config.lot_size, config.quote_size, config.max_inventory
-        self.replay = SlowReplay(*sizes, tick=_TICK)
+        self.replay = SlowReplay(*sizes, tick=tick)
         self.config = config
-        self.mid = config.initial_price * _TICK
+        self.mid = config.initial_price * tick
         self.origin, self.end = origin, origin + round(config.session_length * _NS)
 
     def run(self, events: Any) -> SlowReplay:
@@ -105,9 +122,9 @@ class Follower:
         bid, ask = self.look()
         if bid is not None and ask is not None:
             return bid, ask
-        offset = self.config.max_offset * _TICK
-        lower, upper = (self.mid - offset) // _TICK, -((-self.mid - offset) // _TICK)
-        return int(lower) * _TICK, int(upper) * _TICK
+        offset = self.config.max_offset * self.tick
+        lower, upper = (self.mid - offset) // self.tick, -((-self.mid - offset) // self.tick)
+        return int(lower) * self.tick, int(upper) * self.tick
 
 
 @pytest.mark.parametrize(
@@ -146,8 +163,12 @@ def test_a_maker_at_both_touches_has_the_fills_of_the_slow_replay(
 # ------------------------------------------------------------------------------------------- faces
 
 
-def made_up_day(path: Path, seconds: int = 120, seed: int = 0) -> str:
+def made_up_day(
+    path: Path, seconds: int = 120, seed: int = 0, strange: float = 0.0, spread: int = 1
+) -> str:
     """Write a made-up recording with orders that come, go and trade at a few prices.
+
+    No new order is nearer than `spread` ticks to the other side. A share `strange` of the events are hidden executions, halts and executions of unknown orders.
 
     Executions are those of a real queue: the oldest order at the best price is next.
     """
@@ -178,10 +199,18 @@ def made_up_day(path: Path, seconds: int = 120, seed: int = 0) -> str:
         side = int(random.choice([BUY, SELL]))
         prices = sorted(queues[side], key=lambda price: -side * price)
         draw = random.random()
-        if draw < 0.45 or len(prices) < 3:
+        if draw < strange:
+            kind = int(random.choice([HIDDEN, HALT, HALT, EXECUTE]))
+            if kind == HALT:
+                rows.append((time, HALT, 0, 0, 0, int(random.integers(2))))
+            else:  # a hidden order, or one from before the recording
+                price = prices[0] + int(random.integers(-1, 2))
+                order_id = 0 if kind == HIDDEN else 10**6 + len(rows)
+                rows.append((time, kind, side, order_id, price, int(random.integers(1, 200))))
+        elif draw < 0.45 or len(prices) < 3:
             n += 1
             other = min(queues[-side], key=lambda price: -side * price)
-            price = other - side * int(random.integers(1, 7))
+            price = other - side * int(random.integers(spread, 7 + spread))
             rest(side, price, n, int(random.integers(1, 300)))
         elif draw < 0.8:
             price = int(random.choice(prices))
@@ -261,6 +290,48 @@ def test_a_checkpoint_has_the_same_future_and_fits_its_recording_only(
     assert first == again
     with pytest.raises(ValueError, match="the snapshot does not fit"):
         other.restore(snapshot)
+
+
+class Wanderer(Follower):
+    """A maker whose quotes are a random number of ticks from the mid, from 1 on."""
+
+    def __init__(self, config: Any, origin: int, ticks: list[list[int]]) -> None:
+        super().__init__(config, origin, tick=1)
+        self.ticks = iter(ticks)
+
+    def wanted(self) -> tuple[int, int]:
+        self.look()
+        bid, ask = next(self.ticks)
+        return math.floor(self.mid) - bid, math.ceil(self.mid) + ask
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_quotes_in_random_flow_have_the_fills_of_the_slow_replay(
+    tmp_path: Path, seed: int
+) -> None:
+    path = made_up_day(tmp_path / "day.parquet", 100, seed, strange=0.05, spread=3)
+    random = np.random.default_rng(seed)
+    fields = {
+        "latency": [0.0, 0.13, 1.7][seed % 3], "lot_size": [1, 50][seed % 2], "session_steps": 80,
+        "quote_size": int(random.integers(1, 5)), "max_inventory": 12,
+    }  # fmt: skip
+    env = gymnasium.make(
+        "MarketMaking-v0", data=path, **FIELDS | fields, requote_threshold=0.0, record=10_000
+    ).unwrapped
+    _, info = env.reset(seed=seed)
+    origin = int(env._markets.records["recorded"]["origin"][0])
+    # Each quote is wanted for a few decisions.
+    ticks = np.repeat(random.integers(1, 5, (20, 2)), 4, axis=0).tolist()
+    for bid, ask in ticks:
+        mid = info["mid"]
+        offsets = np.array([mid - math.floor(mid) + bid, math.ceil(mid) - mid + ask])
+        action = action_of_offset(offsets, env.config.max_offset).astype(np.float32)
+        *_, info = env.step(action)
+    slow = Wanderer(env.config, origin, ticks).run(load_events(path).rows.tolist())
+    assert fills_of(env, origin, 1) == slow.fills
+    assert len(slow.fills) > 3
+    assert info["inventory"] == slow.inventory
+    assert book_audit(env._markets.records["book"]) in (SOUND, BOOK_CROSSED)
 
 
 def a_short_run(day: str) -> np.ndarray:
@@ -426,3 +497,13 @@ def test_the_data_stay_for_all_episodes(day: str) -> None:
     env.reset(options={"config": {"data_start": 0.5}})
     with pytest.raises(ConfigurationError, match="cannot change from episode to episode"):
         env.reset(options={"config": {"data": "other.parquet"}})
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("kind", 9), ("size", -5), ("side", 3), ("time", -1)]
+)
+def test_events_of_an_edited_file_are_checked(column: str, value: int) -> None:
+    rows = np.array([(0, ADD, BUY, 1, 100, 5), (_NS, ADD, SELL, 2, 102, 5)], EVENT)
+    rows[column][1] = value
+    with pytest.raises(DataFileError, match=f"{column} of event 2 in edited is wrong: expected"):
+        index(Events(rows, 0.01, 1.0, 1), "edited")
