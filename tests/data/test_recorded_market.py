@@ -168,9 +168,9 @@ def made_up_day(
 ) -> str:
     """Write a made-up recording with orders that come, go and trade at a few prices.
 
-    No new order is nearer than `spread` ticks to the other side. A share `strange` of the events are hidden executions, halts and executions of unknown orders.
-
-    Executions are those of a real queue: the oldest order at the best price is next.
+    Executions are those of a real queue: the oldest order at the best price is next. No new order
+    is nearer than `spread` ticks to the other side. A share `strange` of the events are hidden
+    executions, halts and executions of unknown orders.
     """
     random = np.random.default_rng(seed)
     queues: dict[int, dict[int, list[list[int]]]] = {BUY: {}, SELL: {}}
@@ -232,7 +232,7 @@ def made_up_day(
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return made_up_day(tmp_path_factory.mktemp("data") / "day.parquet")
+    return made_up_day(tmp_path_factory.mktemp("data") / "day.parquet", spread=3)
 
 
 FIELDS: dict[str, Any] = {
@@ -418,7 +418,7 @@ def test_each_recorded_lot_trades_once_whoever_takes_it(day: str) -> None:
         assert all(trades[time] == own[time] for time in trades.keys() - executed.keys())
         own_lots.append(sum(own[time] for time in executed))
         assert len(executed) > 20
-    assert own_lots[0] > 100
+    assert own_lots[0] > 50
     assert own_lots[1] == 0
 
 
