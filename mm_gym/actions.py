@@ -2,7 +2,8 @@
 
 The core takes two numbers in [-1, 1] per market: the offsets of bid and ask from the public mid, on
 the scale of `mm_gym.core.scales`. There, -1 is the mid, 0 is an eighth of `max_offset`, and 1 is
-`max_offset`. The observation shows the agent's own quotes on the same scale.
+`max_offset`. The observation shows the agent's own quotes on the same scale. A third number
+is optional: above `core.layout.TAKE_ABOVE`, a market order flattens the inventory.
 """
 
 import math
@@ -15,7 +16,7 @@ from gymnasium import spaces
 from mm_gym.core.scales import action_of_offset, offset_of_action
 from mm_gym.errors import ConfigurationError
 
-ActionFormat = Literal["offsets", "spread_skew", "discrete"]
+ActionFormat = Literal["offsets", "spread_skew", "discrete", "quotes_and_take"]
 
 DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
 """Offsets that a discrete action can choose for each side, as shares of `max_offset`.
@@ -49,7 +50,12 @@ def action_space(action_format: ActionFormat) -> spaces.Space[Any]:
     """The action space of one market."""
     if action_format == "discrete":
         return spaces.Discrete(_CHOICES * _CHOICES)
-    return spaces.Box(-1.0, 1.0, (2,), np.float32)
+    return spaces.Box(-1.0, 1.0, (_width(action_format),), np.float32)
+
+
+def _width(action_format: ActionFormat) -> int:
+    """Numbers in a continuous action."""
+    return 3 if action_format == "quotes_and_take" else 2
 
 
 def to_ticks(actions: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.float64]:
@@ -80,6 +86,23 @@ def from_ticks(offsets: npt.ArrayLike, max_offset: float) -> npt.NDArray[np.floa
     return np.asarray(action_of_offset(within, max_offset), np.float32)
 
 
+def decided_offsets(actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
+    """What an agent decided, for the core: the format `offsets`, or `quotes_and_take`.
+
+    Args:
+        actions: shape (n_markets, 2), or (n_markets, 3) with market orders.
+        n_markets: number of markets.
+
+    Returns:
+        The same as `to_offsets`.
+
+    Raises:
+        ValueError: for a wrong shape or a number that is not finite.
+    """
+    takes = np.ndim(actions) == 2 and np.shape(actions)[1] == 3
+    return to_offsets("quotes_and_take" if takes else "offsets", actions, n_markets)
+
+
 def to_offsets(
     action_format: ActionFormat, actions: Any, n_markets: int
 ) -> npt.NDArray[np.float32]:
@@ -87,12 +110,14 @@ def to_offsets(
 
     Args:
         action_format: the format of `actions`.
-        actions: shape (n_markets, 2), or (n_markets,) for the format `discrete`. Numbers beyond
-            [-1, 1] mean -1 or 1; the core clips those of the format `offsets`.
+        actions: shape (n_markets, 2), (n_markets, 3) for the format `quotes_and_take`, or
+            (n_markets,) for the format `discrete`. Numbers beyond [-1, 1] mean -1 or 1; the core
+            clips those of the formats `offsets` and `quotes_and_take`.
         n_markets: number of markets.
 
     Returns:
-        Offsets of bid and ask on the core's scale, shape (n_markets, 2).
+        Offsets of bid and ask on the core's scale, shape (n_markets, 2). The format
+        `quotes_and_take` has a third column, which asks for a market order.
 
     Raises:
         ValueError: for a wrong shape, a number that is not finite, or a discrete action that does
@@ -101,9 +126,11 @@ def to_offsets(
     if action_format == "discrete":
         return _from_discrete(actions, n_markets)
     offsets = _array(actions, np.float32)
-    if offsets.shape != (n_markets, 2):
+    width = _width(action_format)
+    if offsets.shape != (n_markets, width):
+        content = "a bid and an ask offset" if width == 2 else "a bid and an ask offset and a take"
         raise ValueError(
-            f"actions have a wrong shape: expected ({n_markets}, 2), a bid and an ask offset for "
+            f"actions have a wrong shape: expected ({n_markets}, {width}), {content} for "
             f"each market, got {offsets.shape}"
         )
     # The total is finite only if every number is. It takes half as long as np.isfinite, or less.
@@ -111,7 +138,8 @@ def to_offsets(
     if not math.isfinite(total) and not np.isfinite(offsets).all():
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
         raise ValueError(
-            f"the action of market {market} is not finite: expected two numbers from -1 to 1, "
+            f"the action of market {market} is not finite: expected "
+            f"{'two' if width == 2 else 'three'} numbers from -1 to 1, "
             f"got {offsets[market].tolist()} (check whether the policy has diverged)"
         )
     if action_format == "spread_skew":

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.config_checks import (
+    FeeUnitName,
     InformedName,
+    LatencyName,
     MakersName,
     RewardName,
     check_fields,
@@ -26,7 +28,9 @@ from mm_gym.regimes import REGIMES, REPLAY
 __all__ = [
     "FIELD_NAMES",
     "ConfigurationError",
+    "FeeUnitName",
     "InformedName",
+    "LatencyName",
     "MakersName",
     "MarketConfig",
     "RewardName",
@@ -57,13 +61,26 @@ class MarketConfig:
     warm_up: float = 20.0
     """[s] Time in which the book fills before a session, rounded to whole decision intervals."""
     latency: float = 0.0
-    """[s] Time until new quotes reach the exchange; the old quotes stay live until then."""
+    """[s] Time until new quotes reach the exchange; the old quotes stay live until then. Its mean
+    if `latency_kind` is `exponential`."""
+    latency_kind: LatencyName = "constant"
+    """`constant`; `exponential`: each message draws its own latency, with mean `latency` or
+    `cancel_latency`; `empirical`: each message draws one of `latency_samples` or
+    `cancel_latency_samples`. No message of the agent overtakes an earlier one."""
+    latency_samples: tuple[float, ...] = ()
+    """[s] Latencies of new quotes to draw from, with `latency_kind="empirical"`."""
+    cancel_latency: float | None = None
+    """[s] Latency of cancellations, which the agent then sends before its new quotes. None: one
+    message replaces the old quotes by the new ones."""
+    cancel_latency_samples: tuple[float, ...] = ()
+    """[s] Latencies of cancellations to draw from, with `latency_kind="empirical"`."""
 
     # The efficient price and the signal
     initial_price: float = 10_000.0
     """[ticks] Efficient price at the start of the warm-up."""
     tick_size: float = 0.01
-    """[currency] Value of one tick, which the simulation itself does not use."""
+    """[currency] Value of one tick of one lot. It converts fees given in currency, and
+    `to_currency` converts money."""
     volatility: float = 0.6
     """[ticks / sqrt(s)] Volatility of the efficient price around its drift."""
     signal_drift: float = 0.09
@@ -156,7 +173,16 @@ class MarketConfig:
     """[ticks] A resting quote keeps its place if it is within half a tick plus this threshold of
     the price that the agent asks for."""
     maker_fee: float = 0.0
-    """[ticks] Fee per lot that the agent trades; negative for a rebate."""
+    """[`fee_unit`] Fee per lot that the agent's quotes trade; negative for a rebate."""
+    taker_fee: float = 0.0
+    """[`fee_unit`] Fee per lot that the agent takes with market orders."""
+    fee_unit: FeeUnitName = "ticks"
+    """Unit of all fees: `ticks` per lot; `currency` per lot, which `tick_size` converts to ticks;
+    `notional`: a share of the price, so 0.0001 is one basis point of the traded value."""
+    fee_tier_lots: tuple[float, ...] = ()
+    """[lots] Own volumes of the session, ascending, at which `maker_fee` changes."""
+    fee_tier_fees: tuple[float, ...] = ()
+    """[`fee_unit`] Maker fees from these volumes on. A fill pays the fee of the volume before."""
     close_out_cost: float = 1.0
     """[ticks] Cost per lot of settling the position at the close."""
     close_out_impact: float = 0.0
@@ -214,6 +240,24 @@ class MarketConfig:
         This is beta / kappa, with the drift beta per unit of the signal.
         """
         return self.signal_drift / self.signal_decay_rate
+
+    @property
+    def mean_latency(self) -> float:
+        """[s] Mean latency of new quotes, without the wait for earlier messages."""
+        if self.latency_kind == "empirical":
+            return sum(self.latency_samples) / len(self.latency_samples)
+        return self.latency
+
+    def to_currency(self, money: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Convert money from ticks x lots to currency, with `tick_size`.
+
+        Args:
+            money: a PnL, fee or other amount [ticks x lots], of any shape.
+
+        Returns:
+            The amounts [currency], of the same shape.
+        """
+        return np.asarray(money, np.float64) * self.tick_size
 
     def foreseen_price(
         self, efficient_price: npt.NDArray[np.float64], signal: npt.NDArray[np.float64]

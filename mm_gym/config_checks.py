@@ -1,5 +1,6 @@
 """The checks of a configuration: the type and range of each field, then combinations of fields."""
 
+import itertools
 import math
 import os
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ import numpy.typing as npt
 from mm_gym.core.layout import (
     BOOK_ROOMS,
     CLUSTERING_KERNELS,
+    FEE_TIERS,
     LARGEST_PRICE,
+    LATENCY_SAMPLES,
     MAKER_DISTANCES,
     QUOTES_IN_FLIGHT,
 )
@@ -21,6 +24,8 @@ from mm_gym.regimes import REGIMES, REPLAY
 RewardName = Literal["pnl", "inventory_penalty", "dampened", "cara"]
 MakersName = Literal["anchored", "none", "zero_intelligence", "recorded"]
 InformedName = Literal["signal", "naive", "decoy"]
+LatencyName = Literal["constant", "exponential", "empirical"]
+FeeUnitName = Literal["ticks", "currency", "notional"]
 
 _LARGEST_NUMBER = 1e12
 _LARGEST_RATE = 1e6  # [1/s]
@@ -40,6 +45,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "session_steps": (1, 10**9, True),
     "warm_up": (0.0, 1e6, True),
     "latency": (0.0, 1e6, True),
+    "cancel_latency": (0.0, 1e6, True),
     "initial_price": (-0.5 * LARGEST_PRICE, 0.5 * LARGEST_PRICE, True),
     "tick_size": (0.0, _LARGEST_NUMBER, False),
     "volatility": (0.0, 1e6, True),
@@ -68,6 +74,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "max_offset": (0.0, 1e6, False),
     "requote_threshold": (0.0, 1e6, True),
     "maker_fee": (-1e6, 1e6, True),
+    "taker_fee": (-1e6, 1e6, True),
     "close_out_cost": (0.0, 1e6, True),
     "close_out_impact": (0.0, 1e6, True),
     "reward_scale": (0.0, 1e6, False),
@@ -78,6 +85,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 _WHOLE = ("session_steps", "longest_metaorder", "lot_size", "quote_size", "max_inventory")
 _CHOICES = {
     "informed_kind": get_args(InformedName),
+    "latency_kind": get_args(LatencyName),
+    "fee_unit": get_args(FeeUnitName),
     "makers": get_args(MakersName),
     "reward": get_args(RewardName),
 }
@@ -101,7 +110,16 @@ _SEQUENCES = {
         "half-life",
         1e6,
     ),
+    **dict.fromkeys(
+        ("latency_samples", "cancel_latency_samples"),
+        (LATENCY_SAMPLES, "latencies [s]", "latency", 1e6),
+    ),
+    "fee_tier_lots": (FEE_TIERS, "volumes [lots]", "volume", _LARGEST_NUMBER),
+    "fee_tier_fees": (FEE_TIERS, "fees", "fee", 1e6),
 }
+_SIGNED = ("fee_tier_fees",)
+# A market's draws of exponential latencies are cut at the longest latency that it has room for.
+_MEANS_WITHIN = 10.0
 
 
 def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,14 +140,16 @@ def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in _SEQUENCES:
         checked[name] = _sequence(name, fields[name])
     for name in _RANGES:
-        checked[name] = _number(name, fields[name])
+        if fields[name] is not None or name != "cancel_latency":
+            checked[name] = _number(name, fields[name])
     checked["data"] = _path(fields["data"])
     _check_flow(checked)
     _check_recorded(checked)
     _check_clustering(checked["clustering"], checked["clustering_half_lives"])
     _check_makers(checked)
     _check_prices(checked)
-    _check_latency(checked["latency"], checked["decision_interval"])
+    _check_latency(checked)
+    _check_fees(checked)
     _check_events(checked)
     return checked
 
@@ -208,7 +228,8 @@ def _sequence(name: str, value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         raise ConfigurationError(not_numbers) from None
     for number in numbers:
-        if not (number == 0.0 or _SMALLEST_NUMBER <= number <= largest):
+        size = abs(number) if name in _SIGNED else number
+        if not (number == 0.0 or _SMALLEST_NUMBER <= size <= largest):
             raise ConfigurationError(
                 f"{name} has a {one} that is out of range: "
                 f"expected 0 or numbers from {_SMALLEST_NUMBER:g} to {largest:g}, got {number!r}"
@@ -382,14 +403,55 @@ def _check_prices(fields: Mapping[str, Any]) -> None:
         )
 
 
-def _check_latency(latency: float, decision_interval: float) -> None:
-    """Check that the quotes on their way to the exchange fit into the market's record."""
-    longest = (QUOTES_IN_FLIGHT - 1) * decision_interval
-    if latency > longest:
+def _check_latency(fields: Mapping[str, Any]) -> None:
+    """Check that latencies are complete, and that messages under way fit into the record."""
+    kind, interval = fields["latency_kind"], fields["decision_interval"]
+    room = (QUOTES_IN_FLIGHT - 1) * interval
+    samples = {name: fields[name] for name in ("latency_samples", "cancel_latency_samples")}
+    if kind == "empirical":
+        _check_empirical(fields, samples)
+    else:
+        for name, values in samples.items():
+            if values:
+                raise ConfigurationError(
+                    f"{name} has no effect: expected latency_kind='empirical' beside it, "
+                    f"got {kind!r}"
+                )
+    longest = room / _MEANS_WITHIN if kind == "exponential" else room
+    for name in ("latency", "cancel_latency"):
+        latency = max((fields[name] or 0.0, *samples[f"{name}_samples"]))
+        if latency > longest:
+            number = longest / interval
+            raise ConfigurationError(
+                f"{name}={latency:g} is too long for decision_interval={interval:g}: expected at "
+                f"most {number:g} decision intervals, which are {longest:g} s, got {latency:g} s"
+            )
+
+
+def _check_empirical(fields: Mapping[str, Any], samples: Mapping[str, tuple[float, ...]]) -> None:
+    if not samples["latency_samples"]:
         raise ConfigurationError(
-            f"latency={latency:g} is too long for decision_interval={decision_interval:g}: "
-            f"expected at most {QUOTES_IN_FLIGHT - 1} decision intervals, which are {longest:g} s, "
-            f"got {latency:g} s"
+            "latency_kind='empirical' has no latencies: expected at least one number in "
+            "latency_samples, got ()"
+        )
+    for name in ("latency", "cancel_latency"):
+        if fields[name]:
+            raise ConfigurationError(
+                f"{name}={fields[name]:g} contradicts latency_kind='empirical': "
+                f"expected {name}_samples alone, got both"
+            )
+
+
+def _check_fees(fields: Mapping[str, Any]) -> None:
+    lots, fees = fields["fee_tier_lots"], fields["fee_tier_fees"]
+    if len(lots) != len(fees):
+        raise ConfigurationError(
+            "fee_tier_lots and fee_tier_fees do not match: expected one fee for each volume, "
+            f"got {len(lots)} volumes and {len(fees)} fees"
+        )
+    if any(later <= earlier for earlier, later in itertools.pairwise(lots)):
+        raise ConfigurationError(
+            f"fee_tier_lots is not ascending: expected growing volumes, got {lots!r}"
         )
 
 

@@ -50,12 +50,15 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
     `max_offset * ((1 + a) / 2)**3` ticks. So -1 is the mid, 0 is an eighth of `max_offset`, and 1
     is `max_offset`. Action 0 quotes close to the touch, so an untrained policy trades.
 
-    The argument `action` offers two other formats:
+    The argument `action` offers three other formats:
 
     - `spread_skew`: half-spread and skew. The half-spread is on the scale above. The skew is
       `max_offset * a**3` ticks, and a positive skew moves both quotes up.
     - `discrete`: `Discrete(64)`. Action `8 * i + j` chooses bid offset `i` and ask offset `j` of
       `mm_gym.actions.DISCRETE_OFFSETS`. Action 0 is the same as action 0 of the other formats.
+    - `quotes_and_take`: `Box(-1, 1, (3,), float32)`. The first two numbers are the offsets. Above
+      0.5, the third one sends a market order that flattens the inventory. It pays the spread and
+      `taker_fee`.
 
     Quotes are post-only orders. Their prices are rounded away from the mid to whole ticks. A
     resting quote keeps its place in the queue if it is within half a tick plus `requote_threshold`
@@ -92,8 +95,9 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
     The unit "s.d." is the standard deviation of the column in noise flow. The unit "typical move"
     is the standard deviation of the column for a random walk with the configured `volatility`, and
-    at least one tick. If `decision_interval` is longer than 1 s, all half-lives are longer by the
-    same factor.
+    at least one tick (or `maker_depth`, if that is less). The queue columns have a smaller unit in
+    a sparse book, down to half of `maker_size`. If `decision_interval` is longer than 1 s, all
+    half-lives are longer by the same factor.
 
     With recorded data, columns 1 to 7, 9 and 16 are 0.3 times their standard deviation in the file.
 
@@ -146,7 +150,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
             (with the field `data`, the path of a file). The default is `noise`.
         task: name of a task of the benchmark suite, a key of `mm_gym.TASKS`. It replaces `regime`
             and all `fields`.
-        action: `offsets` (default), `spread_skew` or `discrete`.
+        action: `offsets` (default), `spread_skew`, `discrete` or `quotes_and_take`.
         record: number of fills per session that `recorded()` has room for. It has room for ten
             times as many changes of mid, efficient price or inventory. 0 records nothing.
         variance_reduction: whether to subtract the control variate from the reward.

@@ -282,11 +282,20 @@ class Markets:
         """Simulate one decision interval in every market.
 
         Args:
-            offsets: offsets of bid and ask on the core's scale, shape (n, 2).
+            offsets: offsets of bid and ask on the core's scale, shape (n, 2). A third column asks
+                for market orders.
 
         Returns:
             Observations and outcomes, one row per market.
+
+        Raises:
+            ConfigurationError: for market orders in recorded data.
         """
+        if self._recording and offsets.shape[1] > 2:
+            raise ConfigurationError(
+                "market orders of the agent are not offered for recorded data, which they would "
+                "change: expected two numbers for each market, got three (write action='offsets')"
+            )
         observations, outcomes = self.empty_results()
         advance = entry_points.replay_step_many if self._recording else entry_points.step_many
         rows = (offsets, observations, outcomes, self.fill_rows, self.path_rows)

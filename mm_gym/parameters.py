@@ -16,8 +16,10 @@ from mm_gym.core.layout import (
     BOOK_ROOMS,
     MAKER_DISTANCES,
     PARAMETERS,
+    QUOTES_IN_FLIGHT,
     RECORDED_ROOMS,
     InformedKind,
+    LatencyKind,
     Makers,
     RewardKind,
 )
@@ -36,8 +38,12 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     """The parameters of a configuration, as an array of shape () and type `layout.PARAMETERS`."""
     parameters = np.zeros((), dtype=PARAMETERS)
     for name, value in config.to_dict().items():
-        if name in cast(tuple[str, ...], PARAMETERS.names) and not isinstance(value, (str, tuple)):
+        if name in cast(tuple[str, ...], PARAMETERS.names) and isinstance(
+            value, (bool, int, float)
+        ):
             parameters[name] = value
+    _set_fees(config, parameters)
+    _set_latencies(config, parameters)
     n = parameters["n_clustering"] = len(config.clustering)
     parameters["base_rate"] = config.taker_rate * (1.0 - sum(config.clustering))
     parameters["clustering"][:n] = config.clustering
@@ -136,6 +142,32 @@ def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> di
 def _log_miss(mean_size: float) -> float:
     """Log of the probability that a geometric size of this mean goes on to one lot more."""
     return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
+
+
+def _set_fees(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
+    """Set the fees [ticks per lot], or as shares of the price."""
+    scale = 1.0 / config.tick_size if config.fee_unit == "currency" else 1.0
+    parameters["fee_of_notional"] = config.fee_unit == "notional"
+    parameters["maker_fee"] = config.maker_fee * scale
+    parameters["taker_fee"] = config.taker_fee * scale
+    n_tiers = len(config.fee_tier_lots)
+    parameters["n_fee_tiers"] = n_tiers
+    parameters["fee_tier_lots"][:n_tiers] = config.fee_tier_lots
+    parameters["fee_tier_fees"][:n_tiers] = np.array(config.fee_tier_fees) * scale
+
+
+def _set_latencies(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
+    """Set how long messages of the agent take."""
+    separate = config.cancel_latency is not None or len(config.cancel_latency_samples) > 0
+    parameters["separate_cancels"] = separate
+    parameters["delayed"] = separate or config.mean_latency > 0.0
+    parameters["latency_kind"] = LatencyKind[config.latency_kind.upper()]
+    parameters["cancel_latency"] = config.cancel_latency or 0.0
+    parameters["longest_latency"] = (QUOTES_IN_FLIGHT - 1) * config.decision_interval
+    for name in ("latency_samples", "cancel_latency_samples"):
+        samples = getattr(config, name)
+        parameters[name][: len(samples)] = samples
+        parameters[f"n_{name}"] = len(samples)
 
 
 def _tabulate_distances(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:

@@ -54,6 +54,7 @@ OUT_OF_RANGE: dict[str, list[float]] = {
     "max_offset": [0.0, -1.0],
     "requote_threshold": [-0.1, 1e7],
     "maker_fee": [1e7, -1e7],
+    "taker_fee": [1e7, -1e7],
     "close_out_cost": [-1.0],
     "close_out_impact": [-1.0],
     "reward_scale": [0.0, -0.1],
@@ -63,12 +64,17 @@ OUT_OF_RANGE: dict[str, list[float]] = {
 }
 CHOICES = {
     "informed_kind": ["signal", "naive", "decoy"],
+    "fee_unit": ["ticks", "currency", "notional"],
     "makers": ["anchored", "none", "zero_intelligence", "recorded"],
     "reward": ["pnl", "inventory_penalty", "dampened", "cara"],
 }
 # tests/core/test_zero_intelligence.py and tests/core/test_clustered_takers.py
 SEQUENCES = ["limit_order_rates", "cancel_rates", "clustering", "clustering_half_lives"]
 RECORDED_MARKET = {"regime": "replay", "makers": "recorded", "data": "day.parquet"}
+LISTS = [
+    "latency_samples", "cancel_latency_samples", "fee_tier_lots", "fee_tier_fees",
+]  # fmt: skip
+COSTS = ["latency_kind", "cancel_latency", *LISTS]  # tests/test_costs.py
 RECORDED = ["data"]  # tests/data/test_recorded_market.py
 SWITCHES = ["informed_price_limit", "refill", "sniping"]
 # Text, None, booleans, a list, an array and a complex number.
@@ -99,7 +105,7 @@ def refusal(**fields: Any) -> str:
 
 
 def test_the_tables_of_this_file_leave_no_field_out() -> None:
-    tables = (OUT_OF_RANGE, CHOICES, RECORDED, SWITCHES, SEQUENCES)
+    tables = (OUT_OF_RANGE, CHOICES, RECORDED, SWITCHES, SEQUENCES, COSTS)
     assert {"regime", *itertools.chain(*tables)} == set(FIELDS)
     assert set(USED_BY_NAME) <= set(FIELDS)
 
@@ -200,7 +206,8 @@ def test_numbers_from_numpy_become_pythons_own() -> None:
     )
     assert config == configure("informed", session_steps=7, p_informed=0.25, latency=1.0)
     for name, value in config.to_dict().items():
-        assert type(value) in (int, float, bool, str) or name in SEQUENCES, name
+        plain = type(value) in (int, float, bool, str)
+        assert plain or name in (*SEQUENCES, *COSTS), name
     assert MarketConfig(session_steps=7.0).session_steps == 7
     assert type(MarketConfig(session_steps=7.0).session_steps) is int
 

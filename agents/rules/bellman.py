@@ -39,7 +39,7 @@ class BellmanAgent(TabulatedAgent):
                 "bellman cannot quote in this market: expected a dealer market with uninformed "
                 "takers of finite tolerance, quotes of one lot and no latency, got "
                 f"makers={config.makers!r}, p_informed={config.p_informed:g}, "
-                f"quote_size={config.quote_size}, latency={config.latency:g}, "
+                f"quote_size={config.quote_size}, latency={config.mean_latency:g}, "
                 f"taker_rate={config.taker_rate:g}, taker_tolerance={config.taker_tolerance:g} "
                 "(write --regimes dealer or configure('dealer'))"
             )
@@ -55,7 +55,7 @@ class BellmanAgent(TabulatedAgent):
             and config.taker_rate > 0.0
             and 0.0 < config.taker_tolerance < math.inf
             and config.quote_size == 1
-            and config.latency == 0.0
+            and config.mean_latency == 0.0
         )
 
 

@@ -25,6 +25,7 @@ def open_account(account, mid):
     account.close_out = 0.0
     account.n_fills = 0
     account.n_lots = 0
+    account.lots_taken = 0
     account.wealth = 0.0
     account.inventory_pnl_at_decision = 0.0
     account.n_fills_at_decision = 0
@@ -40,17 +41,57 @@ def mark_to(account, mid):
 
 @kernel
 def settle_fill(account, side, price, size, fee):
-    """Book a fill of the agent's order on `side`.
+    """Book a fill of the agent's quote on `side`, with a fee per lot [ticks].
 
     The account must already be marked to the mid just before the fill.
     """
+    _exchange(account, side, price, size, fee)
+    account.n_fills += 1
+    account.n_lots += size
+
+
+@kernel
+def settle_take(account, side, price, size, fee):
+    """Book a trade of the agent's market order: a buy if `side` is BID. No fill is counted.
+
+    The account must already be marked to the mid just before the order.
+    """
+    _exchange(account, side, price, size, fee)
+    account.lots_taken += size
+
+
+@kernel
+def _exchange(account, side, price, size, fee):
+    """Exchange cash for lots. The spread captured by a market order is negative."""
     direction = 1 if side == BID else -1
     account.cash -= direction * price * size + fee * size
     account.inventory += direction * size
     account.spread_pnl += direction * (account.mark - price) * size
     account.fees += fee * size
-    account.n_fills += 1
-    account.n_lots += size
+
+
+@kernel
+def maker_fee(parameters, account, price):
+    """Return the fee per lot [ticks] of a fill at `price`, given the volume of the session."""
+    fee = parameters.maker_fee
+    volume = account.n_lots + account.lots_taken
+    tier = 0
+    while tier < parameters.n_fee_tiers and volume >= parameters.fee_tier_lots[tier]:
+        fee = parameters.fee_tier_fees[tier]
+        tier += 1
+    return _in_ticks(parameters, fee, price)
+
+
+@kernel
+def taker_fee(parameters, price):
+    """Return the fee per lot [ticks] of a market order that trades at `price`."""
+    return _in_ticks(parameters, parameters.taker_fee, price)
+
+
+@kernel
+def _in_ticks(parameters, fee, price):
+    """Convert a fee to ticks per lot. A proportional fee is a share of the price."""
+    return fee * math.fabs(price) if parameters.fee_of_notional else fee
 
 
 @kernel

@@ -8,7 +8,7 @@ as an array of one record, because Numba accepts an array many times faster than
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
-from mm_gym.core.layout import PUBLIC
+from mm_gym.core.layout import PUBLIC, TAKE_ABOVE
 from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
 from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
@@ -31,12 +31,13 @@ def _market_entry_points(fingerprint):
 
     @entry_point
     def step_many(markets, parameters, actions, observations, outcomes, fill_rows, path_rows):
-        """Step every market by one decision."""
+        """Step every market by one decision. `actions` has two or three columns."""
         fingerprint  # noqa: B018
         for i in range(markets.shape[0]):
             prefetch_market(markets, i + 1)
             own = parameters[markets[i].configuration]
-            step_one(markets[i], own, actions[i, 0], actions[i, 1], i, fill_rows, path_rows)
+            takes = actions.shape[1] > 2 and actions[i, 2] > TAKE_ABOVE
+            step_one(markets[i], own, actions[i, 0], actions[i, 1], takes, i, fill_rows, path_rows)
             _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point

@@ -48,6 +48,13 @@ QUOTES_IN_FLIGHT = 64
 # Largest number of exponentials in the self-excitation of takers.
 CLUSTERING_KERNELS = 4
 
+# Largest numbers of latencies to draw from, and of volumes at which the maker fee changes.
+LATENCY_SAMPLES = 256
+FEE_TIERS = 8
+
+# The third number of an action asks for a market order if it is above this.
+TAKE_ABOVE = 0.5
+
 # Number of trades on the tape of a market.
 TAPE_ROWS = 16
 
@@ -90,6 +97,7 @@ class TakerKind(IntEnum):
     DECOY_INFORMED = 3
     SNIPER = 4
     RECORDED = 5
+    AGENT = 6  # a market order of the agent, on the tape only
 
 
 INFORMED_TAKERS = (TakerKind.INFORMED, TakerKind.SNIPER)
@@ -102,6 +110,14 @@ class InformedKind(IntEnum):
     SIGNAL = 0
     NAIVE = 1
     DECOY = 2
+
+
+class LatencyKind(IntEnum):
+    """How latencies are drawn; see `MarketConfig.latency_kind`."""
+
+    CONSTANT = 0
+    EXPONENTIAL = 1
+    EMPIRICAL = 2
 
 
 class RewardKind(IntEnum):
@@ -223,18 +239,25 @@ def book_dtype(levels: int, orders: int, compact: bool = False) -> np.dtype[Any]
 # A fill of a resting order, as `book.match` returns it.
 FILL = _record([("slot", "i8"), ("price", "i8"), ("lots", "i8")])
 
-# Random streams of a market: efficient price, takers, makers and decoy.
+# Seeded random streams of a market: efficient price, takers, makers and decoy. That of latencies is
+# seeded from the takers' words.
 STREAMS = 4
 
 # A configuration in the form that the kernels use. Most fields are those of `MarketConfig`, which
-# documents them; `mm_gym.parameters` computes the others. The tables of zero intelligence come
-# last.
+# documents them; `mm_gym.parameters` computes the others. Tables that few markets use come last.
 PARAMETERS = _record(
     [
         ("decision_interval", "f8"),
         ("session_steps", "i8"),
         ("warm_up_steps", "i8"),
+        ("delayed", "i8"),  # whether messages of the agent take time
+        ("separate_cancels", "i8"),  # whether cancellations are messages of their own
+        ("latency_kind", "i8"),
         ("latency", "f8"),
+        ("cancel_latency", "f8"),
+        ("longest_latency", "f8"),
+        ("n_latency_samples", "i8"),
+        ("n_cancel_latency_samples", "i8"),
         ("initial_price", "f8"),
         ("value_interval", "f8"),
         ("signal_decay", "f8"),
@@ -278,7 +301,10 @@ PARAMETERS = _record(
         ("quote_size", "i8"),
         ("max_inventory", "i8"),
         ("max_offset", "f8"),
-        ("maker_fee", "f8"),
+        ("maker_fee", "f8"),  # [ticks], or a share of the price with `fee_of_notional`
+        ("taker_fee", "f8"),
+        ("fee_of_notional", "i8"),
+        ("n_fee_tiers", "i8"),
         ("close_out_cost", "f8"),
         ("close_out_impact", "f8"),
         ("requote_threshold", "f8"),
@@ -306,6 +332,10 @@ PARAMETERS = _record(
         # the cancellation rate divided by `maker_cancel_rate`.
         ("limit_order_share", "f8", (MAKER_DISTANCES,)),
         ("cancel_share", "f8", (MAKER_DISTANCES,)),
+        ("fee_tier_lots", "f8", (FEE_TIERS,)),
+        ("fee_tier_fees", "f8", (FEE_TIERS,)),
+        ("latency_samples", "f8", (LATENCY_SAMPLES,)),
+        ("cancel_latency_samples", "f8", (LATENCY_SAMPLES,)),
     ]
 )
 
@@ -348,7 +378,19 @@ QUOTES = _record(
         ("entered_lots", "i8"),  # sum over all orders of the agent so far
         ("time_at_touch", "f8", (2,)),  # [s] at the best price; counted only while recording
         ("n_in_flight", "i8"),
-        ("arrival", "f8"),  # [s] of the oldest quotes under way, infinity without any
+        ("cancelled", "i8"),  # whether the cancellation before the oldest quotes has arrived
+        ("arrival", "f8"),  # [s] of the next message at the exchange, infinity without any
+        ("last_arrival", "f8"),  # [s] of the latest message; no later one arrives before it
+    ]
+)
+
+# What the agent sends at a decision.
+MESSAGE = _record(
+    [
+        ("price", "f8", (2,)),  # [ticks] not yet rounded to whole ticks
+        ("cancel_arrival", "f8"),  # [s]
+        ("arrival", "f8"),  # [s] of the quotes and the market order
+        ("takes", "i8"),  # whether a market order flattens the inventory
     ]
 )
 
@@ -362,7 +404,8 @@ ACCOUNT = _record(
         ("fees", "f8"),
         ("close_out", "f8"),
         ("n_fills", "i8"),
-        ("n_lots", "i8"),
+        ("n_lots", "i8"),  # traded by the agent's quotes
+        ("lots_taken", "i8"),  # by the agent's market orders
         ("wealth", "f8"),  # at the last decision
         ("inventory_pnl_at_decision", "f8"),
         ("n_fills_at_decision", "i8"),
@@ -466,9 +509,9 @@ def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("n_path_rows", "i8"),
             ("new_fills", FILL_ROW, (2,)),  # one order a side, and an event may fill both
             ("tape", TRADE, (TAPE_ROWS,)),  # a ring: trade k, from 0, is in row k % TAPE_ROWS
-            # Prices of the quotes under way [ticks], not yet rounded to whole ticks. A ring: those
-            # sent at decision k are in row k % QUOTES_IN_FLIGHT.
-            ("quotes_in_flight", "f8", (QUOTES_IN_FLIGHT, 2)),
+            ("latency_words", "u8", (WORDS_PER_STREAM,)),
+            # Under way to the exchange. A ring: decision k is in row k % QUOTES_IN_FLIGHT.
+            ("messages", MESSAGE, (QUOTES_IN_FLIGHT,)),
         ]
     )
 

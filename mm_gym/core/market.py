@@ -18,12 +18,11 @@ from mm_gym.core.control_variate import (
 from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import InformedKind, Makers, Outcome
 from mm_gym.core.makers import maker_event, pull_crossed, reschedule_makers, start_makers
+from mm_gym.core.messages import receive_message, send_messages, start_messages
 from mm_gym.core.observe import observe, start_features, update_features
 from mm_gym.core.quotes import (
     clear_quotes,
     public_mid,
-    receive_quotes,
-    send_quotes,
     spend_time_at_touch,
 )
 from mm_gym.core.random import SEED_WORDS, seed_stream
@@ -68,7 +67,7 @@ def let_happen(market, parameters, time):
     elif time == market.next_taker:
         taker_event(market, parameters)
     else:
-        receive_quotes(market, parameters)
+        receive_message(market, parameters)
     if parameters.variance_reduction:
         count_fills(market, parameters)
     if parameters.makers == Makers.ZERO_INTELLIGENCE:
@@ -135,6 +134,7 @@ def begin_reset(market, parameters, seed_words):
     seed_stream(market.taker_words, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     seed_stream(market.maker_words, seed_words[2 * SEED_WORDS : 3 * SEED_WORDS])
     seed_stream(market.decoy_words, seed_words[3 * SEED_WORDS :])
+    start_messages(market, seed_words[SEED_WORDS : 2 * SEED_WORDS])
     market.start = -parameters.warm_up_steps * parameters.decision_interval
     market.time = market.start
     market.steps = 0
@@ -166,14 +166,16 @@ def finish_reset(market, parameters):
 
 
 @kernel
-def step_one(market, parameters, bid_action, ask_action, number, fill_rows, path_rows):
+def step_one(market, parameters, bid_action, ask_action, takes, number, fill_rows, path_rows):
     """Step by one decision: send quotes, process events, mark, compute the reward, observe.
+
+    `takes` asks for a market order that flattens the inventory.
 
     Actions are clipped to [-1, 1] and converted to offsets by `scales`. The observation and the
     outcome are written to the record. `number` is the market's row in the recorder's arrays.
     Arrays without columns record nothing.
     """
-    end = begin_step(market, parameters, bid_action, ask_action)
+    end = begin_step(market, parameters, bid_action, ask_action, takes)
     reschedule_makers(market, parameters)
     if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
         run_until_recording(market, parameters, end, fill_rows[number], path_rows[number])
@@ -183,14 +185,15 @@ def step_one(market, parameters, bid_action, ask_action, number, fill_rows, path
 
 
 @kernel
-def begin_step(market, parameters, bid_action, ask_action):
+def begin_step(market, parameters, bid_action, ask_action, takes):
     """Send the quotes, and return the time of the next decision [s]."""
     start_control_variate(market, parameters)
-    send_quotes(
+    send_messages(
         market,
         parameters,
         offset_kernel(min(max(float(bid_action), -1.0), 1.0), parameters.max_offset),
         offset_kernel(min(max(float(ask_action), -1.0), 1.0), parameters.max_offset),
+        takes,
     )
     market.steps += 1
     return market.steps * parameters.decision_interval

@@ -1,4 +1,4 @@
-"""The agent's two quotes, with queue positions and latency, and the public touch and mid.
+"""The agent's two quotes, with queue positions, and the public touch and mid.
 
 The quotes are ordinary orders in the book. The public touch and mid leave them out, so that the
 agent cannot change its PnL by moving the mid with its own quotes. Prices are in ticks, times in
@@ -9,7 +9,7 @@ import math
 
 from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, QUOTES_IN_FLIGHT, Makers
+from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
 # A price this close to a whole tick is on that tick. Actions are float32: an offset of 1.5 can
 # arrive as 1.50000012, which would otherwise be rounded outwards by a whole tick.
@@ -90,50 +90,49 @@ def clear_quotes(quotes):
         quotes.time_at_touch[side] = 0.0
     quotes.entered_lots = 0
     quotes.n_in_flight = 0
+    quotes.cancelled = 0
     quotes.arrival = math.inf
+    quotes.last_arrival = -math.inf
 
 
 @kernel
-def send_quotes(market, parameters, bid_offset, ask_offset):
-    """Send quotes at these offsets from the public mid [ticks]. They arrive after the latency."""
-    quotes = market.quotes
-    # `market.mid` is current: no event has happened since it was stored at the last decision.
-    bid = market.mid - bid_offset
-    ask = market.mid + ask_offset
-    if parameters.latency == 0.0:
-        _place(market, parameters, bid, ask)
-        return
-    if quotes.n_in_flight == 0:
-        quotes.arrival = market.time + parameters.latency
-    quotes.n_in_flight += 1
-    prices = market.quotes_in_flight[market.steps % QUOTES_IN_FLIGHT]
-    prices[BID] = bid
-    prices[ASK] = ask
-
-
-@kernel
-def receive_quotes(market, parameters):
-    """Let the oldest quotes under way arrive at the exchange."""
-    quotes = market.quotes
-    # There are quotes of every decision, and the latest are of decision `steps - 1`.
-    sent = market.steps - quotes.n_in_flight
-    quotes.n_in_flight -= 1
-    quotes.arrival = math.inf
-    if quotes.n_in_flight > 0:
-        quotes.arrival = (sent + 1) * parameters.decision_interval + parameters.latency
-    prices = market.quotes_in_flight[sent % QUOTES_IN_FLIGHT]
-    _place(market, parameters, prices[BID], prices[ASK])
-
-
-@kernel
-def _place(market, parameters, wanted_bid, wanted_ask):
+def place_quotes(market, parameters, wanted_bid, wanted_ask):
     """Replace the agent's orders by post-only orders, with prices rounded away from the mid.
 
     Sizes are cut so that no fill can take the inventory beyond `max_inventory`. An order that rests
     near the wanted price stays (`_withdraw_unless_near`).
     """
     book = market.book
-    inventory = market.account.inventory
+    bid, ask, near_bid, near_ask = _post_only(market, wanted_bid, wanted_ask)
+    bid_size, ask_size = _sizes(market, parameters)
+    # Both old orders are cancelled before a new one is added, so that no new order crosses an old
+    # one.
+    bid_stays = _withdraw_unless_near(market, parameters, BID, near_bid, bid_size)
+    ask_stays = _withdraw_unless_near(market, parameters, ASK, near_ask, ask_size)
+    # A new order must not cross the agent's own order that stays.
+    if bid_stays and not ask_stays:
+        ask = max(ask, price_key(BID, book.orders[market.quotes.slot[BID]].key) + 1)
+    if ask_stays and not bid_stays:
+        bid = min(bid, price_key(ASK, book.orders[market.quotes.slot[ASK]].key) - 1)
+    if not bid_stays and bid_size > 0:
+        _enter(market, parameters, BID, bid, bid_size)
+    if not ask_stays and ask_size > 0:
+        _enter(market, parameters, ASK, ask, ask_size)
+
+
+@kernel
+def withdraw_quotes(market, parameters, wanted_bid, wanted_ask):
+    """Cancel the agent's orders that `place_quotes` would replace."""
+    _, _, near_bid, near_ask = _post_only(market, wanted_bid, wanted_ask)
+    bid_size, ask_size = _sizes(market, parameters)
+    _withdraw_unless_near(market, parameters, BID, near_bid, bid_size)
+    _withdraw_unless_near(market, parameters, ASK, near_ask, ask_size)
+
+
+@kernel
+def _post_only(market, wanted_bid, wanted_ask):
+    """Return the prices of new orders, and the same without rounding [ticks]."""
+    book = market.book
     rounded_bid = int(math.floor(wanted_bid + _ON_TICK))
     rounded_ask = int(math.ceil(wanted_ask - _ON_TICK))
     bid, ask = rounded_bid, rounded_ask
@@ -148,25 +147,17 @@ def _place(market, parameters, wanted_bid, wanted_ask):
     public_bid = public_level(market, BID)
     if public_bid >= 0:
         ask = max(ask, book.levels[BID, public_bid].key + 1)
-    bid_size = min(parameters.quote_size, parameters.max_inventory - inventory)
-    ask_size = min(parameters.quote_size, parameters.max_inventory + inventory)
-    # Both old orders are cancelled before a new one is added, so that no new order crosses an old
-    # one.
-    bid_stays = _withdraw_unless_near(
-        market, parameters, BID, wanted_bid + (bid - rounded_bid), bid_size
+    return bid, ask, wanted_bid + (bid - rounded_bid), wanted_ask + (ask - rounded_ask)
+
+
+@kernel
+def _sizes(market, parameters):
+    """Return the sizes of new orders [lots]."""
+    inventory = market.account.inventory
+    return (
+        min(parameters.quote_size, parameters.max_inventory - inventory),
+        min(parameters.quote_size, parameters.max_inventory + inventory),
     )
-    ask_stays = _withdraw_unless_near(
-        market, parameters, ASK, wanted_ask + (ask - rounded_ask), ask_size
-    )
-    # A new order must not cross the agent's own order that stays.
-    if bid_stays and not ask_stays:
-        ask = max(ask, price_key(BID, book.orders[market.quotes.slot[BID]].key) + 1)
-    if ask_stays and not bid_stays:
-        bid = min(bid, price_key(ASK, book.orders[market.quotes.slot[ASK]].key) - 1)
-    if not bid_stays and bid_size > 0:
-        _enter(market, parameters, BID, bid, bid_size)
-    if not ask_stays and ask_size > 0:
-        _enter(market, parameters, ASK, ask, ask_size)
 
 
 @kernel
@@ -186,9 +177,17 @@ def _withdraw_unless_near(market, parameters, side, wanted, size):
     threshold = parameters.requote_threshold
     if size > 0 and -threshold <= further + _ON_TICK and further + _ON_TICK < 1.0 + threshold:
         return True
-    cancel(market.book, slot)
-    market.quotes.slot[side] = NO_ORDER
+    withdraw(market, side)
     return False
+
+
+@kernel
+def withdraw(market, side):
+    """Cancel the agent's order on this side, if there is one."""
+    slot = market.quotes.slot[side]
+    if slot != NO_ORDER:
+        cancel(market.book, slot)
+        market.quotes.slot[side] = NO_ORDER
 
 
 @kernel

@@ -9,7 +9,7 @@ Recorded sizes are in size units of the data, of which a lot has `lot_size`.
 
 import math
 
-from mm_gym.core.account import mark_to, settle_fill
+from mm_gym.core.account import maker_fee, mark_to, settle_fill
 from mm_gym.core.book import add, find_level, price_key, reduce
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import (
@@ -22,8 +22,9 @@ from mm_gym.core.layout import (
     TakerKind,
 )
 from mm_gym.core.market import begin_reset, begin_step, finish_reset, finish_step
+from mm_gym.core.messages import receive_message
 from mm_gym.core.observe import start_features, update_features
-from mm_gym.core.quotes import public_mid, receive_quotes, spend_time_at_touch
+from mm_gym.core.quotes import public_mid, spend_time_at_touch
 from mm_gym.core.random import uniform
 from mm_gym.core.recorder import keep_fills, keep_path
 from mm_gym.core.takers import note_fill, open_trade
@@ -64,7 +65,7 @@ def replay_step_one(market, parameters, events, bid_action, ask_action, fill_row
     `fill_rows` and `path_rows` are those of this market.
     """
     bid_before, ask_before = _neighbours(market, BID), _neighbours(market, ASK)
-    end = begin_step(market, parameters, bid_action, ask_action)
+    end = begin_step(market, parameters, bid_action, ask_action, False)
     _join_levels(market, bid_before)
     _join_levels(market, ask_before)
     if fill_rows.shape[0] > 0 or path_rows.shape[0] > 0:
@@ -123,7 +124,7 @@ def _let_happen(market, parameters, events, time, recorded_time):
         market.recorded.cursor += 1
     else:
         bid_before, ask_before = _neighbours(market, BID), _neighbours(market, ASK)
-        receive_quotes(market, parameters)
+        receive_message(market, parameters)
         _join_levels(market, bid_before)
         _join_levels(market, ask_before)
     market.efficient_price = public_mid(market, parameters)
@@ -223,7 +224,8 @@ def _fill(market, parameters, side, time, size):
     mid = market.recorded.sweep_mid
     if lots > 0:
         mark_to(market.account, mid)
-        settle_fill(market.account, side, price, lots, parameters.maker_fee)
+        fee = maker_fee(parameters, market.account, price)
+        settle_fill(market.account, side, price, lots, fee)
         note_fill(market, price, lots, side, mid, TakerKind.RECORDED)
     _print(market, parameters, side, price, traded, traded)
     before = _neighbours(market, side)

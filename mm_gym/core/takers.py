@@ -10,7 +10,7 @@ trade. Prices are in ticks, times in seconds, sizes in lots.
 
 import math
 
-from mm_gym.core.account import mark_to, settle_fill
+from mm_gym.core.account import maker_fee, mark_to, settle_fill, settle_take, taker_fee
 from mm_gym.core.book import add, first_to_trade, price_key, trade
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import (
@@ -23,7 +23,7 @@ from mm_gym.core.layout import (
     InformedKind,
     TakerKind,
 )
-from mm_gym.core.quotes import public_mid
+from mm_gym.core.quotes import public_mid, withdraw
 from mm_gym.core.random import exponential, geometric_size, uniform
 
 _ANY_PRICE = 2**61  # [ticks] limit of a market order
@@ -217,15 +217,37 @@ def take(market, parameters, side, limit, size, kind):
         if own:
             latest.own_lots += traded
             mark_to(market.account, mid)
-            settle_fill(market.account, 1 - side, price, traded, parameters.maker_fee)
+            fee = maker_fee(parameters, market.account, price)
+            settle_fill(market.account, 1 - side, price, traded, fee)
             note_fill(market, price, traded, 1 - side, mid, kind)
             if order.lots == 0:
                 market.quotes.slot[1 - side] = NO_ORDER
+        elif kind == TakerKind.AGENT:
+            mark_to(market.account, mid)
+            settle_take(market.account, side, price, traded, taker_fee(parameters, price))
         elif parameters.refill and kind != TakerKind.SNIPER:
             add(book, 1 - side, price, traded, PUBLIC)
         slot = first_to_trade(book, side, limit_price)
-    market.features.step_flow += lots if side == BID else -lots
-    market.features.step_volume += lots
+    if kind != TakerKind.AGENT:
+        market.features.step_flow += lots if side == BID else -lots
+        market.features.step_volume += lots
+
+
+@kernel
+def flatten(market, parameters):
+    """Close the agent's position with a market order, as far as the book allows.
+
+    The order is reduce-only: its size is the inventory at arrival. The agent's own quote on that
+    side of the book is cancelled first, so that the agent does not trade with itself. The trades
+    are on the tape, but not in the observed order flow.
+    """
+    inventory = market.account.inventory
+    if inventory > 0:
+        withdraw(market, BID)
+        take(market, parameters, ASK, -math.inf, inventory, TakerKind.AGENT)
+    elif inventory < 0:
+        withdraw(market, ASK)
+        take(market, parameters, BID, math.inf, -inventory, TakerKind.AGENT)
 
 
 @kernel

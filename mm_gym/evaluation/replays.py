@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gymnasium.utils import seeding
 
-from mm_gym.actions import to_offsets
+from mm_gym.actions import decided_offsets
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.rollout import Predicts, decider, session_seeds, shown_name
 from mm_gym.markets import Markets
@@ -47,6 +47,6 @@ def _record(name: str, agent: Predicts, config: MarketConfig, seed: int, n_steps
     act = decider(agent, 1)
     for _ in range(n_steps):
         recorder.prepare()
-        observations, outcomes = markets.step(to_offsets("offsets", act(observations, outcomes), 1))
+        observations, outcomes = markets.step(decided_offsets(act(observations, outcomes), 1))
         recorder.note()
     return recorder.recording(config)

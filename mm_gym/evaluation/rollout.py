@@ -15,7 +15,7 @@ from gymnasium.utils import seeding
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
-from mm_gym.actions import to_offsets, to_ticks
+from mm_gym.actions import decided_offsets, to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.evaluation.sessions import Sessions as Sessions
@@ -222,9 +222,9 @@ def _walk(
     for step in range(steps):
         actions = act(observations, outcomes)
         before = _running_flow(markets)
-        observations, outcomes = markets.step(to_offsets("offsets", actions, n))
+        observations, outcomes = markets.step(decided_offsets(actions, n))
         recorded[:, step + 1] = outcomes[:, columns].T
-        between[0, step] = to_ticks(actions, config.max_offset).sum(axis=1)
+        between[0, step] = to_ticks(np.asarray(actions)[:, :2], config.max_offset).sum(axis=1)
         between[1:, step] = _running_flow(markets) - before * _flow_decay(markets)
     if config.makers != "recorded":  # recorded sizes are no whole lots
         between[1:] = np.rint(between[1:])
@@ -302,6 +302,7 @@ def _collect(
         fees=account["fees"].copy(),
         close_out=account["close_out"].copy(),
         n_fills=n_fills,
+        lots_taken=account["lots_taken"].copy(),
         final_mid=walk.mid[-1].copy(),
         mean_inventory=walk.inventory[1:].mean(axis=0),
         mean_abs_inventory=np.abs(walk.inventory[1:]).mean(axis=0),

@@ -38,6 +38,9 @@ class Sessions:
     fees: npt.NDArray[np.float64]
     close_out: npt.NDArray[np.float64]
     n_fills: npt.NDArray[np.int64]
+    """Of the agent's quotes. Its market orders are not fills: they have no markouts."""
+    lots_taken: npt.NDArray[np.int64]
+    """[lots] Traded by the agent's market orders."""
     final_mid: npt.NDArray[np.float64]
     mean_inventory: npt.NDArray[np.float64]
     mean_abs_inventory: npt.NDArray[np.float64]

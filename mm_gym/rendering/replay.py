@@ -104,8 +104,8 @@ def _subtitle(recordings: Sequence[Recording]) -> str:
         if config.p_informed:
             parts.append(f"p_informed {config.p_informed:g}")
         parts.append(f"{config.session_steps:,} decisions of {config.decision_interval:g} s")
-        if config.latency:
-            parts.append(f"latency {config.latency:g} s")
+        if config.mean_latency:
+            parts.append(f"latency {config.mean_latency:g} s")
     if first.seed is not None and all(first.seed == other.seed for other in recordings):
         parts.append(f"session seed {first.seed}")
     return ", ".join(parts)
