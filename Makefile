@@ -10,7 +10,7 @@ PEERS_STAMP := .venv-peers/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-ray venv-learners venv-peers train evaluate tune export wheel docs site
-.PHONY: test test-ray test-learners lint check format bench bench-peers
+.PHONY: test test-ray test-learners lint check format bench bench-peers soak mutants
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' \
@@ -48,6 +48,12 @@ check: lint site test  ## run lint, build the documentation site, run the tests
 format: $(STAMP)  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: $(STAMP)  ## check hostile markets event by event for an hour: make soak ARGS="--seed 3"
+	$(BIN)/python -m validation.soak --seconds 3600 $(ARGS)
+
+mutants: $(STAMP)  ## apply small faults to the core and list those that the tests miss
+	$(BIN)/python -m validation.mutants $(ARGS)
 
 bench: $(STAMP)  ## measure throughput, pictures, the replay in Chromium, and data files
 	$(BIN)/python -m benchmarks.throughput $(ARGS)

@@ -1,0 +1,97 @@
+"""Details of the core that a deliberate fault showed to be untested."""
+
+import os
+import signal
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from mm_gym.config import configure
+from mm_gym.core.layout import InformedKind, Obs, Outcome
+from mm_gym.core.makers import reschedule_makers
+from mm_gym.markets import Markets
+from tests.core.kit import assert_agrees, started, step
+
+
+def test_mixed_sessions_have_one_kind_of_flow_each_with_equal_shares() -> None:
+    """Imbalanced sessions have no informed takers, and informed ones no imbalance."""
+    n = 400
+    config = configure("mixed", warm_up=0.0)
+    flow = started(n, "mixed", warm_up=0.0).records["flow"]
+    informed, imbalanced = flow["p_informed"] > 0.0, flow["imbalance"] > 0.0
+    naive = flow["informed_kind"] == InformedKind.NAIVE
+    assert not (informed & imbalanced).any()
+    assert not (naive & ~informed).any()
+    kinds = {
+        "noise": ~informed & ~imbalanced,
+        "imbalanced": imbalanced,
+        "naive informed": naive,
+        "informed": informed & ~naive,
+    }
+    for kind, sessions in kinds.items():
+        assert_agrees(sessions.mean(), 0.25, (0.25 * 0.75 / n) ** 0.5, kind)
+    # Shares are uniform up to the configured one: the variance of U is 1/12.
+    for name, sessions in (("imbalance", imbalanced), ("p_informed", informed)):
+        most = getattr(config, name)
+        shares = flow[name][sessions] / most
+        assert shares.max() <= 1.0
+        assert_agrees(shares.mean(), 0.5, (1 / 12 / len(shares)) ** 0.5, name)
+    assert_agrees((flow["bias"] == 1.0).mean(), 0.5, 0.5 / n**0.5, "bias")
+
+
+def test_the_volatility_column_is_the_average_squared_move_per_second() -> None:
+    """The half-life is 60 s, or 60 decisions if these are longer than a second."""
+    for interval in (0.5, 2.5):
+        markets = started(1, "noise", decision_interval=interval, warm_up=0.0)
+        config = configure("noise", decision_interval=interval, warm_up=0.0)
+        decay = 0.5 ** (interval / (60.0 * max(1.0, interval)))
+        scale = float(markets.parameters["volatility_scale"][0])
+        variance, mid = config.volatility**2, float(markets.records["mid"][0])
+        for _ in range(20):
+            before, mid = mid, float(step(markets)[0, Outcome.MID])
+            variance = decay * variance + (1.0 - decay) * (mid - before) ** 2 / interval
+            np.testing.assert_allclose(markets.records["features"]["variance"][0], variance)
+        shown = float(markets.records["observation"][0, Obs.VOLATILITY])
+        # The column is linear in the volatility, and zero at the configured one.
+        expected = scale * (variance**0.5 - config.volatility)
+        np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("now", [0, 3, 40])
+def test_the_time_to_the_next_maker_event_is_inverse_to_the_total_rate(now: int) -> None:
+    """2 x maker_rate of orders, and maker_cancel_rate of each resting order, the agent's too."""
+    markets = started(1, "noise", maker_rate=2.0, maker_cancel_rate=0.5)
+    market = markets.records[0]
+    market["time"], market["next_maker"] = 10.0, 14.0
+    market["n_priced"], market["book"]["n_live"] = 12, now
+    reschedule_makers(market, markets.parameters[0])
+    assert market["n_priced"] == now
+    rate_then, rate_now = 2 * 2.0 + 12 * 0.5, 2 * 2.0 + now * 0.5
+    np.testing.assert_allclose(market["next_maker"], 10.0 + 4.0 * rate_then / rate_now)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_markets_with_threads_step_in_a_forked_child() -> None:
+    """Threads do not survive a fork, so the child must not wait for those of its parent."""
+    config = configure("noise", warm_up=1.0)
+    markets = Markets(config, 4, threads=2)
+    markets.start([np.random.default_rng(i) for i in range(4)])
+    actions = np.zeros((4, 2), np.float32)
+    markets.step(actions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads
+        child = os.fork()
+    if child == 0:
+        markets.step(actions)
+        os._exit(17)
+    done, status, end = 0, 0, time.monotonic() + 60.0
+    while not done and time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not done:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert done, "the child still waits after 60 s"
+    assert os.waitstatus_to_exitcode(status) == 17
