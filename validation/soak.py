@@ -11,6 +11,7 @@ must give the same record. Every tenth case attacks the order book on its own
 Memory does not grow: a case starts from nothing.
 """
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -80,12 +81,15 @@ class Checked:
 
 
 def hostile_config(
-    random: np.random.Generator, data: tuple[str, ...], regime: str | None = None
+    random: np.random.Generator,
+    data: tuple[str, ...],
+    regime: str | None = None,
+    most_events: int = _MOST_EVENTS,
 ) -> MarketConfig:
     """Draw a configuration: a regime with up to eight fields at or between the ends of their range.
 
     Draws that are refused, or that would need more than a few thousand events a decision, are drawn
-    again.
+    again. A warm-up of more than `most_events` is left out.
     """
     regimes = (*REGIMES, REPLAY) if data else tuple(REGIMES)
     if regime is not None:
@@ -121,8 +125,9 @@ def hostile_config(
         except ConfigurationError:
             continue
         rate = expected_event_rate(vars(config))
-        if rate * config.decision_interval <= _EVENTS_PER_STEP and rate * config.warm_up <= 20_000:
-            return config
+        if rate * config.decision_interval <= _EVENTS_PER_STEP:
+            long = rate * config.warm_up > most_events
+            return dataclasses.replace(config, warm_up=0.0) if long else config
 
 
 def _hostile_value(name: str, random: np.random.Generator) -> Any:
@@ -187,7 +192,7 @@ def check_market(
     Raises:
         CaseFailed: if a check fails.
     """
-    config = hostile_config(random, data, regime)
+    config = hostile_config(random, data, regime, most_events)
     recorded = config.makers == "recorded"
     reduced = not recorded and random.random() < 0.3
     audited = Markets(config, 1, variance_reduction=reduced)
