@@ -59,6 +59,10 @@ def test_the_volatility_column_is_the_average_squared_move_per_second() -> None:
         np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_dealer_market_has_no_public_spread() -> None:
+    assert step(started(1, "dealer"))[0, Outcome.SPREAD] == 0.0
+
+
 @pytest.mark.parametrize("now", [0, 3, 40])
 def test_the_time_to_the_next_maker_event_is_inverse_to_the_total_rate(now: int) -> None:
     """2 x maker_rate of orders, and maker_cancel_rate of each resting order, the agent's too."""
