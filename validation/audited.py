@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from mm_gym.core.book import SOUND, audit, price_key
+from mm_gym.core.book import BOOK_CROSSED, SOUND, audit, price_key
 from mm_gym.core.control_variate import expect_fills
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
 from mm_gym.core.layout import (
@@ -134,6 +134,13 @@ def _own_part_changed(before, after, side):
 def _state_fault(market, parameters, survey, gross):
     """Check what always holds. `gross` [ticks x lots] is the money that has moved so far."""
     fault = audit(market.book)
+    if fault == BOOK_CROSSED and parameters.makers == Makers.RECORDED:
+        # Recorded orders do not know of the agent's, and may rest beyond a quote that they have
+        # filled in part. The public book must not be crossed.
+        levels = market.book.levels
+        bid, ask = public_level(market, BID), public_level(market, ASK)
+        if bid < 0 or ask < 0 or levels[BID, bid].key < -np.int64(levels[ASK, ask].key):
+            fault = SOUND
     if fault != SOUND:
         return fault
     account = market.account

@@ -35,6 +35,7 @@ from mm_gym.core.random import SEED_WORDS
 from mm_gym.data import lobster
 from mm_gym.data.simulation import record_market
 from mm_gym.markets import Markets
+from mm_gym.parameters import to_parameters
 from mm_gym.regimes import REGIMES, REPLAY
 from validation.audited import Fault, audited_recorded_steps, audited_reset, audited_steps
 from validation.book_attack import SHAPES, attack
@@ -122,6 +123,7 @@ def hostile_config(
             fields["maker_fee"], fields["taker_fee"] = random.normal(0.0, 1e-3, 2).tolist()
         try:
             config = configure(regime, **fields)
+            to_parameters(config)  # refuses a recording that is too short
         except ConfigurationError:
             continue
         rate = expected_event_rate(vars(config))

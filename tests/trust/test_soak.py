@@ -40,7 +40,7 @@ def test_hostile_markets_of_each_regime_have_no_fault(regime: str) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return simulated_data(tmp_path_factory.mktemp("recorded"), seconds=60.0)
+    return simulated_data(tmp_path_factory.mktemp("recorded"), seconds=300.0)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the readers of exchange data are always compiled")
