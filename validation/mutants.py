@@ -55,7 +55,7 @@ class Arguments:
     """Number of faults, drawn from all that are generated. 0: all."""
     seed: int = 0
     """Seed of the sample."""
-    seconds: float = 300.0
+    seconds: float = 100.0
     """[s] After which a run of the tests counts as hanging."""
     files: tuple[str, ...] = FILES
     """Files of `mm_gym/core`, without the ending."""
