@@ -23,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -201,7 +201,7 @@ def measure(arguments: Arguments, learner: str, label: tuple[str, str, int, int]
     watch = Stopwatch(label, training)
     run = our_run(task, seed, arguments.budget, arguments.hyperparameters)
     if learner == "rllib":
-        _train_with_rllib(run, watch, arguments)
+        _train_with_rllib(replace(run, engine="rllib"), watch, arguments)
         return watch.points
     if learner == OURS:
         markets = training_markets(run, partial(MarketMakingVecEnv, threads=arguments.threads))
