@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 INPUTS = int(os.environ.get("MM_GYM_INPUTS", "2000"))
@@ -22,6 +22,8 @@ def inputs(thousandths: int) -> settings:
         deadline=None,
         derandomize=INPUTS <= 2000,  # the ordinary tests are the same each time
         database=None,
+        # Shrinking a failure of a long run takes longer than the run.
+        phases=tuple(Phase) if INPUTS <= 2000 else (Phase.explicit, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )
 
