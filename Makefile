@@ -10,7 +10,7 @@ PEERS_STAMP := .venv-peers/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-ray venv-learners venv-peers train evaluate tune export wheel docs site
-.PHONY: test test-ray test-learners lint check format bench bench-peers soak mutants
+.PHONY: test test-ray test-learners lint check format bench bench-peers fuzz soak mutants
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' \
@@ -36,6 +36,9 @@ test-ray: $(RAY_STAMP)  ## run the tests that need Ray or Dask
 
 test-learners: $(LEARNERS_STAMP)  ## run the tests that need TorchRL, Tianshou, skrl, rl_zoo3, sbx
 	.venv-learners/bin/python -m pytest tests/learners $(ARGS)
+
+fuzz: $(STAMP)  ## give 100,000 hostile inputs to every public entry, and stop work 200 times
+	MM_GYM_INPUTS=100000 MM_GYM_STOPS=200 $(BIN)/python -m pytest -n auto tests/trust $(ARGS)
 
 lint: $(STAMP)  ## check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import joblib
 
+from mm_gym.errors import SentenceError
+
 from .invocation import INSTALLED
 
 OBJECT_STORE = 200_000_000  # [bytes] a batch takes a few million; containers share little memory
@@ -19,7 +21,7 @@ OBJECT_STORE = 200_000_000  # [bytes] a batch takes a few million; containers sh
 Backend = Literal["ray", "dask"]
 
 
-class BackendError(ValueError):
+class BackendError(SentenceError):
     """A cluster that cannot be used. The message says what was expected."""
 
 

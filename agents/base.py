@@ -10,12 +10,13 @@ import numpy.typing as npt
 from mm_gym import MarketConfig
 from mm_gym import observations as columns
 from mm_gym.actions import from_ticks
+from mm_gym.errors import SentenceError
 
 Observations = npt.NDArray[np.float32]
 Ticks = npt.NDArray[np.float64]
 
 
-class AgentError(ValueError):
+class AgentError(SentenceError):
     """An agent that cannot be made or cannot quote. The message says what was expected."""
 
 

@@ -111,12 +111,13 @@ def step_rate(config: MarketConfig, turns: int, n: int = 64, steps: int = 200) -
     return rate(n * steps, lambda: [markets.step(offsets) for _ in range(steps)], turns)
 
 
-def main(events: int = 1_000_000, turns: int = 3) -> None:
+def main(events: int = 1_000_000, turns: int = 3, data: Path | None = None) -> None:
     """Measure the rates, and print a table.
 
     Args:
         events: Number of events of each file.
         turns: Number of turns.
+        data: File of exchange data to step in. Default: a made-up one.
     """
     table = Table()
     for header, side in (("measurement", "left"), ("million/s", "right"), ("target", "right")):
@@ -143,7 +144,8 @@ def main(events: int = 1_000_000, turns: int = 3) -> None:
         opened = rate(len(rows), lambda: open_recorded_market(out), turns)
         table.add_row("a recorded market, opened", f"{opened / 1e6:.1f}", "")
         steps = 200 * (turns + 1)
-        replay = step_rate(configure("replay", data=str(out), session_steps=steps), turns)
+        market = configure("replay", data=str(data or out), session_steps=steps)
+        replay = step_rate(market, turns)
         generated = step_rate(configure("informed", session_steps=steps), turns)
         table.add_row("steps in generated markets", f"{generated / 1e6:.2f}", "")
         third = f"{generated / 3e6:.2f}"

@@ -136,23 +136,35 @@ class At(BaseCallback):
 def untrained(arguments: Arguments) -> BaseAlgorithm:
     """The learner before its training."""
     if arguments.learner == OURS:
-        config = TASKS[arguments.task].config
-        hyperparameters = read_hyperparameters(
-            hyperparameters_name("ppo", arguments.task, config.regime)
-        )
-        run = Run(
-            config=config,
-            seed=arguments.seed,
-            n_envs=hyperparameters["MarketMaking-v0"]["n_envs"],
-            timesteps=arguments.decisions[-1],
-            hyperparameters=hyperparameters,
-        )
+        run = our_run(arguments.task, arguments.seed, arguments.decisions[-1])
         return new_model(training_markets(run), run)
     algorithm, policy = LEARNERS[arguments.learner]
     markets = MarketMakingVecEnv(
         arguments.n_envs, task=arguments.task, variance_reduction=arguments.variance_reduction
     )
     return algorithm(policy, markets, seed=arguments.seed, device="cpu")
+
+
+def our_run(task: str, seed: int, timesteps: int, hyperparameters: str | None = None) -> Run:
+    """A training of `train.py`.
+
+    Args:
+        task: of the suite.
+        seed: of the training.
+        timesteps: budget [decisions].
+        hyperparameters: name of a file, or a path. Default: those of train.py for the task.
+    """
+    config = TASKS[task].config
+    found = read_hyperparameters(
+        hyperparameters or hyperparameters_name("ppo", task, config.regime)
+    )
+    return Run(
+        config=config,
+        seed=seed,
+        n_envs=found["MarketMaking-v0"]["n_envs"],
+        timesteps=timesteps,
+        hyperparameters=found,
+    )
 
 
 def evaluate(model: BaseAlgorithm, arguments: Arguments) -> Row:

@@ -25,7 +25,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import make_agent
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import Run
-from agents.training import rllib
 from mm_gym import configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.statistics import standard_error
@@ -57,6 +56,8 @@ class Training:
 
 def trained(env_runners: int, seed: int, decisions: int) -> Training:
     """Train once, and judge the result."""
+    from agents.training import rllib  # here, so that `--help` works without Ray
+
     hyperparameters = read_hyperparameters("ppo")
     hyperparameters[ALGORITHM_PART] |= FAST
     run = Run(CONFIG, seed, N_MARKETS, decisions, hyperparameters=hyperparameters, engine="rllib")

@@ -1,24 +1,34 @@
 """How long a learner takes until its maker is good: seconds and decisions to normalised scores.
 
-python -m benchmarks.time_to_skill
-python -m benchmarks.time_to_skill --tasks noise informed-40 --learners ppo_tuned ppo --seeds 0 1 2
+python -m benchmarks.time_to_skill --out results/skill.csv
+python -m benchmarks.time_to_skill --tasks noise informed-40 --learners ppo_tuned --seeds 0 1 2 \
+    --threads 2 --out results/skill.csv
+.venv-ray/bin/python -m benchmarks.time_to_skill --learners rllib --out results/skill.csv
 
 The normalised score of a task is 0 for the best tuned rule that ignores the flow, and 1 for the
 strongest full-information maker. Training stops now and then for an evaluation of the
-deterministic policy on sessions that no training sees. Seconds are wall time of training only:
+deterministic policy on sessions that no training sees. Seconds are those of training only:
 evaluations, imports and the first compilation do not count. A run ends when it has reached the
 highest level, or at its budget. The table has the medians over training seeds, and how many seeds
 reach the level. A training that does not reach it counts as endless.
 
-`--out` keeps the curves as CSV, and draws the score over seconds as a PNG beside it.
+`--out` appends each finished training to a CSV file, skips the trainings that are in it, and draws
+the scores over seconds as a PNG beside it. So the work can be done in pieces, and the same command
+continues after an interruption.
 """
 
 import csv
 import math
 import statistics
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import tyro
@@ -26,10 +36,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.learned.policy import load
+from agents.learned.run_folder import Run
+from agents.training.trainer import new_model, training_markets
+from benchmarks.learners import OURS, evaluate, grouped, our_run, shared_legend, untrained
 from benchmarks.learners import Arguments as Training
-from benchmarks.learners import evaluate, grouped, shared_legend, untrained
 from mm_gym import TASKS
 from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
+from mm_gym.sb3 import MarketMakingVecEnv
 
 LEVELS = (0.0, 0.5, 0.9)
 
@@ -38,11 +52,18 @@ LEVELS = (0.0, 0.5, 0.9)
 class Arguments:
     """Measure how long learners take to reach scores."""
 
-    tasks: tuple[str, ...] = ("noise", "informed-40")
+    tasks: tuple[str, ...] = (
+        "noise",
+        "informed-40",
+        "informed-80",
+        "mixed",
+        "latency-250ms",
+        "dealer-avellaneda-stoikov",
+    )
     """Tasks of the suite."""
     learners: tuple[str, ...] = ("ppo_tuned", "ppo")
     """ppo_tuned: PPO as in train.py. ppo, sac: the defaults of stable-baselines3, with
-    variance-reduced rewards."""
+    variance-reduced rewards. rllib: train.py --engine rllib, which needs Ray."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Training seeds."""
     budget: int = 5_000_000
@@ -51,8 +72,13 @@ class Arguments:
     """Decisions between two evaluations."""
     sessions: int = 512
     """Sessions of an evaluation."""
+    threads: int = 1
+    """As --jobs of train.py, for ppo_tuned. Env runners of rllib, if above 1."""
+    hyperparameters: str | None = None
+    """Name or path of a file of hyperparameters for ppo_tuned and rllib.
+    Default: those of train.py for the task."""
     out: Path | None = None
-    """CSV file for the curves."""
+    """CSV file to which finished trainings are appended."""
 
 
 @dataclass(frozen=True)
@@ -61,77 +87,166 @@ class Point:
 
     task: str
     learner: str
+    """With the name of its file of hyperparameters, if it is not the default."""
+    threads: int
     seed: int
     decisions: int
     seconds: float
     """Wall time of training so far [s]."""
+    processor_seconds: float
+    """Processor time of training so far, of this process [s]."""
+    objective: float
+    """[ticks x lots] Mean of a session."""
     score: float
     """Normalised."""
 
+    @property
+    def name(self) -> str:
+        """The learner as the table shows it."""
+        return self.learner + (f", {self.threads} threads" if self.threads > 1 else "")
 
-class Stopwatch(BaseCallback):
-    """Evaluates now and then with the watch stopped, and ends the training at the last level."""
 
-    def __init__(self, arguments: Arguments, training: Training) -> None:
-        super().__init__()
+class Stopwatch:
+    """Evaluates with the watch stopped.
+
+    Args:
+        label: task, learner, threads and seed of the points.
+        training: how to evaluate.
+    """
+
+    def __init__(self, label: tuple[str, str, int, int], training: Training) -> None:
         self.points: list[Point] = []
-        self._arguments = arguments
+        self._label = label
         self._training = training
-        self._seconds = 0.0
+        self._spent = (0.0, 0.0)
+        self._since = _clocks()
+
+    def start(self) -> None:
+        """Go on after an evaluation, or after the preparation."""
+        self._since = _clocks()
+
+    def evaluate(self, model: Any) -> bool:
+        """Add a point. Returns whether the score has reached the highest level."""
+        self._spent = tuple(
+            spent + now - since
+            for spent, now, since in zip(self._spent, _clocks(), self._since, strict=True)
+        )
+        row = evaluate(model, self._training)
+        point = Point(*self._label, row.decisions, *self._spent, row.objective, row.score)
+        self.points.append(point)
+        print(
+            f"  {point.decisions:>9,} decisions, {point.seconds:6.1f} s: {point.score:5.2f}",
+            flush=True,
+        )
+        self.start()
+        return point.score >= LEVELS[-1]
+
+
+class Evaluations(BaseCallback):
+    """Evaluates at intervals, and ends the training at the highest level."""
+
+    def __init__(self, watch: Stopwatch, every: int) -> None:
+        super().__init__()
+        self._watch = watch
+        self._every = every
+        self._reached = False
 
     def _on_training_start(self) -> None:
-        self._since = time.perf_counter()
+        self._watch.start()
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._arguments.every * (len(self.points) + 1):
-            self.evaluate()
+        if self.num_timesteps >= self._every * (len(self._watch.points) + 1):
+            self._reached = self._watch.evaluate(self.model)
 
     def _on_step(self) -> bool:
-        return not self.points or self.points[-1].score < LEVELS[-1]
+        return not self._reached
 
-    def evaluate(self) -> None:
-        """Add a point."""
-        self._seconds += time.perf_counter() - self._since
-        row = evaluate(self.model, self._training)
-        self.points.append(
-            Point(row.task, row.learner, row.seed, self.num_timesteps, self._seconds, row.score)
-        )
-        print(f"  {self.num_timesteps:>9,} decisions, {self._seconds:6.1f} s: {row.score:5.2f}")
-        self._since = time.perf_counter()
+    def _on_training_end(self) -> None:
+        if not self._reached:
+            self._watch.evaluate(self.model)
 
 
 def main(arguments: Arguments) -> None:
-    """Train, print the table, and write the curves."""
+    """Train what is missing, print the table, and draw the curves."""
     torch.set_num_threads(1)
-    curves: list[list[Point]] = []
-    for task in arguments.tasks:
-        for learner in arguments.learners:
-            for seed in arguments.seeds:
-                print(f"{task}, {learner}, seed {seed}", flush=True)
-                curves.append(measure(arguments, task, learner, seed))
-                if arguments.out is not None:
-                    write(arguments.out, curves)
+    points = [] if arguments.out is None else read(arguments.out)
+    done = {(point.task, point.learner, point.threads, point.seed) for point in points}
+    for task, learner, seed in product(arguments.tasks, arguments.learners, arguments.seeds):
+        label = (task, _name(arguments, learner), arguments.threads, seed)
+        if label in done:
+            continue
+        print(f"{task}, {label[1]}, seed {seed}", flush=True)
+        curve = measure(arguments, learner, label)
+        points += curve
+        if arguments.out is not None:
+            append(arguments.out, curve)
+    keys = grouped(points, lambda point: (point.task, point.name, point.seed))
+    curves = [curve for _, curve in keys]
     print("\n".join(table(curves)))
     if arguments.out is not None:
         draw(curves, arguments.out.with_suffix(".png"))
 
 
-def measure(arguments: Arguments, task: str, learner: str, seed: int) -> list[Point]:
+def measure(arguments: Arguments, learner: str, label: tuple[str, str, int, int]) -> list[Point]:
     """Train once, and return the evaluations."""
+    task, seed = label[0], label[3]
     training = Training(
-        learner=learner,  # type: ignore[arg-type]
+        learner=OURS if learner == "rllib" else learner,  # type: ignore[arg-type]
         task=task,
         variance_reduction=True,
         seed=seed,
         decisions=(arguments.budget,),
         sessions=arguments.sessions,
     )
-    watch = Stopwatch(arguments, training)
-    model = untrained(training)
-    model.learn(arguments.budget, callback=watch)
-    if not watch.points or watch.points[-1].score < LEVELS[-1]:
-        watch.evaluate()
+    watch = Stopwatch(label, training)
+    run = our_run(task, seed, arguments.budget, arguments.hyperparameters)
+    if learner == "rllib":
+        _train_with_rllib(replace(run, engine="rllib"), watch, arguments)
+        return watch.points
+    if learner == OURS:
+        markets = training_markets(run, partial(MarketMakingVecEnv, threads=arguments.threads))
+        model: Any = new_model(markets, run)
+        model.learner_threads = arguments.threads
+    else:
+        model = untrained(training)
+    model.learn(arguments.budget, callback=Evaluations(watch, arguments.every))
     return watch.points
+
+
+def _train_with_rllib(run: Run, watch: Stopwatch, arguments: Arguments) -> None:
+    from agents.training import rllib  # needs Ray
+
+    with tempfile.TemporaryDirectory() as folder:
+
+        def saved(run: Run) -> bool:
+            if run.steps_done == 0:  # the first weights
+                watch.start()
+                return False
+            agent = load(Path(folder), run.config)
+            return watch.evaluate(
+                SimpleNamespace(
+                    predict=agent.predict,
+                    num_timesteps=run.steps_done,
+                    get_env=lambda: SimpleNamespace(num_envs=run.n_envs),
+                )
+            )
+
+        rllib.train(
+            Path(folder),
+            run,
+            checkpoint_every=arguments.every,
+            env_runners=arguments.threads if arguments.threads > 1 else 0,
+            saved=saved,
+        )
+
+
+def _name(arguments: Arguments, learner: str) -> str:
+    own = arguments.hyperparameters if learner in (OURS, "rllib") else None
+    return learner if own is None else f"{learner}:{Path(own).stem}"
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def reached(curve: list[Point], level: float) -> Point | None:
@@ -146,7 +261,7 @@ def table(curves: list[list[Point]]) -> list[str]:
         f"| task | learner | seeds | {' | '.join(levels)} |",
         f"|---|---|---:|{'---:|' * len(levels)}",
     ]
-    keys = grouped(curves, lambda curve: (list(TASKS).index(curve[0].task), curve[0].learner))
+    keys = grouped(curves, lambda curve: (list(TASKS).index(curve[0].task), curve[0].name))
     for (_, learner), of_learner in keys:
         cells = []
         for level in LEVELS:
@@ -163,37 +278,51 @@ def table(curves: list[list[Point]]) -> list[str]:
     return lines
 
 
-def write(path: Path, curves: list[list[Point]]) -> None:
-    """Write the curves as CSV."""
+def append(path: Path, curve: list[Point]) -> None:
+    """Append a finished training to a CSV file, which is made with its heading."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Point.__annotations__)
-        for curve in curves:
-            for point in curve:
-                writer.writerow(
-                    [point.task, point.learner, point.seed, point.decisions,
-                     f"{point.seconds:.2f}", f"{point.score:.4f}"]
-                )  # fmt: skip
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(_TYPES))
+        if new:
+            writer.writeheader()
+        for point in curve:
+            writer.writerow(
+                {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(point).items()}
+            )
+
+
+def read(path: Path) -> list[Point]:
+    """Read the points of a CSV file. Empty if there is none."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Point(**{name: _TYPES[name](text) for name, text in line.items()})
+            for line in csv.DictReader(file)
+        ]
+
+
+_TYPES: dict[str, Callable[[str], Any]] = Point.__annotations__
 
 
 def draw(curves: list[list[Point]], path: Path) -> None:
     """Draw the score over seconds: one panel a task, one thin line a training."""
     tasks = grouped(curves, lambda curve: (list(TASKS).index(curve[0].task), curve[0].task))
-    learners = sorted({curve[0].learner for curve in curves})
+    learners = sorted({curve[0].name for curve in curves})
     with rc_context(SETTINGS):
         figure = Figure(figsize=(3.4 * len(tasks), 3.0), layout="constrained", dpi=150)
         panels = figure.subplots(1, len(tasks), squeeze=False)[0]
         for axes, ((_, task), of_task) in zip(panels, tasks, strict=True):
             for curve in of_task:
-                number = learners.index(curve[0].learner)
+                number = learners.index(curve[0].name)
                 axes.plot(
                     [point.seconds for point in curve],
                     [point.score for point in curve],
                     color=SERIES[number % len(SERIES)],
                     marker=MARKERS[number % len(MARKERS)],
                     linewidth=1.0,
-                    label=curve[0].learner,
+                    label=curve[0].name,
                 )
             for level in LEVELS:
                 axes.axhline(level, color="black", linewidth=0.6)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from mm_gym.core.scales import action_of_offset, offset_of_action
-from mm_gym.errors import ConfigurationError
+from mm_gym.errors import ActionError, ConfigurationError
 
 ActionFormat = Literal["offsets", "spread_skew", "discrete", "quotes_and_take"]
 
@@ -38,7 +38,7 @@ def check_action_format(action_format: str) -> ActionFormat:
     Raises:
         ConfigurationError: for any other value.
     """
-    if action_format not in get_args(ActionFormat):
+    if not isinstance(action_format, str) or action_format not in get_args(ActionFormat):
         raise ConfigurationError(
             f"action={action_format!r} is not offered: "
             f"expected one of {', '.join(map(repr, get_args(ActionFormat)))}, got {action_format!r}"
@@ -120,7 +120,7 @@ def to_offsets(
         `quotes_and_take` has a third column, which asks for a market order.
 
     Raises:
-        ValueError: for a wrong shape, a number that is not finite, or a discrete action that does
+        ActionError: for a wrong shape, a number that is not finite, or a discrete action that does
             not exist.
     """
     if action_format == "discrete":
@@ -129,7 +129,7 @@ def to_offsets(
     width = _width(action_format)
     if offsets.shape != (n_markets, width):
         content = "a bid and an ask offset" if width == 2 else "a bid and an ask offset and a take"
-        raise ValueError(
+        raise ActionError(
             f"actions have a wrong shape: expected ({n_markets}, {width}), {content} for "
             f"each market, got {offsets.shape}"
         )
@@ -137,7 +137,7 @@ def to_offsets(
     total = sum(offsets[0].tolist()) if n_markets == 1 else np.vdot(offsets, offsets)
     if not math.isfinite(total) and not np.isfinite(offsets).all():
         market = int(np.flatnonzero(~np.isfinite(offsets).all(axis=1))[0])
-        raise ValueError(
+        raise ActionError(
             f"the action of market {market} is not finite: expected "
             f"{'two' if width == 2 else 'three'} numbers from -1 to 1, "
             f"got {offsets[market].tolist()} (check whether the policy has diverged)"
@@ -152,17 +152,26 @@ def to_offsets(
     return np.ascontiguousarray(offsets)
 
 
+def one_action(action: Any) -> npt.NDArray[Any]:
+    """The action of a single market, as a batch of one.
+
+    Raises:
+        ActionError: if it cannot be converted to an array.
+    """
+    return _array(action)[None]
+
+
 def _from_discrete(actions: Any, n_markets: int) -> npt.NDArray[np.float32]:
     choices = _array(actions)
     if choices.shape != (n_markets,) or choices.dtype.kind not in "iu":
-        raise ValueError(
+        raise ActionError(
             f"discrete actions are wrong: expected {n_markets} whole numbers from 0 to "
             f"{_CHOICES * _CHOICES - 1}, one for each market, "
             f"got shape {choices.shape} and type {choices.dtype}"
         )
     unknown = (choices < 0) | (choices >= _CHOICES * _CHOICES)
     if unknown.any():
-        raise ValueError(
+        raise ActionError(
             f"discrete action is out of range: expected a whole number from 0 to "
             f"{_CHOICES * _CHOICES - 1}, got {choices[unknown][0]}"
         )
@@ -173,12 +182,18 @@ def _array(actions: Any, dtype: type[np.float32] | None = None) -> npt.NDArray[A
     """The actions as an array.
 
     Raises:
-        ValueError: if they cannot be converted.
+        ActionError: if they cannot be converted.
     """
     try:
-        return np.asarray(actions, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
+        array = np.asarray(actions)
+        if array.dtype.kind in "cSUMmV":  # numpy would convert them somehow, with a warning
+            raise ValueError(f"numbers cannot be {array.dtype}")
+        if dtype is None or array.dtype == dtype:
+            return array
+        with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+            return array.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ActionError(
             f"actions are not an array of numbers: expected one action for each market, "
             f"got {actions!r}"
         ) from error

@@ -140,8 +140,9 @@ class MarketConfig:
     maker_size: float = 1.0
     """[lots] Mean of the geometric size of background orders, at least 1."""
     refill: bool = False
-    """Whether background lots that are taken return at once, at the same price and the back of the
-    queue, as from an iceberg order; takers then do not move the mid."""
+    """Whether background lots that takers take return at once, at the same price and the back of
+    the queue, as from an iceberg order, so that takers do not move the mid; lots that the agent
+    takes do not return."""
     limit_order_rates: tuple[float, ...] = ()
     """[1/s] Zero intelligence: arrival rates of limit orders on each side at 1, 2, ... ticks from
     the opposite best quote; no orders arrive beyond the last distance."""

@@ -173,7 +173,7 @@ def by_distance(rates: tuple[float, ...]) -> npt.NDArray[np.float64]:
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ConfigurationError(
             f"{name}={value!r} is not offered: expected one of {', '.join(map(repr, choices))}, "
             f"got {value!r}"
@@ -225,7 +225,7 @@ def _sequence(name: str, value: Any) -> tuple[float, ...]:
         raise ConfigurationError(f"{name} is too long: {wanted}, got {len(value)}")
     try:
         numbers = tuple(float(number) for number in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(not_numbers) from None
     for number in numbers:
         size = abs(number) if name in _SIGNED else number

@@ -6,8 +6,22 @@ A message is one sentence: `<what is wrong>: expected <what>, got <what>`.
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 2000  # characters of a message
 
-class ConfigurationError(ValueError):
+
+class SentenceError(ValueError):
+    """An error whose message is one line, whatever values it shows."""
+
+    def __str__(self) -> str:
+        text = " ".join(super().__str__().split())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 300]} ... {text[-300:]}"
+
+
+class ActionError(SentenceError):
+    """An action that no market takes."""
+
+
+class ConfigurationError(SentenceError):
     """A configuration that no market can have, or an argument that no environment takes."""
 
 
@@ -26,7 +40,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: the names to choose from.
     """
     names = list(known)
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
     if matches:
         return f"did you mean {matches[0]!r}?"
     return f"known are {', '.join(sorted(names))}"

@@ -21,6 +21,7 @@ from mm_gym.core import entry_points
 from mm_gym.core.layout import FILL_ROW, PATH_ROW, STREAMS, Obs, Outcome, market_dtype
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.errors import ConfigurationError
+from mm_gym.memory import check_memory
 from mm_gym.parameter_table import ParameterTable
 from mm_gym.parameters import book_room, to_parameters
 from mm_gym.recordings import open_recording
@@ -98,6 +99,7 @@ HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)
 """[s] Times after a fill at which evaluations and replays look up the price."""
 
 _FIRST_FILLS = 1024
+_MOST_THREADS = 1024
 _ROWS_PER_EVENT = 1.2  # path rows per expected event
 
 PATH_ROWS_PER_FILL = 10
@@ -186,7 +188,10 @@ class Markets:
         self._variance_reduction, self._unwinding_time = _check_variance_reduction(
             variance_reduction, unwinding_time
         )
-        self.records: npt.NDArray[Any] = np.zeros(n, dtype=market_dtype(*book_room(config)))
+        record = market_dtype(*book_room(config))
+        rows = fill_rows * FILL_ROW.itemsize + path_rows * PATH_ROW.itemsize
+        check_memory(n * (record.itemsize + rows), f"{n:,} markets")
+        self.records: npt.NDArray[Any] = np.zeros(n, dtype=record)
         self._table = ParameterTable(self._parameters_of(config), n)
         # Arrays that all markets share, as the last argument of the kernels of recorded data.
         self._recording: tuple[Any, ...] = ()
@@ -196,7 +201,7 @@ class Markets:
             self._recording = ((recording.events, recording.levels, recording.changes),)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
-        n_shares = min(check_count("threads", threads, "threads"), n)
+        n_shares = min(_check_threads(threads), n)
         borders = np.arange(n_shares + 1) * n // n_shares
         self._shares = [slice(first, end) for first, end in itertools.pairwise(borders)]
 
@@ -477,6 +482,15 @@ def check_count(name: str, number: Any, of: str) -> int:
             f"expected a whole number of {of}, at least 1, got {number!r}"
         )
     return int(number)
+
+
+def _check_threads(threads: Any) -> int:
+    if check_count("threads", threads, "threads") > _MOST_THREADS:
+        raise ConfigurationError(
+            f"threads={threads} is out of range: expected at most {_MOST_THREADS:,} threads, "
+            f"got {threads}"
+        )
+    return int(threads)
 
 
 def check_record(record: Any) -> int:

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
+from mm_gym.errors import ConfigurationError
+
 _SYSTEM = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")  # limits of cgroup version 2
 
@@ -28,11 +30,11 @@ def check_memory(needed: float, what: str) -> None:
         what: takes the memory, such as `n_envs=1000 markets`.
 
     Raises:
-        MemoryError: with one sentence.
+        ConfigurationError: with both sizes.
     """
     left = available_memory()
     if needed > left:
-        raise MemoryError(
+        raise ConfigurationError(
             f"{what} do not fit into the memory: expected at most {left / 1e9:,.1f} GB, "
             f"got {needed / 1e9:,.1f} GB"
         )

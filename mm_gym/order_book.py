@@ -12,6 +12,7 @@ import numpy as np
 
 from mm_gym.core import entry_points
 from mm_gym.core.layout import ASK, BID, FILL, NO_ORDER, book_dtype
+from mm_gym.errors import SentenceError
 
 Side = Literal["bid", "ask"]
 Fill = tuple[int, int, int]
@@ -24,7 +25,7 @@ _LARGEST_PRICE = 2**60
 _LARGEST_SIZE = 2**40  # millions of such orders at one price do not overflow their sum
 
 
-class OrderBookError(ValueError):
+class OrderBookError(SentenceError):
     """An order or a question that the book refuses. The book is then unchanged."""
 
 

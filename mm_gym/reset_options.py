@@ -19,10 +19,14 @@ def check_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> Ma
         known: the keys that this environment offers.
 
     Raises:
-        ConfigurationError: for an unknown key.
+        ConfigurationError: for an unknown key, or if the options are not a mapping.
     """
     if options is None:
         return {}
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(
+            f"options are wrong: expected a dictionary or None, got {options!r}"
+        )
     for key in options:
         if key not in known:
             raise ConfigurationError(

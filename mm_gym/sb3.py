@@ -91,6 +91,10 @@ class MarketMakingVecEnv(VecEnv):
         num_envs = check_count("num_envs", num_envs, "markets")
         self.config, self._named = market_config(regime, task, fields)
         self.render_mode = check_render_mode(render_mode, _RENDER_MODES)
+        if not isinstance(staggered, (bool, np.bool_)):
+            raise ConfigurationError(
+                f"staggered is wrong: expected True or False, got {staggered!r}"
+            )
         self.staggered = bool(staggered)
         self._action_format = check_action_format(action)
         self._markets = Markets(

@@ -97,8 +97,6 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._action_format = check_action_format(action)
         self.single_observation_space = observation_space()
         self.single_action_space = action_space(self._action_format)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._markets = Markets(
             self.config,
             self.num_envs,
@@ -108,6 +106,8 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,
         )
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._renderer = Renderer(
             self.render_mode, self.num_envs, check_show_truth(show_truth, self.render_mode)
         )
@@ -319,7 +319,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     for known in AutoresetMode:
-        if mode in (known, known.value, known.name):
+        if isinstance(mode, (str, AutoresetMode)) and mode in (known, known.value, known.name):
             return known
     offered = ", ".join(repr(known.value) for known in AutoresetMode)
     raise ConfigurationError(
@@ -329,7 +329,7 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
 
 def _max_episode_steps(limit: int | None) -> int | None:
     """The limit, or None for no limit. `gymnasium.make` writes -1 for no limit."""
-    if limit is None or (limit == -1 and not isinstance(limit, bool)):
+    if limit is None or (isinstance(limit, (int, np.integer)) and limit == -1):
         return None
     if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
         raise ConfigurationError(

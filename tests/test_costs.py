@@ -219,8 +219,11 @@ def test_latencies_are_the_same_whatever_the_agent_does() -> None:
 
 def test_random_latencies_change_no_other_draw() -> None:
     """Signal, price and the arrivals of takers are those of the same seed without latency."""
-    clocks = []
-    for fields in ({}, {"latency": 0.4, "cancel_latency": 0.3, "latency_kind": "exponential"}):
+    clocks: list[list[Any]] = []
+    delays: dict[str, Any] = {
+        "latency": 0.4, "cancel_latency": 0.3, "latency_kind": "exponential",
+    }  # fmt: skip
+    for fields in ({}, delays):
         markets = started(4, "noise", **fields)
         names = ["efficient_price", "signal", "next_taker"]
         clocks.append([])
@@ -407,7 +410,7 @@ def test_all_environments_take_the_same_market_orders() -> None:
         "regime": "informed", "action": "quotes_and_take", "taker_fee": 0.3,
         "latency": 0.5, "latency_kind": "exponential",
     }  # fmt: skip
-    many = gymnasium.make_vec("MarketMaking-v0", num_envs=2, **fields)
+    many: Any = gymnasium.make_vec("MarketMaking-v0", num_envs=2, **fields)
     ones = [gymnasium.make("MarketMaking-v0", **fields) for _ in range(2)]
     batch = sb3.MarketMakingVecEnv(2, **fields)
     assert batch.action_space == ones[0].action_space == many.single_action_space
@@ -427,7 +430,7 @@ def test_all_environments_take_the_same_market_orders() -> None:
 
 
 def test_a_checkpoint_holds_the_messages_under_way() -> None:
-    env = gymnasium.make(
+    env: Any = gymnasium.make(
         "MarketMaking-v0", action="quotes_and_take", latency=3.0, latency_kind="exponential",
         cancel_latency=1.0,
     ).unwrapped  # fmt: skip

@@ -28,7 +28,7 @@ def books(regime: str) -> dict[str, npt.NDArray[np.float64]]:
 
     The agent's quotes are far away.
     """
-    batch = gymnasium.make_vec(
+    batch: Any = gymnasium.make_vec(
         "MarketMaking-v0", num_envs=N, regime=regime, max_offset=1e5, max_inventory=1
     )
     batch.reset(seed=0)

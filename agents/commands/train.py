@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mm_gym import MarketConfig, configure
 from mm_gym.command import exit_code
+from mm_gym.evaluation.rollout import MOST_PROCESSES
 from mm_gym.market_file import read_market
 from mm_gym.regimes import REPLAY
 from mm_gym.reporting.artefacts import fresh_folder
@@ -121,6 +122,12 @@ def main(arguments: Arguments) -> Path:
         if value < 1:
             raise TrainingError(
                 f"{name}={value} is out of range: expected a whole number, at least 1, got {value}"
+            )
+    for name in ("jobs", "threads"):
+        value = getattr(arguments, name)
+        if value > MOST_PROCESSES:
+            raise TrainingError(
+                f"{name}={value} is out of range: expected at most {MOST_PROCESSES}, got {value}"
             )
     torch.set_num_threads(arguments.threads)
     if arguments.resume is None:

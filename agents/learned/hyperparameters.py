@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 from mm_gym.config import FIELD_NAMES, nearest
+from mm_gym.errors import SentenceError
 
 FOLDER = Path(__file__).parents[1] / "training" / "hyperparameters"
 ALGORITHM_PART = "MarketMaking-v0"
@@ -41,7 +42,7 @@ MOST_LAYERS, MOST_UNITS = 8, 1024
 _FAR = 1e9
 
 
-class HyperparameterError(ValueError):
+class HyperparameterError(SentenceError):
     """Hyperparameters that cannot be used."""
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def train(
     checkpoint_every: int = 100_000,
     env_runners: int = 1,
     address: str | None = None,
+    saved: Callable[[Run], bool] = lambda run: False,
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows a progress bar.
 
@@ -77,6 +78,7 @@ def train(
             markets. 0 steps them in this process.
         address: of a Ray cluster to join, such as `auto` or `10.0.0.1:6379`. Default: a new cluster
             on this machine, which ends with the training.
+        saved: called after each checkpoint. It returns whether to stop.
 
     Returns:
         The run with its `steps_done`.
@@ -113,6 +115,7 @@ def train(
                 {"learner_group": {"learner": {"rl_module": {DEFAULT_MODULE_ID: weights}}}}
             )
             run = _save(folder, run, algorithm)
+            saved(run)
         else:
             _restore(algorithm, checkpoint)
         saved_at, steps_done = run.steps_done, run.steps_done
@@ -133,7 +136,12 @@ def train(
                 if steps_done >= saved_at + checkpoint_every:
                     run = _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
                     saved_at = steps_done
-        return _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
+                    if saved(run):
+                        return run
+        run = _save(folder, dataclasses.replace(run, steps_done=steps_done), algorithm)
+        if steps_done > saved_at:
+            saved(run)
+        return run
 
 
 def algorithm_config(run: Run, env_runners: int, restart: bool = False) -> PPOConfig:

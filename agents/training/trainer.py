@@ -18,6 +18,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.command import deferred_signals, raise_on_termination
+from mm_gym.errors import SentenceError
 from mm_gym.files import replace_file as replace_file
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -37,7 +38,7 @@ EVALUATE_EVERY = 1_500_000
 """Default number of decisions between two evaluations on held-out sessions."""
 
 
-class TrainingError(ValueError):
+class TrainingError(SentenceError):
     """A training that cannot start. The message says what was expected."""
 
 

@@ -31,6 +31,7 @@ from mm_gym.data.blocks import (
     variation,
 )
 from mm_gym.data.lobster import BUY, PRICES_PER_CURRENCY_UNIT, SELL, MessageType, Recording
+from mm_gym.errors import SentenceError
 
 LAGS = (1, 2, 5, 10, 20, 50)  # [trades]
 VOLATILITY_INTERVALS = (1.0, 10.0, 60.0)  # [s]
@@ -41,7 +42,7 @@ _SIZE_BINS = (1.0, 2.0, 5.0, 10.0)  # [lots]
 TRADE = np.dtype([("time", "f8"), ("sign", "i8"), ("size", "i8"), ("row", "i8")])
 
 
-class DataError(ValueError):
+class DataError(SentenceError):
     """Data or arguments that do not allow the figure or the calibration asked for."""
 
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.errors import SentenceError
+
 _FORMAT = "mm_gym events 1"
 _KEY = b"mm_gym"
 
@@ -59,7 +61,7 @@ EVENT: np.dtype[Any] = np.dtype(
 COLUMNS = tuple(EVENT.fields or ())
 
 
-class DataFileError(ValueError):
+class DataFileError(SentenceError):
     """A data file that is missing, unreadable or not in its format."""
 
 

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.errors import SentenceError
+
 Side = Literal["bid", "ask"]
 
 PRICES_PER_CURRENCY_UNIT = 10_000
@@ -57,7 +59,7 @@ def order_book_dtype(n_levels: int) -> np.dtype[Any]:
     return np.dtype([(column, "i8", (n_levels,)) for column in columns])
 
 
-class LobsterError(ValueError):
+class LobsterError(SentenceError):
     """A file that is missing, unreadable or not in LOBSTER's format."""
 
 

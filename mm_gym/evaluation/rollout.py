@@ -22,9 +22,12 @@ from mm_gym.evaluation.sessions import Sessions as Sessions
 from mm_gym.evaluation.sessions import concatenate
 from mm_gym.markets import HORIZONS as HORIZONS
 from mm_gym.markets import Markets, Recorded, recorder_room
+from mm_gym.memory import check_memory
 
 PRIVILEGED_MARK = " (shown the signal)"  # tables add it to the name of a privileged agent
 SESSIONS_AT_ONCE = 64
+MOST_PROCESSES = 1024
+_BYTES_PER_DECISION = 24  # three arrays of the results
 _PATH_POINTS = 200  # points kept of each session's paths, for pictures
 _MIDDLE = 1  # index of the half-life that the flow and activity features share
 
@@ -119,6 +122,12 @@ def run_cells(
             f"episodes={episodes} is out of range: expected a whole number, at least 1, "
             f"got {episodes}"
         )
+    if jobs is not None and jobs > MOST_PROCESSES:
+        raise ValueError(
+            f"jobs={jobs} is out of range: expected at most {MOST_PROCESSES} processes, got {jobs}"
+        )
+    decisions = episodes * sum(cell.config.session_steps for cell in cells)
+    check_memory(_BYTES_PER_DECISION * decisions, f"the results of {episodes:,} sessions")
     if jobs == 0:
         raise ValueError(
             "jobs=0 is out of range: expected a number of processes, at least 1, or -1 for all "

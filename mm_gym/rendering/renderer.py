@@ -29,9 +29,10 @@ def check_render_mode(mode: str | None, offered: Sequence[str]) -> str | None:
     Raises:
         ConfigurationError: the mode is not offered.
     """
-    if mode is None or mode in offered:
+    if mode is None or (isinstance(mode, str) and mode in offered):
         return mode
-    hint = " (for a window use gymnasium.wrappers.vector.HumanRendering)" if mode == "human" else ""
+    is_window = isinstance(mode, str) and mode == "human"
+    hint = " (for a window use gymnasium.wrappers.vector.HumanRendering)" if is_window else ""
     raise ConfigurationError(
         f"render_mode={mode!r} is not offered: expected None or one of "
         f"{', '.join(map(repr, offered))}, got {mode!r}{hint}"
