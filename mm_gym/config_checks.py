@@ -219,7 +219,8 @@ def _sequence(name: str, value: Any) -> tuple[float, ...]:
     most, what, one, largest = _SEQUENCES[name]
     wanted = f"expected at most {most} {what}"
     not_numbers = f"{name} is not a sequence of {what.split()[0]}: {wanted}, got {value!r}"
-    if not isinstance(value, (tuple, list, np.ndarray)):
+    is_array = isinstance(value, np.ndarray) and value.ndim == 1
+    if not isinstance(value, (tuple, list)) and not is_array:
         raise ConfigurationError(not_numbers)
     if len(value) > most:
         raise ConfigurationError(f"{name} is too long: {wanted}, got {len(value)}")

@@ -79,13 +79,13 @@ def damaged_json(draw: st.DrawFn, whole: Any) -> str:
             here = here[key]
         how = draw(st.sampled_from(["replace", "replace", "replace", "delete", "add"]))
         if how == "add" and isinstance(here, dict):
-            here[draw(st.text(max_size=4))] = draw(VALUES)
+            here[draw(st.text(max_size=4))] = copy.deepcopy(draw(VALUES))
         elif holder is None:
-            value = draw(VALUES) if draw(st.integers(0, 9)) == 0 else value
+            value = copy.deepcopy(draw(VALUES)) if draw(st.integers(0, 9)) == 0 else value
         elif how == "delete":
             del holder[key]
         else:
-            holder[key] = draw(VALUES)
+            holder[key] = copy.deepcopy(draw(VALUES))  # the next change may be inside it
     text = json.dumps(value)
     if draw(st.integers(0, 9)) == 0:
         text = text[: draw(st.integers(0, len(text)))]
