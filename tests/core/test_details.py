@@ -59,6 +59,35 @@ def test_the_volatility_column_is_the_average_squared_move_per_second() -> None:
         np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_last_step_pays_cost_and_impact_of_closing_the_position() -> None:
+    """With q lots: cost |q| + impact q^2, and penalty x q^2 x interval as in every step."""
+    fields = {"session_steps": 1, "close_out_cost": 2.0, "close_out_impact": 0.5}
+    markets = started(
+        1, "dealer", decision_interval=4.0, inventory_penalty=0.01, reward_scale=1.0, **fields
+    )
+    for clock in ("next_value", "next_taker", "next_maker"):
+        markets.records[clock] = np.inf
+    markets.records["account"]["inventory"] = -3
+    markets.records["account"]["cash"] = 3.0 * markets.records["mid"] + 100.0
+    outcome = step(markets, 15.0, 15.0)[0]
+    assert outcome[Outcome.REWARD_CLOSE_OUT] == -(2.0 * 3 + 0.5 * 9)
+    np.testing.assert_allclose(outcome[Outcome.REWARD_RISK], -0.01 * 9 * 4.0)
+    np.testing.assert_allclose(outcome[Outcome.PNL], 100.0 - (2.0 * 3 + 0.5 * 9))
+
+
+@pytest.mark.parametrize("inventory", [-2, 2])
+def test_a_market_order_of_the_agent_reduces_a_position_of_either_sign(inventory: int) -> None:
+    markets = started(1, "noise", seed=3)
+    markets.records["account"]["inventory"] = inventory
+    for clock in ("next_value", "next_taker", "next_maker"):
+        markets.records[clock] = np.inf
+    markets.step(np.array([[1.0, 1.0, 1.0]], np.float32))
+    account = markets.records["account"][0]
+    assert account["lots_taken"] == 2
+    assert account["inventory"] == 0
+    assert np.sign(account["cash"]) == np.sign(inventory)
+
+
 def test_the_dealer_market_has_no_public_spread() -> None:
     assert step(started(1, "dealer"))[0, Outcome.SPREAD] == 0.0
 
