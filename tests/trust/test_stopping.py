@@ -1,6 +1,6 @@
 """SIGTERM and SIGINT at random moments: nothing is lost but the last interval, nothing is corrupt.
 
-`make soak` sends more of them (MM_GYM_STOPS).
+`make fuzz` sends more of them (MM_GYM_STOPS).
 """
 
 import os
