@@ -90,11 +90,14 @@ def mutants_of(file: str, source: str) -> Iterator[Mutant]:
                     for other in _faults(node):
                         _put(parent, name, index, other)
                         line = getattr(node, "lineno", getattr(parent, "lineno", 0))
+                        whole = other if isinstance(other, ast.stmt) else parent
                         yield Mutant(
-                            file, line, _shown(parent, name, index, node), ast.unparse(parent)
-                            if not isinstance(other, ast.Pass) else "(deleted)",
+                            file,
+                            line,
+                            _shown(parent, name, index, node),
+                            ast.unparse(whole),
                             ast.unparse(ast.fix_missing_locations(tree)),
-                        )  # fmt: skip
+                        )
                         _put(parent, name, index, node)
 
 
