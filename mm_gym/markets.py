@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
 from mm_gym.core import entry_points
-from mm_gym.core.layout import FILL_ROW, PATH_ROW, STREAMS, Obs, Outcome, market_dtype
+from mm_gym.core.layout import (
+    CACHE_LINE,
+    FILL_ROW,
+    PATH_ROW,
+    STREAMS,
+    Obs,
+    Outcome,
+    market_dtype,
+)
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.errors import ConfigurationError
 from mm_gym.memory import check_memory
@@ -142,7 +150,9 @@ def recorder_room(config: MarketConfig) -> tuple[int, int]:
         recording = open_recording(config.data)
         events = config.session_length * len(recording.events) / max(1.0, recording.seconds)
         return _FIRST_FILLS, int(2.0 * _ROWS_PER_EVENT * events) + 256
-    makers = 2.0 * float(to_parameters(config)["maker_rate"]) if config.makers != "none" else 0.0
+    parameters, makers = to_parameters(config), 0.0
+    if config.makers != "none":
+        makers = float(parameters["maker_balance"] / parameters["maker_lifetime"])
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     return _FIRST_FILLS, int(_ROWS_PER_EVENT * events) + 256
 
@@ -191,7 +201,7 @@ class Markets:
         record = market_dtype(*book_room(config))
         rows = fill_rows * FILL_ROW.itemsize + path_rows * PATH_ROW.itemsize
         check_memory(n * (record.itemsize + rows), f"{n:,} markets")
-        self.records: npt.NDArray[Any] = np.zeros(n, dtype=record)
+        self.records: npt.NDArray[Any] = _aligned(n, record)
         self._table = ParameterTable(self._parameters_of(config), n)
         # Arrays that all markets share, as the last argument of the kernels of recorded data.
         self._recording: tuple[Any, ...] = ()
@@ -305,7 +315,7 @@ class Markets:
         advance = entry_points.replay_step_many if self._recording else entry_points.step_many
         rows = (offsets, observations, outcomes, self.fill_rows, self.path_rows)
         if len(self._shares) == 1:
-            advance(self.records, self.parameters, *rows, *self._recording)
+            advance(self.records, self._table.rows, *rows, *self._recording)
             return observations, outcomes
         *others, mine = (
             [
@@ -414,6 +424,13 @@ class Markets:
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):
             room[:, : rows.shape[1]] = rows
         return copy.deepcopy(snapshot.attributes)
+
+
+def _aligned(n: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """An array of `n` zero records that begins with a cache line."""
+    room = np.zeros(n * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + n * dtype.itemsize].view(dtype)
 
 
 def _with_room(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

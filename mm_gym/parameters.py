@@ -15,6 +15,7 @@ from mm_gym.config_checks import by_distance, most_resting, resting_orders
 from mm_gym.core.layout import (
     BOOK_ROOMS,
     MAKER_DISTANCES,
+    MAKER_GAPS,
     PARAMETERS,
     QUOTES_IN_FLIGHT,
     RECORDED_ROOMS,
@@ -23,7 +24,7 @@ from mm_gym.core.layout import (
     Makers,
     RewardKind,
 )
-from mm_gym.core.scales import MARKET_COLUMNS
+from mm_gym.core.scales import MARKET_COLUMNS, tabulated_actions
 from mm_gym.errors import ConfigurationError
 from mm_gym.recordings import feature_deviations, open_recording
 
@@ -48,8 +49,13 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     parameters["base_rate"] = config.taker_rate * (1.0 - sum(config.clustering))
     parameters["clustering"][:n] = config.clustering
     parameters["clustering_decay"][:n] = math.log(2.0) / np.array(config.clustering_half_lives)
+    rate, cancel_rate = config.maker_rate, config.maker_cancel_rate
     if config.makers == "zero_intelligence":
-        _tabulate_distances(config, parameters)
+        rate, cancel_rate = _tabulate_distances(config, parameters)
+    parameters["maker_lifetime"] = 1.0 / cancel_rate
+    parameters["maker_balance"] = 2.0 * rate / cancel_rate
+    with np.errstate(divide="ignore"):
+        parameters["maker_gap"] = 1.0 / (2.0 * rate + cancel_rate * np.arange(MAKER_GAPS))
     for name, value in value_coefficients(
         config.signal_decay_rate, config.signal_drift, config.volatility, config.value_interval
     ).items():
@@ -60,11 +66,12 @@ def to_parameters(config: MarketConfig) -> np.ndarray[Any, Any]:
     parameters["mixed"] = config.mixed
     parameters["makers"] = Makers[config.makers.upper()]
     parameters["reward"] = RewardKind[config.reward.upper()]
-    parameters["taker_size_log_miss"] = _log_miss(config.taker_size)
-    parameters["naive_size_log_miss"] = _log_miss(config.naive_taker_size)
+    parameters["taker_size_scale"] = _size_scale(config.taker_size)
+    parameters["naive_size_scale"] = _size_scale(config.naive_taker_size)
     parameters["taker_size_miss"] = 1.0 - 1.0 / config.taker_size
     parameters["naive_size_miss"] = 1.0 - 1.0 / config.naive_taker_size
-    parameters["maker_size_log_miss"] = _log_miss(config.maker_size)
+    parameters["maker_size_scale"] = _size_scale(config.maker_size)
+    parameters["actions"] = tabulated_actions(config.max_offset)
     _scale_features(config, parameters)
     if config.makers == "recorded":
         _fit_recording(config, parameters)
@@ -139,9 +146,9 @@ def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> di
     }
 
 
-def _log_miss(mean_size: float) -> float:
-    """Log of the probability that a geometric size of this mean goes on to one lot more."""
-    return math.log1p(-1.0 / mean_size) if mean_size > 1.0 else -math.inf
+def _size_scale(mean_size: float) -> float:
+    """The argument of `core.random.geometric_size` for sizes of this mean [lots]."""
+    return -1.0 / math.log1p(-1.0 / mean_size) if mean_size > 1.0 else 0.0
 
 
 def _set_fees(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
@@ -170,20 +177,24 @@ def _set_latencies(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> No
         parameters[f"n_{name}"] = len(samples)
 
 
-def _tabulate_distances(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> None:
-    """Set the rates of zero intelligence: totals, and shares by distance.
+def _tabulate_distances(
+    config: MarketConfig, parameters: np.ndarray[Any, Any]
+) -> tuple[float, float]:
+    """Set the shares by distance of zero intelligence.
 
     Shares of arrivals are cumulative. Shares of cancellations are relative to the largest rate.
+
+    Returns:
+        The arrival rate on each side, and the largest cancellation rate [1/s].
     """
     arrivals = np.zeros(MAKER_DISTANCES)
     arrivals[: len(config.limit_order_rates)] = config.limit_order_rates
     cancels = by_distance(config.cancel_rates)
-    parameters["maker_rate"] = arrivals.sum()
-    parameters["maker_cancel_rate"] = cancels.max()
     parameters["limit_order_share"] = np.cumsum(arrivals) / arrivals.sum()
     # Uniform draws are below 1, so the last cumulative share has to be exactly 1.
     parameters["limit_order_share"][len(config.limit_order_rates) - 1 :] = 1.0
     parameters["cancel_share"] = cancels / cancels.max()
+    return float(arrivals.sum()), float(cancels.max())
 
 
 def market_column_unit(config: MarketConfig) -> float:

@@ -284,7 +284,7 @@ POLICIES = {"inventory_skew": inventory_skew, "random": random_quotes}
 def measured(regime: str, policy: str) -> Measured:
     batch = gymnasium.make_vec("MarketMaking-v0", num_envs=N, regime=regime)
     act = POLICIES[policy](batch)
-    observation, _ = batch.reset(seed=0)
+    observation, _ = batch.reset(seed=1)
     seen, paid = [], []
     for _ in range(batch.unwrapped.config.session_steps):
         seen.append(observation)

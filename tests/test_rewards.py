@@ -168,10 +168,10 @@ def test_the_cara_utility_is_exponential_up_to_a_loss_of_thirty_units_of_risk_to
     def utility(wealth: float, risk_aversion: float) -> float:
         return (1.0 - math.exp(min(-risk_aversion * wealth, 30.0))) / risk_aversion
 
-    infos, _, _ = session_of("cara", "informed", risk_aversion=4.0)
+    infos, _, _ = session_of("cara", "informed", risk_aversion=20.0)
     beyond = 0
     for before, after in itertools.pairwise(infos):
-        gained = utility(wealth_of(after), 4.0) - utility(wealth_of(before), 4.0)
+        gained = utility(wealth_of(after), 20.0) - utility(wealth_of(before), 20.0)
         assert after["reward_wealth"] == pytest.approx(SCALE * gained, rel=1e-6, abs=1e-7)
-        beyond += -4.0 * wealth_of(after) > 30.0
+        beyond += -20.0 * wealth_of(after) > 30.0
     assert 0 < beyond < 200

@@ -13,10 +13,11 @@ on both sides, so the same code serves both.
 
 import numpy as np
 
-from mm_gym.core.kernel import kernel
+from mm_gym.core.copying import copy_level
+from mm_gym.core.kernel import hot_kernel, kernel
 from mm_gym.core.layout import NO_ORDER
 
-# Levels searched one by one before bisection. Most events are this close to the touch.
+# Levels compared at once before bisection. Most events are this close to the touch.
 _NEAR = 8
 
 # Codes that `audit` returns.
@@ -47,32 +48,39 @@ def price_key(side, price):
     return -price if side else price
 
 
+@hot_kernel
+def _at(index):
+    """Return an index that is not negative as an unsigned number.
+
+    It saves the compiler the handling of negative indices.
+    """
+    return np.uintp(index)
+
+
 @kernel
 def find_level(book, side, key):
     """Return the index of the first level with at least this key, or the number of levels."""
     levels = book.levels
-    high = book.n_levels[side]
-    low = max(0, high - _NEAR)
-    while high > low:
-        if levels[side, high - 1].key < key:
-            return high
-        high -= 1
+    n_levels = book.n_levels[side]
+    near = min(_NEAR, levels.shape[1])
+    first = max(0, n_levels - near)
+    # Counting has no branch that the processor could mispredict. Places beyond the last level are
+    # read and do not count.
+    below = 0
+    for place in range(near):
+        index = first + place
+        below += (index < n_levels) & (levels[_at(side), _at(index)].key < key)
     low = 0
+    high = first
+    if below > 0 or high == 0:
+        return first + below
     while low < high:
         middle = (low + high) >> 1
-        if levels[side, middle].key < key:
+        if levels[_at(side), _at(middle)].key < key:
             low = middle + 1
         else:
             high = middle
     return low
-
-
-@kernel
-def _copy_level(levels, side, source, target):
-    levels[side, target].key = levels[side, source].key
-    levels[side, target].lots = levels[side, source].lots
-    levels[side, target].head = levels[side, source].head
-    levels[side, target].tail = levels[side, source].tail
 
 
 @kernel
@@ -83,31 +91,29 @@ def add(book, side, price, size, owner):
     or another level.
     """
     n_live = book.n_live
-    if n_live == book.orders.shape[0]:
+    if n_live == book.live.shape[0]:
         return NO_ORDER
     key = price_key(side, price)
     n_levels = book.n_levels[side]
     index = find_level(book, side, key)
-    slot = book.live[n_live]
-    if index == n_levels or book.levels[side, index].key != key:
+    slot = np.int64(book.live[_at(n_live)])
+    level = book.levels[_at(side), _at(min(index, book.levels.shape[1] - 1))]
+    if index == n_levels or level.key != key:
         if n_levels == book.levels.shape[1]:
             return NO_ORDER
         for target in range(n_levels, index, -1):
-            _copy_level(book.levels, side, target - 1, target)
+            copy_level(book.levels, side, target - 1, target)
         book.n_levels[side] = n_levels + 1
-        level = book.levels[side, index]
         level.key = key
         level.lots = size
         level.head = slot
-        level.tail = slot
         older = NO_ORDER
     else:
-        level = book.levels[side, index]
-        older = level.tail
-        book.orders[older].younger = slot
-        level.tail = slot
+        older = int(level.tail)
+        book.orders[_at(older)].younger = slot
         level.lots += size
-    order = book.orders[slot]
+    level.tail = slot
+    order = book.orders[_at(slot)]
     order.key = key
     order.lots = size
     order.older = older
@@ -123,33 +129,33 @@ def add(book, side, price, size, owner):
 @kernel
 def _withdraw(book, side, index, slot, size):
     """Remove lots from an order of level `index`. Remove the order when no lots are left."""
-    order = book.orders[slot]
-    level = book.levels[side, index]
+    order = book.orders[_at(slot)]
+    level = book.levels[_at(side), _at(index)]
     level.lots -= size
     order.lots -= size
     book.n_events += 1
     if order.lots > 0:
         return
-    if order.older == NO_ORDER:
-        level.head = order.younger
-    else:
-        book.orders[order.older].younger = order.younger
-    if order.younger == NO_ORDER:
-        level.tail = order.older
-    else:
-        book.orders[order.younger].older = order.older
-    if level.head == NO_ORDER:
+    # Without a neighbour, the link NO_ORDER leads to the spare slot, the last one. A branch here
+    # would often be mispredicted.
+    older, younger = np.int64(order.older), np.int64(order.younger)
+    book.orders[older].younger = younger
+    book.orders[younger].older = older
+    head = younger if older == NO_ORDER else np.int64(level.head)
+    level.head = head
+    level.tail = older if younger == NO_ORDER else np.int64(level.tail)
+    if head == NO_ORDER:
         n_levels = book.n_levels[side] - 1
         for target in range(index, n_levels):
-            _copy_level(book.levels, side, target + 1, target)
+            copy_level(book.levels, side, target + 1, target)
         book.n_levels[side] = n_levels
     # `live` lists the used slots before the free ones. The last used slot moves to the place of the
     # freed slot, and the next order will use the freed slot.
     last = book.n_live - 1
-    moved = book.live[last]
-    book.live[order.place] = moved
-    book.orders[moved].place = order.place
-    book.live[last] = slot
+    moved = book.live[_at(last)]
+    book.live[_at(order.place)] = moved
+    book.orders[_at(moved)].place = order.place
+    book.live[_at(last)] = slot
     book.n_live = last
 
 
@@ -159,15 +165,16 @@ def reduce(book, slot, size):
 
     Removing all of its lots, or more, cancels the order.
     """
-    order = book.orders[slot]
-    index = find_level(book, order.side, order.key)
-    _withdraw(book, order.side, index, slot, min(size, order.lots))
+    order = book.orders[_at(slot)]
+    side = np.int64(order.side)
+    index = find_level(book, side, order.key)
+    _withdraw(book, side, index, slot, min(size, np.int64(order.lots)))
 
 
 @kernel
 def cancel(book, slot):
     """Remove an order from the book."""
-    reduce(book, slot, book.orders[slot].lots)
+    reduce(book, slot, np.int64(book.orders[_at(slot)].lots))
 
 
 @kernel
@@ -181,7 +188,7 @@ def first_to_trade(book, side, limit_price):
     n_levels = book.n_levels[other]
     if n_levels == 0:
         return NO_ORDER
-    level = book.levels[other, n_levels - 1]
+    level = book.levels[_at(other), _at(n_levels - 1)]
     if level.key < price_key(other, limit_price):
         return NO_ORDER
     return np.int64(level.head)
@@ -190,9 +197,9 @@ def first_to_trade(book, side, limit_price):
 @kernel
 def trade(book, slot, size):
     """Trade up to `size` lots with the order that `first_to_trade` returned. Return the lots."""
-    order = book.orders[slot]
+    order = book.orders[_at(slot)]
     traded = min(size, np.int64(order.lots))
-    side = order.side
+    side = np.int64(order.side)
     _withdraw(book, side, book.n_levels[side] - 1, slot, traded)
     return traded
 

@@ -8,11 +8,23 @@ as an array of one record, because Numba accepts an array many times faster than
 
 from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
-from mm_gym.core.layout import PUBLIC, TAKE_ABOVE
-from mm_gym.core.market import let_happen, next_event_time, reset_one, step_one
+from mm_gym.core.layout import PUBLIC, TAKE_ABOVE, Obs, Outcome
+from mm_gym.core.makers import reschedule_makers
+from mm_gym.core.market import (
+    begin_step,
+    finish_step,
+    let_happen,
+    next_event_time,
+    reset_one,
+    run_until,
+    run_until_recording,
+)
 from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
 from mm_gym.core.replay import replay_reset_one, replay_step_one
+
+# Constant numbers of columns let the compiler copy a row without a loop.
+_N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
 
 
 def _market_entry_points(fingerprint):
@@ -31,13 +43,23 @@ def _market_entry_points(fingerprint):
 
     @entry_point
     def step_many(markets, parameters, actions, observations, outcomes, fill_rows, path_rows):
-        """Step every market by one decision. `actions` has two or three columns."""
+        """Step every market by one decision. `actions` has two or three columns.
+
+        Arrays without columns record nothing.
+        """
         fingerprint  # noqa: B018
+        recording = fill_rows.shape[1] > 0 or path_rows.shape[1] > 0
         for i in range(markets.shape[0]):
             prefetch_market(markets, i + 1)
             own = parameters[markets[i].configuration]
             takes = actions.shape[1] > 2 and actions[i, 2] > TAKE_ABOVE
-            step_one(markets[i], own, actions[i, 0], actions[i, 1], takes, i, fill_rows, path_rows)
+            end = begin_step(markets[i], own, actions[i, 0], actions[i, 1], takes)
+            reschedule_makers(markets[i], own)
+            if recording:
+                run_until_recording(markets[i], own, end, fill_rows[i], path_rows[i])
+            else:
+                run_until(markets[i], own, end)
+            finish_step(markets[i], own)
             _hand_out(markets[i], i, observations, outcomes)
 
     @entry_point
@@ -101,9 +123,9 @@ def _market_entry_points(fingerprint):
 @kernel
 def _hand_out(market, i, observations, outcomes):
     """Copy the observation and the outcome from the record to row `i` of the arrays."""
-    for column in range(observations.shape[1]):
+    for column in range(_N_OBSERVED):
         observations[i, column] = market.observation[column]
-    for column in range(outcomes.shape[1]):
+    for column in range(_N_OUTCOMES):
         outcomes[i, column] = market.outcome[column]
 
 

@@ -9,12 +9,14 @@ seconds, sizes in lots, money in ticks x lots.
 What each step reads comes first in the record, so that it takes few cache lines.
 """
 
+import functools
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from mm_gym.core.random import WORDS_PER_STREAM
+from mm_gym.core.scales import TABULATED_OFFSETS
 
 # Sides of the book. A taker that buys is on the bid side and trades with the asks.
 BID = 0
@@ -29,7 +31,7 @@ NO_ORDER = -1
 # Room in the book of a market: price levels a side, and orders on both sides. Background makers
 # leave the last places free for the agent (see `makers`). `mm_gym.parameters.book_room` chooses
 # the smallest class that suffices. The core is compiled anew for each class.
-BOOK_ROOMS = ((128, 256), (2048, 4096))
+BOOK_ROOMS = ((112, 256), (2048, 4096))
 RECORDED_ROOMS = (*BOOK_ROOMS, (8192, 16384))
 MARKET_LEVELS, MARKET_ORDERS = BOOK_ROOMS[0]
 
@@ -40,6 +42,9 @@ LARGEST_PRICE = 10**9
 # [ticks] Largest distance from the opposite best price at which zero-intelligence makers place
 # orders.
 MAKER_DISTANCES = 64
+
+# Numbers of resting orders for which the mean time between maker events is tabulated.
+MAKER_GAPS = 128
 
 # Largest number of quote updates under way to the exchange. It exceeds one when the latency is
 # longer than the decision interval.
@@ -57,6 +62,8 @@ TAKE_ABOVE = 0.5
 
 # Number of trades on the tape of a market.
 TAPE_ROWS = 16
+
+CACHE_LINE = 64  # [bytes]
 
 # Half-lives of the features: signed flow and moves of the mid, and the volatility. They are in
 # seconds, or in decisions if the decision interval is longer than one second.
@@ -197,6 +204,8 @@ def _record(fields: list[Any]) -> np.dtype[Any]:
     return np.dtype((np.record, fields))
 
 
+# Numba finds the compiled code for an array many times faster if the dtype is the same object.
+@functools.cache
 def book_dtype(levels: int, orders: int, compact: bool = False) -> np.dtype[Any]:
     """Return the dtype of a book with room for `levels` prices a side and `orders` orders.
 
@@ -230,7 +239,8 @@ def book_dtype(levels: int, orders: int, compact: bool = False) -> np.dtype[Any]
             ("n_levels", "i8", (2,)),
             ("n_live", "i8"),
             ("levels", level, (2, levels)),  # ascending key: the best level is the last one
-            ("orders", order, (orders,)),
+            # The last slot stays empty, see `book._withdraw`.
+            ("orders", order, (orders + 1,)),
             ("live", link, (orders,)),  # used slots in any order, then free slots
         ]
     )
@@ -244,7 +254,7 @@ FILL = _record([("slot", "i8"), ("price", "i8"), ("lots", "i8")])
 STREAMS = 4
 
 # A configuration in the form that the kernels use. Most fields are those of `MarketConfig`, which
-# documents them; `mm_gym.parameters` computes the others. Tables that few markets use come last.
+# documents them; `mm_gym.parameters` computes the others. Tables come last, the used ones first.
 PARAMETERS = _record(
     [
         ("decision_interval", "f8"),
@@ -281,8 +291,8 @@ PARAMETERS = _record(
         ("longest_metaorder", "i8"),
         ("refill", "i8"),
         ("taker_tolerance", "f8"),
-        ("taker_size_log_miss", "f8"),
-        ("naive_size_log_miss", "f8"),
+        ("taker_size_scale", "f8"),  # see `random.geometric_size`
+        ("naive_size_scale", "f8"),
         # A geometric size exceeds k lots with probability miss^k.
         ("taker_size_miss", "f8"),
         ("naive_size_miss", "f8"),
@@ -292,11 +302,12 @@ PARAMETERS = _record(
         ("makers", "i8"),
         ("variance_reduction", "i8"),  # whether the reward is reduced by the control variate
         ("inventory_price", "f8"),  # [ticks / lot] per squared inventory, in the control variate
-        ("maker_rate", "f8"),  # [1/s] of limit orders on each side
-        # [1/s] For zero intelligence, the largest rate at any distance.
-        ("maker_cancel_rate", "f8"),
+        # [s] Mean time until a background order is cancelled. For zero intelligence, the shortest
+        # one at any distance.
+        ("maker_lifetime", "f8"),
+        ("maker_balance", "f8"),  # number of orders at which arrivals and cancellations balance
         ("maker_depth", "f8"),
-        ("maker_size_log_miss", "f8"),
+        ("maker_size_scale", "f8"),
         ("sniping", "i8"),
         ("quote_size", "i8"),
         ("max_inventory", "i8"),
@@ -328,8 +339,11 @@ PARAMETERS = _record(
         ("earliest_start", "i8"),
         ("latest_start", "i8"),
         ("recording", "i8"),  # digest of the recorded data
+        # [s] Mean time between maker events, by number of resting orders.
+        ("maker_gap", "f8", (MAKER_GAPS,)),
+        ("actions", "f8", (TABULATED_OFFSETS,)),  # see `scales.tabulated_actions`
         # Both by distance from the opposite best price: the cumulative share of limit orders, and
-        # the cancellation rate divided by `maker_cancel_rate`.
+        # the cancellation rate as a share of the largest one.
         ("limit_order_share", "f8", (MAKER_DISTANCES,)),
         ("cancel_share", "f8", (MAKER_DISTANCES,)),
         ("fee_tier_lots", "f8", (FEE_TIERS,)),
@@ -390,7 +404,7 @@ MESSAGE = _record(
         ("price", "f8", (2,)),  # [ticks] not yet rounded to whole ticks
         ("cancel_arrival", "f8"),  # [s]
         ("arrival", "f8"),  # [s] of the quotes and the market order
-        ("takes", "i8"),  # whether a market order flattens the inventory
+        ("takes", "i1"),  # whether a market order flattens the inventory
     ]
 )
 
@@ -472,9 +486,13 @@ TRADE = _record(
 )
 
 
+@functools.cache
 def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
-    """Return the dtype of a market whose book has this room."""
-    return _record(
+    """Return the dtype of a market whose book has this room.
+
+    A record is a whole number of cache lines, so that all records of an array lie alike in them.
+    """
+    fields = _record(
         [
             ("time", "f8"),
             ("next_value", "f8"),
@@ -514,6 +532,9 @@ def market_dtype(levels: int, orders: int) -> np.dtype[Any]:
             ("messages", MESSAGE, (QUOTES_IN_FLIGHT,)),
         ]
     )
+    size = -(-fields.itemsize // CACHE_LINE) * CACHE_LINE
+    padding = ("padding", "u1", (size - fields.itemsize,))
+    return _record([(name, fields[name]) for name in fields.names or ()] + [padding])
 
 
 MARKET = market_dtype(MARKET_LEVELS, MARKET_ORDERS)

@@ -166,27 +166,12 @@ def finish_reset(market, parameters):
 
 
 @kernel
-def step_one(market, parameters, bid_action, ask_action, takes, number, fill_rows, path_rows):
-    """Step by one decision: send quotes, process events, mark, compute the reward, observe.
-
-    `takes` asks for a market order that flattens the inventory.
-
-    Actions are clipped to [-1, 1] and converted to offsets by `scales`. The observation and the
-    outcome are written to the record. `number` is the market's row in the recorder's arrays.
-    Arrays without columns record nothing.
-    """
-    end = begin_step(market, parameters, bid_action, ask_action, takes)
-    reschedule_makers(market, parameters)
-    if fill_rows.shape[1] > 0 or path_rows.shape[1] > 0:
-        run_until_recording(market, parameters, end, fill_rows[number], path_rows[number])
-    else:
-        run_until(market, parameters, end)
-    finish_step(market, parameters)
-
-
-@kernel
 def begin_step(market, parameters, bid_action, ask_action, takes):
-    """Send the quotes, and return the time of the next decision [s]."""
+    """Begin a decision: send quotes. Return the time of the next decision.
+
+    Actions are clipped to [-1, 1] and converted to offsets by `scales`. `takes` asks for a
+    market order that flattens the inventory.
+    """
     start_control_variate(market, parameters)
     send_messages(
         market,
@@ -201,10 +186,12 @@ def begin_step(market, parameters, bid_action, ask_action, takes):
 
 @kernel
 def finish_step(market, parameters):
-    """Mark the account after the events, compute the reward, and observe."""
+    """Finish a decision after its events: mark, compute the reward, observe.
+
+    The observation and the outcome are written to the record.
+    """
     account = market.account
     update_features(market, parameters)
-
     mark_to(account, market.mid)
     wealth = marked_wealth(account)
     paid_wealth = wealth_part(parameters, account.wealth, wealth)

@@ -93,7 +93,7 @@ def observe(market, parameters):
         offset = quote_offset(market, parameters, side)
         if offset != features.shown_offset[side]:
             row[Obs.BID_OFFSET + side] = _clip(
-                action_kernel(offset, parameters.max_offset), -clip, clip
+                action_kernel(offset, parameters.max_offset, parameters.actions), -clip, clip
             )
             features.shown_offset[side] = offset
         ahead = quote_queue_ahead(market, side) * parameters.queue_scale

@@ -15,8 +15,8 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
 from mm_gym.core.kernel import kernel
+from mm_gym.core.layout import CACHE_LINE
 
-_LINE = 64  # [bytes] size of a cache line
 _USUAL_ORDERS, _USUAL_LEVELS = 32, 12  # orders in a typical book, and levels on each side
 
 
@@ -36,7 +36,7 @@ def hot_lines(market: np.dtype[Any]) -> Any:
         (orders, orders + _USUAL_ORDERS * order),
         (live, live + _USUAL_ORDERS * book["live"].base.itemsize),
     ]
-    return np.concatenate([np.arange(first, end, _LINE) for first, end in parts])
+    return np.concatenate([np.arange(first, end, CACHE_LINE) for first, end in parts])
 
 
 @intrinsic

@@ -7,7 +7,7 @@ seconds, sizes in lots.
 
 import math
 
-from mm_gym.core.book import add, cancel, find_level, lots_ahead, price_key
+from mm_gym.core.book import add, cancel, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
@@ -247,6 +247,6 @@ def touch_lots(market, side, index):
     level = market.book.levels[side, index]
     lots = level.lots
     slot = market.quotes.slot[side]
-    if slot != NO_ORDER and find_level(market.book, side, market.book.orders[slot].key) == index:
+    if slot != NO_ORDER and market.book.orders[slot].key == level.key:
         lots -= market.book.orders[slot].lots
     return lots

@@ -27,7 +27,7 @@ from mm_gym.core.observe import start_features, update_features
 from mm_gym.core.quotes import public_mid, spend_time_at_touch
 from mm_gym.core.random import uniform
 from mm_gym.core.recorder import keep_fills, keep_path
-from mm_gym.core.takers import note_fill, open_trade
+from mm_gym.core.takers import note_fill, note_trade
 
 _NANOSECONDS = 1e9
 
@@ -247,7 +247,7 @@ def _print(market, parameters, side, price, size, own):
         or trade.price != price
         or trade.side != taker
     ):
-        open_trade(market, price, taker, TakerKind.RECORDED)
+        note_trade(market, price, 0, 0, taker, TakerKind.RECORDED)
         trade = market.tape[(market.n_trades - 1) % TAPE_ROWS]
     trade.lots += size
     trade.own_lots += own

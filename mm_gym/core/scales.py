@@ -16,6 +16,7 @@ from mm_gym.core.kernel import kernel
 
 INVENTORY_UNIT = 2.0  # [lots]
 INVENTORY_SCALE = 1.2
+TABULATED_OFFSETS = 64
 MARKET_COLUMNS = 0.3
 """Typical standard deviation of the columns of flow, mid moves, activity, spread and volatility.
 
@@ -46,5 +47,32 @@ def inventory_of_column(column):
 
 
 offset_kernel = kernel(offset_of_action)
-action_kernel = kernel(action_of_offset)
-inventory_kernel = kernel(column_of_inventory)
+_action_kernel = kernel(action_of_offset)
+_inventory_kernel = kernel(column_of_inventory)
+
+# Cube roots and logarithms take long, and most values are among these.
+_TABULATED_LOTS = 64
+_COLUMN_OF_LOTS = column_of_inventory(np.arange(_TABULATED_LOTS + 1))
+
+
+@kernel
+def inventory_kernel(inventory):
+    """Call `column_of_inventory`, with a table for small whole numbers."""
+    lots = abs(inventory)
+    if lots > _TABULATED_LOTS:
+        return _inventory_kernel(inventory)
+    return _COLUMN_OF_LOTS[lots] if inventory >= 0 else -_COLUMN_OF_LOTS[lots]
+
+
+def tabulated_actions(max_offset):
+    """Return the actions for offsets of 0, 1/2, 1, ... ticks."""
+    return action_of_offset(0.5 * np.arange(TABULATED_OFFSETS), max_offset)
+
+
+@kernel
+def action_kernel(offset, max_offset, actions):
+    """Call `action_of_offset`, with the table `actions` for small offsets on the half-tick grid."""
+    halves = 2.0 * offset
+    if 0.0 <= halves < TABULATED_OFFSETS and halves == np.int64(halves):
+        return actions[np.int64(halves)]
+    return _action_kernel(offset, max_offset)

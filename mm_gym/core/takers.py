@@ -114,12 +114,14 @@ def taker_event(market, parameters):
     informed = kind_draw < flow.p_informed
     naive = informed and flow.informed_kind == InformedKind.NAIVE
     size = geometric_size(
-        words, parameters.naive_size_log_miss if naive else parameters.taker_size_log_miss
+        words, parameters.naive_size_scale if naive else parameters.taker_size_scale
     )
     # The bias is a telegraph process. Between two arrivals it changes sign with this probability.
     since_last = market.time - flow.last_arrival
     flow.last_arrival = market.time
-    if flip_draw < 0.5 - 0.5 * math.exp(-2.0 * parameters.imbalance_flip_rate * since_last):
+    # It is at most the mean number of changes, so the exponential is rarely computed.
+    changes = parameters.imbalance_flip_rate * since_last
+    if flip_draw < changes and flip_draw < -0.5 * math.expm1(-2.0 * changes):
         flow.bias = -flow.bias
     _excite(flow, parameters, since_last)
     length = _metaorder_length(words, parameters)
@@ -137,7 +139,7 @@ def taker_event(market, parameters):
     tolerance = flow.metaorder_tolerance
     limit = mid + tolerance if flow.metaorder_side == BID else mid - tolerance
     kind = TakerKind.NAIVE_INFORMED if naive else TakerKind.NOISE
-    take(market, parameters, flow.metaorder_side, limit, size, kind)
+    take(market, parameters, flow.metaorder_side, limit, size, kind, mid)
 
 
 @kernel
@@ -170,7 +172,7 @@ def _informed_order(market, parameters, size):
     limit = justified_price(market, parameters, signal)
     if not parameters.informed_price_limit:
         limit = math.inf if side == BID else -math.inf
-    take(market, parameters, side, limit, size, kind)
+    take(market, parameters, side, limit, size, kind, public_mid(market, parameters))
 
 
 @kernel
@@ -178,28 +180,28 @@ def snipe(market, parameters):
     """Take the quotes of the agent that V has crossed (`MarketConfig.sniping`)."""
     for side in range(2):
         slot = market.quotes.slot[1 - side]
-        if slot != NO_ORDER:
-            key = market.book.orders[slot].key
-            if side == BID and market.efficient_price > -key:
-                take(market, parameters, BID, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
-            elif side == ASK and market.efficient_price < key:
-                take(market, parameters, ASK, market.efficient_price, _ALL_LOTS, TakerKind.SNIPER)
+        if slot == NO_ORDER:
+            continue
+        value = market.efficient_price
+        key = market.book.orders[slot].key
+        if (side == BID and value > -key) or (side == ASK and value < key):
+            mid = public_mid(market, parameters)
+            take(market, parameters, side, value, _ALL_LOTS, TakerKind.SNIPER, mid)
 
 
 @kernel
-def take(market, parameters, side, limit, size, kind):
+def take(market, parameters, side, limit, size, kind, mid):
     """Match an immediate-or-cancel order, book the agent's fills, extend the flow and the tape.
 
-    With `MarketConfig.refill`, the lots that a background order loses return at once, behind all
-    orders at this price.
+    `mid` is the current public mid [ticks]. With `MarketConfig.refill`, the lots that a background
+    order loses return at once, behind all orders at this price.
     """
-    mid = public_mid(market, parameters)
     if side == BID:
         limit_price = int(math.floor(min(limit, float(_ANY_PRICE))))
     else:
         limit_price = int(math.ceil(max(limit, -float(_ANY_PRICE))))
     book = market.book
-    lots = 0
+    lots = lots_at_price = own_lots = 0
     last_price = 0
     slot = first_to_trade(book, side, limit_price)
     while size > 0 and slot != NO_ORDER:
@@ -207,15 +209,15 @@ def take(market, parameters, side, limit, size, kind):
         price = price_key(1 - side, order.key)
         own = order.owner == AGENT
         traded = trade(book, slot, size)
-        if lots == 0 or price != last_price:
-            open_trade(market, price, side, kind)
+        if price != last_price and lots_at_price > 0:
+            note_trade(market, last_price, lots_at_price, own_lots, side, kind)
+            lots_at_price = own_lots = 0
         last_price = price
         lots += traded
+        lots_at_price += traded
         size -= traded
-        latest = market.tape[(market.n_trades - 1) % TAPE_ROWS]
-        latest.lots += traded
         if own:
-            latest.own_lots += traded
+            own_lots += traded
             mark_to(market.account, mid)
             fee = maker_fee(parameters, market.account, price)
             settle_fill(market.account, 1 - side, price, traded, fee)
@@ -228,9 +230,11 @@ def take(market, parameters, side, limit, size, kind):
         elif parameters.refill and kind != TakerKind.SNIPER:
             add(book, 1 - side, price, traded, PUBLIC)
         slot = first_to_trade(book, side, limit_price)
-    if kind != TakerKind.AGENT:
-        market.features.step_flow += lots if side == BID else -lots
-        market.features.step_volume += lots
+    if lots > 0:
+        note_trade(market, last_price, lots_at_price, own_lots, side, kind)
+        if kind != TakerKind.AGENT:
+            market.features.step_flow += lots if side == BID else -lots
+            market.features.step_volume += lots
 
 
 @kernel
@@ -244,21 +248,26 @@ def flatten(market, parameters):
     inventory = market.account.inventory
     if inventory > 0:
         withdraw(market, BID)
-        take(market, parameters, ASK, -math.inf, inventory, TakerKind.AGENT)
+        mid = public_mid(market, parameters)
+        take(market, parameters, ASK, -math.inf, inventory, TakerKind.AGENT, mid)
     elif inventory < 0:
         withdraw(market, ASK)
-        take(market, parameters, BID, math.inf, -inventory, TakerKind.AGENT)
+        mid = public_mid(market, parameters)
+        take(market, parameters, BID, math.inf, -inventory, TakerKind.AGENT, mid)
 
 
 @kernel
-def open_trade(market, price, side, kind):
-    """Start a trade of zero lots on the tape. It replaces the oldest one."""
+def note_trade(market, price, lots, own_lots, side, kind):
+    """Write a trade on the tape. It replaces the oldest one.
+
+    It is not read here: the tape is rarely in the cache.
+    """
     trade = market.tape[market.n_trades % TAPE_ROWS]
     market.n_trades += 1
     trade.time = market.time
     trade.price = price
-    trade.lots = 0
-    trade.own_lots = 0
+    trade.lots = lots
+    trade.own_lots = own_lots
     trade.side = side
     trade.kind = kind
 

@@ -10,15 +10,15 @@ gives the same path in every regime, whatever anyone trades.
 """
 
 from mm_gym.core.kernel import kernel
-from mm_gym.core.random import normal_pair
+from mm_gym.core.random import normal, normal_pair
 
 
 @kernel
 def start_value(market, parameters):
     """Set V to the configured price and draw s from its stationary distribution."""
     market.efficient_price = parameters.initial_price
-    market.signal, _ = normal_pair(market.value_words)
-    market.decoy, _ = normal_pair(market.decoy_words)
+    market.signal = normal(market.value_words)
+    market.decoy = normal(market.decoy_words)
 
 
 @kernel
@@ -36,5 +36,5 @@ def advance_value(market, parameters):
 @kernel
 def advance_decoy(market, parameters):
     """Move the decoy by one interval: the process of the signal, with random numbers of its own."""
-    shock, _ = normal_pair(market.decoy_words)
+    shock = normal(market.decoy_words)
     market.decoy = parameters.signal_decay * market.decoy + parameters.signal_noise * shock

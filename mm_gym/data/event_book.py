@@ -75,7 +75,7 @@ class EventBook:
         """Give the table, the levels or the orders more room."""
         self._table = roomy(self._table, len(self))
         old = self._books
-        levels, orders = old["levels"].shape[2], old["orders"].shape[1]
+        levels, orders = old["levels"].shape[2], old["live"].shape[1]
         # Numba compiles the book anew for each size, so the steps are large.
         wanted = (
             levels * (_GROWTH if int(old["n_levels"].max()) >= levels else 1),
@@ -88,6 +88,6 @@ class EventBook:
         for name in ("n_levels", "n_live", "n_events"):
             self._books[name] = old[name]
         self._books["levels"][:, :, :levels] = old["levels"]
-        self._books["orders"][:, :orders] = old["orders"]
+        self._books["orders"][:, :orders] = old["orders"][:, :orders]
         self._books["live"][:, :orders] = old["live"]
         self._ids = np.concatenate([self._ids, np.zeros(wanted[1] - orders, np.int64)])

@@ -93,7 +93,7 @@ def test_in_the_dealer_market_the_posterior_is_that_of_a_particle_filter() -> No
     markets = Markets(config, 3, 200, 2000)
     observations, outcomes = markets.empty_results()
     markets.reset(
-        np.arange(3), [seeding.np_random(seed)[0] for seed in range(3)], observations, outcomes
+        np.arange(3), [seeding.np_random(seed)[0] for seed in range(3, 6)], observations, outcomes
     )
     particles = [Particles(config, seed) for seed in range(3)]
     actions, belief = agent.predict(observations)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mm_gym.config import MarketConfig, configure
-from mm_gym.core.layout import BOOK_ROOMS, MARKET, PARAMETERS, book_dtype
+from mm_gym.core.layout import BOOK_ROOMS, MARKET, book_dtype
 from mm_gym.markets import Markets
 from mm_gym.parameters import book_room, to_parameters
 from tests.core.kit import started, step
@@ -44,7 +44,7 @@ def test_the_book_has_the_smallest_room_for_four_times_the_mean_number_of_orders
     config = configure(**fields)
     assert book_room(config)[1] == orders
     records = Markets(config, 1).records
-    assert records["book"]["orders"].shape[1] == orders
+    assert records["book"]["live"].shape[1] == orders
 
 
 def test_a_market_of_the_larger_class_holds_more_orders_than_the_smaller_class_has_room_for() -> (
@@ -116,4 +116,3 @@ def test_a_checkpoint_brings_the_configurations_of_its_sessions_back() -> None:
         one.restore(snapshot, [])
         assert [step(one).tobytes() for _ in range(10)] == ahead
     assert to_parameters(configure(volatility=3.0))["volatility"] in other.parameters["volatility"]
-    assert PARAMETERS.itemsize < 2_000

@@ -87,7 +87,7 @@ STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]
     "as many makers as allowed": (MANY_MAKERS, {}, _is_large),
     "orders fill the pool": (
         {**MANY_MAKERS, "taker_rate": 0.1},
-        {"maker_cancel_rate": 1e-9},
+        {"maker_lifetime": 1e9, "maker_balance": 64e9},
         _is_full,
     ),
     "levels fill a side": (
@@ -98,7 +98,7 @@ STRESSES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], bool]]
             "volatility": 0.0,
             "signal_drift": 0.0,
         },
-        {"maker_cancel_rate": 1e-9},
+        {"maker_lifetime": 1e9, "maker_balance": 64e9},
         _has_no_level_left,
     ),
     "sizes are large": ({"maker_size": 1e5, "taker_size": 1e5}, {}, _is_deep),

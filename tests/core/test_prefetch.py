@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mm_gym.core.layout import BOOK_ROOMS, FEATURES, MARKET, market_dtype
-from mm_gym.core.prefetch import _LINE, hot_lines
+from mm_gym.core.layout import BOOK_ROOMS, CACHE_LINE, FEATURES, MARKET, market_dtype
+from mm_gym.core.prefetch import hot_lines
 
 
 def at(name: str, record: np.dtype[Any] = MARKET) -> int:
@@ -23,9 +23,9 @@ def test_each_line_lies_inside_the_record_and_occurs_once(room: tuple[int, int])
     market = market_dtype(*room)
     lines = hot_lines(market)
     assert lines.min() >= 0
-    assert lines.max() + _LINE <= market.itemsize
+    assert lines.max() + CACHE_LINE <= market.itemsize
     assert len(np.unique(lines)) == len(lines)
-    assert len(lines) * _LINE < 0.25 * market.itemsize  # most of the record is rarely used
+    assert len(lines) * CACHE_LINE < 0.25 * market.itemsize  # most of the record is rarely used
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_each_line_lies_inside_the_record_and_occurs_once(room: tuple[int, int])
 )
 def test_the_fields_that_every_step_reads_are_prefetched(offset: int) -> None:
     lines = hot_lines(MARKET)
-    assert ((offset >= lines) & (offset < lines + _LINE)).any()
+    assert ((offset >= lines) & (offset < lines + CACHE_LINE)).any()

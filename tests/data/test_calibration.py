@@ -37,7 +37,7 @@ KNOWN = configure(
 @pytest.fixture(scope="module")
 def known_described() -> Description:
     """Statistics of a recording of forty minutes of a market with a known configuration."""
-    return describe(record_market(KNOWN, 2400.0, seed=11, n_levels=40))
+    return describe(record_market(KNOWN, 2400.0, seed=12, n_levels=40))
 
 
 @pytest.fixture(scope="module")

@@ -129,10 +129,10 @@ def test_a_calibrated_market_is_written_and_exported(
     market, message_file = tmp_path / "market.json", tmp_path / "SIM_message_3.csv"
     main(["calibrate", str(files[0]), "--out", str(market)])
     assert read_market(market) == calibrate(describe(read(files[0]))).config
-    options = ["--seconds", "100", "--levels", "3", "--seed", "4"]
+    options = ["--seconds", "100", "--levels", "3", "--seed", "5"]
     main(["export", str(message_file), "--market", str(market), *options])
     recording = read(message_file)
-    expected = record_market(read_market(market), 100.0, seed=4, n_levels=3)
+    expected = record_market(read_market(market), 100.0, seed=5, n_levels=3)
     np.testing.assert_array_equal(recording.order_book, expected.order_book)
     main(["describe", str(message_file)])
     assert f"{len(recording)} messages in 100 s" in capsys.readouterr().out

@@ -434,7 +434,7 @@ def test_columns_of_the_observation_vary_by_about_a_unit() -> None:
         seen.append(observations)
     deviations = np.std(seen, axis=(0, 1))
     # As in tests/test_face_scales.py; columns of the market have 0.3 as their unit.
-    assert dict(zip(OBSERVATION_NAMES, (deviations > 0.2) & (deviations < 3.0), strict=True)) == (
+    assert dict(zip(OBSERVATION_NAMES, (deviations > 0.15) & (deviations < 3.0), strict=True)) == (
         dict.fromkeys(OBSERVATION_NAMES, True)
     )
 

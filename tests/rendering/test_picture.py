@@ -230,7 +230,7 @@ def scale_of(rows: Any, values: Any) -> tuple[float, float]:
 
 def test_the_lines_of_pnl_and_its_parts_show_the_account() -> None:
     # A session of 487 decisions has one column of pixels for each decision.
-    env = drawn(regime="informed", session_steps=487, taker_rate=3.0, maker_fee=0.2)
+    env = drawn(3, regime="informed", session_steps=487, taker_rate=3.0, maker_fee=0.2)
     account = env._markets.records[0]["account"]
     rows = [(0.0, 0.0, 0.0, 0.0)]
     for _ in range(487):
@@ -321,7 +321,7 @@ def test_bought_points_up_and_sold_points_down() -> None:
         ([1.0, -0.9], OWN["ask"], False),
     ):
         market = {"regime": "dealer", "taker_rate": 20.0, "taker_tolerance": 1.0}
-        env = drawn(**market, volatility=0.0, max_inventory=1)
+        env = drawn(2, **market, volatility=0.0, max_inventory=1)
         env.step(np.array(action, np.float32))
         assert len(fills_of(env)) == 1
         env.step(np.ones(2, np.float32))
