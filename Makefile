@@ -58,7 +58,8 @@ soak: $(STAMP)  ## check hostile markets event by event for an hour: make soak A
 mutants: $(STAMP)  ## apply small faults to the core and list those that the tests miss
 	$(BIN)/python -m validation.mutants $(ARGS)
 
-bench: $(STAMP)  ## measure throughput, pictures, the replay in Chromium, and data files
+bench: $(STAMP)  ## measure speed; OTHER=../checkout compares the core with another checkout
+	$(if $(OTHER),$(BIN)/python -m benchmarks.core_ratio $(OTHER))
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 	$(BIN)/python -m benchmarks.rendering $(ARGS)
 	$(BIN)/python -m benchmarks.replay

@@ -139,8 +139,8 @@ for share, move in zip(shares, moves, strict=True):
     print(f"p = {share:g}: {move} ticks")
 
 # %% [markdown]
-# Without informed takers the interval contains zero: a fill says nothing about the next move. With
-# 80 % the price moves by about two ticks against the maker. Its half-spread is 1.5 ticks.
+# Without informed takers it is a tenth of a tick: a fill says next to nothing about the next move.
+# With 80 % the price moves by about two ticks against the maker. Its half-spread is 1.5 ticks.
 
 # %% [markdown]
 # ## 5. Is it the information, or the look of the flow?
@@ -162,8 +162,8 @@ for kind in ("signal", "decoy"):
     print(f"{kind}: adverse move {adverse_move(matched[kind])} ticks")
 
 # %% [markdown]
-# Decoys trade in the same runs and cost the maker nothing after the fill: the interval of the
-# adverse move contains zero. **Imbalance is not information.** What hurts is what takers know.
+# Decoys trade in the same runs and cost the maker next to nothing after the fill: the adverse move
+# is near zero. **Imbalance is not information.** What hurts is what takers know.
 
 # %% [markdown]
 # ## 6. What a maker can do

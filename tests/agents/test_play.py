@@ -279,6 +279,7 @@ def test_an_early_end_compares_the_same_number_of_decisions(
     screen = run(
         [[]] * 30 + [["q"]],
         agents="fixed_spread:half_spread=2",
+        seed=8,
         out=tmp_path / "out",
     )
     printed = capsys.readouterr().out

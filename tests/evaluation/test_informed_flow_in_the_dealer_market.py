@@ -12,7 +12,7 @@ EPISODES = 64
 
 
 def test_adverse_moves_and_markouts_are_the_closed_forms_within_three_standard_errors() -> None:
-    for row in flow.literal_rows(EPISODES, seed=0):
+    for row in flow.literal_rows(EPISODES, seed=1):
         if row.standard_error > 0.0:
             assert abs(row.distance) < 3.0, row
         else:
