@@ -7,7 +7,7 @@ seconds, sizes in lots.
 
 import math
 
-from mm_gym.core.book import add, cancel, lots_ahead, price_key
+from mm_gym.core.book import add, cancel, lots_ahead, price_key, reduce
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
