@@ -7,7 +7,7 @@ seconds, sizes in lots.
 
 import math
 
-from mm_gym.core.book import add, cancel, lots_ahead, price_key, reduce
+from mm_gym.core.book import add, cancel, lots_ahead, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, Makers
 
@@ -176,10 +176,6 @@ def _withdraw_unless_near(market, parameters, side, wanted, size):
     further = wanted - resting if side == BID else resting - wanted
     threshold = parameters.requote_threshold
     if size > 0 and -threshold <= further + _ON_TICK and further + _ON_TICK < 1.0 + threshold:
-        # A market order of the agent can leave an order larger than `max_inventory` allows.
-        extra = market.book.orders[slot].lots - size
-        if extra > 0:
-            reduce(market.book, slot, extra)
         return True
     withdraw(market, side)
     return False

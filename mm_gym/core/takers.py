@@ -11,7 +11,7 @@ trade. Prices are in ticks, times in seconds, sizes in lots.
 import math
 
 from mm_gym.core.account import maker_fee, mark_to, settle_fill, settle_take, taker_fee
-from mm_gym.core.book import add, first_to_trade, price_key, trade
+from mm_gym.core.book import add, first_to_trade, price_key, reduce, trade
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import (
     AGENT,
@@ -250,10 +250,25 @@ def flatten(market, parameters):
         withdraw(market, BID)
         mid = public_mid(market, parameters)
         take(market, parameters, ASK, -math.inf, inventory, TakerKind.AGENT, mid)
+        _keep_within_limit(market, parameters, ASK)
     elif inventory < 0:
         withdraw(market, ASK)
         mid = public_mid(market, parameters)
         take(market, parameters, BID, math.inf, -inventory, TakerKind.AGENT, mid)
+        _keep_within_limit(market, parameters, BID)
+
+
+@kernel
+def _keep_within_limit(market, parameters, side):
+    """Take lots off the agent's quote so that its fill cannot exceed `max_inventory`."""
+    slot = market.quotes.slot[side]
+    if slot == NO_ORDER:
+        return
+    inventory = market.account.inventory
+    room = parameters.max_inventory + (inventory if side == ASK else -inventory)
+    extra = market.book.orders[slot].lots - room
+    if extra > 0:
+        reduce(market.book, slot, extra)
 
 
 @kernel

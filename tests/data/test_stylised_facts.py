@@ -338,7 +338,9 @@ def test_the_command_prints_all_sources_and_marks_what_differs(
     monkeypatch.setattr("mm_gym.data.calibration._ROUNDS", 2)
     main(["facts", str(names[0]), *options, "--out", str(out)])
     printed = capsys.readouterr().out
-    assert max(map(len, printed.splitlines())) <= 80
+    *lines, path_of_file = printed.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert str(out) in path_of_file
     assert printed.splitlines()[0].split() == ["SIM", "SIM", "calibrated", "noise"]
     assert "dealer is left out: the recording is empty" in printed
     assert "block bootstrap, blocks of 15 s" in printed
