@@ -98,6 +98,7 @@ def test_the_sample_of_a_day_equals_numpy_s_reading_of_it() -> None:
         ("34207,1,11,5,x,1", "price in m.csv, line 10 is not a number: expected one, got 'x'"),
         ("34207,1,11,,5,1", "size in m.csv, line 10 is not a number: expected one, got ''"),
         ("34207,1,99999999999999999999,5,5,1", "order_id in m.csv, line 10 is not a number"),
+        ("3e10,1,11,5,5,1", "time in m.csv, line 10 is out of range: expected seconds after"),
         ("nan,1,11,5,5,1", "time in m.csv, line 10"),
         ("3,1,11,5,5,1", "time of event 9 in m.csv is wrong: expected the events in order"),
     ],

@@ -26,6 +26,7 @@ _KINDS = {
 }
 _LINE = 40  # [bytes] a typical line
 _NS = 1e9
+_LONGEST = 9e9  # [s] nanoseconds are kept in 63 bits
 
 
 def open_file(path: Path, symbol: str | None, chunk: int) -> Source:
@@ -69,7 +70,7 @@ def _events(name: str, columns: dict[str, npt.NDArray[Any]], line: int) -> npt.N
     halt = columns["type"] == MessageType.TRADING_HALT
     for invalid, column, expected in (
         (~np.isin(columns["type"], known), "type", "a whole number from 1 to 7"),
-        (~np.isfinite(columns["time"]), "time", "seconds after midnight"),
+        (~(abs(columns["time"]) <= _LONGEST), "time", "seconds after midnight"),
         (~halt & (columns["price"] < 1), "price", "at least 1"),
         (~halt & (columns["size"] < 1), "size", "at least 1"),
         (~halt & (abs(columns["side"]) != 1), "side", "1 for a resting buy or -1 for a sell"),
