@@ -10,7 +10,7 @@ PEERS_STAMP := .venv-peers/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-ray venv-learners venv-peers train evaluate tune export wheel docs site
-.PHONY: test test-ray test-learners lint check format bench bench-peers fuzz soak mutants
+.PHONY: test test-slow test-ray test-learners lint check format bench bench-peers fuzz soak mutants
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' \
@@ -28,8 +28,11 @@ tune: $(STAMP)  ## tune the rule-based makers into agents/rules/tuned.json
 export: $(STAMP)  ## write a trained policy as ONNX: make export ARGS=runs/NAME
 	$(BIN)/python -m agents.tools.export $(ARGS)
 
-test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(STAMP)  ## run the tests, without the longest ones
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)  ## run the longest tests
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
 test-ray: $(RAY_STAMP)  ## run the tests that need Ray or Dask
 	.venv-ray/bin/python -m pytest tests/ray tests/learners/test_docs.py $(ARGS)

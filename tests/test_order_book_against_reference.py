@@ -128,10 +128,10 @@ MARKET_SHAPES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed, shape", list(enumerate(MARKET_SHAPES)))
-def test_a_hundred_thousand_random_operations_agree_with_the_reference(
+def test_a_quarter_of_a_million_random_operations_agree_with_the_reference(
     seed: int, shape: str
 ) -> None:
-    n, compared_after_each, compared_every = 100_000, 1_000, 500
+    n, compared_after_each, compared_every = 250_000, 1_000, 500
     book, reference = LimitOrderBook(), ReferenceBook()
     ids = np.random.default_rng([seed, 1]).integers(-(2**63), 2**63, 400).tolist()
     ids = [3 * order_id for order_id in ids]  # some of them have more than 64 bits

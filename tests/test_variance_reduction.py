@@ -84,7 +84,6 @@ def assert_mean_is_zero(paid: Paid) -> None:
     assert abs(taken.mean()) < 3.0 * error, f"{taken.mean() / error:.1f} standard errors"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("regime", mm_gym.REGIMES)
 def test_the_mean_is_that_of_plain_rewards(regime: str, policy: str) -> None:

@@ -87,6 +87,7 @@ def test_it_explains_nearly_as_much_as_the_exact_filter(share: float) -> None:
     assert explained(learned) > explained(now) + 0.05
 
 
+@pytest.mark.slow
 def test_fitting_writes_a_signal_network_that_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

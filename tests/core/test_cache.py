@@ -81,7 +81,6 @@ class Copy:
         return set(self.cache.rglob("*.nbc"))
 
 
-@pytest.mark.slow
 def test_unchanged_sources_are_not_recompiled_and_changed_ones_are(
     tmp_path: Path,
 ) -> None:
@@ -104,7 +103,6 @@ def test_unchanged_sources_are_not_recompiled_and_changed_ones_are(
         compiled = package.compiled()
 
 
-@pytest.mark.slow
 def test_without_the_fingerprint_numba_serves_stale_machine_code(tmp_path: Path) -> None:
     # This shows that the fingerprint is necessary. If this test fails, Numba checks callees itself.
     package = Copy(tmp_path)

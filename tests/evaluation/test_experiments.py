@@ -9,7 +9,7 @@ from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, Experim
 from mm_gym.evaluation.experiments.runner import above, below, within
 from mm_gym.evaluation.statistics import Estimate
 
-SEEDS = [0, pytest.param(1, marks=pytest.mark.slow)]
+SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 
 
 @functools.cache
