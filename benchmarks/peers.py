@@ -30,13 +30,12 @@ from rich.table import Table
 import mm_gym
 from benchmarks.peer_checkouts import ARRIVALS, STEPS, abides_environment, mbt_gym_environment
 from benchmarks.peer_feeds import HFTBACKTEST_EVENT, MID, Stream, hftbacktest_events, stream
+from benchmarks.steps import quotes, single_rate
 from benchmarks.turns import in_turns
-from mm_gym.actions import from_ticks
 from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import BUY
 
 PEERS = ("hftbacktest", "lightmatchingengine", "gymnasium")
-HALF_SPREAD = 1.5  # [ticks] of all quotes
 LOOK_EVERY = 100_000_000  # [ns] of the feed between two looks of the strategy at hftbacktest's book
 
 
@@ -186,7 +185,7 @@ def dealers(checkout: Path, markets: int, turns: int) -> Comparison:
         taker_rate=2.0 * ARRIVALS,
         session_steps=STEPS,
     )
-    no_offset, quotes = np.zeros((markets, 2)), _quotes(markets)
+    no_offset, actions = np.zeros((markets, 2)), quotes(markets)
 
     def theirs() -> float:
         environment.reset()
@@ -194,7 +193,7 @@ def dealers(checkout: Path, markets: int, turns: int) -> Comparison:
 
     def ours() -> float:
         dealer.reset(seed=0)
-        return rate(STEPS * markets, lambda: [dealer.step(quotes) for _ in range(STEPS)])
+        return rate(STEPS * markets, lambda: [dealer.step(actions) for _ in range(STEPS)])
 
     return Comparison(
         "mbt_gym",
@@ -224,8 +223,8 @@ def agent_based(checkout: Path, decisions: int, turns: int) -> Comparison:
 
     def own() -> float:
         ours.reset(seed=0)
-        before, quotes = events(), _quotes(1)[0]
-        result = rate(1.0, lambda: [ours.step(quotes) for _ in range(800)])
+        before, action = events(), quotes(1)[0]
+        result = rate(1.0, lambda: [ours.step(action) for _ in range(800)])
         return result * (events() - before)
 
     return Comparison(
@@ -245,30 +244,12 @@ def cart_pole(steps: int, turns: int) -> Comparison:
         "one environment of gymnasium.make",
         "steps/s",
         *in_turns(
-            lambda: _single("MarketMaking-v0", steps), lambda: _single("CartPole-v1", steps), turns
+            lambda: single_rate("MarketMaking-v0", steps),
+            lambda: single_rate("CartPole-v1", steps),
+            turns,
         ),
         "CartPole is four equations of motion: it has no market.",
     )
-
-
-def _single(name: str, steps: int) -> float:
-    environment = gymnasium.make(name)
-    environment.reset(seed=0)
-    environment.action_space.seed(0)
-    box = isinstance(environment.action_space, gymnasium.spaces.Box)
-    actions = [_quotes(1)[0] if box else environment.action_space.sample() for _ in range(steps)]
-
-    def run() -> None:
-        for action in actions:
-            _, _, terminated, truncated, _ = environment.step(action)
-            if terminated or truncated:
-                environment.reset()
-
-    return rate(steps, run)
-
-
-def _quotes(n: int) -> Any:
-    return from_ticks(np.full((n, 2), HALF_SPREAD), mm_gym.configure().max_offset)
 
 
 @contextlib.contextmanager

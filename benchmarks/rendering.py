@@ -20,10 +20,10 @@ from rich.progress import track
 from rich.table import Table
 
 import mm_gym
+from benchmarks.steps import HALF_SPREAD
 from mm_gym.actions import from_ticks
 from mm_gym.rendering import grid
 
-HALF_SPREAD = 1.5  # [ticks] of all quotes
 GRID = 16  # markets
 TARGET = 30  # frames per second
 ANIMATION = Path(__file__).parents[1] / "docs" / "pictures" / "session.gif"

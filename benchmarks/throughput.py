@@ -28,8 +28,8 @@ import mm_gym
 from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.training.trainer import new_model, training_markets
+from benchmarks.steps import quotes, single_rate
 from benchmarks.turns import in_turns, seconds
-from mm_gym.actions import from_ticks
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -38,7 +38,6 @@ BATCH, LARGE_BATCH = 256, 4096
 HYPERPARAMETERS = read_hyperparameters("ppo-mixed")  # the default of train.py
 LEARNING = HYPERPARAMETERS[ALGORITHM_PART]
 TORCH_THREADS, MARKET_THREADS = 1, 2  # as in `make train`
-HALF_SPREAD = 1.5  # [ticks] of all quotes
 
 START = """
 import gymnasium, mm_gym
@@ -67,11 +66,6 @@ class NullVecEnv(MarketMakingVecEnv):
         )
 
 
-def quotes(n: int) -> npt.NDArray[np.float32]:
-    """Actions that quote `HALF_SPREAD` in n default markets, shape (n, 2)."""
-    return from_ticks(np.full((n, 2), HALF_SPREAD), mm_gym.configure().max_offset)
-
-
 def kernel_rates(steps: int) -> tuple[float, float]:
     """Agent steps and book events per second of the compiled core."""
     markets = Markets(mm_gym.configure(), BATCH)
@@ -89,23 +83,6 @@ def vector_rate(steps: int, markets: int = BATCH, threads: int = 1) -> float:
     environment.reset(seed=0)
     actions = quotes(markets)
     return markets * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
-
-
-def single_rate(name: str, steps: int) -> float:
-    """Steps per second of `gymnasium.make`, including resets."""
-    environment = gymnasium.make(name)
-    environment.reset(seed=0)
-    environment.action_space.seed(0)
-    box = isinstance(environment.action_space, gymnasium.spaces.Box)
-    actions = [quotes(1)[0] if box else environment.action_space.sample() for _ in range(steps)]
-
-    def run() -> None:
-        for action in actions:
-            _, _, terminated, truncated, _ = environment.step(action)
-            if terminated or truncated:
-                environment.reset()
-
-    return steps / seconds(run)
 
 
 def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:

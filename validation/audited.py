@@ -496,6 +496,23 @@ def _step_fault(market, parameters, steps, objective, wealth, held_pnl, gross):
     return SOUND
 
 
+@kernel
+def _lean(account, own, skew, action):
+    """Move both offsets of an action by `skew` x inventory / position limit."""
+    lean = skew * account.inventory / own.max_inventory
+    action[0] += lean
+    action[1] -= lean
+
+
+@kernel
+def _finish(market, own, steps, objective, wealth, held_pnl, limits):
+    """Finish a step and check it. The other values are those before it."""
+    finish_step(market, own)
+    account = market.account
+    gross = limits[0] + abs(account.inventory * account.mark) + abs(account.cash)
+    return _step_fault(market, own, steps, objective, wealth, held_pnl, gross)
+
+
 def _entry_points(fingerprint):
     @entry_point
     def audited_reset(markets, parameters, seed_words, progress, limits):
@@ -527,9 +544,7 @@ def _entry_points(fingerprint):
         account = market.account
         before, after = np.zeros(SURVEY, np.int64), np.zeros(SURVEY, np.int64)
         for step in range(actions.shape[0]):
-            lean = skew * account.inventory / own.max_inventory
-            actions[step, 0] += lean
-            actions[step, 1] -= lean
+            _lean(account, own, skew, actions[step])
             objective, wealth, held = account.objective, account.wealth, account.inventory_pnl
             steps = market.steps
             cash, inventory, fees = account.cash, account.inventory, account.fees
@@ -549,10 +564,8 @@ def _entry_points(fingerprint):
             fault = _audited_until(market, own, end, before, after, progress, limits)
             if fault != SOUND:
                 return fault
-            finish_step(market, own)
-            gross = limits[0] + abs(account.inventory * account.mark) + abs(account.cash)
-            fault = _step_fault(market, own, steps, objective, wealth, held, gross)
             progress[1] += 1
+            fault = _finish(market, own, steps, objective, wealth, held, limits)
             if fault != SOUND:
                 return fault
             if market.outcome[Outcome.TERMINATED] == 1.0 or progress[0] > budget:
@@ -570,9 +583,7 @@ def _entry_points(fingerprint):
         account = market.account
         before, after = np.zeros(SURVEY, np.int64), np.zeros(SURVEY, np.int64)
         for step in range(actions.shape[0]):
-            lean = skew * account.inventory / own.max_inventory
-            actions[step, 0] += lean
-            actions[step, 1] -= lean
+            _lean(account, own, skew, actions[step])
             objective, wealth, held = account.objective, account.wealth, account.inventory_pnl
             steps = market.steps
             bid_before, ask_before = _neighbours(market, BID), _neighbours(market, ASK)
@@ -582,10 +593,8 @@ def _entry_points(fingerprint):
             fault = _recorded_until(market, own, recording[0], end, before, after, progress, limits)
             if fault != SOUND:
                 return fault
-            finish_step(market, own)
-            gross = limits[0] + abs(account.inventory * account.mark) + abs(account.cash)
-            fault = _step_fault(market, own, steps, objective, wealth, held, gross)
             progress[1] += 1
+            fault = _finish(market, own, steps, objective, wealth, held, limits)
             if fault != SOUND:
                 return fault
             if market.outcome[Outcome.TERMINATED] == 1.0 or progress[0] > budget:

@@ -278,9 +278,8 @@ class SignalFilter:
         )
         bid, ask = np.where(bid_lots > 0.0, bid, -np.inf), np.where(ask_lots > 0.0, ask, np.inf)
         quotes = Quotes(bid, ask, bid_lots, ask_lots)
-        if (
-            config.mean_latency >= config.decision_interval
-        ):  # the old orders stay in the whole interval
+        # The old orders then stay in the whole interval.
+        if config.mean_latency >= config.decision_interval:
             quotes = Quotes(resting_bid, resting_ask, left_bid, left_ask)
         return belief._replace(quotes=quotes)
 

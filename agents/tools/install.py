@@ -16,12 +16,13 @@ import yaml
 
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
+from mm_gym.files import replace_file
 
 from ..invocation import run_module
 from ..learned.policy import load_policy, policy_content
 from ..learned.run_folder import POLICY_FILE, Run, read_run
 from ..registry import TRAINED, make_agent
-from ..training.trainer import check_output, replace_file, write_run
+from ..training.trainer import check_output, write_run
 
 CARD_FILE = "README.md"
 _FIGURES = (

@@ -25,6 +25,7 @@ from torch import nn
 
 from mm_gym import MarketConfig, configure
 from mm_gym.actions import from_ticks, to_ticks
+from mm_gym.files import replace_file
 from mm_gym.sb3 import MarketMakingVecEnv
 
 from ..base import AgentError
@@ -33,7 +34,6 @@ from ..learned.history_features import empty_means, update_means
 from ..learned.signal_network import BELIEF_NAMES, NETWORK_FILE, SignalNetwork
 from ..registry import make_agent
 from ..rules.glosten_milgrom import GlostenMilgromAgent
-from .trainer import replace_file
 
 MARKETS = {
     **{

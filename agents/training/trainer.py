@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.command import deferred_signals, raise_on_termination
 from mm_gym.errors import SentenceError
-from mm_gym.files import replace_file as replace_file
+from mm_gym.files import replace_file
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.sb3 import MarketMakingVecEnv
 

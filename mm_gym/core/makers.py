@@ -12,8 +12,7 @@ not cross the agent's quotes.
 The time to the next event is exponential. The total rate of all events is (maker_balance + n) /
 maker_lifetime with n resting orders, which include the agent's: a cancellation that hits one of
 those does nothing. When the rate changes, the remaining time is scaled by the ratio of the old rate
-to the new one. This is exact and needs no new draw. Prices are in
-ticks, rates in 1/s.
+to the new one. This is exact and needs no new draw. Prices are in ticks, rates in 1/s.
 """
 
 import math
