@@ -29,6 +29,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from torch.utils.tensorboard import SummaryWriter
 
 from mm_gym.command import deferred_signals
+from mm_gym.files import replace_file
 from mm_gym.reporting.artefacts import package_versions
 
 from ..backends import ray_cluster
@@ -42,7 +43,6 @@ from .rllib_markets import ENVIRONMENT, FIGURES
 from .trainer import (
     TrainingError,
     new_model,
-    replace_file,
     rollout_shape,
     stream_seed,
     training_markets,

@@ -21,12 +21,12 @@ from agents.training.held_out import HELD_OUT_SEED
 from agents.training.trainer import (
     algorithm_class,
     load_checkpoint,
-    replace_file,
     stream_seed,
 )
 from mm_gym import configure
 from mm_gym.command import Terminated
 from mm_gym.evaluation.rollout import session_seeds
+from mm_gym.files import replace_file
 from mm_gym.sb3 import MarketMakingVecEnv
 from tests.small_runs import (
     HYPERPARAMETERS,
