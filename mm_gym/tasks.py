@@ -330,6 +330,30 @@ _MARKETS: tuple[tuple[str, int, str, MarketConfig], ...] = (
         "price.",
         configure("zero_intelligence"),
     ),
+    (
+        "clustered",
+        1,
+        "Uninformed takers come in bursts and split their orders, so that flow persists.",
+        configure("clustered"),
+    ),
+    (
+        "clustered-informed-40",
+        1,
+        "As clustered, and two takers in five act on the signal.",
+        configure("clustered", p_informed=0.4),
+    ),
+    (
+        "large-tick",
+        1,
+        "A spread of one tick and long queues, and three takers in ten act on the signal.",
+        configure("large_tick", p_informed=0.3),
+    ),
+    (
+        "small-tick",
+        1,
+        "A spread of many ticks and no queues, and three takers in ten act on the signal.",
+        configure("small_tick", p_informed=0.3),
+    ),
 )
 
 

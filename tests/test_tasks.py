@@ -65,6 +65,10 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "reward_scale": 0.02,
     },
     "zero-intelligence": {"regime": "zero_intelligence"},
+    "clustered": {"regime": "clustered"},
+    "clustered-informed-40": {"regime": "clustered", "p_informed": 0.4},
+    "large-tick": {"regime": "large_tick", "p_informed": 0.3},
+    "small-tick": {"regime": "small_tick", "p_informed": 0.3},
 }
 
 

@@ -14,16 +14,16 @@ Dealer tasks:
     All takers are uninformed and the closed forms are nearly optimal. 0 is the best constant depth
     and 1 the Bellman value. Both are exact (`mm_gym.theory.dealer_bellman`).
 
-`zero-intelligence`:
-    There is no efficient price to filter, and no bound is known. 1 is the best known maker, from
-    the tuned rules and `--makers`. If none is better than 0 by three standard errors, 1 stays
-    undefined.
+`zero-intelligence` and tasks with clustered takers:
+    No bound is known. In the first there is no efficient price to filter. With clustered takers the
+    filter knows every parameter, but takes arrivals for a Poisson process and signs for
+    independent, so it is not exact. 1 is the best known maker, from `adaptive_spread`, the filter
+    and `--makers`. If none is better than 0 by three standard errors, 1 stays undefined.
 """
 
 import dataclasses
 import json
 import math
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tyro
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -39,6 +40,7 @@ from rich.table import Table
 from mm_gym import TASKS, Task
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
+from mm_gym.files import replace_file
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_depth, solve
@@ -57,7 +59,7 @@ FLOW_AGNOSTIC = (
 )
 """Rules whose quotes depend on the inventory and the time left at most."""
 FILTER = "glosten_milgrom"
-"""The exact filter, which knows every parameter of the market."""
+"""The filter that knows every parameter of the market. It is exact unless takers are clustered."""
 OTHERS = ("adaptive_spread", FILTER)
 """Further candidates for the best known maker, in tasks without a known bound."""
 
@@ -81,8 +83,8 @@ class Arguments:
     without a known bound."""
     jobs: int = 1
     """Number of processes."""
-    seed: int = 0
-    """Seed of the tuning. Scores always use the sessions of the suite."""
+    effort: tyro.conf.OmitArgPrefixes[Effort] = EFFORT
+    """Size of each tuning. Scores always use the sessions of the suite."""
     quick: bool = False
     """Use few trials and sessions, to try the command out. Needs --out."""
     out: Path = REFERENCES_FILE
@@ -110,7 +112,7 @@ def main(arguments: Arguments) -> dict[str, Any]:
         )
     tasks = choose_tasks(None if arguments.tasks is None else arguments.tasks.split(","), TASKS)
     makers = _makers(arguments.makers)
-    effort = dataclasses.replace(QUICK if arguments.quick else EFFORT, seed=arguments.seed)
+    effort = QUICK if arguments.quick else arguments.effort
     sessions = QUICK_SESSIONS if arguments.quick else SESSIONS
     entries = _kept(arguments.out)
     write_references(entries, arguments.out)  # fails before the work if it cannot be written
@@ -134,6 +136,8 @@ def main(arguments: Arguments) -> dict[str, Any]:
             zero, one = exact_references(task) if exact(task) else choose_references(candidates)
             if one is None:
                 open_ends.append(task.name)
+            # Another process may have written other tasks meanwhile.
+            entries = _kept(arguments.out)
             entries[task.name] = entry(task, zero, one, candidates, command)
             write_references(entries, arguments.out)
     console.print(_table({task.name: entries[task.name] for task in tasks}))
@@ -213,9 +217,7 @@ def write_references(entries: Mapping[str, Mapping[str, Any]], path: Path) -> No
     text = json.dumps(
         {"seed": SUITE_SEED, "tasks": tasks}, default=dataclasses.asdict, indent=1, allow_nan=False
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n")
-    os.replace(partial, path)
+    replace_file(path, f"{text}\n".encode())
 
 
 def _kept(path: Path) -> dict[str, dict[str, Any]]:
@@ -236,8 +238,10 @@ def _rules(task: Task) -> tuple[str, ...]:
 
 
 def _unbounded(task: Task) -> bool:
-    """Whether no bound is known, because the order book alone makes the price."""
-    return task.config.makers == "zero_intelligence"
+    """Whether no filter is exact: the book alone makes the price, or takers have a memory."""
+    config = task.config
+    memory = bool(config.clustering) or config.longest_metaorder > 1
+    return memory or config.makers == "zero_intelligence"
 
 
 def _makers(text: str) -> dict[str, list[str]]:

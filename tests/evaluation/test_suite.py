@@ -20,6 +20,7 @@ from agents import name_agent
 from agents.commands import evaluate
 from agents.commands.evaluate import Arguments
 from agents.tools.reference_scores import Arguments as ScoringArguments
+from agents.tools.reference_scores import exact_references
 from agents.tools.reference_scores import main as write_scores
 from agents.tuning.search import tuning_seed
 from mm_gym import TASKS, Task, configure
@@ -525,6 +526,23 @@ def test_the_reference_scores_are_tuned_run_and_written(
         name_agent(short["zero"].agent), TASKS["short-session"].config, 40, SUITE_SEED, horizons=()
     )
     assert short["zero"].score == pytest.approx(mean_objective(sessions)[0])
+
+
+def test_scores_written_meanwhile_by_another_process_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "tasks.json"
+    ours, theirs = "dealer-avellaneda-stoikov", "dealer-cartea-jaimungal"
+
+    def slowly(task: Task) -> tuple[Reference, Reference]:
+        if task.name == ours:  # this is the other process
+            write_scores(ScoringArguments(tasks=theirs, quick=True, out=out))
+        return exact_references(task)
+
+    monkeypatch.setattr("agents.tools.reference_scores.exact_references", slowly)
+    write_scores(ScoringArguments(tasks=ours, quick=True, out=out))
+    found = read_references(out)
+    assert {name for name, entry in found.items() if entry["one"]} == {ours, theirs}
 
 
 @pytest.mark.parametrize(
