@@ -9,6 +9,8 @@ import pytest
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"  # `render_mode="human"` works without a screen
+# Tests and the programs they start run in parallel, where more threads of torch would only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class Resting(NamedTuple):

@@ -2,6 +2,7 @@
 
 import csv
 import email
+import functools
 import os
 import re
 import shutil
@@ -251,6 +252,7 @@ def required_by(requirements: list[str]) -> set[str]:
     return found
 
 
+@functools.cache  # it reads the files of every installed package
 def packages_outside(extra: str | None) -> list[str]:
     """Import names of the packages that only other extras of this project require."""
     if extra == "dev":

@@ -20,22 +20,23 @@ def test_every_program_of_the_readme_prints_what_it_shows() -> None:
     found = blocks(README, "python", "text")
     programs, outputs = found[::2], found[1::2]
     assert programs
-    for program, output in zip(programs, outputs, strict=True):
-        done = subprocess.run(
-            [sys.executable, "-c", program.text],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, f"{program.place}\n{done.stderr}"
-        assert re.sub(_NUMBER, "#", done.stdout) == re.sub(_NUMBER, "#", output.text)
+    between = "-" * 30
+    # One process, each program with names of its own.
+    run = [f"exec({program.text!r}, {{'__name__': '__main__'}})" for program in programs]
+    done = subprocess.run(
+        [sys.executable, "-c", f"\nprint({between!r})\n".join(run)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split(f"{between}\n")
+    for output, text in zip(outputs, printed, strict=True):
+        assert re.sub(_NUMBER, "#", text) == re.sub(_NUMBER, "#", output.text)
         # Processors round differently, which moves a mean over sessions a little.
-        shown, printed = (
-            [float(number) for number in re.findall(_NUMBER, text)]
-            for text in (output.text, done.stdout)
-        )
-        assert printed == pytest.approx(shown, rel=0.05), f"{output.place}\n{done.stdout}"
+        numbers = [[float(n) for n in re.findall(_NUMBER, one)] for one in (output.text, text)]
+        assert numbers[1] == pytest.approx(numbers[0], rel=0.05), f"{output.place}\n{text}"
 
 
 def test_the_readme_names_every_command() -> None:

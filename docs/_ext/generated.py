@@ -9,14 +9,13 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import json
 import math
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,36 +173,54 @@ def rules() -> str:
     return "\n".join(lines) + "\n"
 
 
-@lru_cache(maxsize=64)
-def help_text(command: str) -> str:
-    """What `python COMMAND --help` prints, on 80 columns and without colours.
+_HELP = """
+import contextlib, io, json, os, runpy, sys
+sys.path[0] = os.getcwd()
+texts = []
+for command in json.loads(sys.argv[1]):
+    script, *rest = command.split()
+    sys.argv = [script, *rest, "--help"] if script != "-m" else [*rest, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            if script == "-m":
+                runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(script, run_name="__main__")
+        except SystemExit as exit:
+            assert not exit.code, f"python {command} --help failed: {exit.code}"
+    texts.append(output.getvalue())
+json.dump(texts, sys.stdout)
+"""
+
+
+def help_texts(commands: Sequence[str] = COMMANDS) -> dict[str, str]:
+    """What `python COMMAND --help` prints for each command, on 80 columns and without colours.
+
+    One process runs them all, because most of the time is for imports.
 
     Raises:
-        RuntimeError: if the command fails.
+        RuntimeError: if a command fails.
     """
-    script, *rest = command.split()
-    program = [str(ROOT / script), *rest] if script.endswith(".py") else [script, *rest]
     environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *program, "--help"],
+        [sys.executable, "-c", _HELP, json.dumps(commands)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"python {command} --help failed: {done.stderr}")
-    text = done.stdout.replace(str(ROOT) + os.sep, "").strip()
-    return "\n".join(line.rstrip() for line in text.splitlines())
+        raise RuntimeError(done.stderr)
+    texts = [text.replace(str(ROOT) + os.sep, "").strip() for text in json.loads(done.stdout)]
+    lines = ("\n".join(line.rstrip() for line in text.splitlines()) for text in texts)
+    return dict(zip(commands, lines, strict=True))
 
 
 def command_lines() -> str:
     """The help of every command line."""
-    with ThreadPoolExecutor(2) as pool:
-        texts = list(pool.map(help_text, COMMANDS))
     parts = []
-    for command, text in zip(COMMANDS, texts, strict=True):
+    for command, text in help_texts().items():
         heading = command.removeprefix("-m ")
         parts.append(f"## {heading}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)

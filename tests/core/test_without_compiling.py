@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 RUN_AND_SAVE = """
 import sys
 import numpy
-from tests.core.test_without_compiling import a_short_run
-numpy.savez(sys.argv[1], **a_short_run(sys.argv[2]))
+from tests.core.test_without_compiling import REGIMES, a_short_run
+for regime in REGIMES:
+    numpy.savez(f"{sys.argv[1]}/{regime}.npz", **a_short_run(regime))
 """
 
 REGIMES = ("noise", "informed", "mixed", "dealer", "clustered")
@@ -70,13 +71,11 @@ def a_short_run(regime: str) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_interpreted_kernels_equal_compiled_ones(regime: str, tmp_path: Path) -> None:
+def test_interpreted_kernels_equal_compiled_ones(tmp_path: Path) -> None:
     assert not numba.config.DISABLE_JIT
-    path = tmp_path / "interpreted.npz"
     finished = subprocess.run(
         # The random words overflow, which NumPy warns about.
-        [sys.executable, "-W", "ignore::RuntimeWarning", "-c", RUN_AND_SAVE, str(path), regime],
+        [sys.executable, "-W", "ignore::RuntimeWarning", "-c", RUN_AND_SAVE, str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -84,17 +83,17 @@ def test_interpreted_kernels_equal_compiled_ones(regime: str, tmp_path: Path) ->
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    interpreted = np.load(path)
-    compiled = a_short_run(regime)
-    assert compiled.keys() == set(interpreted.files)
-    for name, values in compiled.items():
-        if values.dtype == np.uint64:
-            np.testing.assert_array_equal(values, interpreted[name])
-        else:
-            # The compiler may fuse and reorder operations, so the last digits may differ.
-            np.testing.assert_allclose(
-                values, interpreted[name], rtol=1e-9, atol=1e-9, err_msg=name
-            )
+    for regime in REGIMES:
+        interpreted, compiled = np.load(tmp_path / f"{regime}.npz"), a_short_run(regime)
+        assert compiled.keys() == set(interpreted.files)
+        for name, values in compiled.items():
+            if values.dtype == np.uint64:
+                np.testing.assert_array_equal(values, interpreted[name], err_msg=f"{regime} {name}")
+            else:
+                # The compiler may fuse and reorder operations, so the last digits may differ.
+                np.testing.assert_allclose(
+                    values, interpreted[name], rtol=1e-9, atol=1e-9, err_msg=f"{regime} {name}"
+                )
 
 
 def _field_names(dtype: np.dtype[Any]) -> Iterator[str]:

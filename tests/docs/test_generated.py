@@ -31,10 +31,3 @@ def test_the_rules_are_those_of_the_registry() -> None:
     from agents import RULES
 
     assert all(f"| `{name}` |" in generated.rules() for name in RULES)
-
-
-def test_help_is_printed_without_colours_and_without_a_path_of_this_machine() -> None:
-    text = generated.help_text("-m agents.tuning")
-    assert text.startswith("usage:")
-    assert "\x1b" not in text
-    assert str(ROOT) not in text
