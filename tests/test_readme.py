@@ -28,7 +28,7 @@ def test_every_program_of_the_readme_prints_what_it_shows() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split(f"{between}\n")

@@ -180,7 +180,8 @@ texts = []
 for command in json.loads(sys.argv[1]):
     script, *rest = command.split()
     sys.argv = [script, *rest, "--help"] if script != "-m" else [*rest, "--help"]
-    with contextlib.redirect_stdout(io.StringIO()) as output:
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # a frame needs the encoding
+    with contextlib.redirect_stdout(output):
         try:
             if script == "-m":
                 runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
@@ -188,7 +189,8 @@ for command in json.loads(sys.argv[1]):
                 runpy.run_path(script, run_name="__main__")
         except SystemExit as exit:
             assert not exit.code, f"python {command} --help failed: {exit.code}"
-    texts.append(output.getvalue())
+    output.flush()
+    texts.append(output.buffer.getvalue().decode())
 json.dump(texts, sys.stdout)
 """
 
@@ -208,7 +210,7 @@ def help_texts(commands: Sequence[str] = COMMANDS) -> dict[str, str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
     )
     if done.returncode != 0:
         raise RuntimeError(done.stderr)

@@ -56,7 +56,7 @@ def test_python_blocks_run_in_order_and_print_what_the_page_shows(tmp_path: Path
         env=environment(ROOT),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,
     )
     assert ran.returncode == 0, ran.stderr
     done = json.loads((tmp_path / "done.json").read_text(encoding="utf-8"))
