@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
-from mm_gym.actions import action_space, check_action_format, one_action, to_offsets
+from mm_gym.actions import action_space, check_action_format, to_offsets_of_one
 from mm_gym.core.layout import Outcome
 from mm_gym.display import Image
 from mm_gym.markets import (
@@ -255,9 +255,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         """
         if self._needs_reset:
             raise ResetNeeded("no session is running: expected a call of reset() first, got step()")
-        observations, outcomes = self._markets.step(
-            to_offsets(self._action_format, one_action(action), 1)
-        )
+        observations, outcomes = self._markets.step(to_offsets_of_one(self._action_format, action))
         self._needs_reset = outcomes.item(_TERMINATED) > 0.0
         if self.render_mode is not None:
             self._renderer.update(self._markets, self.metadata["render_fps"])

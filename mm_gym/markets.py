@@ -54,6 +54,7 @@ WHOLE_INFO = ("inventory", "fills")
 
 # The length of an enumeration is slow to compute, and each step needs it.
 _N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _INFO_NAMES = tuple(INFO_COLUMNS)
 # The columns are neighbours, in the order of the names.
 _INFO = slice(min(INFO_COLUMNS.values()), max(INFO_COLUMNS.values()) + 1)
@@ -202,6 +203,7 @@ class Markets:
         rows = fill_rows * FILL_ROW.itemsize + path_rows * PATH_ROW.itemsize
         check_memory(n * (record.itemsize + rows), f"{n:,} markets")
         self.records: npt.NDArray[Any] = _aligned(n, record)
+        self._shapes = (n, _N_OBSERVED), (n, _N_OUTCOMES)
         self._table = ParameterTable(self._parameters_of(config), n)
         # Arrays that all markets share, as the last argument of the kernels of recorded data.
         self._recording: tuple[Any, ...] = ()
@@ -238,8 +240,8 @@ class Markets:
         Returns:
             Arrays of shapes (n, columns of `Obs`) and (n, columns of `Outcome`).
         """
-        n = len(self.records)
-        return np.empty((n, _N_OBSERVED), np.float32), np.empty((n, _N_OUTCOMES), np.float64)
+        observed, outcomes = self._shapes
+        return np.empty(observed, _FLOAT32), np.empty(outcomes, _FLOAT64)
 
     def reset(
         self,
@@ -312,11 +314,11 @@ class Markets:
                 "change: expected two numbers for each market, got three (write action='offsets')"
             )
         observations, outcomes = self.empty_results()
-        advance = entry_points.replay_step_many if self._recording else entry_points.step_many
         rows = (offsets, observations, outcomes, self.fill_rows, self.path_rows)
-        if len(self._shares) == 1:
-            advance(self.records, self._table.rows, *rows, *self._recording)
+        if len(self._shares) == 1 and not self._recording:
+            entry_points.step_many(self.records, self._table.rows, *rows)
             return observations, outcomes
+        advance = entry_points.replay_step_many if self._recording else entry_points.step_many
         *others, mine = (
             [
                 self.records[share],
@@ -331,6 +333,17 @@ class Markets:
         for work in at_work:
             work.result()
         return observations, outcomes
+
+    def decisions_left(self, limit: int | None = None) -> int:
+        """Decisions until the next end of a session, 0 or less if one has ended.
+
+        Args:
+            limit: number of decisions after which a session is truncated; None for no limit.
+        """
+        ends = self.parameters["session_steps"][self.records["configuration"]]
+        if limit is not None:
+            ends = np.minimum(ends, limit)
+        return int((ends - self.records["steps"]).min())
 
     def _parameters_of(self, config: MarketConfig) -> npt.NDArray[Any]:
         parameters = to_parameters(config)

@@ -40,6 +40,8 @@ SESSION_FIGURES = (
 Money is in ticks x lots. `fills` is a count, and `mean_abs_inventory` is in lots, a mean over
 decisions. The identity pnl = spread_pnl + inventory_pnl - fees - close_out holds."""
 
+# Plain integers: the members of an enumeration are slower to look up.
+_REWARD, _TERMINATED, _INVENTORY = map(int, (Outcome.REWARD, Outcome.TERMINATED, Outcome.INVENTORY))
 _OPTIONS = ("config",)
 _RENDER_MODES = ("rgb_array",)
 _FPS = 20  # of videos
@@ -106,6 +108,7 @@ class MarketMakingVecEnv(VecEnv):
         )
         self._generators: list[np.random.Generator] = []
         self._returns = np.zeros(num_envs)
+        self._quiet_steps = 0  # number of steps from now in which certainly no session ends
         self._lots_held = np.zeros(num_envs)  # sum of |inventory| over the session's decisions
         self._started_at = time.time()
         self._renderer = Renderer(
@@ -187,16 +190,23 @@ class MarketMakingVecEnv(VecEnv):
             of infos.
         """
         observations, outcomes = self._advance(self._offsets)
-        paid = outcomes[:, Outcome.REWARD].astype(np.float32)
-        ended = outcomes[:, Outcome.TERMINATED] > 0.0
+        paid = outcomes[:, _REWARD].astype(np.float32)
         # The dictionaries are not reused, since callers may keep or fill them.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if np.count_nonzero(ended):  # takes a tenth of the time of any()
+        if self._quiet_steps > 0:
+            self._quiet_steps -= 1
+            ended = np.zeros(self.num_envs, np.bool_)
+        else:
+            ended = outcomes[:, _TERMINATED] > 0.0
             chosen = np.flatnonzero(ended)
-            for market in chosen:
-                infos[market] = self._last_info(market, observations[market], outcomes[market])
-            self._start(chosen, observations, outcomes)
-        self._renderer.update(self._markets, _FPS)
+            if len(chosen):
+                for market in chosen:
+                    infos[market] = self._last_info(market, observations[market], outcomes[market])
+                self._start(chosen, observations, outcomes)
+            # Ends of staggered sessions are too close to each other for quiet steps to pay.
+            self._quiet_steps = 0 if self.staggered else self._markets.decisions_left() - 1
+        if self.render_mode is not None:
+            self._renderer.update(self._markets, _FPS)
         return observations, paid, ended, infos
 
     def get_images(self) -> Sequence[npt.NDArray[np.uint8] | None]:
@@ -273,6 +283,7 @@ class MarketMakingVecEnv(VecEnv):
         self._markets.reset(chosen, self._generators, observations, outcomes, config)
         self._returns[chosen] = 0.0
         self._lots_held[chosen] = 0.0
+        self._quiet_steps = 0
         for market in chosen:
             self.reset_infos[market] = info_of(outcomes[market])
 
@@ -280,8 +291,8 @@ class MarketMakingVecEnv(VecEnv):
         self, offsets: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         observations, outcomes = self._markets.step(offsets)
-        self._returns += outcomes[:, Outcome.REWARD]
-        self._lots_held += np.abs(outcomes[:, Outcome.INVENTORY])
+        self._returns += outcomes[:, _REWARD]
+        self._lots_held += np.abs(outcomes[:, _INVENTORY])
         return observations, outcomes
 
     def _stagger(
