@@ -11,6 +11,7 @@ PEERS_STAMP := .venv-peers/.installed
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-ray venv-learners venv-peers train evaluate tune export wheel docs site
 .PHONY: test test-slow test-ray test-learners lint check format bench bench-peers fuzz soak mutants
+.PHONY: versions exploits
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' \
@@ -60,6 +61,12 @@ soak: $(STAMP)  ## check hostile markets event by event for an hour: make soak A
 
 mutants: $(STAMP)  ## apply small faults to the core and list those that the tests miss
 	$(BIN)/python -m validation.mutants $(ARGS)
+
+exploits: $(STAMP)  ## search for policies that game the reward
+	$(BIN)/python -m validation.exploits $(ARGS)
+
+versions: $(STAMP)  ## test with the oldest and newest packages allowed; ARGS="--pythons python3.13"
+	$(BIN)/python -m validation.versions $(ARGS)
 
 bench: $(STAMP)  ## measure speed; OTHER=../checkout compares the core with another checkout
 	$(if $(OTHER),$(BIN)/python -m benchmarks.core_ratio $(OTHER))

@@ -3,12 +3,15 @@
 import csv
 import email
 import functools
+import itertools
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -54,8 +57,9 @@ PathFinder.find_spec = staticmethod(find_spec)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the sdist, which is in the same folder."""
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out)]
     done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = out.glob("*.whl")
@@ -90,6 +94,21 @@ def test_the_wheel_holds_every_file_of_the_two_packages_and_no_other(wheel: Path
     assert packed == here
     assert "mm_gym/py.typed" in packed
     assert "mm_gym_agents/trained/mixed/policy.pth" in packed
+
+
+def test_the_sdist_holds_what_a_packager_needs_and_nothing_that_was_made_here(wheel: Path) -> None:
+    (path,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "LICENSE",
+        "Makefile",
+        "constraints.txt",
+        "tests/test_packaging.py",
+        "train.py",
+    } <= packed
+    made = {".venv", ".mypy_cache", ".ruff_cache", "results", "runs", "_build", "__pycache__"}
+    assert not [name for name in packed if made & set(name.split("/")) or name.endswith(".nbc")]
 
 
 def test_the_wheel_carries_its_licence(wheel: Path, metadata: Message) -> None:
@@ -171,6 +190,15 @@ def test_every_package_of_an_environment_is_pinned(file: str, names: tuple[str, 
     for name in names:
         wanted += extras["optional-dependencies"][name]
     assert {canonical(w) for w in wanted} <= set(pins(file))
+
+
+def test_the_hashes_of_ci_belong_to_the_pinned_versions() -> None:
+    lines = (ROOT / ".github" / "hashes.txt").read_text().splitlines()
+    hashed = [line.split()[0].split("==") for line in lines if line[0] not in "# "]
+    pinned = {name: version for name, version in pins("constraints.txt").items() if name != "torch"}
+    assert {canonical(name): version for name, version in hashed} == pinned
+    for line, following in itertools.pairwise(lines):
+        assert line[0] in "# " or following.startswith("    --hash=sha256:")
 
 
 def test_the_environment_with_ray_differs_in_the_version_of_gymnasium_only() -> None:
@@ -291,6 +319,18 @@ def test_the_wheel_installs_two_packages_and_nothing_called_agents(
         "import mm_gym, mm_gym_agents as a; print(mm_gym.__file__, a.__file__)"
     )
     assert all(Path(file).is_relative_to(environment.packages) for file in files.split())
+
+
+def test_without_torch_and_the_other_extras_every_regime_runs(
+    environment: Environment, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "validation" / "smoke.py", tmp_path)
+    done = environment.run("python", "smoke.py", cwd=tmp_path, extra=None)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["learned"]
+    assert found["digests"].keys() == mm_gym.REGIMES.keys()
+    assert Path(found["package"]).is_relative_to(environment.packages)
 
 
 def test_a_trained_maker_is_compared_with_a_rule_without_the_repository(
