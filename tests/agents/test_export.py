@@ -27,6 +27,7 @@ from mm_gym.sb3 import MarketMakingVecEnv
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=40, max_offset=10.0)
 HYPERPARAMETERS = read_hyperparameters("ppo")
+del HYPERPARAMETERS["history_features"]  # most tests give the policy plain observations
 HYPERPARAMETERS[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [16, 8], "activation_fn": "tanh"}
 RUN = Run(
     CONFIG,

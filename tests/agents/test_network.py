@@ -41,6 +41,7 @@ LOG_STD = np.array([-1.0, 0.5], np.float32)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     hyperparameters = read_hyperparameters("ppo")
+    del hyperparameters["history_features"]
     hyperparameters[ALGORITHM_PART]["policy_kwargs"] = {"net_arch": [7, 5], "activation_fn": "tanh"}
     run = Run(
         CONFIG, seed=0, n_envs=4, timesteps=512, engine="rllib", hyperparameters=hyperparameters
