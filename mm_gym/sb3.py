@@ -6,6 +6,7 @@ than to step the markets, so only markets whose session ended fill their info di
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Never
 
 import numpy as np
@@ -43,6 +44,7 @@ decisions. The identity pnl = spread_pnl + inventory_pnl - fees - close_out hold
 # Plain integers: the members of an enumeration are slower to look up.
 _REWARD, _TERMINATED, _INVENTORY = map(int, (Outcome.REWARD, Outcome.TERMINATED, Outcome.INVENTORY))
 _OPTIONS = ("config",)
+_RAMP_LEVELS = 20
 _RENDER_MODES = ("rgb_array",)
 _FPS = 20  # of videos
 
@@ -67,6 +69,9 @@ class MarketMakingVecEnv(VecEnv):
         render_mode: None or `rgb_array`. `get_images()` draws each market as a picture, and
             `render()` tiles the pictures. They need `pip install "mm-gym[render]"`.
         show_truth: as in `MarketMakingEnv`.
+        informed_ramp: for training: number of decisions of each market over which `p_informed` of new
+            sessions rises linearly from 0 to its value. A learner that meets many informed takers at
+            once learns to withdraw, and later never tries to trade.
         threads: number of threads that step the markets. Results do not depend on it.
         **fields: any field of `mm_gym.MarketConfig`.
 
@@ -87,6 +92,7 @@ class MarketMakingVecEnv(VecEnv):
         staggered: bool = False,
         render_mode: str | None = None,
         show_truth: bool = False,
+        informed_ramp: int = 0,
         threads: int = 1,
         **fields: Any,
     ) -> None:
@@ -98,6 +104,11 @@ class MarketMakingVecEnv(VecEnv):
                 f"staggered is wrong: expected True or False, got {staggered!r}"
             )
         self.staggered = bool(staggered)
+        self.decisions = 0
+        """Decisions of each market so far. Set it to continue a training with `informed_ramp`."""
+        self._ramp = informed_ramp
+        if informed_ramp != 0:
+            self._ramp = check_count("informed_ramp", informed_ramp, "decisions")
         self._action_format = check_action_format(action)
         self._markets = Markets(
             self.config,
@@ -190,6 +201,7 @@ class MarketMakingVecEnv(VecEnv):
             of infos.
         """
         observations, outcomes = self._advance(self._offsets)
+        self.decisions += 1
         paid = outcomes[:, _REWARD].astype(np.float32)
         # The dictionaries are not reused, since callers may keep or fill them.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -280,6 +292,10 @@ class MarketMakingVecEnv(VecEnv):
         outcomes: npt.NDArray[np.float64],
         config: MarketConfig | None = None,
     ) -> None:
+        if config is None and self.decisions < self._ramp:
+            # A few levels, so that many markets share a row of parameters.
+            level = _RAMP_LEVELS * self.decisions // self._ramp / _RAMP_LEVELS
+            config = replace(self.config, p_informed=level * self.config.p_informed)
         self._markets.reset(chosen, self._generators, observations, outcomes, config)
         self._returns[chosen] = 0.0
         self._lots_held[chosen] = 0.0

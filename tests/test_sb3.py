@@ -387,3 +387,33 @@ def test_bad_input_is_refused() -> None:
         batch.step(np.zeros((3, 2), np.float32))
     with pytest.raises(ValueError, match="is not finite: expected"):
         batch.step(np.full((2, 2), np.nan, np.float32))
+
+
+def test_the_share_of_informed_takers_rises_from_session_to_session() -> None:
+    """Session by session, a market with a ramp equals a single one with the share of that time."""
+    batch = MarketMakingVecEnv(
+        1, "informed", p_informed=0.8, session_steps=SESSION, informed_ramp=4 * SESSION
+    )
+    single = mm_gym.MarketMakingEnv("informed", p_informed=0.8, session_steps=SESSION)
+    batch.seed(0)
+    seen = batch.reset()[0]
+    for session, share in enumerate([0.0, 0.2, 0.4, 0.6, 0.8, 0.8]):
+        expected, _ = single.reset(
+            seed=None if session else 0, options={"config": {"p_informed": share}}
+        )
+        for action in np.random.default_rng(session).uniform(-1.0, 0.2, (SESSION, 1, 2)):
+            np.testing.assert_array_equal(seen, expected)
+            observations, _, ends, infos = batch.step(action.astype(np.float32))
+            expected, *_ = single.step(action[0].astype(np.float32))
+            seen = observations[0]
+        assert ends.all()
+        np.testing.assert_array_equal(infos[0]["terminal_observation"], expected)
+    assert batch.decisions == 6 * SESSION
+
+
+@pytest.mark.parametrize("ramp", [-1, 0.5, None, True, "long"])
+def test_an_informed_ramp_is_a_whole_number_of_decisions(ramp: object) -> None:
+    with pytest.raises(
+        mm_gym.ConfigurationError, match="informed_ramp=.* expected a whole number of decisions"
+    ):
+        MarketMakingVecEnv(2, "informed", informed_ramp=ramp)

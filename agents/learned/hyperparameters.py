@@ -11,6 +11,8 @@ equivalent.
 The other parts are optional, and rl_zoo3 ignores them:
 
 * `markets`: the `unwinding_time` of `MarketMakingVecEnv`;
+* `informed_ramp`: share of the budget over which `p_informed` rises from 0 to its value, as in
+  `MarketMakingVecEnv`;
 * `history_features: true`: append history features (`agents.learned.history_features`);
 * `exploration`: arguments of `agents.training.callbacks.Exploration`.
 """
@@ -287,6 +289,7 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
         value, name, _LEARNING, "policy", "n_envs", "n_timesteps", "n_steps", "batch_size"
     ),
     "markets": lambda value, name: _mapping(value, name, {"unwinding_time": _WEIGHT}),
+    "informed_ramp": _SHARE,
     "history_features": _switch,
     "exploration": lambda value, name: _mapping(
         value,

@@ -41,7 +41,16 @@ class TrainingMarkets(VectorEnv[npt.NDArray[np.float32], Any, npt.NDArray[Any]])
 
     def __init__(self, num_envs: int, run: Run) -> None:
         self.num_envs = num_envs
-        self._markets = training_markets(dataclasses.replace(run, n_envs=num_envs))
+        # Each market has the decisions of the whole training.
+        share = num_envs / run.n_envs
+        self._markets = training_markets(
+            dataclasses.replace(
+                run,
+                n_envs=num_envs,
+                timesteps=max(1, round(share * run.timesteps)),
+                steps_done=round(share * run.steps_done),
+            )
+        )
         self.single_observation_space = self._markets.observation_space
         self.single_action_space = self._markets.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)

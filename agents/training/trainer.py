@@ -185,13 +185,16 @@ def training_markets(
         kind: class of the markets.
     """
     options = run.hyperparameters.get("markets", {})
+    ramp = run.hyperparameters.get("informed_ramp", 0.0)
     markets = kind(
         run.n_envs,
         **options,
+        informed_ramp=round(ramp * run.timesteps / run.n_envs),
         variance_reduction=run.config.makers != "recorded",
         staggered=True,
         **run.config.to_dict(),
     )
+    markets.decisions = run.steps_done // run.n_envs
     return HistoryVecEnv(markets) if run.has_history else markets
 
 

@@ -254,3 +254,25 @@ def test_exploration_is_constant_and_then_decreases_to_its_end(tmp_path: Path) -
     start = run.hyperparameters[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
     done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5
     np.testing.assert_allclose(spread, start + done * (-4.0 - start), atol=1e-5)
+
+
+def test_the_ramp_of_informed_takers_is_a_share_of_the_budget() -> None:
+    """A quarter of 8,000 decisions in 8 markets are 250 of each. Sessions have 50."""
+    run = a_run(8_000, config=configure("informed", p_informed=0.8, session_steps=50))
+    run = dataclasses.replace(run, hyperparameters=run.hyperparameters | {"informed_ramp": 0.25})
+    far = np.ones((N_MARKETS, 2), np.float32)
+    markets = agents.training.trainer.training_markets(run)
+    plain = agents.training.trainer.training_markets(
+        dataclasses.replace(run, config=dataclasses.replace(run.config, p_informed=0.0))
+    )
+    resumed = agents.training.trainer.training_markets(dataclasses.replace(run, steps_done=2_000))
+    informed = agents.training.trainer.training_markets(
+        dataclasses.replace(run, hyperparameters=run.hyperparameters | {"informed_ramp": 0.0})
+    )
+    for first, second in ((markets, plain), (resumed, informed)):
+        for environment in (first, second):
+            environment.seed(0)
+        np.testing.assert_array_equal(first.reset(), second.reset())
+        for _ in range(10):
+            for ours, theirs in zip(first.step(far)[:3], second.step(far)[:3], strict=True):
+                np.testing.assert_array_equal(ours, theirs)
