@@ -69,9 +69,9 @@ class MarketMakingVecEnv(VecEnv):
         render_mode: None or `rgb_array`. `get_images()` draws each market as a picture, and
             `render()` tiles the pictures. They need `pip install "mm-gym[render]"`.
         show_truth: as in `MarketMakingEnv`.
-        informed_ramp: for training: number of decisions of each market over which `p_informed` of new
-            sessions rises linearly from 0 to its value. A learner that meets many informed takers at
-            once learns to withdraw, and later never tries to trade.
+        informed_ramp: for training: number of decisions of each market over which `p_informed` of
+            new sessions rises linearly from 0 to its value. A learner that meets many informed
+            takers from the start learns to withdraw, and later hardly tries to trade.
         threads: number of threads that step the markets. Results do not depend on it.
         **fields: any field of `mm_gym.MarketConfig`.
 

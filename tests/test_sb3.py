@@ -414,6 +414,6 @@ def test_the_share_of_informed_takers_rises_from_session_to_session() -> None:
 @pytest.mark.parametrize("ramp", [-1, 0.5, None, True, "long"])
 def test_an_informed_ramp_is_a_whole_number_of_decisions(ramp: object) -> None:
     with pytest.raises(
-        mm_gym.ConfigurationError, match="informed_ramp=.* expected a whole number of decisions"
+        mm_gym.ConfigurationError, match=r"informed_ramp=.* expected a whole number of decisions"
     ):
         MarketMakingVecEnv(2, "informed", informed_ramp=ramp)

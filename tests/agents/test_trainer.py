@@ -258,8 +258,10 @@ def test_exploration_is_constant_and_then_decreases_to_its_end(tmp_path: Path) -
 
 def test_the_ramp_of_informed_takers_is_a_share_of_the_budget() -> None:
     """A quarter of 8,000 decisions in 8 markets are 250 of each. Sessions have 50."""
-    run = a_run(8_000, config=configure("informed", p_informed=0.8, session_steps=50))
-    run = dataclasses.replace(run, hyperparameters=run.hyperparameters | {"informed_ramp": 0.25})
+    run = a_run(1, config=configure("informed", p_informed=0.8, session_steps=50))
+    run = dataclasses.replace(
+        run, timesteps=8_000, hyperparameters=run.hyperparameters | {"informed_ramp": 0.25}
+    )
     far = np.ones((N_MARKETS, 2), np.float32)
     markets = agents.training.trainer.training_markets(run)
     plain = agents.training.trainer.training_markets(
