@@ -57,19 +57,29 @@ def _at(index):
     return np.uintp(index)
 
 
+@hot_kernel
+def _ones(bits):
+    """Return the number of bits that are set. The compiler makes one instruction of it."""
+    number = 0
+    while bits:
+        bits &= bits - 1
+        number += 1
+    return number
+
+
 @kernel
 def find_level(book, side, key):
     """Return the index of the first level with at least this key, or the number of levels."""
     levels = book.levels
-    n_levels = book.n_levels[side]
+    n_levels = book.n_levels[_at(side)]
     near = min(_NEAR, levels.shape[1])
     first = max(0, n_levels - near)
-    # Counting has no branch that the processor could mispredict. Places beyond the last level are
-    # read and do not count.
-    below = 0
+    # One bit for each place has no branch that the processor could mispredict. Places beyond the
+    # last level are read and do not count. Keys ascend, so the bits that are set come first.
+    bits = 0
     for place in range(near):
-        index = first + place
-        below += (index < n_levels) & (levels[_at(side), _at(index)].key < key)
+        bits |= np.int64(levels[_at(side), _at(first + place)].key < key) << place
+    below = _ones(bits & ((1 << (n_levels - first)) - 1))
     low = 0
     high = first
     if below > 0 or high == 0:
@@ -145,10 +155,10 @@ def _withdraw(book, side, index, slot, size):
     level.head = head
     level.tail = older if younger == NO_ORDER else np.int64(level.tail)
     if head == NO_ORDER:
-        n_levels = book.n_levels[side] - 1
+        n_levels = book.n_levels[_at(side)] - 1
         for target in range(index, n_levels):
             copy_level(book.levels, side, target + 1, target)
-        book.n_levels[side] = n_levels
+        book.n_levels[_at(side)] = n_levels
     # `live` lists the used slots before the free ones. The last used slot moves to the place of the
     # freed slot, and the next order will use the freed slot.
     last = book.n_live - 1

@@ -77,8 +77,14 @@ def maker_event(market, parameters):
     """Place or cancel one order, then draw the time of the next event."""
     balance = parameters.maker_balance
     draw = uniform(market.maker_words) * (balance + market.n_priced)
-    if draw < balance or market.n_priced == 0:
-        _place_order(market, parameters, BID if draw < 0.5 * balance else ASK)
+    places = draw < balance or market.n_priced == 0
+    # With anchored makers, the next draw is the depth of a new order or the time after a
+    # cancellation. Both are exponential. The processor mispredicts every other choice between them,
+    # and a draw before the choice does not wait for that.
+    drawn_before = parameters.makers == Makers.ANCHORED and balance > 0.0
+    drawn = exponential(market.maker_words) if drawn_before else 0.0
+    if places:
+        _place_order(market, parameters, BID if draw < 0.5 * balance else ASK, drawn)
     else:
         chosen = draw - balance
         # Rounding may give an index one past the last order.
@@ -89,16 +95,25 @@ def maker_event(market, parameters):
             or chosen - place < _cancel_share(market, parameters, slot)
         ):
             cancel(market.book, slot)
-    market.next_maker = math.inf
-    _draw_next(market, parameters)
+    if places or not drawn_before:
+        market.next_maker = math.inf
+        _draw_next(market, parameters)
+    else:
+        market.n_priced = market.book.n_live
+        market.next_maker = market.time + drawn * _mean_gap(parameters, market.n_priced)
 
 
 @hot_kernel
-def _place_order(market, parameters, side):
-    """Place an order, pulled back so that it does not cross. Drop it if the book is full."""
+def _place_order(market, parameters, side, drawn):
+    """Place an order, pulled back so that it does not cross. Drop it if the book is full.
+
+    `drawn` is exponential, for the depth of an anchored order.
+    """
     book = market.book
     if parameters.makers == Makers.ANCHORED:
-        key = _key_behind_value(market, parameters, side)
+        # A key is rounded down on both sides: a bid to the tick below, an ask to the tick above.
+        depth = drawn * parameters.maker_depth
+        key = int(math.floor(price_key(side, market.efficient_price) - depth))
     else:
         key = _key_from_opposite_best(market, parameters, side)
     key = min(key, -best_key(book, 1 - side) - 1)
@@ -110,14 +125,6 @@ def _place_order(market, parameters, side):
         and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
     ):
         add(book, side, price_key(side, key), size, PUBLIC)
-
-
-@hot_kernel
-def _key_behind_value(market, parameters, side):
-    """Return the key of an anchored order, at an exponential depth behind V."""
-    depth = exponential(market.maker_words) * parameters.maker_depth
-    # A key is rounded down on both sides: a bid to the tick below, an ask to the tick above.
-    return int(math.floor(price_key(side, market.efficient_price) - depth))
 
 
 @kernel

@@ -17,6 +17,10 @@ from numba.np.numpy_support import as_dtype
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import CACHE_LINE
 
+# Records of more markets come from the main memory. The level-one cache waits for too few lines at
+# once to prefetch those.
+_FEW_MARKETS = 512
+
 _USUAL_ORDERS, _USUAL_LEVELS = 32, 12  # orders in a typical book, and levels on each side
 
 
@@ -39,27 +43,40 @@ def hot_lines(market: np.dtype[Any]) -> Any:
     return np.concatenate([np.arange(first, end, CACHE_LINE) for first, end in parts])
 
 
-@intrinsic
-def _prefetch(typing_context, records, index):
-    """Emit LLVM's prefetch of the hot lines of a record, for reading, into the level-two cache."""
-    lines = hot_lines(as_dtype(records.dtype))
+def _prefetcher(locality: int) -> Any:
+    """Return a function that prefetches the hot lines of a record.
 
-    def generate(context, builder, signature, arguments):
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        size = context.get_constant(types.intp, signature.args[0].dtype.size)
-        start = builder.gep(builder.bitcast(array.data, byte), [builder.mul(arguments[1], size)])
-        ask = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, word, word, word]),
-            "llvm.prefetch.p0",
-        )
-        for line in lines.tolist():
-            address = builder.gep(start, [context.get_constant(types.intp, line)])
-            builder.call(ask, [address, word(0), word(2), word(1)])
-        return context.get_dummy_value()
+    Args:
+        locality: LLVM's number of the nearest cache that receives them: 3 level one, 2 level two.
+    """
 
-    return types.void(records, types.intp), generate
+    @intrinsic
+    def prefetch(typing_context, records, index):
+        """Emit LLVM's prefetch of the hot lines of a record, for reading."""
+        lines = hot_lines(as_dtype(records.dtype))
+
+        def generate(context, builder, signature, arguments):
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            size = context.get_constant(types.intp, signature.args[0].dtype.size)
+            offset = builder.mul(arguments[1], size)
+            start = builder.gep(builder.bitcast(array.data, byte), [offset])
+            ask = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                builder.module,
+                ir.FunctionType(ir.VoidType(), [byte, word, word, word]),
+                "llvm.prefetch.p0",
+            )
+            for line in lines.tolist():
+                address = builder.gep(start, [context.get_constant(types.intp, line)])
+                builder.call(ask, [address, word(0), word(locality), word(1)])
+            return context.get_dummy_value()
+
+        return types.void(records, types.intp), generate
+
+    return prefetch
+
+
+_prefetch_near, _prefetch_far = _prefetcher(3), _prefetcher(2)
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -73,4 +90,7 @@ else:
     def prefetch_market(markets, i):
         """Prefetch what a step of market `i` will read, if there is such a market."""
         if i < markets.shape[0]:
-            _prefetch(markets, i)  # type: ignore[call-arg]
+            if markets.shape[0] <= _FEW_MARKETS:
+                _prefetch_near(markets, i)
+            else:
+                _prefetch_far(markets, i)
