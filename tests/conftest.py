@@ -4,13 +4,29 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numba
 import pytest
 
+from mm_gym import configure
+from mm_gym.core import entry_points
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
+from mm_gym.markets import Markets
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"  # `render_mode="human"` works without a screen
 # Tests and the programs they start run in parallel, where more threads of torch would only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionstart() -> None:
+    """The first test of each worker compiles the functions that reset and step markets.
+
+    With an empty cache, the second worker compiles another function first. Meanwhile the first one
+    compiles those, and the second one finds them in the cache.
+    """
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" and not numba.config.DISABLE_JIT:
+        markets = Markets(configure(), 1)
+        arguments = (markets.records, markets.parameters, 1, markets.fill_rows)
+        entry_points.audit_events.compile(tuple(map(numba.typeof, arguments)))
 
 
 class Resting(NamedTuple):

@@ -43,9 +43,14 @@ INFO_TYPES = {
 # ----------------------------------------------------------------------------- Gymnasium's checker
 
 
-@pytest.mark.parametrize("render_mode", [None, *MarketMakingEnv.metadata["render_modes"]])
 @pytest.mark.parametrize("action_format", ACTION_FORMATS)
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize(
+    "regime, render_mode",
+    [
+        *((regime, None) for regime in REGIMES),
+        *(("mixed", mode) for mode in MarketMakingEnv.metadata["render_modes"]),
+    ],
+)
 def test_check_env_passes_without_a_warning(
     regime: str, action_format: str, render_mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
