@@ -4,6 +4,11 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+# Tests and the programs that they start run in parallel. More threads of torch and of NumPy, which
+# reads this when it is imported, would only wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["SDL_VIDEODRIVER"] = "dummy"  # `render_mode="human"` works without a screen
+
 import numba
 import pytest
 
@@ -11,10 +16,6 @@ from mm_gym import configure
 from mm_gym.core import entry_points
 from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER
 from mm_gym.markets import Markets
-
-os.environ["SDL_VIDEODRIVER"] = "dummy"  # `render_mode="human"` works without a screen
-# Tests and the programs they start run in parallel, where more threads of torch would only wait.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_sessionstart() -> None:
