@@ -1,4 +1,4 @@
-"""Draw the five pictures of `docs/explanation/adverse-selection.md` from simulated sessions.
+"""Draw the pictures of `docs/explanation/adverse-selection.md`, and of `clustered` in `results.md`.
 
 python docs/pictures/draw.py
 python docs/pictures/draw.py --sessions 32
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "two-parts-of-pnl": two_parts_of_pnl(sweep),
             "per-session-and-per-fill": per_session_and_per_fill(sweep),
             "same-flow": same_flow(results["informed"], results["decoy"]),
+            "persistent-flow": persistent_flow(run_clustered(given.sessions)),
         }.items():
             path = given.out / f"{name}.png"
             figure.savefig(path, dpi=160, metadata={"Software": None})
@@ -80,6 +81,23 @@ def run_markets(n_sessions: int) -> dict[str, Sessions]:
         markets[label] = configure(
             "informed", p_informed=0.6, informed_price_limit=False, informed_kind=kind
         )
+    cells = [Cell(AGENT, name_agent(AGENT), config) for config in markets.values()]
+    sessions = run_cells(cells, n_sessions, horizons=HORIZONS)
+    return dict(zip(markets, sessions, strict=True))
+
+
+def run_clustered(n_sessions: int) -> dict[str, Sessions]:
+    """Sessions of the same rule in persistent flow, and in the same market with Poisson flow."""
+    poisson: dict[str, Any] = {
+        "clustering": (),
+        "clustering_half_lives": (),
+        "longest_metaorder": 1,
+    }
+    markets = {
+        "Poisson flow": configure("clustered", **poisson),
+        "clustered, p = 0": configure("clustered"),
+        "clustered, p = 0.4": configure("clustered", p_informed=0.4),
+    }
     cells = [Cell(AGENT, name_agent(AGENT), config) for config in markets.values()]
     sessions = run_cells(cells, n_sessions, horizons=HORIZONS)
     return dict(zip(markets, sessions, strict=True))
@@ -190,13 +208,40 @@ def per_session_and_per_fill(sweep: Sequence[Sessions]) -> Figure:
 
 def same_flow(informed: Sessions, decoy: Sessions) -> Figure:
     """Two flows that look the same on the tape, and what each costs."""
+    flows = {"informed": informed, "decoy": decoy}
+    figure, right = _memory_of_signs(
+        flows, (INFORMED, NOISE), "Trade signs: the same in both flows"
+    )
+    for sessions, colour, marker in zip(flows.values(), (INFORMED, NOISE), "os", strict=True):
+        markouts = against_value(sessions).markout
+        estimates = [_over_fills(sessions, markouts[:, column]) for column in range(len(HORIZONS))]
+        _band(right, HORIZONS, estimates, colour, marker, "")
+    right.set_title("Markout: different")
+    right.set_ylabel("ticks per fill")
+    return figure
+
+
+def persistent_flow(flows: dict[str, Sessions]) -> Figure:
+    """Flow with a memory, and what follows a fill in it with and without information."""
+    colours = (INK, NOISE, INFORMED)
+    figure, right = _memory_of_signs(flows, colours, "Flow: bursts and split orders persist")
+    for sessions, colour, marker in zip(flows.values(), colours, "os^", strict=True):
+        moves = against_value(sessions).adverse_move
+        estimates = [_over_fills(sessions, moves[:, column]) for column in range(len(HORIZONS))]
+        _band(right, HORIZONS, estimates, colour, marker, "")
+    right.set_title("Efficient price: only information moves it")
+    right.set_ylabel("adverse move [ticks]")
+    return figure
+
+
+def _memory_of_signs(
+    flows: dict[str, Sessions], colours: Sequence[Any], title: str
+) -> tuple[Figure, Axes]:
+    """A figure with the autocorrelation of the signs of flows, and room for what follows fills."""
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     lags = (1, 2, 5, 10, 20, 50)
-    for sessions, colour, marker, label in (
-        (informed, INFORMED, "o", "informed"),
-        (decoy, NOISE, "s", "decoy"),
-    ):
+    for (label, sessions), colour, marker in zip(flows.items(), colours, "os^", strict=False):
         signs = np.sign(sessions.net_flow)
         autocorrelation = [
             ratio(
@@ -205,22 +250,17 @@ def same_flow(informed: Sessions, decoy: Sessions) -> Figure:
             for lag in lags
         ]
         _band(left, lags, autocorrelation, colour, marker, label)
-        markouts = against_value(sessions).markout
-        estimates = [_over_fills(sessions, markouts[:, column]) for column in range(len(HORIZONS))]
-        _band(right, HORIZONS, estimates, colour, marker, label)
-    left.set_title("Trade signs: the same in both flows")
-    left.set_ylabel("autocorrelation")
+    left.set_title(title)
+    left.set_ylabel("autocorrelation of signs")
     left.set_xlabel("lag [s]")
-    right.set_title("Markout: different")
-    right.set_ylabel("ticks per fill")
+    left.legend(fontsize=8)
     right.set_xlabel("seconds after the fill")
     right.axhline(0.0, color=INK, linewidth=0.8)
     for axes, ticks in ((left, lags), (right, HORIZONS)):
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.legend(fontsize=8)
-    return figure
+    return figure, right
 
 
 def _over_fills(sessions: Sessions, measure: Any) -> Estimate:

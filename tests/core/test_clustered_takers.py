@@ -242,6 +242,35 @@ def test_without_refill_the_same_flow_empties_the_book_and_moves_the_mid() -> No
         assert_agrees(*[mean_and_error(samples)[0], 0.0, mean_and_error(samples)[1]], "value")
 
 
+def test_after_a_fill_in_clustered_flow_the_value_stays_and_the_mid_returns() -> None:
+    """A quote trades more often while the mid is displaced towards it.
+
+    So the mid moves in favour of the maker afterwards. Without drift the value is a martingale.
+    """
+    horizons, seconds = (1.0, 5.0, 20.0), 400
+    markets = started(128, "clustered", seed=11, fill_rows=1_000, path_rows=8_000, signal_drift=0.0)
+    for _ in range(seconds):
+        step(markets, 1.5, 1.5)
+    moves = []
+    for market in range(len(markets)):
+        recorded = markets.recorded(market)
+        sign = directions(recorded.fills)[:, None]
+        later = recorded.later_prices(float(seconds), horizons)
+        moves.append(
+            [
+                np.nanmean(sign * (prices - recorded.fills[name][:, None]), axis=0)
+                for name, prices in zip(("mid", "efficient_price"), later, strict=True)
+            ]
+        )
+    for column, horizon in enumerate(horizons):
+        of_mid, of_value = np.array(moves)[:, :, column].T
+        mean, error = mean_and_error(of_value)
+        assert_agrees(mean, 0.0, error, f"value after {horizon} s")
+        assert error < 0.01 * math.sqrt(3.0 * horizon)
+        mean, error = mean_and_error(of_mid)
+        assert mean < (-4.0 * error if horizon < 20.0 else 0.0)
+
+
 def test_informed_takers_in_clustered_flow_predict_more_the_more_they_are() -> None:
     growth = [responses(p_informed=share)["value"][:, 2] for share in (0.0, 0.3, 0.6, 0.9)]
     for fewer, more in itertools.pairwise(growth):

@@ -2,6 +2,10 @@
 
 The control for each figure is the same market with Poisson arrivals of single orders. Negative
 control: the flow itself is that control.
+
+The efficient price shows whether flow has information. The mid alone would not: takers accept a
+distance from the mid, so a quote trades more often while the mid is displaced towards it. The mid
+then returns, in favour of the maker. Bursts take a quote at any displacement, so it returns less.
 """
 
 from typing import Any
@@ -15,13 +19,14 @@ from mm_gym.evaluation.experiments.runner import (
     ExperimentRunner,
     above,
     adverse_move,
+    below,
     describe_sample,
     market,
     within,
 )
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
 from mm_gym.evaluation.sessions import Sessions
-from mm_gym.evaluation.statistics import difference, mean, of_sums
+from mm_gym.evaluation.statistics import difference, mean, mean_over_fills, of_sums
 
 QUESTION = (
     "Is persistent flow without information harmless, and does a maker notice that it has none?"
@@ -79,9 +84,20 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
 
 
 def _no_information(persistent: Sessions, calm: Sessions, sample: str) -> list[Check]:
-    """Adverse moves are those of Poisson flow."""
+    """Adverse moves are those of Poisson flow, and no mid moves against the maker."""
     tolerance = 0.1 * float(against_mid(calm).effective_half_spread.mean())
-    return [
+    sessions = persistent.fill_session, len(persistent)
+    harmless = [
+        below(
+            f"The mid does not move against the maker in {horizon:g} s",
+            mean_over_fills(_move_of_mid(persistent, horizon), *sessions),
+            0.0,
+            "ticks",
+            sample,
+        )
+        for horizon in _HORIZONS
+    ]
+    return harmless + [
         within(
             f"The {horizon:g} s adverse move of the {what} equals that of Poisson flow, to a tenth "
             "of the half-spread",
