@@ -4,7 +4,7 @@ python -m benchmarks.data
 
 The files are made up: a million orders that come and go near one price. Rates are per second of
 processor time. Steps are those of 64 markets, in the regime `replay` with 25 events a second, as
-AAPL had in 2012, and in the regime `informed`.
+AAPL had in 2012, and with 130, and in the regime `informed`.
 """
 
 import tempfile
@@ -19,9 +19,19 @@ from rich.table import Table
 
 from mm_gym import MarketConfig, configure
 from mm_gym.data.event_book import EventBook
-from mm_gym.data.events import BUY, SELL, EventKind, Source, checked, convert, load, read_events
+from mm_gym.data.events import (
+    BUY,
+    SELL,
+    EventKind,
+    Events,
+    Source,
+    checked,
+    convert,
+    load,
+    read_events,
+)
 from mm_gym.data.formats import open_file
-from mm_gym.data.recorded_market import open_recorded_market
+from mm_gym.data.recorded_market import index, open_recorded_market
 from mm_gym.markets import Markets
 
 _LIVE = 500  # orders that are in the book at a time
@@ -94,13 +104,18 @@ def rate(n: int, action: Callable[[], object], turns: int) -> float:
     return n / min(seconds)
 
 
-def recording(path: Path, rows: np.ndarray) -> None:
-    """Write events as a recording with 25 of them a second, a tenth of the deletions executed."""
+def recording(path: Path, rows: np.ndarray, per_second: int) -> None:
+    """Write events as a recording with so many a second, and a tenth of the deletions executed."""
     slow = rows.copy()
-    slow["time"] = np.arange(len(rows)) * 40_000_000
+    slow["time"] = np.arange(len(rows)) * (10**9 // per_second)
     cancelled = np.flatnonzero(rows["kind"] == EventKind.CANCEL)
     slow["kind"][cancelled[::10]] = EventKind.EXECUTE
     convert(Source("made up", 1e-4, 1.0, iter([slow])), path)
+
+
+def _read(path: Path) -> Events:
+    """The events of a file of any known format."""
+    return read_events(path) if path.suffix == ".parquet" else load(open_file(path))
 
 
 def step_rate(config: MarketConfig, turns: int, n: int = 64, steps: int = 200) -> float:
@@ -140,16 +155,24 @@ def main(events: int = 1_000_000, turns: int = 3, data: Path | None = None) -> N
             ("the same, ten levels after each", "", lambda: EventBook().apply(rows, 10)),
         ):
             table.add_row(name, f"{rate(len(rows), action, turns) / 1e6:.1f}", target)
-        recording(out, rows)
-        opened = rate(len(rows), lambda: open_recorded_market(out), turns)
-        table.add_row("a recorded market, opened", f"{opened / 1e6:.1f}", "")
+        files = {"your recorded market": data} if data is not None else {}
+        for per_second in () if files else (25, 130):
+            path = Path(folder) / f"{per_second}.parquet"
+            recording(path, rows, per_second)
+            files[f"a recorded market, {per_second} events a second"] = path
+        first = next(iter(files.values()))
+        n = len(open_recorded_market(first).events)
+        for name, action in (
+            ("a recorded market, opened for the first time", lambda: index(_read(first), "")),
+            ("the same, opened again", lambda: open_recorded_market(first)),
+        ):
+            table.add_row(name, f"{rate(n, action, turns) / 1e6:.1f}", "")
         steps = 200 * (turns + 1)
-        market = configure("replay", data=str(data or out), session_steps=steps)
-        replay = step_rate(market, turns)
         generated = step_rate(configure("informed", session_steps=steps), turns)
         table.add_row("steps in generated markets", f"{generated / 1e6:.2f}", "")
-        third = f"{generated / 3e6:.2f}"
-        table.add_row("steps in a recorded market", f"{replay / 1e6:.2f}", third)
+        for name, path in files.items():
+            steps_in = step_rate(configure("replay", data=str(path), session_steps=steps), turns)
+            table.add_row(f"steps in {name}", f"{steps_in / 1e6:.2f}", f"{generated / 3e6:.2f}")
     Console(width=80).print(table)
 
 

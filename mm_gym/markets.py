@@ -210,7 +210,7 @@ class Markets:
         if config.makers == "recorded":
             _refuse_variance_reduction(self._variance_reduction)
             recording = open_recording(config.data)
-            self._recording = ((recording.events, recording.levels, recording.changes),)
+            self._recording = (recording.arrays,)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
         n_shares = min(_check_threads(threads), n)
@@ -231,6 +231,18 @@ class Markets:
     def parameters_of(self, market: int) -> Any:
         """The record of `layout.PARAMETERS` of a market's session."""
         return self.parameters[self.records["configuration"][market]]
+
+    def shown(self, market: int) -> Any:
+        """The record of a market with its order book, to be drawn.
+
+        In recorded data it is a copy: the book of the market itself holds only the touch and the
+        levels of the agent, and that of the copy the best levels.
+        """
+        if not self._recording:
+            return self.records[market]
+        copied = self.records[market : market + 1].copy()
+        entry_points.replay_show(copied, *self._recording)
+        return copied[0]
 
     def empty_results(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """New arrays for the observations and the outcomes of one step.

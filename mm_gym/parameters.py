@@ -18,7 +18,6 @@ from mm_gym.core.layout import (
     MAKER_GAPS,
     PARAMETERS,
     QUOTES_IN_FLIGHT,
-    RECORDED_ROOMS,
     InformedKind,
     LatencyKind,
     Makers,
@@ -84,27 +83,9 @@ def book_room(config: MarketConfig) -> tuple[int, int]:
     The core is compiled anew for each class of `layout.BOOK_ROOMS`.
     """
     if config.makers == "recorded":
-        return _recorded_room(config.data)
+        return BOOK_ROOMS[0]  # it holds the touch and the levels of the agent
     resting = resting_orders(vars(config))
     return next(room for room in BOOK_ROOMS if resting <= most_resting(room[1]))
-
-
-def _recorded_room(data: str) -> tuple[int, int]:
-    """The room of a book that holds all levels of a recording, and the agent's orders.
-
-    Raises:
-        ConfigurationError: if the recording has too many levels.
-    """
-    recording = open_recording(data)
-    of_a_side, of_both = recording.room
-    for levels, orders in RECORDED_ROOMS:
-        # The agent's order opens a level, or makes three orders of one.
-        if of_a_side + 1 <= levels and of_both + 4 <= orders:
-            return levels, orders
-    raise ConfigurationError(
-        f"{recording.name} has too many price levels: expected at most {levels - 1} on a side, "
-        f"got {of_a_side}"
-    )
 
 
 def value_coefficients(kappa: float, beta: float, sigma: float, dt: float) -> dict[str, float]:

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from mm_gym.core.book import BOOK_CROSSED, SOUND, audit, price_key
+from mm_gym.core.book import BOOK_CROSSED, SOUND, audit, find_level, price_key
 from mm_gym.core.control_variate import expect_fills
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
 from mm_gym.core.layout import (
@@ -38,7 +38,13 @@ from mm_gym.core.market import (
 )
 from mm_gym.core.observe import update_features
 from mm_gym.core.quotes import best_key, public_level
-from mm_gym.core.replay import _join_levels, _let_happen, _neighbours, _next_time
+from mm_gym.core.replay import (
+    begin_replay_step,
+    let_recorded_happen,
+    lots_at,
+    next_recorded_time,
+    see_touch,
+)
 
 _LOW = np.array([low for low, _ in OBSERVATION_BOUNDS])
 _HIGH = np.array([high for _, high in OBSERVATION_BOUNDS])
@@ -390,22 +396,23 @@ def _audited_until(market, parameters, end, before, after, progress, limits):
 
 
 @kernel
-def _recorded_until(market, parameters, events, end, before, after, progress, limits):
+def _recorded_until(market, parameters, recording, end, before, after, progress, limits):
     """Process and check the recorded events up to `end` [s]. Return the first fault."""
     book = market.book
     account = market.account
     while True:
-        recorded_time = _next_time(market, events)
+        recorded_time = next_recorded_time(market, recording[0])
         time = min(recorded_time, market.quotes.arrival)
         if time > end:
             market.time = end
+            see_touch(market, recording[1])
             return SOUND
         if not time >= market.time:
             return Fault.TIME
         cash, inventory, fees, mark = account.cash, account.inventory, account.fees, account.mark
         lots = account.n_lots
         _survey(book, before)
-        _let_happen(market, parameters, events, time, recorded_time)
+        let_recorded_happen(market, parameters, recording, time, recorded_time)
         _survey(book, after)
         progress[0] += 1
         limits[0] += abs(account.cash - cash) + abs(inventory * (account.mark - mark))
@@ -414,19 +421,23 @@ def _recorded_until(market, parameters, events, end, before, after, progress, li
         if fault != SOUND:
             return fault
         if recorded_time != time:
-            for side in range(2):
-                # Two orders of a level may have become one, so only their lots are compared.
-                if (
-                    before[_PUBLIC + side] != after[_PUBLIC + side]
-                    or before[_PUBLIC_VALUE + side] != after[_PUBLIC_VALUE + side]
-                ):
-                    return Fault.CHANGED
+            if account.cash != cash or account.inventory != inventory:
+                return Fault.CHANGED
         elif parameters.lot_size == 1:
             fault = _account_fault(
                 market, parameters, before, after, cash, inventory, fees, lots, gross
             )
             if fault != SOUND:
                 return fault
+        for side in range(2):
+            slot = market.quotes.slot[side]
+            if slot == NO_ORDER:
+                continue
+            order = book.orders[slot]
+            level = book.levels[side, find_level(book, side, order.key)]
+            public = lots_at(recording, side, np.int64(order.key), market.recorded.cursor)
+            if level.lots - np.int64(order.lots) != public:
+                return Fault.LOTS_LOST
 
 
 @kernel
@@ -586,11 +597,8 @@ def _entry_points(fingerprint):
             _lean(account, own, skew, actions[step])
             objective, wealth, held = account.objective, account.wealth, account.inventory_pnl
             steps = market.steps
-            bid_before, ask_before = _neighbours(market, BID), _neighbours(market, ASK)
-            end = begin_step(market, own, actions[step, 0], actions[step, 1], False)
-            _join_levels(market, bid_before)
-            _join_levels(market, ask_before)
-            fault = _recorded_until(market, own, recording[0], end, before, after, progress, limits)
+            end = begin_replay_step(market, own, recording, actions[step, 0], actions[step, 1])
+            fault = _recorded_until(market, own, recording, end, before, after, progress, limits)
             if fault != SOUND:
                 return fault
             progress[1] += 1

@@ -47,7 +47,7 @@ class Session:
     @property
     def market(self) -> Any:
         """The record of the market."""
-        return self._markets.records[0]
+        return self._markets.shown(0)
 
     @property
     def parameters(self) -> Any:

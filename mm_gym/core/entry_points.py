@@ -21,7 +21,7 @@ from mm_gym.core.market import (
 )
 from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
-from mm_gym.core.replay import replay_reset_one, replay_step_one
+from mm_gym.core.replay import replay_reset_one, replay_step_one, show_levels
 
 # Constant numbers of columns let the compiler copy a row without a loop.
 _N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
@@ -68,14 +68,14 @@ def _market_entry_points(fingerprint):
     ):
         """Reset markets of recorded data, as `reset_many` does. `recording` is a tuple of arrays.
 
-        They are rows of `RECORDED_EVENT`, `PRICE_LEVEL` and `LEVEL_CHANGE`.
+        They are rows of `RECORDED_EVENT`, the touch after each, and rows of `PRICE_LEVEL` and
+        `LEVEL_CHANGE`.
         """
         fingerprint  # noqa: B018
-        events, levels, changes = recording
         for index in range(chosen.shape[0]):
             i = chosen[index]
             own = parameters[markets[i].configuration]
-            replay_reset_one(markets[i], own, seed_words[index], events, levels, changes)
+            replay_reset_one(markets[i], own, seed_words[index], recording)
             if path_rows.shape[1] > 0:
                 keep_path(markets[i], own, path_rows[i])
             _hand_out(markets[i], i, observations, outcomes)
@@ -90,13 +90,19 @@ def _market_entry_points(fingerprint):
             replay_step_one(
                 markets[i],
                 parameters[markets[i].configuration],
-                recording[0],
+                recording,
                 actions[i, 0],
                 actions[i, 1],
                 fill_rows[i],
                 path_rows[i],
             )
             _hand_out(markets[i], i, observations, outcomes)
+
+    @entry_point
+    def replay_show(markets, recording):
+        """Call `replay.show_levels` for the first market."""
+        fingerprint  # noqa: B018
+        show_levels(markets[0], recording)
 
     @entry_point
     def audit_events(markets, parameters, n_events, fill_rows):
@@ -117,7 +123,7 @@ def _market_entry_points(fingerprint):
                 return done, fault
         return n_events, SOUND
 
-    return reset_many, step_many, replay_reset_many, replay_step_many, audit_events
+    return reset_many, step_many, replay_reset_many, replay_step_many, replay_show, audit_events
 
 
 @kernel
@@ -169,9 +175,14 @@ def _book_entry_points(fingerprint):
     return book_clear, book_add, book_match, book_reduce, book_cancel, book_audit
 
 
-reset_many, step_many, replay_reset_many, replay_step_many, audit_events = _market_entry_points(
-    FINGERPRINT
-)
+(
+    reset_many,
+    step_many,
+    replay_reset_many,
+    replay_step_many,
+    replay_show,
+    audit_events,
+) = _market_entry_points(FINGERPRINT)
 book_clear, book_add, book_match, book_reduce, book_cancel, book_audit = _book_entry_points(
     FINGERPRINT
 )

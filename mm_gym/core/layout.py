@@ -32,7 +32,6 @@ NO_ORDER = -1
 # leave the last places free for the agent (see `makers`). `mm_gym.parameters.book_room` chooses
 # the smallest class that suffices. The core is compiled anew for each class.
 BOOK_ROOMS = ((112, 256), (2048, 4096))
-RECORDED_ROOMS = (*BOOK_ROOMS, (8192, 16384))
 MARKET_LEVELS, MARKET_ORDERS = BOOK_ROOMS[0]
 
 # [ticks] Largest absolute price in the book of a market. The sum of two prices fits into 32 bits.
@@ -548,8 +547,8 @@ RECORDED_EVENT = _record(
         ("place", "i4"),  # number of the event with which the order joined its queue; -1: unknown
         ("kind", "i1"),  # a RecordedKind
         ("side", "i1"),  # of the resting order
-        ("known", "i1"),  # whether the order is in the book
         ("halted", "i1"),  # whether trading is halted after the event
+        ("one_sided", "i1"),  # whether a side of the book is empty after the event
     ]
 )
 

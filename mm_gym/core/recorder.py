@@ -21,8 +21,13 @@ def keep_fills(market, fill_rows):
 @kernel
 def keep_path(market, parameters, path_rows):
     """Append a row if the mid, the efficient price or the inventory has changed."""
+    keep_path_at(market, current_mid(market, parameters), path_rows)
+
+
+@kernel
+def keep_path_at(market, mid, path_rows):
+    """Do what `keep_path` does, where the mid is known."""
     index = market.n_path_rows
-    mid = current_mid(market, parameters)
     if 0 < index <= path_rows.shape[0]:
         last = path_rows[index - 1]
         if (

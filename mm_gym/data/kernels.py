@@ -432,7 +432,7 @@ def _event_book(fingerprint):
             key = event.price if side == BID else -event.price
             row = out[n]
             row.time, row.side, row.lots = event.time, side, event.size
-            row.place, row.known = -1, 0
+            row.place = -1
             if event.kind == _ADD:
                 if table[_find(table, event.order_id)].live:
                     continue
@@ -442,7 +442,7 @@ def _event_book(fingerprint):
                     row = out[n]
                     row.time, row.side, row.kind = event.time, 1 - side, _LEAVE
                     row.key, row.lots = book.orders[crossed].key, book.orders[crossed].lots
-                    row.place, row.known = added[crossed], 1
+                    row.place = added[crossed]
                     _delete(table, _find(table, ids[crossed]))
                     reduce(book, crossed, row.lots)
                     _write_touch(book, touch[n])
@@ -459,7 +459,7 @@ def _event_book(fingerprint):
                 table[place].order_id, table[place].slot = event.order_id, slot
                 table[place].live = 1
                 ids[slot], added[slot] = event.order_id, n_before + n
-                row.kind, row.key, row.place, row.known = _JOIN, key // tick, n_before + n, 1
+                row.kind, row.key, row.place = _JOIN, key // tick, n_before + n
             elif event.kind == _HALT:
                 row.kind, row.key, row.lots = _STOP, 0, event.size
             elif event.kind == _HIDDEN:
@@ -470,7 +470,7 @@ def _event_book(fingerprint):
                 if table[place].live:
                     slot = table[place].slot
                     row.lots = min(event.size, book.orders[slot].lots)
-                    row.key, row.place, row.known = book.orders[slot].key, added[slot], 1
+                    row.key, row.place = book.orders[slot].key, added[slot]
                     if row.lots == book.orders[slot].lots:
                         _delete(table, place)
                     reduce(book, slot, row.lots)

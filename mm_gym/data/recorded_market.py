@@ -1,9 +1,10 @@
 """Recorded events in the form that a market of the regime `replay` steps through.
 
 The recorded flow does not depend on the agent. So the recorded orders run through the order book
-once, when the file is opened. Each event gets the place of its order in the queue, and each price
-level gets the history of its size. A market then starts at any time without a replay from the
-beginning, and all markets of a process share these arrays.
+once, when the file is first opened. Each event gets the place of its order in the queue, and each
+price level gets the history of its size. A market then starts at any time without a replay from the
+beginning, and all markets of a process share these arrays. Of large files they are kept in a file
+beside the data (`recording_index`), which later runs open in milliseconds.
 """
 
 import math
@@ -30,9 +31,11 @@ from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import DataFileError, Events, Source, checked, load, read_events
 from mm_gym.data.formats import open_file
 from mm_gym.data.kernels import index_events
+from mm_gym.data.recording_index import keep, kept, stamp
 
 _CHUNK = 1 << 18  # rows that are indexed at once
 _LARGEST_SIZE = 2**31 - 1  # [size units] of all orders at a price
+_WORTH_KEEPING = 200_000  # events; fewer are indexed in a tenth of a second
 _MOST_POINTS = 50_000  # of the time grid on which features are measured
 _MOST_TICKS = 10**6  # of a median spread
 _NS = 1e9
@@ -53,12 +56,21 @@ class RecordedMarket:
     """Rows of `PRICE_LEVEL`."""
     changes: npt.NDArray[Any]
     """Rows of `LEVEL_CHANGE`."""
-    room: tuple[int, int]
-    """Largest number of levels of a side, and of levels of both sides."""
     tick_size: float
     """[currency]"""
     digest: int
     """A number that other recordings have with a chance of 1 in 2^32."""
+    trades: npt.NDArray[Any]
+    """The visible executions among the events."""
+    one_sided: npt.NDArray[np.int64]
+    """First event of each time with an empty side of the book, and the first after it: (m, 2)."""
+    figures: dict[str, float]
+    """What `typical_fields` needs of the whole recording."""
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """What the kernels of `core.replay` take as `recording`."""
+        return self.events, self.touch, self.levels, self.changes
 
     @property
     def span(self) -> tuple[int, int]:
@@ -79,32 +91,28 @@ class RecordedMarket:
         Raises:
             DataFileError: if the book never has two sides.
         """
-        kind, lots = self.events["kind"], self.events["lots"]
+        known = self.figures
         if lot_size is None:
-            sizes, counts = np.unique(lots[kind == RecordedKind.JOIN], return_counts=True)
-            lot_size = int(sizes[np.argmax(counts)])
-        spread, mid, lasts = self._quoted()
-        if lasts.sum() <= 0.0:
+            lot_size = int(known["new_order"])
+        if not known["spread"] > 0.0:
             raise DataFileError(
                 f"{self.name} has no mid price: expected a time with both a bid and an ask, "
                 "got none"
             )
-        typical_spread = max(1.0, _weighted_median(spread, lasts))
-        interval = max(10.0, self.seconds / _MOST_POINTS)
-        moves = np.diff(self._on_grid(interval)[1])
-        volatility = float(np.sqrt(np.nanmean(moves**2) / interval)) if len(moves) else 0.0
+        typical_spread = max(1.0, known["spread"])
+        volatility = known["volatility"]
         volatility = max(volatility, 0.05 * typical_spread) if math.isfinite(volatility) else 1.0
-        trades = self._trades()
-        touch_lots = self.touch[:, 2:].mean() / lot_size
+        trades = self.trades
+        touch_lots = known["touch"] / lot_size
         money = volatility / 0.6  # moves in units of those of the default market
         return {
             "lot_size": lot_size,
             "tick_size": self.tick_size,
-            "initial_price": float(mid[lasts > 0.0][0]),
+            "initial_price": known["first_mid"],
             "volatility": volatility,
             "taker_rate": max(len(np.unique(trades["time"])), 1) / max(self.seconds, 1.0),
             "taker_size": max(1.0, float(trades["lots"].mean()) / lot_size) if len(trades) else 1.0,
-            "maker_size": max(1.0, 0.5 * float(touch_lots)),
+            "maker_size": max(1.0, 0.5 * touch_lots),
             # Action 0, an eighth of it, is half of the typical spread: the touch.
             "max_offset": 4.0 * typical_spread,
             "close_out_cost": 0.5 * typical_spread,
@@ -134,7 +142,7 @@ class RecordedMarket:
             unknown = [math.nan] * len(half_lives)
             names = ("activity_mean", "activity", "spread", "volatility")
             return {"flow": unknown, "move": unknown} | dict.fromkeys(names, math.nan)
-        trades = self._trades()
+        trades = self.trades
         bins = np.searchsorted(times, (trades["time"] - self.span[0]) / _NS)
         taker = np.where(trades["side"] == ASK, 1.0, -1.0)
         flow, volume = (
@@ -159,30 +167,30 @@ class RecordedMarket:
             else math.nan,
         }
 
-    def _trades(self) -> npt.NDArray[Any]:
-        rows: npt.NDArray[Any] = self.events[self.events["kind"] == RecordedKind.TRADE]
-        return rows
-
-    def _quoted(self) -> tuple[Floats, Floats, Floats]:
-        """Spread and mid [ticks] after each event, and how long [s] they last with two sides."""
-        lasts = np.diff(self.events["time"], append=self.span[1]) / _NS
-        lasts[(self.touch[:, 2:] == 0).any(axis=1)] = 0.0
-        bid, ask = self.touch[:, BID].astype(np.int64), -self.touch[:, ASK].astype(np.int64)
-        return (ask - bid).astype(np.float64), np.asarray(0.5 * (ask + bid), np.float64), lasts
-
     def _on_grid(self, interval: float) -> tuple[Floats, Floats, Floats]:
         """Times [s] after the first event, and mid and spread [ticks], where there are two sides.
 
         A time without two sides has the mid and the spread of the last time with them.
         """
-        spread, mid, _ = self._quoted()
-        two_sided = (self.touch[:, 2:] > 0).all(axis=1)
-        latest = np.maximum.accumulate(np.where(two_sided, np.arange(len(mid)), -1))
         times = np.arange(interval, self.seconds, interval)
         rows = np.searchsorted(self.events["time"], self.span[0] + times * _NS, side="right") - 1
-        rows = latest[rows]
+        if len(self.one_sided):
+            first, end = self.one_sided[np.searchsorted(self.one_sided[:, 0], rows, "right") - 1].T
+            rows = np.where((first <= rows) & (rows < end), first - 1, rows)
         known = rows >= 0
-        return times[known], mid[rows[known]], spread[rows[known]]
+        bid, ask = _prices(self.touch[rows[known]])
+        return times[known], 0.5 * (bid + ask), ask - bid
+
+    def volatility(self) -> float:
+        """[ticks / sqrt(s)] Over ten seconds or more; NaN if it cannot be measured."""
+        interval = max(10.0, self.seconds / _MOST_POINTS)
+        moves = np.diff(self._on_grid(interval)[1])
+        return float(np.sqrt(np.mean(moves**2) / interval)) if len(moves) else math.nan
+
+
+def _prices(touch: npt.NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """Best bid and best ask [ticks]."""
+    return touch[:, BID].astype(np.float64), -touch[:, ASK].astype(np.float64)
 
 
 def open_recorded_market(path: str | Path) -> RecordedMarket:
@@ -196,13 +204,22 @@ def open_recorded_market(path: str | Path) -> RecordedMarket:
     """
     path = Path(path)
     try:
+        source = stamp(path)
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
     except OSError as error:
         raise DataFileError(
             f"{path} cannot be read: expected a file of exchange data, got {error.strerror}"
         ) from error
-    return index(read_events(path) if is_parquet else load(open_file(path)), path.name)
+    found = kept(path, source, _ARRAYS)
+    if found is not None:
+        arrays, about = found
+        return RecordedMarket(name=path.name, **arrays, **about)
+    market = index(read_events(path) if is_parquet else load(open_file(path)), path.name)
+    if len(market.events) >= _WORTH_KEEPING:
+        about = {name: getattr(market, name) for name in ("tick_size", "digest", "figures")}
+        keep(path, source, {name: getattr(market, name) for name in _ARRAYS}, about)
+    return market
 
 
 def index(events: Events, name: str) -> RecordedMarket:
@@ -236,16 +253,36 @@ def index(events: Events, name: str) -> RecordedMarket:
         )
     compact = np.empty(len(changes), LEVEL_CHANGE)
     compact["event"], compact["lots"] = changes["event"], changes["lots"]
-    return RecordedMarket(
+    sides = np.diff(rows["one_sided"], prepend=0, append=0)
+    market = RecordedMarket(
         name,
         rows,
         touch,
         levels,
         compact,
-        _most_levels(changes, rows),
         events.tick * events.price_unit,
-        zlib.crc32(rows.tobytes()),
+        zlib.crc32(rows.view(np.uint8).data),
+        rows[rows["kind"] == RecordedKind.TRADE],
+        np.stack([np.flatnonzero(sides == 1), np.flatnonzero(sides == -1)], axis=1),
+        {},
     )
+    market.figures.update(_figures(rows, touch), volatility=market.volatility())
+    return market
+
+
+def _figures(rows: npt.NDArray[Any], touch: npt.NDArray[np.int32]) -> dict[str, float]:
+    """The most frequent size of a new order, sizes at the touch, first mid and median spread."""
+    sizes, counts = np.unique(rows["lots"][rows["kind"] == RecordedKind.JOIN], return_counts=True)
+    lasts = np.diff(rows["time"], append=rows["time"][-1]) / _NS
+    lasts[rows["one_sided"] == 1] = 0.0
+    quoted = lasts > 0.0
+    bid, ask = _prices(touch[quoted])
+    return {
+        "new_order": float(sizes[np.argmax(counts)]),
+        "touch": float(touch[:, 2:].mean()),
+        "first_mid": float(0.5 * (bid + ask)[0]) if quoted.any() else math.nan,
+        "spread": _weighted_median(ask - bid, lasts[quoted]) if quoted.any() else math.nan,
+    }
 
 
 class _Indexer(EventBook):
@@ -278,7 +315,9 @@ class _Indexer(EventBook):
         halts = np.where(rows["kind"] == RecordedKind.HALT, np.arange(len(rows)), -1)
         latest = np.maximum.accumulate(halts)
         rows["halted"] = (latest >= 0) & (rows["lots"][latest] == 0)
-        return rows, np.concatenate(touches)
+        touch = np.concatenate(touches)
+        rows["one_sided"] = (touch[:, 2:] == 0).any(axis=1)
+        return rows, touch
 
 
 def _level_histories(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -286,7 +325,7 @@ def _level_histories(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDAr
 
     The sizes are 64-bit, in rows of (event, level, lots).
     """
-    events = np.flatnonzero(rows["known"])
+    events = np.flatnonzero(rows["place"] >= 0)
     keys = rows["key"][events].astype(np.int64)
     # Bids before asks, and keys in order. 32-bit keys leave room for the side above them.
     place = (rows["side"][events].astype(np.int64) << 33) + keys
@@ -308,18 +347,6 @@ def _level_histories(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDAr
     return levels, changes
 
 
-def _most_levels(changes: npt.NDArray[Any], rows: npt.NDArray[Any]) -> tuple[int, int]:
-    """Largest number of levels of a side, and of both sides together."""
-    earlier = np.zeros(len(changes), np.int64)
-    same = changes["level"][1:] == changes["level"][:-1]
-    earlier[1:][same] = changes["lots"][:-1][same]
-    opened = (changes["lots"] > 0).astype(np.int64) - (earlier > 0)
-    n = np.zeros((len(rows), 2), np.int64)
-    n[changes["event"], rows["side"][changes["event"]]] = opened
-    n = np.cumsum(n, axis=0)
-    return int(n.max(initial=0)), int(n.sum(axis=1).max(initial=0))
-
-
 def _decayed(steps: npt.NDArray[Any], decay: float) -> Floats:
     """The sum of steps of which each loses the share 1 - decay with every later one."""
     return np.asarray(lfilter([1.0], [1.0, -decay], steps))
@@ -327,8 +354,18 @@ def _decayed(steps: npt.NDArray[Any], decay: float) -> Floats:
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
     """The weighted median of whole numbers."""
-    counted = values[weights > 0.0].astype(np.int64)
-    lowest = counted.min()
-    above = np.minimum(counted - lowest, _MOST_TICKS)
-    total = np.cumsum(np.bincount(above, weights[weights > 0.0]))
+    lowest = values.min()
+    above = np.minimum(values - lowest, _MOST_TICKS).astype(np.int64)
+    total = np.cumsum(np.bincount(above, weights))
     return float(lowest + np.searchsorted(total, 0.5 * total[-1]))
+
+
+_ARRAYS = {
+    "events": RECORDED_EVENT,
+    "touch": np.dtype(np.int32),
+    "levels": PRICE_LEVEL,
+    "changes": LEVEL_CHANGE,
+    "trades": RECORDED_EVENT,
+    "one_sided": np.dtype(np.int64),
+}
+"""Fields of `RecordedMarket` that are kept in a file."""

@@ -246,7 +246,7 @@ class Recorder:
 
     def prepare(self) -> None:
         """Call this before a step. It makes room, and notices that a checkpoint was restored."""
-        market = self._markets.records[0]
+        market = self._markets.shown(0)
         fill_room, path_room = self._markets.fill_rows.shape[1], self._markets.path_rows.shape[1]
         self._markets.make_room(
             fill_room * (1 + (2 * int(market["n_fill_rows"]) > fill_room)),
@@ -265,7 +265,7 @@ class Recorder:
 
     def note(self) -> None:
         """Call this after a step, or after a reset."""
-        market = self._markets.records[0]
+        market = self._markets.shown(0)
         if self._n == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
         self._rows[self._n] = _decision(market)

@@ -89,8 +89,8 @@ class Renderer:
         """Return a frame of each market, or None in `human` mode and without a render mode."""
         if self._mode == "ansi":
             return tuple(
-                ladder(record, markets.parameters_of(market))
-                for market, record in enumerate(markets.records)
+                ladder(markets.shown(market), markets.parameters_of(market))
+                for market in range(len(markets))
             )
         if self._mode == "rgb_array":
             return tuple(picture.view(Image) for picture in self.pictures(markets))
@@ -115,7 +115,7 @@ class Renderer:
         from mm_gym.rendering.picture import draw
 
         assert self._history is not None
-        record = markets.records[market]
+        record = markets.shown(market)
         past = self._history.of(market, int(record["steps"]))
         return draw(record, markets.parameters_of(market), past, show_truth)
 

@@ -16,8 +16,9 @@ from agents.rules import InventorySkewAgent, RandomAgent
 from mm_gym import OBSERVATION_NAMES, ConfigurationError, configure
 from mm_gym.core.book import BOOK_CROSSED, SOUND
 from mm_gym.core.entry_points import book_audit
-from mm_gym.core.layout import BID
+from mm_gym.core.layout import ASK, BID
 from mm_gym.core.scales import action_of_offset
+from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import EVENT, DataFileError, Events, Source, convert, load
 from mm_gym.data.events import read_events as load_events
 from mm_gym.data.formats import open_file
@@ -26,6 +27,7 @@ from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 from mm_gym.markets import Markets
 from mm_gym.recordings import open_recording
+from mm_gym.rendering.ladder import best_levels
 from tests.data.conftest import SAMPLES
 from tests.data.slow_replay import (
     ADD,
@@ -372,6 +374,45 @@ def test_interpreted_kernels_equal_compiled_ones(day: str, tmp_path: Path) -> No
         check=True,
     )
     np.testing.assert_allclose(np.load(path), a_short_run(day), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.3])
+def test_events_that_are_skipped_change_nothing(tmp_path: Path, latency: float) -> None:
+    """A recorder looks at every event. Without one, most events are skipped."""
+    path = made_up_day(tmp_path / "day.parquet", 60, seed=2, strange=0.05)
+    config = configure(data=path, **FIELDS | {"latency": latency, "max_offset": 6.0})
+    looking, skipping = Markets(config, 8, 1000, 10_000), Markets(config, 8)
+    for markets in (looking, skipping):
+        markets.start(np.random.default_rng(i) for i in range(8))
+    for action in quotes(20, (8, 2)):
+        for seen, expected in zip(skipping.step(action), looking.step(action), strict=True):
+            np.testing.assert_array_equal(seen, expected)
+    for records in (looking.records, skipping.records):
+        records["n_fill_rows"], records["n_path_rows"], records["n_new_fills"] = 0, 0, 0
+        records["quotes"]["time_at_touch"] = 0.0
+    assert looking.records.tobytes() == skipping.records.tobytes()
+    assert looking.records["account"]["n_fills"].min() > 0
+
+
+def test_the_book_that_is_shown_is_the_recorded_one_with_the_quotes_of_the_agent(day: str) -> None:
+    markets = Markets(configure(data=day, **FIELDS), 2)
+    markets.start(np.random.default_rng(i) for i in range(2))
+    events, own = load_events(day).rows, 0
+    for action in quotes(20, (2, 2)):
+        markets.step(action)
+        for market in range(2):
+            record = markets.shown(market)
+            until = int(record["recorded"]["origin"]) + round(float(record["time"]) * _NS)
+            book = EventBook()
+            book.apply(events[events["time"] <= until])
+            for side, levels in zip((BID, ASK), book.levels(100), strict=True):
+                shown = []
+                for price, queue in best_levels(record["book"], side, 100):
+                    public = sum(lots for lots, of_agent in queue if not of_agent)
+                    own += sum(of_agent for _, of_agent in queue)
+                    shown += [(price, public)] * (public > 0)
+                assert shown == levels
+    assert own > 20
 
 
 def test_the_start_depends_on_the_seed_and_lies_in_the_chosen_part(day: str) -> None:
