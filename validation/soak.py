@@ -169,7 +169,8 @@ def _hostile_actions(random: np.random.Generator, n: int) -> tuple[npt.NDArray[A
         actions = held[:n]
     skew = float(random.choice([0.0, 0.0, 1.0, -1.0, 5.0]))
     takes = random.random((n, 1)) < random.choice([0.0, 0.0, 0.1, 1.0])
-    return np.hstack([actions, takes]).astype(np.float32), skew
+    # Without a fixed order of memory, kind 1 would have the core compiled a second time.
+    return np.ascontiguousarray(np.hstack([actions, takes]), np.float32), skew
 
 
 def _fail(fault: int, where: str, config: MarketConfig | None) -> None:
