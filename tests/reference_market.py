@@ -35,7 +35,7 @@ from mm_gym.core.random import (
 
 SIGN = (1, -1)  # of the prices of bids and asks: a larger signed price is a better one
 ALMOST = 1e-4  # [ticks] a quote this close to a whole tick is on it
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 @dataclass(eq=False)
@@ -129,6 +129,7 @@ class ReferenceMarket:
         self.interval = float(p.decision_interval)
         self.start = self.time = -int(p.warm_up_steps) * self.interval
         self.orders: list[Order] = []
+        self.n_events = 0  # additions, reductions, cancellations and fills
         self.pool: list[Order] = []  # in the order in which cancellations count the orders
         self.quotes: list[Order | None] = [None, None]
         self.placed_at, self.lots_ahead_at_arrival = [0.0, 0.0], [0, 0]
@@ -182,10 +183,12 @@ class ReferenceMarket:
         order = Order(side, price, lots, own)
         self.orders.append(order)
         self.pool.append(order)
+        self.n_events += 1
         return order
 
     def _take_out(self, order: Order, lots: int) -> None:
         order.lots -= lots
+        self.n_events += 1
         if order.lots == 0:
             self.orders.remove(order)
             self.pool[self.pool.index(order)] = self.pool[-1]
@@ -583,7 +586,8 @@ class ReferenceMarket:
         quote = self.quotes[taker]
         if quote is not None:
             room = int(self.p.max_inventory) - SIGN[taker] * self.account.inventory
-            self._take_out(quote, max(0, quote.lots - room))
+            if quote.lots > room:
+                self._take_out(quote, quote.lots - room)
 
     # ------------------------------------------------------------------------------- the decisions
 
@@ -738,22 +742,20 @@ class ReferenceMarket:
         times = seconds * (NODES + 1.0) / 2.0
         for side, quote in enumerate(self.quotes):
             if quote is not None:
-                rates = [self._fill_rate(side, quote, float(time)) for time in times]
-                lots = seconds / 2.0 * float(WEIGHTS @ rates)
+                lots = seconds / 2.0 * float(WEIGHTS @ self._fill_rates(side, quote, times))
                 self._count(side, -lots, quote.price, self.account.inventory)
 
-    def _fill_rate(self, side: int, quote: Order, later: float) -> float:
-        """The mean lots a second that takers fill after `later` seconds of an unchanged book."""
+    def _fill_rates(self, side: int, quote: Order, later: Any) -> Any:
+        """The mean lots a second that takers fill at times `later` with an unchanged book."""
         p, flow, taker = self.p, self.flow, 1 - side
         since = self.time + later - flow.last_arrival
-        arrivals = p.base_rate + sum(
-            rest * p.clustering_decay[k] * math.exp(-p.clustering_decay[k] * since)
-            for k, rest in enumerate(flow.excitation)
-        )
+        arrivals = np.full(len(later), p.base_rate)
+        for k, rest in enumerate(flow.excitation):
+            arrivals += rest * p.clustering_decay[k] * np.exp(-p.clustering_decay[k] * since)
         key = SIGN[side] * quote.price
         better = [o for o in self.orders if o.side == side and SIGN[side] * o.price > key]
         if p.refill and better:
-            return 0.0
+            return 0.0 * later
         queue = self.queue(side, quote.price)
         ahead = sum(order.lots for order in better + queue[: queue.index(quote)])
 
@@ -769,8 +771,8 @@ class ReferenceMarket:
         if flow.orders_left > 0:
             uninformed *= flow.side == taker and distance <= flow.tolerance
         else:
-            bias = flow.bias * flow.imbalance * math.exp(-2.0 * p.imbalance_flip_rate * since)
-            uninformed *= (1.0 + SIGN[taker] * bias) / 2.0
+            bias = flow.bias * flow.imbalance * np.exp(-2.0 * p.imbalance_flip_rate * since)
+            uninformed = uninformed * (1.0 + SIGN[taker] * bias) / 2.0
             if distance > 0.0:
                 tolerance = float(p.taker_tolerance)
                 uninformed *= math.exp(-distance / tolerance) if tolerance > 0.0 else 0.0
@@ -781,4 +783,4 @@ class ReferenceMarket:
             within = SIGN[taker] * (limit - quote.price) >= 0.0 or not p.informed_price_limit
             if SIGN[taker] * signal > p.signal_threshold and within:
                 informed = flow.p_informed * mean_lots(p.taker_size_miss)
-        return float(arrivals * (uninformed + informed))
+        return arrivals * (uninformed + informed)

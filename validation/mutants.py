@@ -1,40 +1,60 @@
 """Mutation testing of the core: apply small faults one at a time, and see which the tests miss.
 
-python -m validation.mutants --sample 60 --seed 0
+python -m validation.mutants --sample 200 --seed 0
 make mutants
 
 The faults are generated from the syntax tree of each kernel: another comparison, another operator,
-another constant, `and` for `or`, `min` for `max`, a negated condition, a deleted statement. Each
-runs in a copy of the repository. Tests run with `NUMBA_DISABLE_JIT=1`, because compiling takes
-longer than they do. A fault that makes a test fail, or run for too long, is killed.
+another constant, `and` for `or`, `min` for `max`, a negated condition, a deleted statement. Each is
+put into a child process with the tests already collected and `NUMBA_DISABLE_JIT=1`, so that nothing
+is compiled or imported again. A fault that makes a test fail, or run for too long, is killed.
+
+The tests compare the core with something other than itself. A fault that they miss is also run
+against digests of trajectories without the fault, which notice any change of results. Such a kill
+is counted apart, because it does not show what is wrong.
 """
 
 import ast
 import copy
+import importlib
+import itertools
+import math
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import tyro
 
 ROOT = Path(__file__).parents[1]
 FILES = (
-    "account", "book", "makers", "market", "observe", "quotes", "reward", "scales", "takers",
-    "value",
+    "account", "book", "control_variate", "makers", "market", "messages", "observe", "quotes",
+    "random", "recorder", "reward", "scales", "takers", "value",
 )  # fmt: skip
 TESTS = (
-    "tests/core/test_details.py",
+    "tests/core/test_market_against_reference.py",
     "tests/core/test_book.py",
+    "tests/core/test_random.py",
+    "tests/core/test_details.py",
     "tests/trust/test_soak.py",
 )
-"""Tests that are fast without compiling."""
+"""Tests that are fast without compiling, the cheapest kill first."""
+
+SLOW = (
+    "test_free_slots_are_reused_and_none_is_lost",
+    "test_markets_with_threads_step_in_a_forked_child",
+    "test_exponentials_follow_their_law_up_to_the_tail",
+    "test_normals_follow_their_law_up_to_the_tail",
+    "test_normal_pairs_are_two_independent_standard_normals",
+    "test_sizes_are_geometric_with_the_configured_mean",
+)
+"""Tests that take longer than all others together, or start processes."""
+DIGESTS = "digests of trajectories"
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -51,54 +71,84 @@ _NAMES = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "BID": "
 class Arguments:
     """See which small faults of the core the tests miss."""
 
-    sample: int = 60
+    sample: int = 200
     """Number of faults, drawn from all that are generated. 0: all."""
     seed: int = 0
     """Seed of the sample."""
-    seconds: float = 100.0
-    """[s] After which a run of the tests counts as hanging."""
+    seconds: float = 5.0
+    """[s] Processor time after which a test counts as hanging."""
+    jobs: int = 2
+    """Number of processes."""
     files: tuple[str, ...] = FILES
     """Files of `mm_gym/core`, without the ending."""
     tests: tuple[str, ...] = TESTS
     """Files of tests."""
+    only: tuple[int, ...] = ()
+    """Numbers of faults to apply instead of a sample."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file of the core with one fault."""
+    """A function of the core with one fault."""
 
+    number: int
     file: str
+    function: str
     line: int
     before: str
     after: str
-    source: str
+    code: CodeType
+
+    def __str__(self) -> str:
+        change = f"{self.before!r} -> {self.after!r}"[:300]
+        return f"{self.number} {self.file}.py:{self.line} {self.function}: {change}"
 
 
-def mutants_of(file: str, source: str) -> Iterator[Mutant]:
+def mutants_of(file: str, source: str, numbers: Iterator[int]) -> Iterator[Mutant]:
     """Generate each small fault of the functions of a file."""
-    tree = ast.parse(source)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    for function in nodes:
+    for function in ast.parse(source).body:
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        function.decorator_list = []
         for parent in ast.walk(function):
             for name, value in ast.iter_fields(parent):
-                if name in ("decorator_list", "args") and parent is function:
+                if name == "args" and parent is function:
                     continue
                 places = list(enumerate(value)) if isinstance(value, list) else [(None, value)]
                 for index, node in places:
-                    if not isinstance(node, ast.AST):
+                    if not isinstance(node, ast.AST) or _is_no_result(function, node):
                         continue
                     for other in _faults(node):
                         _put(parent, name, index, other)
-                        line = getattr(node, "lineno", getattr(parent, "lineno", 0))
+                        line = getattr(node, "lineno", getattr(parent, "lineno", function.lineno))
                         whole = other if isinstance(other, ast.stmt) else parent
                         yield Mutant(
+                            next(numbers),
                             file,
+                            function.name,
                             line,
                             _shown(parent, name, index, node),
                             ast.unparse(whole),
-                            ast.unparse(ast.fix_missing_locations(tree)),
+                            _code(function),
                         )
                         _put(parent, name, index, node)
+
+
+def _is_no_result(function: ast.FunctionDef, node: ast.AST) -> bool:
+    """Whether a function ends in `return False` or the like. Without it, it returns None."""
+    return (
+        node is function.body[-1]
+        and isinstance(node, ast.Return)
+        and isinstance(node.value, ast.Constant)
+        and not node.value.value
+    )
+
+
+def _code(function: ast.FunctionDef) -> CodeType:
+    module = ast.fix_missing_locations(ast.Module([function], []))
+    names: dict[str, Any] = {}
+    exec(compile(module, function.name, "exec"), names)
+    return names[function.name].__code__  # type: ignore[no-any-return]
 
 
 def _put(parent: ast.AST, name: str, index: int | None, node: ast.AST) -> None:
@@ -148,98 +198,157 @@ def _faults(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
 
 
-def _copy_repository(folder: Path) -> None:
-    for name in ("mm_gym", "tests", "validation", "agents"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "trained")
-        )
-    shutil.copy(ROOT / "pyproject.toml", folder)
+def put(mutant: Mutant) -> None:
+    """Replace the code of a function, and compute the module's tables that it makes anew."""
+    module = importlib.import_module(f"mm_gym.core.{mutant.file}")
+    getattr(module, mutant.function).__code__ = mutant.code
+    for statement in ast.parse((ROOT / f"mm_gym/core/{mutant.file}.py").read_text()).body:
+        calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        names = {call.id for call in calls if isinstance(call, ast.Name)}
+        if isinstance(statement, ast.Assign) and mutant.function in names:
+            exec(compile(ast.Module([statement], []), mutant.file, "exec"), vars(module))
 
 
-def _run(folder: Path, tests: tuple[str, ...], seconds: float) -> str:
-    """Run the tests in a child process. Return "passed", or why they did not."""
-    report = folder / "report.txt"
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        with report.open("w") as output:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        os.chdir(folder)
-        sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
-        for name in list(sys.modules):
-            if name.partition(".")[0] in ("mm_gym", "tests", "validation", "agents"):
-                del sys.modules[name]
-        import pytest
+class Runner:
+    """A plugin of pytest that runs the collected tests once for each fault.
 
-        # This test takes longer than all others together.
-        slow = "tests/core/test_book.py::test_free_slots_are_reused_and_none_is_lost"
-        quiet = [
-            "--deselect",
-            slow,
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            "--tb=line",
-        ]
-        os._exit(int(pytest.main([*quiet, "-W", "ignore::RuntimeWarning", *tests])))
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            if os.waitstatus_to_exitcode(status) == 0:
-                return "passed"
-            lines = report.read_text().splitlines()
-            failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-            return (failed or lines[-1:] or ["no report"])[0][:120]
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return f"ran for more than {seconds:g} s"
+    Args:
+        arguments: those of the command.
+        chosen: the faults.
+    """
+
+    def __init__(self, arguments: Arguments, chosen: list[Mutant]) -> None:
+        self.arguments, self.chosen = arguments, chosen
+        self.found: dict[Mutant, str] = {}
+        """The test that killed each fault, or an empty string."""
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave slow tests out."""
+        items[:] = [item for item in items if item.originalname not in SLOW]
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Run the tests in child processes.
+
+        Raises:
+            RuntimeError: if they fail without a fault.
+        """
+        self.digests = short_digests()
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "without"
+            _wait({self._start(session.items, None, report): None})
+            if failed := report.read_text():
+                raise RuntimeError(
+                    f"the tests fail without a fault: expected success, got {failed}"
+                )
+            at_work: dict[int, Any] = {}
+            for place, mutant in enumerate(self.chosen):
+                report = Path(folder) / str(place)
+                at_work[self._start(session.items, mutant, report)] = (mutant, report)
+                if len(at_work) >= self.arguments.jobs:
+                    self._note(*_wait(at_work))
+            while at_work:
+                self._note(*_wait(at_work))
+        return True
+
+    def _note(self, mutant: Mutant, report: Path) -> None:
+        self.found[mutant] = report.read_text()
+        print(f"{self.found[mutant] or 'SURVIVED'}\n    {mutant}", file=sys.__stderr__, flush=True)
+
+    def _start(self, items: list[Any], mutant: Mutant | None, report: Path) -> int:
+        """Start a child that writes the name of the first test that fails into `report`."""
+        child = os.fork()
+        if child == 0:
+            report.write_text("crashed or hung")
+            failed = "crashed or hung"
+            try:
+                failed = self._first_failure(items, mutant, report)
+            finally:
+                report.write_text(failed)
+                os._exit(0)
+        return child
+
+    def _first_failure(self, items: list[Any], mutant: Mutant | None, report: Path) -> str:
+        from _pytest.runner import runtestprotocol
+
+        if mutant is not None:
+            put(mutant)
+            # The tests of the file itself come first.
+            items = sorted(items, key=lambda item: f"test_{mutant.file}.py" not in item.nodeid)
+        for item in items:
+            report.write_text(f"{item.name} (hangs)")
+            # The signal ends the process.
+            signal.setitimer(signal.ITIMER_VIRTUAL, self.arguments.seconds)
+            if any(part.failed for part in runtestprotocol(item, log=False, nextitem=None)):
+                return str(item.name)
+        report.write_text(DIGESTS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 3.0 * self.arguments.seconds)
+        return "" if short_digests() == self.digests else DIGESTS
+
+
+def _wait(at_work: dict[int, Any]) -> Any:
+    """Wait for one of the children, and return what it works on."""
+    child, _ = os.wait()
+    return at_work.pop(child)
+
+
+def short_digests() -> dict[str, str]:
+    """Digests of 40 steps of all regimes and rules but `replay`, with a short warm-up."""
+    from mm_gym.config import configure
+    from validation.trajectory_digests import random_quotes, stored_markets
+
+    digests = {}
+    for name, keywords in stored_markets().items():
+        if not name.startswith("task") and keywords["regime"] != "replay":
+            interval = configure(keywords["regime"]).decision_interval
+            digests[name] = random_quotes({"warm_up": 2.0 * interval, **keywords}, 40).digest
+    return digests
+
+
+def interval_of_share(killed: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's method."""
+    z = 1.959964
+    share, spread = killed / n, z * math.sqrt(killed * (n - killed) / n + z * z / 4.0) / n
+    scale = 1.0 / (1.0 + z * z / n)
+    middle = scale * (share + z * z / (2.0 * n))
+    return middle - scale * spread, middle + scale * spread
 
 
 def main(arguments: Arguments) -> None:
-    """Apply the faults, and print each with the test that killed it, then the survivors.
+    """Apply the faults, print each with the test that killed it, then the survivors and shares.
 
     Raises:
         RuntimeError: if the tests fail without a fault.
     """
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
-    # Each child inherits these imports. They are not of the code that changes.
-    import gymnasium  # noqa: F401
-    import hypothesis  # noqa: F401
-    import numba  # noqa: F401
+    import numba
+    import pytest
 
-    found: list[Mutant] = []
-    for file in arguments.files:
-        source = (ROOT / "mm_gym/core" / f"{file}.py").read_text()
-        found += mutants_of(file, source)
-    n = min(arguments.sample, len(found)) or len(found)
-    chosen = random.Random(arguments.seed).sample(found, n)
-    survivors = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _copy_repository(folder)
-        result = _run(folder, arguments.tests, arguments.seconds)
-        if result != "passed":
-            raise RuntimeError(f"the tests fail without a fault: expected success, got {result}")
-        for mutant in chosen:
-            path = folder / "mm_gym/core" / f"{mutant.file}.py"
-            kept = path.read_text()
-            path.write_text(mutant.source)
-            result = _run(folder, arguments.tests, arguments.seconds)
-            path.write_text(kept)
-            text = f"{mutant.file}.py:{mutant.line}: {mutant.before!r} -> {mutant.after!r}"
-            print(f"{result if result != 'passed' else 'SURVIVED'}\n    {text[:300]}", flush=True)
-            if result == "passed":
-                survivors.append(text)
-    share = 1.0 - len(survivors) / n
-    print(f"{len(found)} faults generated, {n} applied (seed {arguments.seed}), {share:.0%} killed")
-    for text in survivors:
-        print(f"survived: {text[:400]}")
+    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        os.environ["NUMBA_DISABLE_JIT"] = "1"
+        os.execv(sys.executable, [*sys.orig_argv])
+    numbers = itertools.count()
+    generated = [
+        mutant
+        for file in arguments.files
+        for mutant in mutants_of(file, (ROOT / f"mm_gym/core/{file}.py").read_text(), numbers)
+    ]
+    n = min(arguments.sample, len(generated)) or len(generated)
+    chosen = random.Random(arguments.seed).sample(generated, n)
+    if arguments.only:
+        chosen = [mutant for mutant in generated if mutant.number in arguments.only]
+    runner = Runner(arguments, chosen)
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::RuntimeWarning"]
+    code = pytest.main([*options, *arguments.tests], plugins=[runner])
+    if code != 0 or len(runner.found) < len(chosen):
+        sys.exit(1)
+    results = list(runner.found.values())
+    n, by_tests = len(chosen), sum(result not in ("", DIGESTS) for result in results)
+    print(f"{len(generated)} faults generated, {n} applied (seed {arguments.seed})")
+    for killed, how in ((by_tests, "by tests"), (n - results.count(""), "by tests or digests")):
+        low, high = interval_of_share(killed, n)
+        print(f"killed {how}: {killed} ({killed / n:.1%}, interval {low:.1%} to {high:.1%})")
+    for mutant, result in runner.found.items():
+        if result in ("", DIGESTS):
+            print(f"{'noticed by digests only' if result else 'survived'}: {mutant}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ def _set(field: str, index: Any, column: str, value: int) -> Callable[[Any], Non
     return change
 
 
+def _place_beyond_the_last(book: Any) -> None:
+    book["orders"][3]["place"], book["live"][6] = 6, 3
+
+
 FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     "levels out of order": (_swap_levels, codes.LEVELS_OUT_OF_ORDER),
     "one price at two levels": (_set("levels", (BID, 1), "key", 99), codes.LEVELS_OUT_OF_ORDER),
@@ -74,6 +78,7 @@ FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     ),
     "two orders at one place of the pool": (_set("orders", 3, "place", 2), codes.BROKEN_POOL),
     "a place outside the pool": (_set("orders", 3, "place", 6), codes.BROKEN_POOL),
+    "a place of a free slot": (_place_beyond_the_last, codes.BROKEN_POOL),
 }
 
 

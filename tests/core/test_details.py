@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mm_gym.config import configure
-from mm_gym.core.layout import InformedKind, Obs, Outcome
-from mm_gym.core.makers import reschedule_makers
+from mm_gym.core.layout import MARKET_LEVELS, MARKET_ORDERS, InformedKind, Obs, Outcome
+from mm_gym.core.makers import reschedule_makers, start_makers
+from mm_gym.core.scales import column_of_inventory, inventory_of_column
 from mm_gym.markets import Markets
 from tests.core.kit import assert_agrees, started, step
 
@@ -92,7 +93,7 @@ def test_the_dealer_market_has_no_public_spread() -> None:
     assert step(started(1, "dealer"))[0, Outcome.SPREAD] == 0.0
 
 
-@pytest.mark.parametrize("now", [0, 3, 40])
+@pytest.mark.parametrize("now", [0, 3, 40, 200])
 def test_the_time_to_the_next_maker_event_is_inverse_to_the_total_rate(now: int) -> None:
     """2 x maker_rate of orders, and maker_cancel_rate of each resting order, the agent's too."""
     markets = started(1, "noise", maker_rate=2.0, maker_cancel_rate=0.5)
@@ -103,6 +104,32 @@ def test_the_time_to_the_next_maker_event_is_inverse_to_the_total_rate(now: int)
     assert market["n_priced"] == now
     rate_then, rate_now = 2 * 2.0 + 12 * 0.5, 2 * 2.0 + now * 0.5
     np.testing.assert_allclose(market["next_maker"], 10.0 + 4.0 * rate_then / rate_now)
+
+
+@pytest.mark.parametrize("depth", [3.0, 1e5])
+def test_makers_leave_two_orders_and_a_level_on_each_side_to_the_agent(depth: float) -> None:
+    """Orders at a rate of 1,000 a second that are never cancelled fill the pool, or all levels."""
+    markets = started(1, "noise", warm_up=0.0, maker_depth=depth, taker_rate=0.0, volatility=0.0)
+    markets.parameters["maker_lifetime"], markets.parameters["maker_balance"] = 1e9, 1e12
+    markets.parameters["maker_gap"] = 1e-3
+    reset = markets.empty_results()
+    markets.reset(np.arange(1), [np.random.default_rng(3)], *reset)
+    start_makers(markets.records[0], markets.parameters[0])
+    step(markets, 1.0, 1.0)
+    book = markets.records["book"][0]
+    quoting = (markets.records["quotes"]["slot"][0] >= 0).sum()
+    assert quoting == 2
+    if depth == 3.0:
+        assert book["n_live"] == MARKET_ORDERS - 2
+    else:
+        assert book["n_levels"].tolist() == [MARKET_LEVELS - 1] * 2
+
+
+def test_an_inventory_has_the_column_of_the_documentation_and_back() -> None:
+    lots = np.array([-1000.0, -65.0, -2.0, 0.0, 1.0, 64.0, 10**6])
+    columns = 1.2 * np.arcsinh(lots / 2.0)
+    np.testing.assert_allclose(column_of_inventory(lots), columns, rtol=1e-12)
+    np.testing.assert_allclose(inventory_of_column(columns), lots, rtol=1e-9)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -25,6 +26,7 @@ from mm_gym.parameters import to_parameters
 from tests.core.kit import assert_agrees
 
 SEEDS = (0, 1, 2**32, 2**100 + 7)
+WORDS = 300 if numba.config.DISABLE_JIT else 100_000  # without the compiler in `validation.mutants`
 
 
 @njit
@@ -90,14 +92,14 @@ def test_a_stream_starts_in_the_state_of_numpys_generator(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_words_equal_numpys(seed: int) -> None:
     stream, numpys = a_stream(seed), np.random.SFC64(seed)
-    np.testing.assert_array_equal(words_drawn(stream, 100_000), numpys.random_raw(100_000))
+    np.testing.assert_array_equal(words_drawn(stream, WORDS), numpys.random_raw(WORDS))
     np.testing.assert_array_equal(stream, numpys.state["state"]["state"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_uniforms_equal_numpys(seed: int) -> None:
     numpys = np.random.Generator(np.random.SFC64(seed))
-    np.testing.assert_array_equal(uniforms_drawn(a_stream(seed), 100_000), numpys.random(100_000))
+    np.testing.assert_array_equal(uniforms_drawn(a_stream(seed), WORDS), numpys.random(WORDS))
 
 
 def test_exponentials_equal_numpys_as_far_as_no_word_is_rejected() -> None:
@@ -128,6 +130,91 @@ def test_normals_equal_numpys_as_far_as_no_word_is_rejected() -> None:
 def test_different_seeds_give_different_streams() -> None:
     firsts = {int(words_drawn(a_stream(seed), 1)[0]) for seed in range(1_000)}
     assert len(firsts) == 1_000
+
+
+# ------------------------------------------------------------ against a slow second implementation
+
+
+class Ziggurat:
+    """The method of Marsaglia and Tsang (2000) in plain Python, with further words of SplitMix64.
+
+    Layer 0 is the lowest one, and the others count from the top, as in NumPy.
+    """
+
+    def __init__(self, normal: bool) -> None:
+        self.normal = normal
+        self.tail = 3.654152885361009 if normal else 7.697117470131050
+        beyond = self.f(self.tail)
+        if normal:
+            beyond = math.sqrt(2.0 * math.pi) * stats.norm.sf(self.tail)
+        area = self.tail * self.f(self.tail) + beyond
+        edges = [area / self.f(self.tail), self.tail]
+        while len(edges) < 256:
+            height = self.f(edges[-1]) + area / edges[-1]
+            edges.append(math.sqrt(-2.0 * math.log(height)) if normal else -math.log(height))
+        self.edges = [*edges, 0.0]
+
+    def f(self, x: float) -> float:
+        return math.exp(-0.5 * x * x if self.normal else -x)
+
+    def draw(self, word: int) -> float:
+        state = word
+
+        def unit() -> float:
+            nonlocal state
+            state, other = split_mix(state)
+            return (other >> 11) / 2**53
+
+        while True:
+            layer = word & 255 if self.normal else word >> 3 & 255
+            share = (word >> 9) % 2**52 / 2**52 if self.normal else (word >> 11) / 2**53
+            sign = -1.0 if self.normal and word & 256 else 1.0
+            number = (256 - layer) % 256  # of the layer, from the lowest
+            x = share * self.edges[number]
+            if x < self.edges[number + 1]:
+                return sign * x
+            if layer == 0 and not self.normal:
+                return self.tail - math.log(1.0 - unit())
+            if layer == 0:
+                while True:
+                    x = -math.log(1.0 - unit()) / self.tail
+                    if -2.0 * math.log(1.0 - unit()) > x * x:
+                        return sign * (self.tail + x)
+            low, high = self.f(self.edges[number]), self.f(self.edges[number + 1])
+            if low + (high - low) * unit() < self.f(x):
+                return sign * x
+            state, word = split_mix(state)
+
+
+def split_mix(state: int) -> tuple[int, int]:
+    """The next state and output of SplitMix64 (Steele, Lea and Flood 2014)."""
+    state = z = (state + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return state, z ^ z >> 31
+
+
+@pytest.mark.parametrize("normal", [False, True])
+def test_every_layer_draws_what_a_slow_ziggurat_draws(normal: bool) -> None:
+    """Words of every layer, on both sides of its edge, and more of the layer with the tail."""
+    slow, numpys = Ziggurat(normal), np.random.default_rng(6)
+    layers = [*np.repeat(np.arange(256), 8), *np.zeros(200, int)]
+    kept = np.array([slow.edges[(256 - k) % 256 + 1] / slow.edges[(256 - k) % 256] for k in layers])
+    # Half of the words are rejected at once.
+    shares = np.where(np.arange(len(layers)) % 2, kept, 0.0)
+    shares += numpys.random(len(layers)) * np.where(np.arange(len(layers)) % 2, 1.0 - kept, kept)
+    drawn, expected = [], []
+    for layer, share, low in zip(
+        layers, shares.tolist(), numpys.integers(0, 8, len(layers)), strict=True
+    ):
+        if normal:
+            word = int(layer) | int(low % 2) << 8 | int(share * 2**52) << 9 | int(low // 2) << 61
+        else:
+            word = int(low) | int(layer) << 3 | int(share * 2**53) << 11
+        stream = np.array([word, 0, 0, 0], np.uint64)  # its next word
+        drawn.append(random.normal(stream) if normal else exponential(stream))
+        expected.append(slow.draw(word))
+    np.testing.assert_allclose(drawn, expected, rtol=1e-11)
 
 
 # ------------------------------------------------------------------------------- distributions

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from numpy._core._multiarray_umath import __cpu_features__
 
+from mm_gym.config import configure
 from validation import trajectory_digests
 from validation.trajectory_digests import random_quotes, read_stored, stored_markets, write
 
 MARKETS = stored_markets()
-EXACT = sys.platform == "linux" and platform.machine() == "x86_64"
+EXACT = sys.platform == "linux" and platform.machine() == "x86_64" and __cpu_features__["FMA3"]
 """Whether this machine has the mathematical functions with which the digests were made."""
 
 
@@ -32,14 +34,17 @@ def test_each_stored_digest_belongs_to_a_market() -> None:
     assert list(read_stored()) == list(MARKETS)
 
 
-@pytest.mark.parametrize("relative", [1e-12, 1e-2])
+@pytest.mark.parametrize("relative", [1e-14, 1e-2])
+@pytest.mark.parametrize("regime", ["informed", "clustered", "small_tick"])
 def test_rounding_is_within_the_tolerance_of_other_machines_and_a_change_is_not(
-    relative: float,
+    regime: str, relative: float
 ) -> None:
-    """A drift that is wrong in its last digits stands for other mathematical functions."""
-    usual = random_quotes({"regime": "informed"})
-    other = random_quotes({"regime": "informed", "signal_drift": 0.09 * (1.0 + relative)})
-    assert other.is_near(usual) == (relative == 1e-12)
+    """Fields that are wrong in their last digits stand for other mathematical functions."""
+    usual, config = random_quotes({"regime": regime}), configure(regime)
+    for name in ("maker_rate", "taker_rate", "signal_half_life"):
+        wrong = getattr(config, name) * (1.0 + relative)
+        other = random_quotes({"regime": regime, name: wrong})
+        assert other.is_near(usual) == (relative == 1e-14), name
 
 
 def test_storing_digests_says_which_have_changed(
