@@ -4,15 +4,13 @@ python validation/smoke.py
 
 `validation.versions` runs it in environments with the oldest and the newest allowed packages. It
 prints one JSON object: the versions, and a digest of the trajectories of every regime. The digests
-tell whether results depend on the versions. With torch installed, PPO learns for a few steps, and
-the commands of the extras run.
+tell whether results depend on the versions. With torch installed, PPO learns for a few steps.
 """
 
 import hashlib
 import importlib.util
 import json
 import platform
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -44,7 +42,6 @@ def main() -> dict[str, Any]:
     learned = importlib.util.find_spec("torch") is not None
     if learned:
         _learn()
-        _run_commands()
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "package": str(Path(mm_gym.__file__).parent),
@@ -104,29 +101,6 @@ def _learn() -> None:
     model = PPO("MlpPolicy", MarketMakingVecEnv(2, "informed"), n_steps=32, batch_size=32, seed=0)
     model.learn(64)
     assert all(bool(weights.isfinite().all()) for weights in model.policy.parameters())
-
-
-def _run_commands() -> None:
-    """Train, evaluate, tune and export, as a user of the installed package does."""
-    commands = (
-        "train --timesteps 256 --n-envs 4 --set session_steps=50 --out run",
-        "evaluate --agents fixed_spread --regimes noise --episodes 2 --set session_steps=50",
-        "tune --agents fixed_spread --regimes noise --trials 1 --sessions 2 --final-sessions 2 "
-        "--out tuned.json",
-        "export run --out policy.onnx",
-        "data describe day_message_5.csv day_orderbook_5.csv",
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        _recorded_day(Path(folder))
-        for command in commands:
-            code = "from mm_gym_agents.commands.console_script import main; main()"
-            done = subprocess.run(
-                [sys.executable, "-S", "-c", code, *command.split()],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"mm-gym {command}\n{done.stdout}{done.stderr}"
 
 
 def _versions() -> dict[str, str]:

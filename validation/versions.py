@@ -7,8 +7,8 @@ make versions
 The package is built as an sdist, and as a wheel from that sdist. For each Python, uv installs the
 wheel into an empty folder, with the newest version of each requirement; for the first Python also
 with the oldest. `validation/smoke.py` runs with that folder and the standard library alone, so
-torch is absent. With `--torch`, the extras are installed too, in another folder. Nothing is written
-into the repository.
+torch is absent. With `--torch`, the extra `train` is installed too, in another folder. Nothing is
+written into the repository.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from agents.invocation import run_command
 
 ROOT = Path(__file__).parents[1]
 UV = "uv==0.13.9"
-EXTRAS = "train,evaluate,tune,data,export"
+EXTRA = "train"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Arguments:
     pythons: tuple[str, ...] = (sys.executable,)
     """Interpreters. The oldest packages are tested with the first one."""
     torch: str | None = None
-    """A requirement such as torch==2.13.0. With it, the extras are tested with the first Python,
-    with the oldest versions of everything but torch."""
+    """A requirement such as torch==2.13.0. With it, the extra `train` is tested with the first
+    Python, with the oldest versions of everything but torch."""
     folder: Path | None = None
     """Folder for the environments, which are kept. Default: a temporary one."""
 
@@ -66,23 +67,23 @@ def main(arguments: Arguments) -> None:
             plan += [(first, "lowest-direct", True)]
             (folder / "torch.txt").write_text(arguments.torch)
             torch = ["--overrides", str(folder / "torch.txt")]
-        print("| Python | packages | extras | the others | trajectories |\n|---|---|---|---|---|")
+        print("| Python | packages | extra | the others | trajectories |\n|---|---|---|---|---|")
         usual: dict[str, str] = {}
-        for number, (python, resolution, extras) in enumerate(plan):
+        for number, (python, resolution, extra) in enumerate(plan):
             version = _run([python, "-c", _VERSION]).strip()
-            packages = folder / f"{number}-{version}-{resolution}{'-extras' * extras}"
+            packages = folder / f"{number}-{version}-{resolution}{'-train' * extra}"
             _run(
                 [*uv, "--resolution", resolution, "--target", str(packages)]
                 + ["--python-version", version]
-                + (torch if extras else [])
-                + [f"{wheel}[{EXTRAS}]" if extras else str(wheel)]
+                + (torch if extra else [])
+                + [str(wheel), *_requirements(extra)]
             )
             result = _smoke(python, packages, folder)
-            if result["learned"] != extras:
-                raise ValueError(f"torch is wrong: expected {extras}, got {result['learned']}")
+            if result["learned"] != extra:
+                raise ValueError(f"torch is wrong: expected {extra}, got {result['learned']}")
             same = all(usual.setdefault(*item) == item[1] for item in result["digests"].items())
             versions = result["versions"]
-            cells = [versions.pop("python"), resolution, "yes" if extras else "none"]
+            cells = [versions.pop("python"), resolution, EXTRA if extra else "none"]
             cells += [", ".join(f"{name} {found}" for name, found in versions.items())]
             print(f"| {' | '.join(cells)} | {'equal' if same else 'other'} |", flush=True)
 
@@ -105,6 +106,13 @@ def _build(folder: Path) -> Path:
     _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)])
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def _requirements(extra: bool) -> list[str]:
+    """What `pyproject.toml` requires. The resolution lowest-direct needs them by name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional: list[str] = project["optional-dependencies"][EXTRA] if extra else []
+    return [*project["dependencies"], *optional]
 
 
 def _smoke(python: str, packages: Path, folder: Path) -> dict[str, Any]:
