@@ -56,8 +56,8 @@ format: $(STAMP)  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(STAMP)  ## check hostile markets event by event for an hour: make soak ARGS="--seed 3"
-	$(BIN)/python -m validation.soak --seconds 3600 $(ARGS)
+soak: $(STAMP)  ## check a billion events of hostile markets: make soak ARGS="--seed 3"
+	$(BIN)/python -m validation.soak --events 1000000000 --seconds 100000 $(ARGS)
 
 mutants: $(STAMP)  ## apply small faults to the core and list those that the tests miss
 	$(BIN)/python -m validation.mutants $(ARGS)

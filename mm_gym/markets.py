@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.config import MarketConfig
+from mm_gym.config_checks import expected_event_rate
 from mm_gym.core import entry_points
 from mm_gym.core.layout import (
     CACHE_LINE,
@@ -110,6 +111,9 @@ HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)
 _FIRST_FILLS = 1024
 _MOST_THREADS = 1024
 _ROWS_PER_EVENT = 1.2  # path rows per expected event
+# Expected events of one call of the core, if it has more than one market. A signal such as Ctrl-C
+# waits until the call returns.
+_EVENTS_PER_CALL = 3_000_000
 
 PATH_ROWS_PER_FILL = 10
 """Number of path rows that an environment has room for, per fill that it has room for."""
@@ -156,6 +160,16 @@ def recorder_room(config: MarketConfig) -> tuple[int, int]:
         makers = float(parameters["maker_balance"] / parameters["maker_lifetime"])
     events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
     return _FIRST_FILLS, int(_ROWS_PER_EVENT * events) + 256
+
+
+def _markets_per_call(config: MarketConfig, seconds: float) -> int:
+    """Number of markets that one call of the core simulates for so long."""
+    if config.makers == "recorded":
+        recording = open_recording(config.data)
+        rate = len(recording.events) / max(1.0, recording.seconds)
+    else:
+        rate = expected_event_rate(vars(config))
+    return max(1, int(_EVENTS_PER_CALL / max(1.0, rate * seconds)))
 
 
 @functools.cache
@@ -213,7 +227,10 @@ class Markets:
             self._recording = (recording.arrays,)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
-        n_shares = min(_check_threads(threads), n)
+        self._threads = min(_check_threads(threads), n)
+        self._resets_per_call = _markets_per_call(config, config.warm_up)
+        most = _markets_per_call(config, config.decision_interval)
+        n_shares = max(self._threads, -(-n // most))
         borders = np.arange(n_shares + 1) * n // n_shares
         self._shares = [slice(first, end) for first, end in itertools.pairwise(borders)]
 
@@ -279,16 +296,20 @@ class Markets:
         for row, market in zip(words, chosen, strict=True):
             row[:] = generators[market].integers(0, 2**64, size=len(row), dtype=np.uint64)
         reset = entry_points.replay_reset_many if self._recording else entry_points.reset_many
-        reset(
-            self.records,
-            self.parameters,
-            chosen,
-            words,
-            observations,
-            outcomes,
-            self.path_rows,
-            *self._recording,
-        )
+        most = self._resets_per_call
+        if config is not None:
+            most = _markets_per_call(config, config.warm_up)
+        for first in range(0, len(chosen), most):
+            reset(
+                self.records,
+                self.parameters,
+                chosen[first : first + most],
+                words[first : first + most],
+                observations,
+                outcomes,
+                self.path_rows,
+                *self._recording,
+            )
 
     def start(
         self, generators: Iterable[np.random.Generator]
@@ -309,6 +330,9 @@ class Markets:
         self, offsets: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Simulate one decision interval in every market.
+
+        After an exception such as KeyboardInterrupt, some markets may have been stepped and others
+        not: start new sessions, or restore a snapshot.
 
         Args:
             offsets: offsets of bid and ask on the core's scale, shape (n, 2). A third column asks
@@ -331,7 +355,7 @@ class Markets:
             entry_points.step_many(self.records, self._table.rows, *rows)
             return observations, outcomes
         advance = entry_points.replay_step_many if self._recording else entry_points.step_many
-        *others, mine = (
+        mine, *others = (
             [
                 self.records[share],
                 self.parameters,
@@ -340,10 +364,23 @@ class Markets:
             ]
             for share in self._shares
         )
-        at_work = [_helpers(len(others)).submit(advance, *share) for share in others]
-        advance(*mine)
-        for work in at_work:
-            work.result()
+        if self._threads == 1:
+            for share in (mine, *others):
+                advance(*share)
+            return observations, outcomes
+        at_work = [_helpers(self._threads - 1).submit(advance, *share) for share in others]
+        try:
+            advance(*mine)
+            for work, share in zip(reversed(at_work), reversed(others), strict=True):
+                if work.cancel():  # no helper has begun with it
+                    advance(*share)
+                else:
+                    work.result()
+        except BaseException:
+            for work in at_work:
+                work.cancel()
+            wait(at_work)  # so that no helper works on markets that are used anew
+            raise
         return observations, outcomes
 
     def decisions_left(self, limit: int | None = None) -> int:

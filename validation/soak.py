@@ -4,15 +4,17 @@ python -m validation.soak --seconds 600
 make soak
 
 Case k of a seed draws a configuration from every regime, with fields at the ends of their ranges,
-and policies that hold, jump and lean against the inventory. `validation.audited` checks each event
-and each decision. Each session is repeated by the entry points that the environments use, which
-must give the same record. Every tenth case attacks the order book on its own
-(`validation.book_attack`). A failure ends the run and prints one command that repeats the case.
-Memory does not grow: a case starts from nothing.
+and policies that hold, jump and lean against the inventory. `validation.audit` checks each event
+and each decision. It checks every link and sum of the book after each decision and, in one case of
+four, after each event (in the others after each 32nd). Each session is repeated by the entry points
+that the environments use, which must give the same record. Every tenth case attacks the order book
+on its own (`validation.book_attack`). A failure ends the run and prints one command that repeats
+the case. Memory does not grow: a case starts from nothing.
 """
 
 import dataclasses
 import math
+import resource
 import subprocess
 import sys
 import tempfile
@@ -37,12 +39,21 @@ from mm_gym.data.simulation import record_market
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 from mm_gym.regimes import REGIMES, REPLAY
-from validation.audited import Fault, audited_recorded_steps, audited_reset, audited_steps
+from validation.audit.faults import Fault
+from validation.audit.ledger import PROGRESS
+from validation.audit.sessions import (
+    audited_recorded_steps,
+    audited_reset,
+    audited_steps,
+    repeated_recorded_steps,
+    repeated_steps,
+)
 from validation.book_attack import SHAPES, attack
 
 ROOT = Path(__file__).parents[1]
-_MOST_EVENTS = 20_000  # of a case, but for the last session's warm-up and step
-_MOST_STEPS = 2_000
+_MOST_EVENTS = 250_000  # of a case, but for the last session's warm-up and step
+_MOST_STEPS = 25_000
+_EVERY = (1, 32, 32, 32)  # events from one check of the whole book to the next
 _EVENTS_PER_STEP = 5_000.0
 _OPERATIONS = 100_000  # of an attack on the book
 _ATTACKS_EVERY = 10
@@ -202,10 +213,12 @@ def check_market(
     # Half of the repetitions record, which is another path through the core.
     rows = (50, 200) if random.random() < 0.5 else (0, 0)
     repeated = Markets(config, 1, *rows, variance_reduction=reduced)
-    progress, limits = np.zeros(2, np.int64), np.zeros(1)
-    while progress[0] <= most_events and progress[1] <= _MOST_STEPS:
+    progresses = np.zeros(1, PROGRESS)
+    progress = progresses[0]
+    progress.every = random.choice(_EVERY)
+    while progress.events <= most_events and progress.steps <= _MOST_STEPS:
         seed = int(random.integers(2**32))
-        limits[:] = 0.0
+        progress.money = 0.0
         repeated.start([np.random.default_rng(seed)])
         if recorded:
             audited.start([np.random.default_rng(seed)])
@@ -214,24 +227,27 @@ def check_market(
             words = np.random.default_rng(seed).integers(
                 0, 2**64, size=STREAMS * SEED_WORDS, dtype=np.uint64
             )
-            fault = audited_reset(audited.records, audited.parameters, words, progress, limits)
-            _fail(fault, f"in the warm-up, event {progress[0]},", config)
+            fault = audited_reset(audited.records, audited.parameters, words, progresses)
+            _fail(fault, f"in the warm-up, event {progress.events},", config)
         actions, skew = _hostile_actions(random, min(config.session_steps, _MOST_STEPS))
-        steps = int(progress[1])
-        arguments = (audited.records, audited.parameters, actions, skew)
-        rest = (most_events, progress, limits)
+        steps = int(progress.steps)
+        arguments = (audited.records, audited.parameters, actions, skew, most_events, progresses)
         if recorded:
-            fault = audited_recorded_steps(*arguments, *rest, *audited._recording)
+            fault = audited_recorded_steps(*arguments, *audited._recording)
         else:
-            fault = audited_steps(*arguments, *rest)
-        _fail(fault, f"at event {progress[0]}, step {progress[1]},", config)
-        columns = 2 if recorded else 3  # there are no market orders in recorded data
-        for action in actions[: int(progress[1]) - steps, :columns]:
-            repeated.step(action[None])
+            fault = audited_steps(*arguments)
+        _fail(fault, f"at event {progress.events}, step {progress.steps},", config)
+        done = actions[: int(progress.steps) - steps]
+        rows = (repeated.fill_rows, repeated.path_rows)
+        if recorded:  # there are no market orders in recorded data
+            again = (done[:, :2].copy(), *rows, *repeated._recording)
+            repeated_recorded_steps(repeated.records, repeated.parameters, *again)
+        else:
+            repeated_steps(repeated.records, repeated.parameters, done, *rows)
         _compare(audited, repeated, config)
-        if progress[0] == 0 or config.session_steps > _MOST_STEPS:
+        if progress.events == 0 or config.session_steps > _MOST_STEPS:
             break
-    return Checked(config.regime, int(progress[0]), int(progress[1]))
+    return Checked(config.regime, int(progress.events), int(progress.steps))
 
 
 def _compare(audited: Markets, repeated: Markets, config: MarketConfig) -> None:
@@ -291,6 +307,11 @@ def _commit() -> str:
     return found.stdout.strip() or "this version"
 
 
+def _memory() -> str:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # [kB]
+    return f"at most {most / 1024:.0f} MB of memory"
+
+
 def main(arguments: Arguments) -> None:
     """Run cases until the time, the events or the cases are used up."""
     events: Counter[str] = Counter()
@@ -322,14 +343,17 @@ def main(arguments: Arguments) -> None:
                 shown = time.monotonic()
                 print(
                     f"{shown - start:.0f} s: {events.total():,} events, {steps:,} decisions, "
-                    f"{cases.total():,} cases; next case {number}",
+                    f"{cases.total():,} cases; next case {number}; {_memory()}",
                     flush=True,
                 )
     print("| regime | cases | events |\n|---|---|---|")
     for regime in sorted(events):
         print(f"| {regime} | {cases[regime]:,} | {events[regime]:,} |")
     print(f"| all | {cases.total():,} | {events.total():,} |")
-    print(f"No fault in {steps:,} decisions (commit {_commit()}, seed {arguments.seed}).")
+    print(
+        f"No fault in {steps:,} decisions (commit {_commit()}, seed {arguments.seed}, "
+        f"{time.process_time():.0f} s of processor time, {_memory()})."
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mm_gym.data.lobster import EMPTY_ASK, EMPTY_BID, order_book_dtype
 
 _LEVELS, _ORDERS = 1024, 16_384
 _GROWTH = 8
+_EVENTS_PER_CALL = 3_000_000  # a signal such as Ctrl-C waits until the call returns
 
 
 class EventBook:
@@ -50,13 +51,14 @@ class EventBook:
         rows["ask_price"], rows["bid_price"] = EMPTY_ASK, EMPTY_BID
         counts = np.zeros(2, np.int64)
         done = 0
-        while True:
-            done += apply_events(
-                self._books, events[done:], self._table, self._ids, counts, rows[done:]
+        while done < len(events):
+            part = slice(done, done + _EVENTS_PER_CALL)
+            n_done = apply_events(
+                self._books, events[part], self._table, self._ids, counts, rows[part]
             )
-            if done == len(events):
-                break
-            self._make_room()
+            done += n_done
+            if n_done < len(events[part]):
+                self._make_room()
         self.n_unknown += int(counts[0])
         self.n_removed += int(counts[1])
         return rows

@@ -1,18 +1,24 @@
 """The soak: hostile markets and attacks on the book find nothing, and planted faults are found."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
+import tyro
 
 from mm_gym.config import configure
 from mm_gym.core.book import SOUND, WRONG_LEVEL_SIZE
 from mm_gym.core.layout import NO_ORDER
 from mm_gym.markets import Markets
 from mm_gym.regimes import REGIMES
-from validation.audited import Fault, audited_steps
+from validation import soak
+from validation.audit.faults import Fault
+from validation.audit.ledger import PROGRESS
+from validation.audit.sessions import audited_steps
 from validation.book_attack import SHAPES, attack
 from validation.soak import check_market, hostile_config, simulated_data
 
@@ -59,6 +65,37 @@ def test_the_seed_and_the_number_of_a_case_repeat_it() -> None:
     assert first == again != other
 
 
+def test_a_failure_prints_the_command_that_repeats_it(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cash from nowhere is planted in sessions with informed takers; the audit has to find it."""
+
+    def planted(records: Any, parameters: Any, *rest: Any) -> int:
+        if parameters["p_informed"][0] > 0.0:
+            records["account"]["cash"] += 0.5
+        return int(audited_steps(records, parameters, *rest))
+
+    monkeypatch.setattr(soak, "audited_steps", planted)
+    monkeypatch.setattr(soak, "simulated_data", lambda folder: data)
+    monkeypatch.setattr(soak, "check_market", partial(check_market, most_events=500))
+
+    def failed(words: list[str]) -> tuple[str, list[str]]:
+        with pytest.raises(SystemExit, match="1"):
+            soak.main(tyro.cli(soak.Arguments, args=words))
+        fault, command = capsys.readouterr().out.splitlines()[-2:]
+        checkout, _, repeat = command.removeprefix("repeat it with: ").partition(" && ")
+        assert re.fullmatch(r"git checkout \S+", checkout)
+        program, _, options = repeat.partition(" --")
+        assert program == "python -m validation.soak"
+        return fault, f"--{options}".split()
+
+    fault, command = failed(["--seed", "8", "--cases", "100"])
+    assert "WEALTH" in fault
+    assert command[:2] == ["--seed", "8"]
+    assert int(command[command.index("--first") + 1]) > 0, "the first case fails: choose a seed"
+    assert failed(command) == (fault, command)
+
+
 def _wrong_level(market: Any) -> None:
     side = 0 if market["book"]["n_levels"][0] else 1
     market["book"]["levels"][side, 0]["lots"] += 1
@@ -103,12 +140,10 @@ def test_a_planted_fault_is_found(name: str) -> None:
     actions = np.full((50, 3), -0.5, np.float32)
 
     def audited(n: int) -> int:
-        progress, gross = np.zeros(2, np.int64), np.zeros(1)
-        return int(
-            audited_steps(
-                markets.records, markets.parameters, actions[:n], 0.0, 10**6, progress, gross
-            )
-        )
+        progresses = np.zeros(1, PROGRESS)
+        progresses["every"] = 1
+        given = (markets.records, markets.parameters, actions[:n], 0.0, 10**6, progresses)
+        return int(audited_steps(*given))
 
     assert audited(20) == SOUND
     plant(markets.records[0])

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at random moments: nothing is lost but the last interval, nothing is corrupt.
+"""SIGTERM, SIGINT, SIGKILL at random moments: only the last interval is lost, nothing is corrupt.
 
 `make fuzz` sends more of them (MM_GYM_STOPS).
 """
@@ -6,7 +6,9 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -36,6 +38,7 @@ from tests.small_runs import CONFIG, UPDATE, a_run
 from tests.small_runs import small as small  # a fixture
 
 STOPS = int(os.environ.get("MM_GYM_STOPS", "6"))
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 
 
 class Moments:
@@ -56,18 +59,52 @@ class Moments:
 
     def run(self, work: Callable[[], object]) -> bool:
         """Run something. Returns whether it was stopped."""
-        sys.setprofile(self)
         try:
             with raise_on_termination():
-                work()
+                sys.setprofile(self)  # within the block: before it, SIGTERM would end pytest
+                try:
+                    work()
+                finally:
+                    sys.setprofile(None)
         except KeyboardInterrupt:
             return True
-        finally:
-            sys.setprofile(None)
         return False
 
 
-def at_random(work: Callable[[Path], object], check: Callable[[Path, bool], None], to: Path) -> int:
+class How(Enum):
+    """How some work ended."""
+
+    WHOLE = 0
+    STOPPED = 1
+    """By SIGTERM or SIGINT: it could clean up."""
+    KILLED = 2
+    """By SIGKILL, perhaps after its end."""
+
+
+def killed(work: Callable[[], object], at: int) -> None:
+    """Run something in a child process that SIGKILL ends at a moment."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads
+        child = os.fork()
+    if child == 0:
+        try:
+            Moments(at, signal.SIGKILL).run(work)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def files_in(folder: Path, how: How) -> set[str]:
+    """Names of the files in a folder. Only a killed process may leave parts of files behind."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if how == How.KILLED:
+        names = {
+            name for name in names if not name.endswith(".partial") and not name.startswith(".")
+        }
+    return names
+
+
+def at_random(work: Callable[[Path], object], check: Callable[[Path, How], None], to: Path) -> int:
     """Stop the work at `STOPS` random moments and check what is in its folder each time.
 
     Returns how often it was stopped before it ended.
@@ -80,15 +117,21 @@ def at_random(work: Callable[[Path], object], check: Callable[[Path, bool], None
     random, whole = Random(0), Moments()
     work(folder("compiled"))
     whole.run(lambda: work(folder("whole")))
-    check(to / "whole", False)
+    check(to / "whole", How.WHOLE)
     stopped = 0
     for name in range(STOPS):
-        number = random.choice([signal.SIGTERM, signal.SIGINT])
-        moments = Moments(random.randint(1, whole.count), number)
+        number = random.choice(SIGNALS)
+        moment = random.randint(1, whole.count)
         here = folder(name)
-        was_stopped = moments.run(partial(work, here))
-        check(here, was_stopped)
-        stopped += was_stopped
+        print(f"stop {name}: {number.name} at {moment} of {whole.count}")  # if a check fails
+        if number == signal.SIGKILL:
+            killed(partial(work, here), moment)
+            check(here, How.KILLED)
+        elif Moments(moment, number).run(partial(work, here)):
+            check(here, How.STOPPED)
+            stopped += 1
+        else:
+            check(here, How.WHOLE)
     return stopped
 
 
@@ -97,17 +140,20 @@ def test_a_training_that_is_stopped_at_any_moment_can_be_read_and_resumed(tmp_pa
     def work(folder: Path) -> None:
         train(folder, a_run(2), checkpoint_every=UPDATE, evaluate_every=UPDATE)
 
-    def check(folder: Path, was_stopped: bool) -> None:
-        assert not list(folder.glob("*.partial"))
+    def check(folder: Path, how: How) -> None:
+        assert not [name for name in files_in(folder, how) if name.endswith(".partial")]
         if not (folder / RUN_FILE).exists():
-            assert was_stopped  # before the first checkpoint
+            assert how != How.WHOLE  # before the first checkpoint
             return
         run = read_run(folder)
-        assert run.steps_done == load_checkpoint(folder).num_timesteps
+        steps_done = load_checkpoint(folder).num_timesteps
+        # The checkpoint is written first, and `run.json` last.
+        newer = (0, UPDATE) if how == How.KILLED else (0,)
+        assert steps_done - run.steps_done in newer
         assert run.steps_done % UPDATE == 0
         actions, _ = load(folder, CONFIG).predict(np.zeros((3, 18), np.float32))
         assert np.isfinite(actions).all()
-        if 0 < run.steps_done < run.timesteps:
+        if 0 < steps_done < run.timesteps or run.steps_done < steps_done:
             assert train(folder, run, resume_from=folder).steps_done == run.timesteps
 
     assert at_random(work, check, tmp_path) > 0
@@ -132,9 +178,9 @@ def test_a_stopped_tuning_keeps_the_finished_searches(tmp_path: Path) -> None:
         effort = Effort(trials=2, sessions=1, finalists=1, final_sessions=2)
         tune(Tuning("fixed_spread", "noise,imbalanced", effort=effort, out=folder / "tuned.json"))
 
-    def check(folder: Path, was_stopped: bool) -> None:
-        assert {path.name for path in folder.iterdir()} <= {"tuned.json"}
-        assert was_stopped or len(read_tuned(folder / "tuned.json")) == 2
+    def check(folder: Path, how: How) -> None:
+        assert files_in(folder, how) <= {"tuned.json"}
+        assert how != How.WHOLE or len(read_tuned(folder / "tuned.json")) == 2
         read_tuned(folder / "tuned.json")
 
     assert at_random(work, check, tmp_path) > 0
@@ -147,10 +193,10 @@ def test_a_stopped_evaluation_leaves_no_file(tmp_path: Path) -> None:
             results = run_grid(name_agent, ["fixed_spread"], markets, episodes=4)
             write_summary(out, results.rows, {})
 
-    def check(folder: Path, was_stopped: bool) -> None:
-        found = sorted(path.name for path in folder.rglob("*"))
-        assert found in ([], ["out", "summary.csv", "summary.json"])
-        assert found or was_stopped
+    def check(folder: Path, how: How) -> None:
+        found = files_in(folder, how)
+        assert found in (set(), {"out/summary.csv", "out/summary.json"})
+        assert found or how != How.WHOLE
 
     assert at_random(work, check, tmp_path) > 0
 
@@ -162,9 +208,9 @@ def test_a_stopped_conversion_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     def work(folder: Path) -> None:
         convert(open_file(messages, None, None), folder / "day.parquet")
 
-    def check(folder: Path, was_stopped: bool) -> None:
-        assert {path.name for path in folder.iterdir()} <= {"day.parquet"}
-        if not was_stopped or (folder / "day.parquet").exists():
+    def check(folder: Path, how: How) -> None:
+        assert files_in(folder, how) <= {"day.parquet"}
+        if how == How.WHOLE or (folder / "day.parquet").exists():
             assert len(read_events(folder / "day.parquet")) > 100
 
     assert at_random(work, check, tmp_path) > 0
