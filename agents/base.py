@@ -1,5 +1,6 @@
 """The interface of a market maker: `predict` turns observations into quotes."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -18,6 +19,10 @@ Ticks = npt.NDArray[np.float64]
 
 class AgentError(SentenceError):
     """An agent that cannot be made or cannot quote. The message says what was expected."""
+
+
+WIDEST = 1e9
+"""[ticks] Largest offset, and other limits beyond which nothing changes."""
 
 
 class Range(NamedTuple):
@@ -41,9 +46,29 @@ class QuotingAgent(ABC):
     """Whether the rule is shown hidden state of the market in addition to observations."""
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Ranges of the parameters that `agents.tuning` may choose. A rule without any is not tuned."""
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """The lowest and the highest value of each numeric parameter."""
 
     def __init__(self, config: MarketConfig) -> None:
         self.config = config
+
+    @classmethod
+    def check_parameters(cls, parameters: Mapping[str, Any]) -> None:
+        """Refuse parameters beyond `limits`. None stands for the default.
+
+        Raises:
+            AgentError: for the first such parameter.
+        """
+        for name, value in parameters.items():
+            low, high = cls.limits.get(name, (-math.inf, math.inf))
+            if value is None:
+                continue
+            number = isinstance(value, (int, float, np.integer, np.floating))
+            if not number or isinstance(value, bool) or not low <= value <= high:
+                raise AgentError(
+                    f"{cls.name}:{name}={value} is out of range: "
+                    f"expected a number from {low:g} to {high:g}, got {value!r}"
+                )
 
     @classmethod
     def suits(cls, config: MarketConfig) -> bool:

@@ -107,6 +107,7 @@ def make_agent(name: str, config: MarketConfig, **parameters: Any) -> Agent:
                     f"{name} has no parameter {key!r}: expected "
                     f"{' or '.join(known) or 'no parameter'}, got {key!r} ({nearest(key, known)})"
                 )
+        RULES[name].check_parameters(parameters)
         return RULES[name](config, **parameters)
     folder = trained_folder(name)
     if name and folder.is_dir():

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from agents import make_agent
 from benchmarks.peer_feeds import stream
-from mm_gym import configure
+from mm_gym import LimitOrderBook, configure
 from mm_gym.data.event_book import EventBook
 from mm_gym.evaluation.rollout import SESSIONS_AT_ONCE, Cell, run_cells
 from mm_gym.markets import Markets
@@ -107,6 +107,22 @@ def replay(events: int) -> float:
     return taken(lambda: EventBook().apply(rows))
 
 
+def orders_at(prices: Callable[[int], Any]) -> Callable[[int], float]:
+    """One order at each of n prices of a `LimitOrderBook`, and the cancellation of each."""
+
+    def work(n: int) -> float:
+        book = LimitOrderBook()
+        each = prices(n).tolist()
+        return taken(
+            lambda: (
+                [book.submit("bid", price, 1, price) for price in each],
+                [book.cancel(price) for price in each],
+            )
+        )
+
+    return work
+
+
 @cache
 def some_events() -> Any:
     """`N_EVENTS` events."""
@@ -174,6 +190,20 @@ def main(turns: int = 3, batches: int = 16) -> None:
             1,
             replay,
             turns,
+        ),
+        *(
+            lambda name=name, prices=prices: growth(  # type: ignore[misc]
+                f"price levels of LimitOrderBook, {name}",
+                [1_000, 10_000, 100_000],
+                "order and its cancellation",
+                1,
+                orders_at(prices),
+                turns,
+            )
+            for name, prices in (
+                ("each worse than all others", lambda n: np.arange(n, 0, -1)),
+                ("in random order", np.random.default_rng(0).permutation),
+            )
         ),
     ]
     found = [one() for one in track(work, "measuring", transient=True, console=console)]

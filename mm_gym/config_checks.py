@@ -188,16 +188,18 @@ def _switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def _is_number(value: Any) -> bool:
+    # A bool is an int for Python, but `latency=True` is a mistake.
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def _number(name: str, value: Any) -> float | int:
     low, high, closed = _RANGES[name]
     whole = name in _WHOLE
     kind = "a whole number" if whole else "a number"
     span = f"from {low:g} to {high:g}" if closed else f"above {low:g} and up to {high:g}"
     expected = f"expected {kind} {span}, got {value!r}"
-    # A bool is an int for Python, but `latency=True` is a mistake.
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
+    if not _is_number(value):
         raise ConfigurationError(f"{name}={value!r} is not {kind}: {expected}")
     try:
         number = float(value)
@@ -224,9 +226,11 @@ def _sequence(name: str, value: Any) -> tuple[float, ...]:
         raise ConfigurationError(not_numbers)
     if len(value) > most:
         raise ConfigurationError(f"{name} is too long: {wanted}, got {len(value)}")
+    if not all(map(_is_number, value)):
+        raise ConfigurationError(not_numbers)
     try:
-        numbers = tuple(float(number) for number in value)
-    except (TypeError, ValueError, OverflowError):
+        numbers = tuple(map(float, value))
+    except OverflowError:
         raise ConfigurationError(not_numbers) from None
     for number in numbers:
         size = abs(number) if name in _SIGNED else number

@@ -8,19 +8,20 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from mm_gym.actions import action_space, check_action_format, to_offsets_of_one
+from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.display import Image
 from mm_gym.markets import (
     PATH_ROWS_PER_FILL,
     Markets,
     Recorded,
-    Snapshot,
     check_record,
     info_of,
 )
 from mm_gym.observations import observation_space
 from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
+from mm_gym.snapshots import Snapshot
 from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
@@ -28,7 +29,12 @@ _FIRST = np.zeros(1, dtype=np.int64)
 _REWARD, _TERMINATED = int(Outcome.REWARD), int(Outcome.TERMINATED)
 _OPTIONS = ("config",)
 # Attributes that a snapshot holds beside the market.
-_KEPT = ("_np_random", "_np_random_seed", "_needs_reset", "config")
+_KEPT: dict[str, type | tuple[type, ...]] = {
+    "_np_random": np.random.Generator,
+    "_np_random_seed": (int, np.integer, type(None)),
+    "_needs_reset": bool,
+    "config": MarketConfig,
+}
 
 
 class MarketMakingEnv(gymnasium.Env[Any, Any]):
@@ -307,7 +313,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
 
         Raises:
             TypeError: if it is not a snapshot.
-            ValueError: if it is a snapshot of another kind of environment.
+            ValueError: if it is a snapshot of another kind of environment, or damaged.
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)

@@ -8,9 +8,8 @@ import copy
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,7 @@ from mm_gym.memory import check_memory
 from mm_gym.parameter_table import ParameterTable
 from mm_gym.parameters import book_room, to_parameters
 from mm_gym.recordings import open_recording
+from mm_gym.snapshots import Snapshot, check_snapshot, sealed
 
 INFO_COLUMNS = {
     "pnl": Outcome.PNL,
@@ -89,20 +89,6 @@ def info_columns(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         outcomes: shape (n, columns of `layout.Outcome`).
     """
     return outcomes.T[_INFO]
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A checkpoint of an environment."""
-
-    records: npt.NDArray[Any]
-    """The records of its markets."""
-    parameters: npt.NDArray[Any]
-    """The parameters of its configuration in row 0, then those of single sessions."""
-    recorded: tuple[npt.NDArray[Any], npt.NDArray[Any]]
-    """The recorded fills and path of each market."""
-    attributes: dict[str, Any]
-    """Attributes of the environment object, by name."""
 
 
 HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)
@@ -446,41 +432,30 @@ class Markets:
             self.fill_rows[:, : int(self.records["n_fill_rows"].max())].copy(),
             self.path_rows[:, : int(self.records["n_path_rows"].max())].copy(),
         )
-        return Snapshot(
+        return sealed(
             self.records.copy(), self.parameters.copy(), recorded, copy.deepcopy(attributes)
         )
 
-    def restore(self, snapshot: Snapshot, kept: Iterable[str]) -> dict[str, Any]:
+    def restore(
+        self, snapshot: Snapshot, kept: Mapping[str, type | tuple[type, ...]]
+    ) -> dict[str, Any]:
         """Go back to a checkpoint. A refused snapshot changes nothing.
 
         Args:
             snapshot: what `snapshot` returned.
-            kept: names of the attributes that the environment keeps with the markets.
+            kept: types of the attributes that the environment keeps with the markets, by name.
 
         Returns:
             A copy of these attributes.
 
         Raises:
             TypeError: if it is not a snapshot.
-            ValueError: if it is a snapshot of other markets or of another kind of environment.
+            SnapshotError: if it is a snapshot of other markets or of another kind of environment,
+                or damaged.
         """
-        if not isinstance(snapshot, Snapshot):
-            raise TypeError(
-                "the argument is not a snapshot: expected what snapshot() returned, "
-                f"got {type(snapshot).__name__}"
-            )
-        if (
-            snapshot.records.shape != self.records.shape
-            or snapshot.parameters[0].tobytes() != self.parameters[0].tobytes()
-            or set(snapshot.attributes) != set(kept)
-            or snapshot.recorded[0].shape[1] > self.fill_rows.shape[1]
-            or snapshot.recorded[1].shape[1] > self.path_rows.shape[1]
-        ):
-            raise ValueError(
-                "the snapshot does not fit: expected one of an environment with the same arguments "
-                f"and {len(self.records)} market(s), "
-                f"got {len(snapshot.records)} market(s) of another environment"
-            )
+        events = (self._recording[0][0],) if self._recording else ()
+        rooms = self.fill_rows, self.path_rows
+        check_snapshot(snapshot, self.records, self.parameters[0], rooms, kept, *events)
         self.records[...] = snapshot.records
         self._table.restore(snapshot.parameters, snapshot.records["configuration"])
         for room, rows in zip((self.fill_rows, self.path_rows), snapshot.recorded, strict=True):

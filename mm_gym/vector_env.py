@@ -20,7 +20,6 @@ from mm_gym.markets import (
     WHOLE_INFO,
     Markets,
     Recorded,
-    Snapshot,
     check_count,
     check_record,
     info_columns,
@@ -28,12 +27,13 @@ from mm_gym.markets import (
 from mm_gym.observations import observation_space
 from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
+from mm_gym.snapshots import Snapshot
 from mm_gym.tasks import market_config
 
 _OPTIONS = ("config", "reset_mask")
 _Observations = npt.NDArray[np.float32]
 # Attributes that a snapshot holds beside the markets.
-_KEPT = ("_generators", "_ended")
+_KEPT = {"_generators": list, "_ended": np.ndarray}
 # Plain integers: the members of an enumeration are slower to look up.
 _REWARD, _TERMINATED = int(Outcome.REWARD), int(Outcome.TERMINATED)
 _INFO_MASKS = tuple("_" + name for name in INFO_COLUMNS)
@@ -259,7 +259,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
 
         Raises:
             TypeError: if it is not a snapshot.
-            ValueError: if it is a snapshot of another kind of environment.
+            ValueError: if it is a snapshot of another kind of environment, or damaged.
         """
         for name, value in self._markets.restore(snapshot, _KEPT).items():
             setattr(self, name, value)

@@ -9,22 +9,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+import mm_gym.order_book
 from mm_gym import LimitOrderBook
+from mm_gym.core.layout import ASK
 from mm_gym.order_book import OrderBookError
 from tests.reference_book import SIDES, ReferenceBook, everything
 
 
 @pytest.mark.parametrize("filled", ["levels", "orders"])
 def test_a_full_book_grows_and_every_queue_keeps_its_order(filled: str) -> None:
-    levels, orders = LimitOrderBook()._capacity
-    many = levels + 10 if filled == "levels" else orders + 10
+    levels, orders = mm_gym.order_book._LEVELS, mm_gym.order_book._ORDERS
+    many = 4 * levels if filled == "levels" else orders + 10
     different_prices = many if filled == "levels" else 50
     book, reference = LimitOrderBook(), ReferenceBook()
     price = np.random.default_rng(0).permutation(many) % different_prices
     for order_id in range(many):
         for either in (book, reference):
             either.submit("ask", int(price[order_id]), 1 + order_id % 7, order_id)
-    assert book._capacity > (levels, orders)
+    assert len(book._bounds[ASK]) >= 3 if filled == "levels" else book._n_orders > orders
     assert everything(book) == everything(reference)
     for order_id in range(0, many, 3):
         book.cancel(order_id)
@@ -77,10 +79,45 @@ class BothBooks(RuleBasedStateMachine):
         assert self.book.audit()
 
 
+class SmallBlocks(BothBooks):
+    """The same with blocks of two levels and a record that has to grow, so that both often do."""
+
+    ids = st.integers(0, 30)
+    prices = st.integers(-12, 12)
+
+    @initialize()
+    def start(self) -> None:
+        self.sizes_before = mm_gym.order_book._LEVELS, mm_gym.order_book._ORDERS
+        mm_gym.order_book._LEVELS, mm_gym.order_book._ORDERS = 2, 4
+        super().start()
+
+    def teardown(self) -> None:
+        mm_gym.order_book._LEVELS, mm_gym.order_book._ORDERS = self.sizes_before
+
+
+_SETTINGS = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
 TestBothBooks = BothBooks.TestCase
-TestBothBooks.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
-)
+TestBothBooks.settings = _SETTINGS
+TestSmallBlocks = SmallBlocks.TestCase
+TestSmallBlocks.settings = settings(_SETTINGS, max_examples=25, stateful_step_count=60)
+
+
+def test_the_last_orders_of_many_blocks_are_found_from_both_ends() -> None:
+    """Blocks that become empty are forgotten, wherever they are."""
+    n = 6 * mm_gym.order_book._LEVELS
+    for order in (range(n), range(n - 1, -1, -1), np.random.default_rng(1).permutation(n).tolist()):
+        book = LimitOrderBook()
+        for price in order:
+            book.submit("bid", price, 1, price)
+        assert book.levels("bid") == [(price, 1) for price in range(n - 1, -1, -1)]
+        kept = range(0, n, n // 7)
+        for price in order:
+            if price not in kept:
+                book.cancel(price)
+        assert book.audit()
+        assert book.market("ask", 3) == [(price, price, 1) for price in kept[:-4:-1]]
+        assert book.levels("bid") == [(price, 1) for price in kept[-4::-1]]
+        assert book.audit()
 
 
 def random_operations(

@@ -6,7 +6,7 @@ from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
 from mm_gym.observations import flows
 
-from ..base import Observations, QuotingAgent, Range, Ticks
+from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks
 
 
 class AdaptiveSpreadAgent(QuotingAgent):
@@ -28,6 +28,11 @@ class AdaptiveSpreadAgent(QuotingAgent):
         "half_spread": Range(0.25, 15.0, log=True),
         "skew": Range(0.003, 3.0, log=True),
         "widening": Range(0.0, 2.0),
+    }
+    limits = {
+        "half_spread": (0.0, WIDEST),
+        "skew": (-WIDEST, WIDEST),
+        "widening": (-WIDEST, WIDEST),
     }
 
     def __init__(

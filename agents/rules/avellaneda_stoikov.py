@@ -7,7 +7,7 @@ from mm_gym import MarketConfig
 from mm_gym.theory.avellaneda_stoikov import quote_depths
 
 from ..base import Observations, QuotingAgent, Range, Ticks
-from .fill_intensity import fill_decay_of, long_run_volatility
+from .fill_intensity import MOST, fill_decay_of, long_run_volatility
 
 
 class AvellanedaStoikovAgent(QuotingAgent):
@@ -26,6 +26,11 @@ class AvellanedaStoikovAgent(QuotingAgent):
     search_space = {
         "risk_aversion": Range(1e-6, 1e-2, log=True),
         "fill_decay": Range(0.05, 5.0, log=True),
+    }
+    limits = {
+        "risk_aversion": (0.0, MOST),
+        "volatility": (0.0, MOST),
+        "fill_decay": (1.0 / MOST, MOST),
     }
 
     def __init__(

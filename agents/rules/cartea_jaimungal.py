@@ -7,7 +7,7 @@ from mm_gym import MarketConfig
 from mm_gym.theory.cartea_jaimungal import optimal_depths
 
 from ..base import Range
-from .fill_intensity import fill_decay_of
+from .fill_intensity import MOST, fill_decay_of
 from .tabulated import TabulatedAgent, tabulate
 
 
@@ -29,6 +29,12 @@ class CarteaJaimungalAgent(TabulatedAgent):
     search_space = {
         "running_penalty": Range(1e-5, 0.3, log=True),
         "fill_decay": Range(0.05, 3.0, log=True),
+    }
+    limits = {
+        "running_penalty": (0.0, MOST),
+        "fill_decay": (1.0 / MOST, MOST),
+        "buy_rate": (1.0 / MOST, MOST),
+        "sell_rate": (1.0 / MOST, MOST),
     }
 
     def __init__(

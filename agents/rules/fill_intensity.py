@@ -4,6 +4,9 @@ import math
 
 from mm_gym import MarketConfig
 
+MOST = 1e6
+"""Largest rate, decay, volatility or risk aversion of a closed form. The smallest is 1 / MOST."""
+
 # Measured in the default book, with `fixed_spread` from 0.5 to 2.5 ticks. Competing makers make it
 # larger than the takers' tolerance alone implies.
 _BOOK_FILL_DECAY = 1.1  # [1/tick]

@@ -4,7 +4,7 @@ import numpy as np
 
 from mm_gym import MarketConfig
 
-from ..base import Observations, QuotingAgent, Range, Ticks
+from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks
 
 
 class FixedSpreadAgent(QuotingAgent):
@@ -12,6 +12,7 @@ class FixedSpreadAgent(QuotingAgent):
 
     name = "fixed_spread"
     search_space = {"half_spread": Range(0.25, 15.0, log=True)}
+    limits = {"half_spread": (0.0, WIDEST)}
 
     def __init__(self, config: MarketConfig, half_spread: float = 1.5) -> None:
         super().__init__(config)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mm_gym import REGIMES, MarketConfig
 
-from ..base import Observations, QuotingAgent, Range, Ticks, to_actions
+from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks, to_actions
 from .fill_intensity import fill_decay_of
 from .signal_filter import Belief, Quotes, SignalFilter
 
@@ -33,6 +33,11 @@ class ValueQuotingAgent(QuotingAgent):
     """
 
     search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
+    limits = {
+        "half_spread": (0.0, WIDEST),
+        "skew": (-WIDEST, WIDEST),
+        "largest_share": (0.0, 1.0),
+    }
 
     def __init__(
         self, config: MarketConfig, half_spread: float | None = None, skew: float = 0.2

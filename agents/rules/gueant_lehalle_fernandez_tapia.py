@@ -4,7 +4,7 @@ from mm_gym import MarketConfig
 from mm_gym.theory.gueant_lehalle_fernandez_tapia import optimal_depths
 
 from ..base import Range
-from .fill_intensity import fill_decay_of, long_run_volatility
+from .fill_intensity import MOST, fill_decay_of, long_run_volatility
 from .tabulated import TabulatedAgent, tabulate
 
 
@@ -25,6 +25,12 @@ class GueantLehalleFernandezTapiaAgent(TabulatedAgent):
     search_space = {
         "risk_aversion": Range(1e-5, 0.3, log=True),
         "fill_decay": Range(0.05, 3.0, log=True),
+    }
+    limits = {
+        "risk_aversion": (1.0 / MOST, MOST),
+        "volatility": (0.0, MOST),
+        "fill_decay": (1.0 / MOST, MOST),
+        "arrival_rate": (1.0 / MOST, MOST),
     }
 
     def __init__(

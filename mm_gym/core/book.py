@@ -29,6 +29,7 @@ BROKEN_QUEUE = 4
 WRONG_LEVEL_SIZE = 5
 LOST_ORDER = 6
 BROKEN_POOL = 7
+WRONG_COUNT = 8
 
 
 @kernel
@@ -245,39 +246,58 @@ def lots_ahead(book, slot):
 
 
 @kernel
+def audit_side(book, side):
+    """Check the levels and queues of a side. Return SOUND or a code, and the number of orders."""
+    n_slots = book.live.shape[0]
+    seen = 0
+    if not (0 <= book.n_levels[side] <= book.levels.shape[1] and 0 <= book.n_live <= n_slots):
+        return WRONG_COUNT, seen
+    for index in range(book.n_levels[side]):
+        level = book.levels[side, index]
+        if index > 0 and book.levels[side, index - 1].key >= level.key:
+            return LEVELS_OUT_OF_ORDER, seen
+        if level.head == NO_ORDER or level.tail == NO_ORDER:
+            return EMPTY_LEVEL, seen
+        lots = np.int64(0)
+        older = NO_ORDER
+        slot = level.head
+        while slot != NO_ORDER:
+            if not 0 <= slot < n_slots:
+                return BROKEN_QUEUE, seen
+            order = book.orders[slot]
+            if (
+                order.older != older
+                or order.side != side
+                or order.key != level.key
+                or order.lots <= 0
+                or seen >= book.n_live
+            ):
+                return BROKEN_QUEUE, seen
+            if not 0 <= order.place < book.n_live or book.live[order.place] != slot:
+                return BROKEN_POOL, seen
+            lots += order.lots
+            seen += 1
+            older = slot
+            slot = order.younger
+        if older != level.tail:
+            return BROKEN_QUEUE, seen
+        if lots != level.lots:
+            return WRONG_LEVEL_SIZE, seen
+    return SOUND, seen
+
+
+@kernel
 def audit(book):
-    """Check the invariants of the book. Return SOUND or the code of the first violation found."""
+    """Check the invariants of the book. Return SOUND or the code of the first violation found.
+
+    Whatever the record holds, nothing outside of it is read.
+    """
     seen = 0
     for side in range(2):
-        for index in range(book.n_levels[side]):
-            level = book.levels[side, index]
-            if index > 0 and book.levels[side, index - 1].key >= level.key:
-                return LEVELS_OUT_OF_ORDER
-            if level.head == NO_ORDER or level.tail == NO_ORDER:
-                return EMPTY_LEVEL
-            lots = np.int64(0)
-            older = NO_ORDER
-            slot = level.head
-            while slot != NO_ORDER:
-                order = book.orders[slot]
-                if (
-                    order.older != older
-                    or order.side != side
-                    or order.key != level.key
-                    or order.lots <= 0
-                    or seen >= book.n_live
-                ):
-                    return BROKEN_QUEUE
-                if not 0 <= order.place < book.n_live or book.live[order.place] != slot:
-                    return BROKEN_POOL
-                lots += order.lots
-                seen += 1
-                older = slot
-                slot = order.younger
-            if older != level.tail:
-                return BROKEN_QUEUE
-            if lots != level.lots:
-                return WRONG_LEVEL_SIZE
+        fault, n_orders = audit_side(book, side)
+        if fault != SOUND:
+            return fault
+        seen += n_orders
     if seen != book.n_live:
         return LOST_ORDER
     if book.n_levels[0] > 0 and book.n_levels[1] > 0:
@@ -285,4 +305,20 @@ def audit(book):
         best_ask = -book.levels[1, book.n_levels[1] - 1].key
         if best_bid >= best_ask:
             return BOOK_CROSSED
+    return SOUND
+
+
+@kernel
+def audit_pool(book):
+    """Check that `live` lists every slot once. Return SOUND or BROKEN_POOL.
+
+    Together with `audit` this is all that the functions of this module rely on.
+    """
+    n_slots = book.live.shape[0]
+    listed = np.zeros(n_slots, np.bool_)
+    for place in range(n_slots):
+        slot = book.live[place]
+        if not 0 <= slot < n_slots or listed[slot]:
+            return BROKEN_POOL
+        listed[slot] = True
     return SOUND

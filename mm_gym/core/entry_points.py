@@ -6,9 +6,19 @@ as an array of one record, because Numba accepts an array many times faster than
 `layout`.
 """
 
-from mm_gym.core.book import SOUND, add, audit, cancel, clear, match, reduce
+from mm_gym.core.book import (
+    SOUND,
+    add,
+    audit,
+    audit_pool,
+    audit_side,
+    cancel,
+    clear,
+    match,
+    reduce,
+)
 from mm_gym.core.kernel import FINGERPRINT, entry_point, kernel
-from mm_gym.core.layout import PUBLIC, TAKE_ABOVE, Obs, Outcome
+from mm_gym.core.layout import PUBLIC, TAKE_ABOVE, Makers, Obs, Outcome
 from mm_gym.core.makers import reschedule_makers
 from mm_gym.core.market import (
     begin_step,
@@ -22,6 +32,7 @@ from mm_gym.core.market import (
 from mm_gym.core.prefetch import prefetch_market
 from mm_gym.core.recorder import keep_fills, keep_path
 from mm_gym.core.replay import replay_reset_one, replay_step_one, show_levels
+from mm_gym.core.soundness import market_fault, recorded_fault
 
 # Constant numbers of columns let the compiler copy a row without a loop.
 _N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
@@ -123,7 +134,35 @@ def _market_entry_points(fingerprint):
                 return done, fault
         return n_events, SOUND
 
-    return reset_many, step_many, replay_reset_many, replay_step_many, replay_show, audit_events
+    @entry_point
+    def check_many(markets, words, parameters, events):
+        """Check markets between two decisions, before they are used.
+
+        `words` has the same memory as `markets`, as rows of 64-bit numbers: a market of zeros was
+        never reset, and is sound. `events` is the recorded data, if any. Returns the number of the
+        first market with a fault and the fault's code, which is `book.SOUND` without a fault.
+        """
+        fingerprint  # noqa: B018
+        for i in range(markets.shape[0]):
+            if not words[i].any():
+                continue
+            own = parameters[markets[i].configuration]
+            fault = market_fault(markets[i], own)
+            if fault == SOUND and own.makers == Makers.RECORDED:
+                fault = recorded_fault(markets[i], own, events)
+            if fault != SOUND:
+                return i, fault
+        return markets.shape[0], SOUND
+
+    return (
+        reset_many,
+        step_many,
+        replay_reset_many,
+        replay_step_many,
+        replay_show,
+        audit_events,
+        check_many,
+    )
 
 
 @kernel
@@ -172,7 +211,28 @@ def _book_entry_points(fingerprint):
         fingerprint  # noqa: B018
         return audit(books[0])
 
-    return book_clear, book_add, book_match, book_reduce, book_cancel, book_audit
+    @entry_point
+    def book_audit_side(books, side):
+        """Call `book.audit_side`."""
+        fingerprint  # noqa: B018
+        return audit_side(books[0], side)
+
+    @entry_point
+    def book_audit_pool(books):
+        """Call `book.audit_pool`."""
+        fingerprint  # noqa: B018
+        return audit_pool(books[0])
+
+    return (
+        book_clear,
+        book_add,
+        book_match,
+        book_reduce,
+        book_cancel,
+        book_audit,
+        book_audit_side,
+        book_audit_pool,
+    )
 
 
 (
@@ -182,7 +242,15 @@ def _book_entry_points(fingerprint):
     replay_step_many,
     replay_show,
     audit_events,
+    check_many,
 ) = _market_entry_points(FINGERPRINT)
-book_clear, book_add, book_match, book_reduce, book_cancel, book_audit = _book_entry_points(
-    FINGERPRINT
-)
+(
+    book_clear,
+    book_add,
+    book_match,
+    book_reduce,
+    book_cancel,
+    book_audit,
+    book_audit_side,
+    book_audit_pool,
+) = _book_entry_points(FINGERPRINT)

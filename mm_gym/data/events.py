@@ -217,9 +217,10 @@ def read_events(path: str | Path) -> Events:
             f"got {error.strerror or 'a damaged file'}"
         ) from error
     except (pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        first, *_ = *str(error).splitlines(), type(error).__name__
         raise DataFileError(
             f"{path.name} is not a file of events: expected one that "
-            f"`python -m mm_gym.data convert` wrote, got {str(error).splitlines()[0]}"
+            f"`python -m mm_gym.data convert` wrote, got {first}"
         ) from error
 
 

@@ -11,6 +11,9 @@ from scipy.special import logsumexp
 FloatArray = npt.NDArray[np.float64]
 
 
+_MOST_TERMS = 4e8  # of the sums in `log_exponential_action`: some seconds
+
+
 class Depths(NamedTuple):
     """Distances of the two quotes from the mid [price].
 
@@ -128,6 +131,7 @@ def log_exponential_action(
     norm = max(1e-300, float(np.max(positive.sum(axis=1))))
 
     size = len(log_start)
+    most_pieces = int(np.clip(_MOST_TERMS / (len(unique_times) * size**2), 1, 2 * size))
     rows = np.empty((len(unique_times), size))
     log_vector, reached = np.asarray(log_start, dtype=np.float64), 0.0
     log_kernel, kernel_time = np.empty((size, size)), np.nan
@@ -135,7 +139,7 @@ def log_exponential_action(
         # With pieces this short, exp(-shift * piece) does not underflow. With many pieces, squaring
         # the kernel is cheaper than applying it many times.
         pieces = int(np.ceil((time - reached) * norm / 32.0))
-        squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / (2 * size)))))
+        squarings = max(0, int(np.ceil(np.log2(max(1, pieces) / most_pieces))))
         pieces = int(np.ceil(pieces / 2**squarings))
         # Evenly spaced times share one kernel. The comparison allows for rounding.
         if pieces and not np.isclose((time - reached) / pieces, kernel_time, rtol=1e-11, atol=0.0):

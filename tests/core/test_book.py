@@ -59,6 +59,13 @@ def _place_beyond_the_last(book: Any) -> None:
     book["orders"][3]["place"], book["live"][6] = 6, 3
 
 
+def _count(field: str, value: int) -> Callable[[Any], None]:
+    def change(book: Any) -> None:
+        book[field] = value
+
+    return change
+
+
 FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     "levels out of order": (_swap_levels, codes.LEVELS_OUT_OF_ORDER),
     "one price at two levels": (_set("levels", (BID, 1), "key", 99), codes.LEVELS_OUT_OF_ORDER),
@@ -79,6 +86,15 @@ FAULTS: dict[str, tuple[Callable[[Any], None], int]] = {
     "two orders at one place of the pool": (_set("orders", 3, "place", 2), codes.BROKEN_POOL),
     "a place outside the pool": (_set("orders", 3, "place", 6), codes.BROKEN_POOL),
     "a place of a free slot": (_place_beyond_the_last, codes.BROKEN_POOL),
+    "a place far outside the pool": (_set("orders", 3, "place", 2**30), codes.BROKEN_POOL),
+    "a queue that leads out of the pool": (_set("orders", 1, "younger", 2**30), codes.BROKEN_QUEUE),
+    "a level that leads out of the pool": (
+        _set("levels", (ASK, 0), "head", -7),
+        codes.BROKEN_QUEUE,
+    ),
+    "more levels than there is room for": (_count("n_levels", 2**40), codes.WRONG_COUNT),
+    "fewer levels than none": (_count("n_levels", -1), codes.WRONG_COUNT),
+    "more orders than there is room for": (_count("n_live", 2**40), codes.WRONG_COUNT),
 }
 
 
@@ -88,6 +104,15 @@ def test_the_audit_finds_each_fault(name: str) -> None:
     books = a_sound_book()
     plant(books[0])
     assert entry_points.book_audit(books) == code
+
+
+def test_the_audit_of_the_pool_finds_a_slot_that_is_free_twice_or_nowhere() -> None:
+    books = a_sound_book()
+    assert entry_points.book_audit_pool(books) == codes.SOUND
+    for slot in (0, 7, -1, ORDERS, 2**30):
+        books["live"][0, -2] = slot
+        assert entry_points.book_audit(books) == codes.SOUND
+        assert entry_points.book_audit_pool(books) == codes.BROKEN_POOL
 
 
 def test_the_audit_finds_a_live_order_without_a_queue() -> None:

@@ -113,6 +113,6 @@ def test_a_checkpoint_brings_the_configurations_of_its_sessions_back() -> None:
     for market in range(3):  # other rows in the meantime
         _reset(markets, [market], configure(taker_rate=2.0 + market), 6)
     for one in (markets, other):
-        one.restore(snapshot, [])
+        one.restore(snapshot, {})
         assert [step(one).tobytes() for _ in range(10)] == ahead
     assert to_parameters(configure(volatility=3.0))["volatility"] in other.parameters["volatility"]

@@ -1,6 +1,7 @@
 """Readers of exchange formats against other parsers, hand-worked cases and broken files."""
 
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from mm_gym.data.events import (
     load,
     read_events,
 )
-from mm_gym.data.formats import FORMATS, open_file
+from mm_gym.data.formats import open_file
 from tests.data import itch_files
 
 SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -350,18 +351,31 @@ CONTENTS: dict[str, Callable[[Path], bytes]] = {
         folder / "whole.npz", A_PARTIAL_FILL_THEN_MODIFY[0]
     ).read_bytes(),
 }
+CONTENTS |= {
+    "itch, gzip": lambda folder: gzip.compress(itch_files.day(1, n=60)),
+    "databento, zstd": lambda folder: zstandard.compress(CONTENTS["databento"](folder)),
+    "hftbacktest, compressed": lambda folder: packed(CONTENTS["hftbacktest"](folder)),
+}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+def packed(content: bytes) -> bytes:
+    """An npz file with its arrays compressed."""
+    out = io.BytesIO()
+    with np.load(io.BytesIO(content)) as archive:
+        np.savez_compressed(out, **archive)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_a_damaged_file_gives_events_or_one_sentence(
-    tmp_path: Path, format: str, data: st.DataObject
+    tmp_path: Path, kind: str, data: st.DataObject
 ) -> None:
     """Bytes are overwritten, inserted or cut off anywhere."""
-    content = bytearray(CONTENTS[format](tmp_path))
+    content, format = bytearray(CONTENTS[kind](tmp_path)), kind.split(",")[0]
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content)))
         damage = data.draw(st.binary(max_size=4))

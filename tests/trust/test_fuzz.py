@@ -5,6 +5,7 @@ it is asked for or refuses it in one sentence (`kit.answer`).
 """
 
 import dataclasses
+import inspect
 import json
 import math
 import warnings
@@ -28,6 +29,7 @@ from agents.learned.run_folder import POLICY_FILE, RUN_FILE, read_run
 from agents.rules.tuned import TUNED_FILE, read_tuned, tuned_rule
 from mm_gym import LimitOrderBook, configure
 from mm_gym.config import FIELD_NAMES
+from mm_gym.core.layout import OBSERVATION_BOUNDS
 from mm_gym.data.events import convert, read_events
 from mm_gym.data.formats import open_file
 from mm_gym.data.lobster import order_book_of, read, read_messages, write
@@ -209,24 +211,33 @@ def test_fields_on_a_command_line(texts: list[str]) -> None:
     answer(lambda: configure(**parse_fields(texts)), TypeError)
 
 
+PARAMETERS = {
+    name: [key for key in inspect.signature(rule).parameters if key != "config"]
+    for name, rule in RULES.items()
+}
+WIDE = np.array(OBSERVATION_BOUNDS, np.float32)
+NAMES = st.sampled_from([*RULES, "best_rule:tuned", "trained/noise"]) | st.text(max_size=6)
+
+
+def test_every_number_that_a_rule_takes_has_limits() -> None:
+    for name, keys in PARAMETERS.items():
+        assert {*keys} - {"seed"} <= {*RULES[name].limits}
+
+
 @inputs(50)
-@given(
-    name=st.sampled_from([*RULES, "best_rule:tuned", "trained/noise"]) | st.text(max_size=6),
-    parameters=st.lists(
-        st.tuples(
-            st.sampled_from(["half_spread", "skew", "risk_aversion", "learning_rate", "x"]),
-            NUMBERS | st.text(max_size=3),
-        ),
-        max_size=2,
-    ),
-)
-def test_the_name_of_an_agent(name: str, parameters: list[tuple[str, Any]]) -> None:
+@given(data=st.data(), name=NAMES)
+def test_the_name_of_an_agent(data: st.DataObject, name: str) -> None:
+    """A rule that can be made quotes finite prices, whatever it observes."""
+    known = PARAMETERS.get(name, [])
+    keys = st.sampled_from([*known, *known, "half_spread", "learning_rate", "x"])
+    values = NUMBERS | st.floats(1e-9, 1e9) | st.text(max_size=3)
+    parameters = data.draw(st.lists(st.tuples(keys, values), max_size=3))
     text = ":".join([name, *(f"{key}={value}" for key, value in parameters)])
     config = configure("noise", session_steps=20)
     agent = answer(lambda: name_agent(text)(config))
     if agent is not None and not getattr(agent, "privileged", False):
-        quoted = answer(lambda: agent.predict(np.zeros((2, 18), np.float32)))
-        assert quoted is None or np.isfinite(quoted[0]).all()
+        observed = np.array([np.zeros(18), WIDE[:, 0], WIDE[:, 1]], np.float32)
+        assert np.isfinite(agent.predict(observed)[0]).all()
 
 
 @pytest.fixture(scope="module")

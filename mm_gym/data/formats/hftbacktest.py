@@ -5,7 +5,6 @@ which hftbacktest converts them (`kernels.scan_mbo`). A level-2 file has sizes o
 no orders, so nobody's place in a queue is known: it is refused.
 """
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,10 @@ def open_file(path: Path, symbol: str | None, chunk: int) -> Source:
     try:
         with np.load(path) as archive:
             data = archive["data"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, zlib and numpy have many errors for damaged files
         raise DataFileError(
             f"{path.name} cannot be read: expected hftbacktest's npz with the array data, "
-            f"got {error}"
+            f"got {str(error) or type(error).__name__}"
         ) from error
     if data.dtype.names != _COLUMNS or data.ndim != 1:
         raise DataFileError(

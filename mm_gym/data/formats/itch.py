@@ -6,7 +6,9 @@ and a new order. Cross trades are left out: they are auctions and do not change 
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -44,10 +46,16 @@ def open_file(path: Path, symbol: str | None, chunk: int) -> Source:
     return Source(path.name, 1.0 / PRICES_PER_CURRENCY_UNIT, 1.0, _chunks(path, locate, chunk))
 
 
-def _open(path: Path) -> BinaryIO:
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """Raises DataFileError in the block if a gzip file is damaged."""
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path) if zipped else path.open("rb"))
+    try:
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            yield cast(BinaryIO, file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataFileError(f"{path.name} cannot be read: expected gzip, got {error}") from error
 
 
 def _locate(name: str, file: BinaryIO, symbol: str | None) -> int:
@@ -85,22 +93,19 @@ def _chunks(path: Path, locate: int, chunk: int) -> Iterator[npt.NDArray[Any]]:
         lengths[ord(kind)] = length
     table, state = empty_table(), np.zeros(1, STATE)
     rest, done = np.empty(0, np.uint8), 0  # bytes that are read and not scanned, bytes scanned
-    try:
-        with _open(path) as file:
-            while block := file.read(_BLOCK):
-                rest = np.concatenate([rest, np.frombuffer(block, np.uint8)])
-                why = MORE
-                while why == MORE:
-                    table = roomy(table, int(state["n_orders"][0]))
-                    out = np.empty(max(2, chunk), EVENT)
-                    why, read, n = scan_itch(rest, lengths, locate, table, state, out)
-                    done, rest = done + read, rest[read:]
-                    if n:
-                        yield out[:n]
-                if why != DONE:
-                    raise _fault(path.name, why, rest, done, int(state["fault_id"][0]))
-    except (OSError, EOFError) as error:  # a damaged gzip file
-        raise DataFileError(f"{path.name} cannot be read: expected gzip, got {error}") from error
+    with _open(path) as file:
+        while block := file.read(_BLOCK):
+            rest = np.concatenate([rest, np.frombuffer(block, np.uint8)])
+            why = MORE
+            while why == MORE:
+                table = roomy(table, int(state["n_orders"][0]))
+                out = np.empty(max(2, chunk), EVENT)
+                why, read, n = scan_itch(rest, lengths, locate, table, state, out)
+                done, rest = done + read, rest[read:]
+                if n:
+                    yield out[:n]
+            if why != DONE:
+                raise _fault(path.name, why, rest, done, int(state["fault_id"][0]))
     if len(rest):
         raise DataFileError(
             f"{path.name} is cut off: expected a whole message at byte {done:,}, "
