@@ -238,12 +238,12 @@ def check_market(
             fault = audited_steps(*arguments)
         _fail(fault, f"at event {progress.events}, step {progress.steps},", config)
         done = actions[: int(progress.steps) - steps]
-        rows = (repeated.fill_rows, repeated.path_rows)
+        recorder = (repeated.fill_rows, repeated.path_rows)
         if recorded:  # there are no market orders in recorded data
-            again = (done[:, :2].copy(), *rows, *repeated._recording)
+            again = (done[:, :2].copy(), *recorder, *repeated._recording)
             repeated_recorded_steps(repeated.records, repeated.parameters, *again)
         else:
-            repeated_steps(repeated.records, repeated.parameters, done, *rows)
+            repeated_steps(repeated.records, repeated.parameters, done, *recorder)
         _compare(audited, repeated, config)
         if progress.events == 0 or config.session_steps > _MOST_STEPS:
             break

@@ -77,7 +77,7 @@ def find_level(book, side, key):
     first = max(0, n_levels - near)
     # One bit for each place has no branch that the processor could mispredict. Places beyond the
     # last level are read and do not count. Keys ascend, so the bits that are set come first.
-    bits = 0
+    bits = np.int64(0)
     for place in range(near):
         bits |= np.int64(levels[_at(side), _at(first + place)].key < key) << place
     below = _ones(bits & ((1 << (n_levels - first)) - 1))
