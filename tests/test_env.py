@@ -363,12 +363,13 @@ def test_hidden_state_does_not_change_the_observation(regime: str) -> None:
     for _ in range(100):
         env.step(quote_near(generator))
     market = env._markets.records[0]
-    freeze(market)
     checkpoint = env.snapshot()
     quote = quote_near(generator)
 
+    freeze(market)
     plain, _, _, _, info = env.step(quote)
     env.restore(checkpoint)
+    freeze(market)
     market["efficient_price"] += 25.0
     market["signal"] = -3.0
     market["decoy"] = 3.0
@@ -383,6 +384,7 @@ def test_hidden_state_does_not_change_the_observation(regime: str) -> None:
     np.testing.assert_array_equal(changed, plain)
     # A change of public state does change the observation.
     env.restore(checkpoint)
+    freeze(market)
     market["account"]["inventory"] += 1
     market["features"]["flow"] += 1.0
     seen = env.step(quote)[0]
@@ -396,10 +398,11 @@ def test_in_the_dealer_market_the_signal_is_hidden_while_the_efficient_price_is_
     env = gymnasium.make("MarketMaking-v0", regime="dealer", signal_drift=0.11).unwrapped
     env.reset(seed=0)
     market = env._markets.records[0]
-    freeze(market)
     checkpoint = env.snapshot()
     quote = quote_near(np.random.default_rng(2))
+    freeze(market)
     plain = env.step(quote)[0]
     env.restore(checkpoint)
+    freeze(market)
     market["signal"] = -3.0
     np.testing.assert_array_equal(env.step(quote)[0], plain)

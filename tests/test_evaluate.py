@@ -273,7 +273,7 @@ def test_overwriting_has_to_be_asked_for_and_replaces_the_results(tmp_path: Path
         ({"sweep": "latency", "values": "0,fast"}, "--values cannot be read.*got '0,fast'"),
         ({"sweep": "regime", "values": "1"}, "regime.*write"),
         ({"agents": "fixed_spread,"}, "agent ''"),
-        ({"agents": "fixed_spread:half_spread=nan"}, "is not finite: expected .*nan"),
+        ({"agents": "fixed_spread:half_spread=nan"}, "is out of range: expected .*nan"),
         ({"agents": "random:seed=1.5"}, "seed.*write"),
         ({"jobs": 0}, "jobs=0 is out of range: expected"),
     ],

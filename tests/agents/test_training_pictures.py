@@ -60,7 +60,8 @@ def first_held_out_session(folder: Path) -> np.ndarray:
     environment = mm_gym.MarketMakingEnv(render_mode="rgb_array", **CONFIG.to_dict())
     seed = int(session_seeds(held_out.HELD_OUT_SEED, 1)[0])
     observation, _ = environment.reset(seed=seed)
-    ended = False
+    ended, state = False, None
     while not ended:
-        observation, _, ended, _, _ = environment.step(agent.predict(observation)[0])
+        action, state = agent.predict(observation, state)
+        observation, _, ended, _, _ = environment.step(action)
     return environment.render()
