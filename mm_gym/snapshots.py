@@ -18,7 +18,7 @@ from mm_gym.core.kernel import FINGERPRINT
 from mm_gym.core.layout import RECORDED_EVENT
 from mm_gym.errors import SentenceError
 
-_FAULTS = {
+FAULTS = {
     book.LEVELS_OUT_OF_ORDER: "price levels out of order",
     book.BOOK_CROSSED: "a crossed book",
     book.EMPTY_LEVEL: "a price level without orders",
@@ -37,6 +37,7 @@ _FAULTS = {
     soundness.COUNT: "impossible counts",
     soundness.RECORDED: "a place in the recorded data that is not that of its clock",
 }
+"""What the core's checks of a record find, by code."""
 _NO_EVENTS = np.empty(0, RECORDED_EVENT)
 
 
@@ -146,7 +147,7 @@ def check_snapshot(
     words = snapshot.records.view(np.uint64).reshape(len(rows), -1)
     market, fault = entry_points.check_many(snapshot.records, words, snapshot.parameters, events)
     if fault != book.SOUND:
-        raise _damaged(f"{_FAULTS[fault]} in market {market}")
+        raise _damaged(f"{FAULTS[fault]} in market {market}")
 
 
 def _pair(rows: Any) -> tuple[Any, Any]:

@@ -39,6 +39,7 @@ from mm_gym.data.simulation import record_market
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 from mm_gym.regimes import REGIMES, REPLAY
+from mm_gym.snapshots import FAULTS
 from validation.audit.faults import Fault
 from validation.audit.ledger import PROGRESS
 from validation.audit.sessions import (
@@ -187,7 +188,7 @@ def _hostile_actions(random: np.random.Generator, n: int) -> tuple[npt.NDArray[A
 def _fail(fault: int, where: str, config: MarketConfig | None) -> None:
     if fault == SOUND:
         return
-    name = Fault(fault).name if fault >= min(Fault) else f"book audit, code {fault}"
+    name = FAULTS[fault] if fault in FAULTS else Fault(fault).name
     changed = {}
     if config is not None:
         regular = vars(_DEFAULT)

@@ -11,6 +11,7 @@ import pytest
 import tyro
 
 from mm_gym.config import configure
+from mm_gym.core import soundness
 from mm_gym.core.book import SOUND, WRONG_LEVEL_SIZE
 from mm_gym.core.layout import NO_ORDER
 from mm_gym.markets import Markets
@@ -122,7 +123,7 @@ def _not_a_number(market: Any) -> None:
 
 PLANTED: dict[str, tuple[Callable[[Any], None], int]] = {
     "lots that no order has": (_wrong_level, WRONG_LEVEL_SIZE),
-    "an order that no quote names": (_stray_quote, Fault.QUOTE),
+    "an order that no quote names": (_stray_quote, soundness.QUOTE),
     "cash from nowhere": (_add("account", "cash", 1e-6), Fault.WEALTH),
     "a fee that nobody paid": (_add("account", "fees", 1e-6), Fault.WEALTH),
     "too large a position": (_add("account", "inventory", 1_000), Fault.INVENTORY),

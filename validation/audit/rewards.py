@@ -1,26 +1,17 @@
-"""A decision ends in time, and its observation, outcome and reward are what the account gives."""
+"""A decision ends in time, and its outcome and reward are what the account gives."""
 
 import math
 
-import numpy as np
-
 from mm_gym.core.book import SOUND
 from mm_gym.core.kernel import kernel
-from mm_gym.core.layout import OBSERVATION_BOUNDS, Outcome, RewardKind
+from mm_gym.core.layout import Outcome, RewardKind
 from validation.audit.faults import Fault
 from validation.audit.ledger import ROUNDING, rounding
-from validation.audit.state import mid_fault
-
-_LOW = np.array([low for low, _ in OBSERVATION_BOUNDS])
-_HIGH = np.array([high for _, high in OBSERVATION_BOUNDS])
 
 
 @kernel
 def step_fault(market, parameters, before, money):
     """Check a decision. `before` is the ledger before it, `money` has moved since the reset."""
-    for column in range(_LOW.shape[0]):
-        if not _LOW[column] <= market.observation[column] <= _HIGH[column]:
-            return Fault.OBSERVATION
     outcome, account = market.outcome, market.account
     for column in range(outcome.shape[0]):
         if not math.isfinite(outcome[column]):
@@ -35,9 +26,6 @@ def step_fault(market, parameters, before, money):
         or outcome[Outcome.OBJECTIVE] != account.objective
     ):
         return Fault.OUTCOME
-    fault = mid_fault(market, parameters)
-    if fault != SOUND:
-        return fault
     lots = abs(account.inventory)
     close_out = 0.0
     if ended:

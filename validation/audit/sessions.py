@@ -25,12 +25,13 @@ from mm_gym.core.replay import (
     next_recorded_time,
     see_touch,
 )
+from mm_gym.core.soundness import market_fault
 from validation.audit.account import messages_fault
 from validation.audit.faults import Fault
 from validation.audit.flow import event_fault, kind_of_next, recorded_event_fault
 from validation.audit.ledger import LEDGER, count_money, write
 from validation.audit.rewards import step_fault
-from validation.audit.state import book_fault, state_fault
+from validation.audit.state import state_fault
 
 _N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
 
@@ -102,7 +103,7 @@ def _finish(market, own, before, progress):
     """Finish a decision and check it. `before` is the ledger before it."""
     finish_step(market, own)
     progress.steps += 1
-    fault = book_fault(market, own)
+    fault = market_fault(market, own)
     return fault if fault != SOUND else step_fault(market, own, before, progress.money)
 
 
