@@ -463,7 +463,8 @@ def _check_fees(fields: Mapping[str, Any]) -> None:
 def expected_event_rate(fields: Mapping[str, Any]) -> float:
     """[1/s] Expected number of simulated events, apart from those of the agent.
 
-    Background orders count twice, since each leaves the book again.
+    Background orders count twice, since each leaves the book again. With `refill` each lot of a
+    taker may be a trade of its own, because the lots of a short queue return and trade again.
 
     Args:
         fields: of `MarketConfig`, checked.
@@ -473,7 +474,11 @@ def expected_event_rate(fields: Mapping[str, Any]) -> float:
         "zero_intelligence": 2.0 * sum(fields["limit_order_rates"]),
     }.get(fields["makers"], 0.0)
     flips = fields["imbalance_flip_rate"] if fields["imbalance"] > 0.0 else 0.0
-    return float(fields["taker_rate"] + flips + 2.0 * makers + 1.0 / fields["value_interval"])
+    takers = fields["taker_rate"]
+    if fields["refill"]:
+        naive = fields["informed_kind"] == "naive"
+        takers *= max(fields["taker_size"], fields["naive_taker_size"] if naive else 1.0)
+    return float(takers + flips + 2.0 * makers + 1.0 / fields["value_interval"])
 
 
 def _check_events(fields: Mapping[str, Any]) -> None:

@@ -330,6 +330,7 @@ def test_clustered_flow_has_the_volume_of_noise() -> None:
         ({"clustering_half_lives": (0.0, 1.0)}, "expected numbers from 1e-06 to 1e.06, got 0"),
         ({"longest_metaorder": 0}, "expected a whole number from 1 to 100000, got 0"),
         ({"metaorder_exponent": 0.0}, "expected a number from 0.01 to 100, got 0"),
+        ({"taker_size": 1e6}, "has too many events: expected at most 1,000,000"),
         ({"refill": 1}, "is not a switch: expected True or False, got 1"),
     ],
 )
