@@ -72,7 +72,7 @@ def replay_reset_one(market, parameters, seed_words, recording):
 
 @kernel
 def replay_step_one(market, parameters, recording, bid_action, ask_action, fill_rows, path_rows):
-    """Step by one decision, as `market.step_one` does, with the recorded events.
+    """Step by one decision, as `entry_points.step_many` does a market, with the recorded events.
 
     `fill_rows` and `path_rows` are those of this market.
     """
