@@ -9,11 +9,12 @@ Each line has the decisions, the mean objective per session [ticks x lots] with 
 the normalised score of the task, and the fills per session. The sessions are not used in training.
 The control variate estimates the objective. `--out` appends the lines to a file. `--draw` prints
 the file as a table over training seeds, and draws the scores over decisions as a PNG beside it.
+`--save` keeps the weights as a run folder, which `evaluate.py` and `agents.tools.install` read.
 """
 
 import csv
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -28,11 +29,19 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.invocation import command_line, run_command
 from agents.learned.hyperparameters import hyperparameters_name, read_hyperparameters
-from agents.learned.run_folder import Run
+from agents.learned.run_folder import ALGORITHMS, Run
 from agents.training.history_vec_env import HistoryVecEnv
-from agents.training.trainer import new_model, training_markets
+from agents.training.trainer import (
+    TrainingError,
+    check_output,
+    new_model,
+    training_markets,
+    write_weights,
+)
 from mm_gym import TASKS
+from mm_gym.reporting.artefacts import package_versions
 from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
 from mm_gym.sb3 import MarketMakingVecEnv
 
@@ -67,8 +76,13 @@ class Arguments:
     """Decisions after which to evaluate, ascending. Each is rounded up to whole rollouts."""
     sessions: int = 2048
     """Sessions of an evaluation."""
+    hyperparameters: str | None = None
+    """Hyperparameters of ppo_tuned: a name or a file, as in train.py.
+    Default: those of train.py for the task."""
     out: Path | None = None
     """CSV file to append the lines to."""
+    save: Path | None = None
+    """New folder for the weights of the last update. Not for sac."""
     draw: Path | None = None
     """Train nothing. Print and draw this CSV file."""
 
@@ -100,6 +114,14 @@ def main(arguments: Arguments) -> None:
         draw(rows, arguments.draw.with_suffix(".png"))
         return
     torch.set_num_threads(1)
+    if arguments.save is not None:
+        if arguments.learner not in (OURS, *ALGORITHMS):
+            raise TrainingError(
+                f"--save is not for {arguments.learner}: "
+                f"expected one of {', '.join((*ALGORITHMS, OURS))}, got {arguments.learner} "
+                "(leave --save out)"
+            )
+        check_output(arguments.save, None)
     model = untrained(arguments)
 
     def evaluated() -> None:
@@ -114,6 +136,8 @@ def main(arguments: Arguments) -> None:
 
     model.learn(arguments.decisions[-1], callback=At(arguments.decisions[:-1], evaluated))
     evaluated()
+    if arguments.save is not None:
+        write_weights(arguments.save, model, record(arguments, model))
 
 
 class At(BaseCallback):
@@ -136,7 +160,9 @@ class At(BaseCallback):
 def untrained(arguments: Arguments) -> BaseAlgorithm:
     """The learner before its training."""
     if arguments.learner == OURS:
-        run = our_run(arguments.task, arguments.seed, arguments.decisions[-1])
+        run = our_run(
+            arguments.task, arguments.seed, arguments.decisions[-1], arguments.hyperparameters
+        )
         return new_model(training_markets(run), run)
     algorithm, policy = LEARNERS[arguments.learner]
     markets = MarketMakingVecEnv(
@@ -164,6 +190,28 @@ def our_run(task: str, seed: int, timesteps: int, hyperparameters: str | None = 
         n_envs=found["MarketMaking-v0"]["n_envs"],
         timesteps=timesteps,
         hyperparameters=found,
+    )
+
+
+def record(arguments: Arguments, model: BaseAlgorithm) -> Run:
+    """The record of a training for `run.json`."""
+    if arguments.learner == OURS:
+        run = our_run(
+            arguments.task, arguments.seed, arguments.decisions[-1], arguments.hyperparameters
+        )
+    else:
+        run = Run(
+            config=TASKS[arguments.task].config,
+            seed=arguments.seed,
+            n_envs=arguments.n_envs,
+            timesteps=arguments.decisions[-1],
+            algorithm=arguments.learner,
+        )
+    return replace(
+        run,
+        steps_done=model.num_timesteps,
+        command=command_line("benchmarks.learners"),
+        versions=package_versions(),
     )
 
 
@@ -318,4 +366,7 @@ def shared_legend(figure: Figure) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, prog="python -m benchmarks.learners"))
+    run_command(
+        "benchmarks.learners",
+        lambda: main(tyro.cli(Arguments, prog="python -m benchmarks.learners")),
+    )

@@ -133,15 +133,14 @@ def train(
     run = dataclasses.replace(run, versions=package_versions())
 
     def checkpoint(steps_done: int) -> None:
-        """Save all files. `run.json` comes last, so that the files it describes exist."""
+        """Save all files."""
         nonlocal run
         run = dataclasses.replace(run, steps_done=steps_done)
         with deferred_signals():
             content = BytesIO()
             model.save(content)
             replace_file(folder / CHECKPOINT_FILE, content.getvalue())
-            replace_file(folder / POLICY_FILE, policy_content(model.policy))
-            write_run(folder, run)
+            write_weights(folder, model, run)
 
     exploration = run.hyperparameters.get("exploration")
     display = ProgressDisplay(run.timesteps)
@@ -166,6 +165,12 @@ def train(
             raise
     checkpoint(model.num_timesteps)
     return run
+
+
+def write_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:
+    """Write `policy.pth`, and `run.json` after it, so that the weights it describes exist."""
+    replace_file(folder / POLICY_FILE, policy_content(model.policy))
+    write_run(folder, run)
 
 
 def write_run(folder: Path, run: Run) -> None:
