@@ -51,6 +51,7 @@ LEARNERS = {
     "sac": (SAC, "MlpPolicy"),
     "recurrent_ppo": (RecurrentPPO, "MlpLstmPolicy"),
 }
+PANELS_IN_A_ROW = 4
 TICKS = {1e5: "100 k", 3e5: "300 k", 1e6: "1 M", 3e6: "3 M"}
 """Decisions that the picture names."""
 OURS = "ppo_tuned"
@@ -316,20 +317,27 @@ def table(rows: list[Row]) -> list[str]:
 def draw(rows: list[Row], path: Path) -> None:
     """Draw the normalised score over decisions: one panel a task, one line a learner.
 
-    A line is the mean over training seeds, and a band goes from the worst seed to the best.
+    A line is the mean over training seeds, and a band goes from the worst seed to the best. Tasks
+    without reference scores have no panel.
     """
-    tasks = grouped(rows, lambda row: (list(TASKS).index(row.task), row.task))
-    names = sorted({name_of(row) for row in rows})
+    scored = [row for row in rows if TASKS[row.task].scored]
+    tasks = grouped(scored, lambda row: (list(TASKS).index(row.task), row.task))
+    names = sorted({name_of(row) for row in scored})
+    columns = min(PANELS_IN_A_ROW, len(tasks))
+    lines = math.ceil(len(tasks) / columns)
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(3.0 * len(tasks), 3.1), layout="constrained", dpi=150)
-        for axes, ((_, task), of_task) in zip(
-            figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True
-        ):
+        figure = Figure(figsize=(2.6 * columns, 0.6 + 2.3 * lines), layout="constrained", dpi=150)
+        panels = figure.subplots(lines, columns, squeeze=False)
+        for axes in panels.flat[len(tasks) :]:
+            axes.remove()
+        for axes, ((_, task), of_task) in zip(panels.flat, tasks, strict=False):
+            highest = 2.0
             for (name,), of_learner in grouped(of_task, lambda row: (name_of(row),)):
                 colour = SERIES[names.index(name) % len(SERIES)]
                 points = grouped(of_learner, lambda row: (row.decisions,))
                 decisions = [key[0] for key, _ in points]
                 scores = [[row.score for row in group] for _, group in points]
+                highest = max(highest, 1.1 * max(map(max, scores)))
                 axes.fill_between(
                     decisions,
                     [min(seeds) for seeds in scores],
@@ -346,11 +354,14 @@ def draw(rows: list[Row], path: Path) -> None:
                     label=name,
                 )
             axes.axhline(0.0, color="black", linewidth=0.8)
-            axes.set(title=task, xscale="log", xlabel="decisions", ylim=(-2.0, 2.0))
+            axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+            axes.set(title=task, xscale="log", ylim=(-2.0, highest))
             axes.set_xlim(4e4, 8e6)
             axes.set_xticks(list(TICKS), TICKS.values())
             axes.set_xticks([], minor=True)
-        figure.axes[0].set_ylabel("normalised score")
+        for axes in figure.axes[-columns:]:
+            axes.set_xlabel("decisions")
+        figure.supylabel("normalised score")
         shared_legend(figure)
         figure.savefig(path)
 

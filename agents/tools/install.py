@@ -5,6 +5,8 @@ python -m agents.tools.install runs/NAME NAME
 The command writes `run.json` with the results of an evaluation, the weights in `policy.pth`, and a
 model card. It copies no checkpoint, so that the folder is small. The maker is then available as
 `make_agent("trained/NAME", config)`.
+
+Makers that come with the code have the names of the suite's tasks that they were trained in.
 """
 
 import dataclasses
@@ -14,7 +16,9 @@ from pathlib import Path
 import tyro
 import yaml
 
+from mm_gym import TASKS, MarketConfig, Task
 from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.suite import mean_objective
 from mm_gym.evaluation.summary import summarise
 from mm_gym.files import replace_file
 
@@ -54,18 +58,27 @@ def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
     """
     run = read_run(run_folder)
     content = policy_content(load_policy(run_folder, run))
-    row = summarise(
-        run.algorithm,
-        run_sessions(functools.partial(make_agent, str(run_folder)), run.config, sessions),
-    )
+    found = run_sessions(functools.partial(make_agent, str(run_folder)), run.config, sessions)
+    row = summarise(run.algorithm, found)
+    figures = {name: row[name] for name in (*_FIGURES, *_INTERVALS)}
+    task = task_of(run.config)
+    if task is not None and task.scored:
+        objective, error, _ = mean_objective(found)
+        figures |= {
+            "score": task.normalise(objective),
+            "score_standard_error": task.normalise_error(error),
+        }
     check_output(folder, None)
     replace_file(folder / POLICY_FILE, content)
-    installed = dataclasses.replace(
-        run, figures={name: row[name] for name in (*_FIGURES, *_INTERVALS)}
-    )
+    installed = dataclasses.replace(run, figures=figures)
     write_run(folder, installed)
     write_card(folder, installed)
     return len(content)
+
+
+def task_of(config: MarketConfig) -> Task | None:
+    """The task of the suite whose market this is, if there is one."""
+    return next((task for task in TASKS.values() if task.config == config), None)
 
 
 def write_card(folder: Path, run: Run) -> None:
@@ -81,11 +94,31 @@ def model_card(name: str, run: Run) -> str:
         run: its record, with the figures of `install`.
     """
     config = run.config
+    task = task_of(config)
     market = config.regime + (
         f", p_informed = {config.p_informed:g}" if config.p_informed > 0.0 else ""
     )
+    if task is not None:
+        market = f"task {task.name}, version {task.version}"
     figures = {figure: float(value) for figure, value in run.figures.items() if value is not None}
     half_width = 0.5 * (figures["objective_high"] - figures["objective_low"])
+    metrics = [
+        {
+            "type": "mean_reward",
+            "name": "objective per session [ticks x lots], 95 % interval",
+            "value": f"{figures['objective']:.1f} +/- {half_width:.1f}",
+        }
+    ]
+    score = None
+    if "score" in figures:
+        score = f"{figures['score']:.2f} +/- {1.96 * figures['score_standard_error']:.2f}"
+        metrics.append(
+            {
+                "type": "normalised_score",
+                "name": "normalised score of the task, 95 % interval",
+                "value": score,
+            }
+        )
     front_matter = {
         "license": "mit",
         "library_name": "stable-baselines3",
@@ -107,13 +140,7 @@ def model_card(name: str, run: Run) -> str:
                             "name": f"MarketMaking-v0, {market}",
                             "type": "MarketMaking-v0",
                         },
-                        "metrics": [
-                            {
-                                "type": "mean_reward",
-                                "name": "objective per session [ticks x lots], 95 % interval",
-                                "value": f"{figures['objective']:.1f} +/- {half_width:.1f}",
-                            }
-                        ],
+                        "metrics": metrics,
                     }
                 ],
             }
@@ -127,13 +154,18 @@ def model_card(name: str, run: Run) -> str:
         "training command": f"`{run.command}`",
         "objective per session": f"{figures['objective']:.1f} [{figures['objective_low']:.1f}, "
         f"{figures['objective_high']:.1f}] ticks x lots",
+        **({} if score is None else {"normalised score": f"{score} (variance-reduced)"}),
         "fills per session": f"{figures['fills']:.0f}",
         "evaluation": f"{figures['episodes']:.0f} held-out sessions, seed 0, 95 % interval",
         "versions": ", ".join(f"{package} {version}" for package, version in run.versions.items()),
         "licence": "MIT",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    share = f" --p-informed {config.p_informed:g}" if config.regime == "informed" else ""
+    where = f"--regimes {config.regime}"
+    if task is not None:
+        where = f"--suite --tasks {task.name}"
+    elif config.regime == "informed":
+        where += f" --p-informed {config.p_informed:g}"
     return (
         f"---\n{yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {name}\n\n"
@@ -143,7 +175,7 @@ def model_card(name: str, run: Run) -> str:
         "`run.json` holds the configuration. `policy.pth` holds the weights of a\n"
         "stable-baselines3 policy. Read them with `torch.load(weights_only=True)`.\n\n"
         "To evaluate the maker, run this in a checkout of mm_gym:\n\n"
-        f"    python evaluate.py --agents trained/{name} --regimes {config.regime}{share}\n"
+        f"    python evaluate.py --agents trained/{name} {where}\n"
     )
 
 
