@@ -1,8 +1,7 @@
 """The limit order book on its own, for orders from a user or an exchange.
 
-It runs the same compiled functions as the environments, on a larger record, so a test with exchange
-data tests both. This class checks its input, accepts any integer ids and prices, and grows its
-record.
+Orders match in `mm_gym.core.book`, here as in the environments, so a test with exchange data tests
+both. This class checks its input, accepts any integer ids and prices, and grows its record.
 
 The compiled book moves all levels beyond a new one, which is fast for few levels only. Here a side
 has as many levels as its user likes, so they are in blocks of at most `_LEVELS`: one block of
