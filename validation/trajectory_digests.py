@@ -30,6 +30,7 @@ import tyro
 import mm_gym
 from agents import TRAINED, make_agent
 from agents.invocation import run_command
+from agents.learned.run_folder import read_run
 from mm_gym.regimes import REPLAY
 from validation.soak import simulated_data
 
@@ -152,12 +153,9 @@ def random_quotes(keywords: Keywords, steps: int = STEPS) -> Trajectory:
 
 def shipped_maker(name: str) -> Trajectory:
     """The trajectory of a maker that comes with the code, in the markets of its training."""
-    regime, _, percent = name.partition("_p")
-    keywords: Keywords = {"regime": regime}
-    if percent:
-        keywords["p_informed"] = int(percent) / 100
-    envs = gymnasium.make_vec("MarketMaking-v0", num_envs=N_MARKETS, **keywords)
-    agent = make_agent(f"trained/{name}", envs.unwrapped.config)  # type: ignore[attr-defined]
+    config = read_run(TRAINED / name).config
+    envs = gymnasium.make_vec("MarketMaking-v0", num_envs=N_MARKETS, **config.to_dict())
+    agent = make_agent(f"trained/{name}", config)
     state = None
 
     def act(observations: Any) -> Any:

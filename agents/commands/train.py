@@ -28,7 +28,7 @@ from ..learned.hyperparameters import (
     read_hyperparameters,
 )
 from ..learned.run_folder import RUN_FILE, Run, read_run
-from ..registry import make_agent, trained_folder
+from ..registry import make_agent
 from ..training.held_out import HeldOut
 from ..training.trainer import (
     EVALUATE_EVERY,
@@ -87,9 +87,10 @@ class Arguments:
     """Run folder to continue. The result goes to --out, or to the same folder.
     Market, hyperparameters and seed stay as they are. The budget may grow.
     Resume only your own runs: the checkpoint is a pickle, and a pickle can run any program."""
-    start_from: OptionalPath = None
-    """Trained maker whose weights are the first weights, such as trained/informed_p40.
-    Its network and its observations have to be the same. It is read as data."""
+    start_from: OptionalText = None
+    """Agent whose quotes the policy has at first. The weights of a trained maker, such as
+    trained/informed-40, are copied: its network and its observations have to be the same. A rule,
+    such as glosten_milgrom:tuned, is cloned: add --hyperparameters ppo-from-rule."""
     checkpoint_every: int = 100_000
     """Decisions between two checkpoints. An interruption loses at most this many."""
     evaluate_every: int = EVALUATE_EVERY
@@ -208,10 +209,9 @@ def _engine(
                     f"--{name.replace('_', '-')} is an option of the engine rllib: "
                     "expected --engine rllib, got --engine sb3 (write --engine rllib too)"
                 )
-        start_from = arguments.start_from
         return partial(
             train,
-            start_from=None if start_from is None else trained_folder(str(start_from)),
+            start_from=arguments.start_from,
             evaluate_every=arguments.evaluate_every,
             held_out=held_out,
             # Idle threads of torch wait in a busy loop and take cores from other threads.

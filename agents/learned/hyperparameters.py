@@ -13,6 +13,7 @@ The other parts are optional, and rl_zoo3 ignores them:
 * `markets`: the `unwinding_time` of `MarketMakingVecEnv`;
 * `informed_ramp`: share of the budget over which `p_informed` rises from 0 to its value, as in
   `MarketMakingVecEnv`;
+* `critic_warm_up`: share of the budget at whose start only the critic learns;
 * `history_features: true`: append history features (`agents.learned.history_features`);
 * `exploration`: arguments of `agents.training.callbacks.Exploration`.
 """
@@ -290,6 +291,7 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
     ),
     "markets": lambda value, name: _mapping(value, name, {"unwinding_time": _WEIGHT}),
     "informed_ramp": _SHARE,
+    "critic_warm_up": _SHARE,
     "history_features": _switch,
     "exploration": lambda value, name: _mapping(
         value,

@@ -140,11 +140,12 @@ class Run:
                 f"expected {POLICIES[self.algorithm]}, got {policy}"
             )
         if self.algorithm == "recurrent_ppo":
-            if self.hyperparameters.get("history_features"):
-                raise ValueError(
-                    "history_features is for ppo only: expected recurrent_ppo without it, got true "
-                    "(leave it out)"
-                )
+            for name in ("history_features", "critic_warm_up"):
+                if self.hyperparameters.get(name):
+                    raise ValueError(
+                        f"{name} is for ppo only: expected recurrent_ppo without it, "
+                        f"got {self.hyperparameters[name]} (leave it out)"
+                    )
             return
         for name in ("lstm_hidden_size", "n_lstm_layers"):
             if name in self.policy_kwargs:

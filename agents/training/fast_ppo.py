@@ -34,6 +34,8 @@ class FastPPO(PPO):
     """
 
     learner_threads = 1
+    critic_warm_up = 0.0
+    """Share of the budget at whose start only the critic learns."""
 
     def _networks(self) -> tuple[nn.Module, nn.Module]:
         """The actor, from observations to mean actions, and the critic."""
@@ -107,7 +109,9 @@ class FastPPO(PPO):
             losses = thread.submit(self._train_critic, critic, data, epochs)
             if self.learner_threads == 1:
                 losses.result()
-            figures = self._train_actor(actor, data, epochs)
+            figures = {}
+            if 1.0 - self._current_progress_remaining >= self.critic_warm_up:
+                figures = self._train_actor(actor, data, epochs)
             figures["value_loss"] = losses.result()
         self._n_updates += self.n_epochs
         figures["explained_variance"] = explained_variance(

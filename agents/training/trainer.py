@@ -27,8 +27,9 @@ from ..base import AgentError
 from ..learned.hyperparameters import ALGORITHM_PART
 from ..learned.policy import check_fits, load_policy, policy_content, policy_kwargs
 from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
-from ..registry import TRAINED
+from ..registry import TRAINED, name_agent, trained_folder
 from .callbacks import Checkpoints, Exploration, HeldOutCurve, Progress, TradingFigures
+from .cloning import clone
 from .fast_ppo import FastPPO
 from .held_out import HeldOut
 from .history_vec_env import HistoryVecEnv, TrainingMarkets
@@ -90,7 +91,7 @@ def train(
     evaluate_every: int = EVALUATE_EVERY,
     held_out: HeldOut | None = None,
     threads: int = 1,
-    start_from: Path | None = None,
+    start_from: str | None = None,
 ) -> Run:
     """Train up to the budget of the run, with checkpoints in the folder. Shows the progress.
 
@@ -107,7 +108,8 @@ def train(
         held_out: runs these evaluations. Default: one after another in this process.
         threads: number of threads that step the markets. With two or more, actor and critic also
             learn at the same time. The result does not depend on it.
-        start_from: run folder whose weights are the first weights. It is read as data.
+        start_from: agent whose quotes the untrained policy has: a trained maker, whose weights are
+            copied as data, or a rule, which is cloned.
 
     Returns:
         The run with its `steps_done`.
@@ -116,19 +118,26 @@ def train(
         KeyboardInterrupt: after SIGINT or SIGTERM (`mm_gym.command.Terminated`), when the
             checkpoint is saved.
         OSError: if the folder cannot be written.
-        AgentError: if the checkpoint or the first weights cannot be read.
-        TrainingError: if the first weights are those of another network.
+        AgentError: if the checkpoint or the first weights cannot be read, or `start_from` is
+            unknown.
+        TrainingError: if the first weights are those of another network, or of a rule and for an
+            LSTM.
     """
-    environment = training_markets(run, partial(MarketMakingVecEnv, threads=threads))
+    markets = partial(MarketMakingVecEnv, threads=threads)
+    environment = training_markets(run, markets)
     if resume_from is None:
         model = new_model(environment, run)
         if start_from is not None:
-            copy_weights(start_from, model, run)
+            if trained_folder(start_from).is_dir():
+                copy_weights(trained_folder(start_from), model, run)
+            else:
+                clone_rule(start_from, model, run, markets)
     else:
         model = load_checkpoint(resume_from, run.algorithm, env=environment)
         model.set_random_seed(stream_seed(run.seed, model.num_timesteps))
     if isinstance(model, FastPPO):
         model.learner_threads = threads
+        model.critic_warm_up = run.hyperparameters.get("critic_warm_up", 0.0)
     model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
     run = dataclasses.replace(run, versions=package_versions())
 
@@ -290,6 +299,40 @@ def copy_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:
     model.policy.load_state_dict(weights)
 
 
+def clone_rule(
+    name: str, model: OnPolicyAlgorithm, run: Run, markets: Callable[..., MarketMakingVecEnv]
+) -> None:
+    """Fit an untrained model to the quotes of a rule, such as `glosten_milgrom:tuned`.
+
+    The markets of the demonstrations have the full share of informed takers from the start.
+
+    Args:
+        name: of the rule, with its parameters.
+        model: the untrained model.
+        run: its training.
+        markets: class of the markets.
+
+    Raises:
+        AgentError: if there is no such agent.
+        TrainingError: if the model has an LSTM.
+    """
+    rule = name_agent(name)(run.config)
+    if run.algorithm != "ppo":
+        raise TrainingError(
+            f"a rule cannot be cloned into an LSTM: expected ppo, got {run.algorithm} "
+            "(write --algorithm ppo)"
+        )
+    print(f"The policy learns the quotes of {name}.")
+    without_ramp = {**run.hyperparameters, "informed_ramp": 0.0}
+    clone(
+        rule,
+        model,
+        training_markets(dataclasses.replace(run, hyperparameters=without_ramp), markets),
+        stream_seed(run.seed, _CLONING),
+    )
+
+
+_CLONING = 2**32 - 1  # a step that no training reaches, so that the clone has its own sessions
 _NOT_OF_THE_ALGORITHM = ("env_kwargs", "n_envs", "n_timesteps", "policy_kwargs")
 
 

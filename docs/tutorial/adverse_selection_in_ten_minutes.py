@@ -169,13 +169,13 @@ for kind in ("signal", "decoy"):
 # ## 6. What a maker can do
 #
 # A maker can quote wider. It then trades less often, and asks more of each taker. Or it can learn
-# from the order flow when takers know something, and step aside. `trained/informed_p60` was trained
+# from the order flow when takers know something, and step aside. `trained/informed-60` was trained
 # by PPO to do this. It sees only public data: the book, the trades and its own position.
 
 # %%
 defence = run_grid(
     name_agent,
-    ["inventory_skew", "fixed_spread:half_spread=6", "trained/informed_p60"],
+    ["inventory_skew", "fixed_spread:half_spread=6", "trained/informed-60"],
     plan_markets(["informed"], p_informed=0.6),
     episodes=32,
 )
@@ -184,7 +184,7 @@ defence
 # %%
 rule, wide, trained = (entry.sessions for entry in defence.entries)
 gain = difference(trained.final_pnl, rule.final_pnl)
-print("trained/informed_p60 less inventory_skew:", gain)
+print("trained/informed-60 less inventory_skew:", gain)
 print("fills per session:", *(f"{s.n_fills.mean():.0f}" for s in (rule, wide, trained)))
 
 # %% [markdown]
@@ -196,7 +196,7 @@ print("fills per session:", *(f"{s.n_fills.mean():.0f}" for s in (rule, wide, tr
 
 # %%
 recordings = record_sessions(
-    {name: name_agent(name) for name in ("inventory_skew", "trained/informed_p60")},
+    {name: name_agent(name) for name in ("inventory_skew", "trained/informed-60")},
     configure("informed", p_informed=0.6),
     seed=3,
 )

@@ -145,7 +145,7 @@ def test_the_command_writes_a_file_that_names_its_columns(
     assert "[ticks]" in proto.graph.output[1].doc_string
 
 
-@pytest.mark.parametrize("maker", ["informed_p40", "mixed"])
+@pytest.mark.parametrize("maker", ["informed-40", "mixed"])
 def test_a_shipped_maker_is_exported(maker: str, tmp_path: Path) -> None:
     graph = main(Arguments(TRAINED / maker, tmp_path / "policy.onnx"))
     assert graph.stat().st_size > 1000

@@ -65,10 +65,10 @@ SMALLER: dict[str, dict[str, str]] = {
 
 RUNS = {
     "benchmark.md": {"a": "noise", "b": "mixed", "c": "imbalanced", "ppo-noise-seed0": "noise"},
-    "export-to-onnx.md": {"p40": "informed_p40"},
-    "judge-your-own-model.md": {"p40": "informed_p40", "ppo-noise-seed0": "noise"},
-    "train-on-your-own-flow.md": {"informed-40": "informed_p40"},
-    "train-on-a-cluster.md": {"NAME": "mixed", "rllib-informed": "informed_p40"},
+    "export-to-onnx.md": {"p40": "informed-40"},
+    "judge-your-own-model.md": {"p40": "informed-40", "ppo-noise-seed0": "noise"},
+    "train-on-your-own-flow.md": {"informed-40": "informed-40"},
+    "train-on-a-cluster.md": {"NAME": "mixed", "rllib-informed": "informed-40"},
 }
 """Run folders that a page takes for granted, and the shipped makers that stand in for them."""
 
