@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mm_gym.config_checks import (
+from mm_gym.config_checks import check_fields
+from mm_gym.core.layout import FEATURE_HALF_LIVES, VOLATILITY_HALF_LIFE
+from mm_gym.errors import ConfigurationError, UnknownKeywordError, nearest
+from mm_gym.field_checks import (
     FeeUnitName,
     InformedName,
     LatencyName,
     MakersName,
     RewardName,
-    check_fields,
     check_regime,
 )
-from mm_gym.core.layout import FEATURE_HALF_LIVES, VOLATILITY_HALF_LIFE
-from mm_gym.errors import ConfigurationError, UnknownKeywordError, nearest
 from mm_gym.recordings import recorded_fields
 from mm_gym.regimes import REGIMES, REPLAY
 

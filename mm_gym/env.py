@@ -8,20 +8,17 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from mm_gym.actions import action_space, check_action_format, to_offsets_of_one
+from mm_gym.argument_checks import check_count
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.display import Image
-from mm_gym.markets import (
-    PATH_ROWS_PER_FILL,
-    Markets,
-    Recorded,
-    check_record,
-    info_of,
-)
+from mm_gym.markets import Markets
 from mm_gym.observations import observation_space
+from mm_gym.recorded_fills import PATH_ROWS_PER_FILL, Recorded
 from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
 from mm_gym.snapshots import Snapshot
+from mm_gym.step_info import info_of
 from mm_gym.tasks import market_config
 
 _FIRST = np.zeros(1, dtype=np.int64)
@@ -208,7 +205,7 @@ class MarketMakingEnv(gymnasium.Env[Any, Any]):
         self._markets = Markets(
             self.config,
             1,
-            check_record(record),
+            check_count("record", record, "fills", least=0),
             PATH_ROWS_PER_FILL * record,
             variance_reduction=variance_reduction,
             unwinding_time=unwinding_time,

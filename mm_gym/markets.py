@@ -10,13 +10,13 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.argument_checks import check_switch, check_threads, check_unwinding_time
 from mm_gym.config import MarketConfig
-from mm_gym.config_checks import expected_event_rate
 from mm_gym.core import entry_points
 from mm_gym.core.layout import (
     CACHE_LINE,
@@ -29,123 +29,24 @@ from mm_gym.core.layout import (
 )
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.errors import ConfigurationError
+from mm_gym.market_size import expected_event_rate
 from mm_gym.memory import check_memory
 from mm_gym.parameter_table import ParameterTable
 from mm_gym.parameters import book_room, to_parameters
+from mm_gym.recorded_fills import PATH_ROWS_PER_FILL, Recorded
 from mm_gym.recordings import open_recording
 from mm_gym.snapshots import Snapshot, check_snapshot, sealed
-
-INFO_COLUMNS = {
-    "pnl": Outcome.PNL,
-    "cash": Outcome.CASH,
-    "inventory": Outcome.INVENTORY,
-    "mid": Outcome.MID,
-    "spread": Outcome.SPREAD,
-    "efficient_price": Outcome.EFFICIENT_PRICE,
-    "signal": Outcome.SIGNAL,
-    "fills": Outcome.FILLS,
-    "objective": Outcome.OBJECTIVE,
-    "reward_wealth": Outcome.REWARD_WEALTH,
-    "reward_risk": Outcome.REWARD_RISK,
-    "reward_close_out": Outcome.REWARD_CLOSE_OUT,
-}
-"""Keys of `info`, and the columns of the core's outcome that hold their values."""
-WHOLE_INFO = ("inventory", "fills")
-"""Keys of `info` whose values are whole numbers."""
 
 # The length of an enumeration is slow to compute, and each step needs it.
 _N_OBSERVED, _N_OUTCOMES = len(Obs), len(Outcome)
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_INFO_NAMES = tuple(INFO_COLUMNS)
-# The columns are neighbours, in the order of the names.
-_INFO = slice(min(INFO_COLUMNS.values()), max(INFO_COLUMNS.values()) + 1)
 
 UNWINDING = 37.0
 """Default of `unwinding_time`: in seconds, or in decision intervals if that is less."""
 
-
-def info_of(outcome: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The `info` of one market.
-
-    Args:
-        outcome: a row of the core's outcomes, with the columns of `layout.Outcome`.
-
-    Returns:
-        NumPy scalars, since some libraries read their `dtype`.
-    """
-    info: dict[str, Any] = dict(zip(_INFO_NAMES, outcome[_INFO]))  # noqa: B905  (a check of the lengths is slow)
-    for name in WHOLE_INFO:
-        info[name] = _whole(info[name])
-    return info
-
-
-_whole = functools.lru_cache(maxsize=1024)(np.int64)  # a new scalar takes four times as long
-
-
-def info_columns(outcomes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The values of `info` of many markets: a view with one row per key of `INFO_COLUMNS`.
-
-    Args:
-        outcomes: shape (n, columns of `layout.Outcome`).
-    """
-    return outcomes.T[_INFO]
-
-
-HORIZONS = (1.0, 5.0, 20.0, 50.0, 100.0)
-"""[s] Times after a fill at which evaluations and replays look up the price."""
-
-_FIRST_FILLS = 1024
-_MOST_THREADS = 1024
-_ROWS_PER_EVENT = 1.2  # path rows per expected event
 # Expected events of one call of the core, if it has more than one market. A signal such as Ctrl-C
 # waits until the call returns.
 _EVENTS_PER_CALL = 3_000_000
-
-PATH_ROWS_PER_FILL = 10
-"""Number of path rows that an environment has room for, per fill that it has room for."""
-
-
-class Recorded(NamedTuple):
-    """The fills and the path of one session. They hold privileged information, for evaluation."""
-
-    fills: npt.NDArray[Any]
-    """One row of `layout.FILL_ROW` for each fill of the agent."""
-    path: npt.NDArray[Any]
-    """One row of `layout.PATH_ROW` for each change of public mid, efficient price or inventory."""
-
-    def later_prices(
-        self, end: float, horizons: Sequence[float] = HORIZONS
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Public mid and efficient price [ticks] at each horizon after each fill.
-
-        Args:
-            end: [s] until when the session was recorded.
-            horizons: [s] after the fill.
-
-        Returns:
-            Two arrays of shape (fills, horizons), NaN where the horizon passes `end`.
-        """
-        later = self.fills["time"][:, None] + np.asarray(horizons)
-        # The last row at or before that time holds the price in force.
-        found = np.searchsorted(self.path["time"], later, side="right") - 1
-        within = later <= end
-        return (
-            np.where(within, self.path["mid"][found], np.nan),
-            np.where(within, self.path["efficient_price"][found], np.nan),
-        )
-
-
-def recorder_room(config: MarketConfig) -> tuple[int, int]:
-    """Numbers of fill and path rows that suffice for most sessions of this configuration."""
-    if config.makers == "recorded":
-        recording = open_recording(config.data)
-        events = config.session_length * len(recording.events) / max(1.0, recording.seconds)
-        return _FIRST_FILLS, int(2.0 * _ROWS_PER_EVENT * events) + 256
-    parameters, makers = to_parameters(config), 0.0
-    if config.makers != "none":
-        makers = float(parameters["maker_balance"] / parameters["maker_lifetime"])
-    events = config.session_length * (config.taker_rate + makers + 1.0 / config.value_interval)
-    return _FIRST_FILLS, int(_ROWS_PER_EVENT * events) + 256
 
 
 def _markets_per_call(config: MarketConfig, seconds: float) -> int:
@@ -196,9 +97,8 @@ class Markets:
         variance_reduction: bool = False,
         unwinding_time: float | None = None,
     ) -> None:
-        self._variance_reduction, self._unwinding_time = _check_variance_reduction(
-            variance_reduction, unwinding_time
-        )
+        self._variance_reduction = check_switch("variance_reduction", variance_reduction)
+        self._unwinding_time = check_unwinding_time(unwinding_time, self._variance_reduction)
         record = market_dtype(*book_room(config))
         rows = fill_rows * FILL_ROW.itemsize + path_rows * PATH_ROW.itemsize
         check_memory(n * (record.itemsize + rows), f"{n:,} markets")
@@ -208,12 +108,16 @@ class Markets:
         # Arrays that all markets share, as the last argument of the kernels of recorded data.
         self._recording: tuple[Any, ...] = ()
         if config.makers == "recorded":
-            _refuse_variance_reduction(self._variance_reduction)
+            if self._variance_reduction:
+                raise ConfigurationError(
+                    "variance_reduction=True contradicts regime 'replay', whose hidden state is "
+                    "not recorded: expected False, got True"
+                )
             recording = open_recording(config.data)
             self._recording = (recording.arrays,)
         self.fill_rows: npt.NDArray[Any] = np.zeros((n, fill_rows), dtype=FILL_ROW)
         self.path_rows: npt.NDArray[Any] = np.zeros((n, path_rows), dtype=PATH_ROW)
-        self._threads = min(_check_threads(threads), n)
+        self._threads = min(check_threads(threads), n)
         self._resets_per_call = _markets_per_call(config, config.warm_up)
         most = _markets_per_call(config, config.decision_interval)
         n_shares = max(self._threads, -(-n // most))
@@ -477,85 +381,3 @@ def _with_room(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     larger = np.zeros((len(rows), n), rows.dtype)
     larger[:, : rows.shape[1]] = rows
     return larger
-
-
-def _check_variance_reduction(
-    variance_reduction: Any, unwinding_time: Any
-) -> tuple[bool, float | None]:
-    """The two arguments, converted to their types.
-
-    Raises:
-        ConfigurationError: if one is wrong, or `unwinding_time` has no effect.
-    """
-    if not isinstance(variance_reduction, (bool, np.bool_)):
-        raise ConfigurationError(
-            f"variance_reduction is wrong: expected True or False, got {variance_reduction!r}"
-        )
-    if unwinding_time is None:
-        return bool(variance_reduction), None
-    if (
-        isinstance(unwinding_time, (bool, np.bool_))
-        or not isinstance(unwinding_time, (int, float, np.integer, np.floating))
-        or not 0.0 <= unwinding_time <= 1e9
-    ):
-        raise ConfigurationError(
-            "unwinding_time is out of range: "
-            f"expected a number of seconds from 0 to 1e+09, got {unwinding_time!r}"
-        )
-    if not variance_reduction:
-        raise ConfigurationError(
-            f"unwinding_time={unwinding_time:g} has no effect: "
-            "expected variance_reduction=True beside it, got False"
-        )
-    return True, float(unwinding_time)
-
-
-def _refuse_variance_reduction(variance_reduction: bool) -> None:
-    """Raises ConfigurationError if it is on, for recorded data."""
-    if variance_reduction:
-        raise ConfigurationError(
-            "variance_reduction=True contradicts regime 'replay', whose hidden state is not "
-            "recorded: expected False, got True"
-        )
-
-
-def check_count(name: str, number: Any, of: str) -> int:
-    """A positive whole number.
-
-    Args:
-        name: name of the argument.
-        number: its value.
-        of: the things that it counts, in the plural.
-
-    Raises:
-        ConfigurationError: if it is anything else.
-    """
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise ConfigurationError(
-            f"{name}={number!r} is out of range: "
-            f"expected a whole number of {of}, at least 1, got {number!r}"
-        )
-    return int(number)
-
-
-def _check_threads(threads: Any) -> int:
-    if check_count("threads", threads, "threads") > _MOST_THREADS:
-        raise ConfigurationError(
-            f"threads={threads} is out of range: expected at most {_MOST_THREADS:,} threads, "
-            f"got {threads}"
-        )
-    return int(threads)
-
-
-def check_record(record: Any) -> int:
-    """The argument `record`: a number of fills, at least 0.
-
-    Raises:
-        ConfigurationError: if it is anything else.
-    """
-    if isinstance(record, bool) or not isinstance(record, (int, np.integer)) or record < 0:
-        raise ConfigurationError(
-            f"record={record!r} is out of range: "
-            f"expected a whole number of fills, at least 0, got {record!r}"
-        )
-    return int(record)

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 
 from mm_gym.config import MarketConfig
-from mm_gym.config_checks import by_distance, most_resting, resting_orders
 from mm_gym.core.layout import (
     BOOK_ROOMS,
     MAKER_DISTANCES,
@@ -25,6 +24,7 @@ from mm_gym.core.layout import (
 )
 from mm_gym.core.scales import MARKET_COLUMNS, tabulated_actions
 from mm_gym.errors import ConfigurationError
+from mm_gym.market_size import by_distance, most_resting, resting_orders
 from mm_gym.recordings import feature_deviations, open_recording
 
 _SPREAD_UNITS = 4.0  # units of the spread column in a spread of max_offset

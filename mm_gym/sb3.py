@@ -17,13 +17,15 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.actions import action_space, check_action_format, to_offsets
+from mm_gym.argument_checks import check_count, check_switch
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.errors import ConfigurationError
-from mm_gym.markets import Markets, check_count, info_of
+from mm_gym.markets import Markets
 from mm_gym.observations import observation_space
 from mm_gym.rendering.renderer import Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
+from mm_gym.step_info import info_of
 from mm_gym.tasks import market_config
 
 SESSION_FIGURES = (
@@ -99,11 +101,7 @@ class MarketMakingVecEnv(VecEnv):
         num_envs = check_count("num_envs", num_envs, "markets")
         self.config, self._named = market_config(regime, task, fields)
         self.render_mode = check_render_mode(render_mode, _RENDER_MODES)
-        if not isinstance(staggered, (bool, np.bool_)):
-            raise ConfigurationError(
-                f"staggered is wrong: expected True or False, got {staggered!r}"
-            )
-        self.staggered = bool(staggered)
+        self.staggered = check_switch("staggered", staggered)
         self.decisions = 0
         """Decisions of each market so far. Set it to continue a training with `informed_ramp`."""
         self._ramp = informed_ramp

@@ -11,23 +11,17 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mm_gym.actions import action_space, check_action_format, to_offsets
+from mm_gym.argument_checks import check_count
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import Outcome
 from mm_gym.errors import ConfigurationError
-from mm_gym.markets import (
-    INFO_COLUMNS,
-    PATH_ROWS_PER_FILL,
-    WHOLE_INFO,
-    Markets,
-    Recorded,
-    check_count,
-    check_record,
-    info_columns,
-)
+from mm_gym.markets import Markets
 from mm_gym.observations import observation_space
+from mm_gym.recorded_fills import PATH_ROWS_PER_FILL, Recorded
 from mm_gym.rendering.renderer import Frame, Renderer, check_render_mode, check_show_truth
 from mm_gym.reset_options import check_options, episode_config
 from mm_gym.snapshots import Snapshot
+from mm_gym.step_info import INFO_COLUMNS, WHOLE_INFO, info_columns
 from mm_gym.tasks import market_config
 
 _OPTIONS = ("config", "reset_mask")
@@ -102,7 +96,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         self._markets = Markets(
             self.config,
             self.num_envs,
-            check_record(record),
+            check_count("record", record, "fills", least=0),
             PATH_ROWS_PER_FILL * record,
             threads=threads,
             variance_reduction=variance_reduction,

@@ -17,7 +17,13 @@ from typing import Any
 
 import atheris
 
-_INSTRUMENTED = ["mm_gym.data", "mm_gym.market_file", "mm_gym.config_checks", "agents.learned"]
+_INSTRUMENTED = [
+    "mm_gym.data",
+    "mm_gym.market_file",
+    "mm_gym.config_checks",
+    "mm_gym.field_checks",
+    "agents.learned",
+]
 _COMPILED = [f"mm_gym.data.{name}" for name in ("event_book", "hawkes_kernels", "kernels")]
 _COMPILED += ["mm_gym.data.simulation"]
 

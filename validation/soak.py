@@ -30,12 +30,13 @@ import tyro
 
 from agents.invocation import run_command
 from mm_gym.config import ConfigurationError, MarketConfig, configure
-from mm_gym.config_checks import _RANGES, expected_event_rate
 from mm_gym.core.book import SOUND
 from mm_gym.core.layout import STREAMS
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.data import lobster
 from mm_gym.data.simulation import record_market
+from mm_gym.field_checks import RANGES
+from mm_gym.market_size import expected_event_rate
 from mm_gym.markets import Markets
 from mm_gym.parameters import to_parameters
 from mm_gym.regimes import REGIMES, REPLAY
@@ -113,7 +114,7 @@ def hostile_config(
         if regime == REPLAY:
             fields["data"] = str(random.choice(data))
             fields["warm_up"] = 0.0
-        for name in random.choice(list(_RANGES), random.integers(0, 9), replace=False):
+        for name in random.choice(list(RANGES), random.integers(0, 9), replace=False):
             fields[str(name)] = _hostile_value(str(name), random)
         for name in ("sniping", "refill", "informed_price_limit"):
             if random.random() < 0.2:
@@ -146,7 +147,7 @@ def hostile_config(
 
 def _hostile_value(name: str, random: np.random.Generator) -> Any:
     """Draw a value of a field: an end of its range, near its default, or anywhere in between."""
-    low, high, _ = _RANGES[name]
+    low, high, _ = RANGES[name]
     default = getattr(_DEFAULT, name)
     kind = random.random()
     if kind < 0.15:

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from mm_gym.config import FIELD_NAMES, MarketConfig
 from mm_gym.core.layout import BID, FILL_ROW, NO_ORDER, PATH_ROW, Outcome
 from mm_gym.core.layout import TRADE as TAPE_ROW
-from mm_gym.markets import HORIZONS, Markets, Recorded, recorder_room
+from mm_gym.markets import Markets
+from mm_gym.recorded_fills import HORIZONS, Recorded, recorder_room
 
 LEVELS = 10
 """Best price levels a side that a recording keeps at each decision."""

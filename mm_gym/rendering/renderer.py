@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.argument_checks import check_switch
 from mm_gym.config import ConfigurationError
 from mm_gym.core.layout import Outcome
 from mm_gym.display import Image
@@ -45,14 +46,13 @@ def check_show_truth(show_truth: Any, mode: str | None) -> bool:
     Raises:
         ConfigurationError: it is not a bool, or it has no effect in this render mode.
     """
-    if not isinstance(show_truth, (bool, np.bool_)):
-        raise ConfigurationError(f"show_truth is wrong: expected True or False, got {show_truth!r}")
-    if show_truth and mode not in _PICTURES:
+    shown = check_switch("show_truth", show_truth)
+    if shown and mode not in _PICTURES:
         raise ConfigurationError(
             "show_truth=True has no effect: expected a render_mode that draws pictures "
             f"({', '.join(map(repr, _PICTURES))}) beside it, got {mode!r}"
         )
-    return bool(show_truth)
+    return shown
 
 
 class Renderer:

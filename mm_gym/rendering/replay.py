@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mm_gym import palette
 from mm_gym.core.layout import INFORMED_TAKERS, TakerKind
 from mm_gym.display import Page
-from mm_gym.markets import HORIZONS
+from mm_gym.recorded_fills import HORIZONS
 from mm_gym.rendering.recording import Recording
 
 MOST_MAKERS = 4

@@ -297,9 +297,9 @@ def test_a_recorder_that_is_too_small_is_enlarged(
 
     monkeypatch.setattr(rollout, "Markets", Noted)
     if full == "path_rows":
-        monkeypatch.setattr("mm_gym.markets._ROWS_PER_EVENT", 0.0)
+        monkeypatch.setattr("mm_gym.recorded_fills._ROWS_PER_EVENT", 0.0)
     else:
-        monkeypatch.setattr("mm_gym.markets._FIRST_FILLS", 256)
+        monkeypatch.setattr("mm_gym.recorded_fills._FIRST_FILLS", 256)
     sessions = run_sessions(make, config, episodes=3)
     assert len(rooms) == 2
     assert rooms[1] > rooms[0]
@@ -313,7 +313,7 @@ def test_a_recorder_that_is_too_small_is_enlarged(
             assert max(len(recorded.fills), len(recorded.path)) > 256
     if full == "path_rows":
         rooms.clear()
-        monkeypatch.setattr("mm_gym.markets._ROWS_PER_EVENT", 1.2)
+        monkeypatch.setattr("mm_gym.recorded_fills._ROWS_PER_EVENT", 1.2)
         assert_equal(run_sessions(make, config, episodes=3), sessions)
         assert len(rooms) == 1
 

@@ -167,8 +167,8 @@ def test_a_session_with_more_fills_than_expected_is_recorded(
 ) -> None:
     env = record(make("dealer"))
     play(env, STEPS)
-    monkeypatch.setattr("mm_gym.markets._FIRST_FILLS", 4)
-    monkeypatch.setattr("mm_gym.markets._ROWS_PER_EVENT", -0.2)
+    monkeypatch.setattr("mm_gym.recorded_fills._FIRST_FILLS", 4)
+    monkeypatch.setattr("mm_gym.recorded_fills._ROWS_PER_EVENT", -0.2)
     small = record(make("dealer"))
     play(small, STEPS)
     assert same(small.recording(), env.recording())
