@@ -16,7 +16,8 @@ from mm_gym import REGIMES, MarketConfig
 
 from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks, to_actions
 from .fill_intensity import fill_decay_of
-from .signal_filter import Belief, Quotes, SignalFilter
+from .observed_market import Quotes
+from .signal_filter import Belief, SignalFilter
 
 
 class ValueQuotingAgent(QuotingAgent):

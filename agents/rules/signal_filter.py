@@ -25,23 +25,19 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammainc, ndtr
 
 from mm_gym import MarketConfig
-from mm_gym import observations as columns
-from mm_gym.core.layout import FEATURE_HALF_LIVES, OBSERVATION_CLIP, Obs
 from mm_gym.parameters import to_parameters
 from mm_gym.theory import rouwenhorst
 
+from ..base import Observations
 from .mid_response import LEAST_VARIANCE, mid_response
-
-Array = npt.NDArray[np.float64]
+from .observed_market import Array, ObservedMarket, Quotes
 
 _SHARES = 3  # values of an unknown p_informed: the midpoints of as many equal parts of its range
 _LEAST_RATE = 1e-9  # [takers a decision] keeps every number of trades possible
 _LEAST_TOLERANCE = 1e-9  # [ticks] avoids a division by zero where takers accept no distance
-_ON_TICK = 1e-4  # [ticks] the tolerance of the environment's rounding to whole ticks
 
 
 class Flow(NamedTuple):
@@ -53,18 +49,6 @@ class Flow(NamedTuple):
     """Share of buyers minus share of sellers among the other takers."""
     prior: float
     """Probability at the start of a session."""
-
-
-class Quotes(NamedTuple):
-    """The maker's own two orders in an interval, shape (n,) each.
-
-    Prices are in ticks. Without an order the bid is -inf and the ask inf.
-    """
-
-    bid: Array
-    ask: Array
-    bid_lots: Array
-    ask_lots: Array
 
 
 class Belief(NamedTuple):
@@ -82,7 +66,7 @@ class Belief(NamedTuple):
     mid: Array
     """[ticks] The public mid up to a constant whole number of ticks, shape (n,). Only its position
     relative to the tick grid matters."""
-    seen: npt.NDArray[np.float32]
+    seen: Observations
     """The latest observation, shape (n, columns)."""
     quotes: Quotes
     """The maker's orders after it."""
@@ -111,6 +95,7 @@ class SignalFilter:
             dataclasses.replace(config, value_interval=config.decision_interval)
         )
         self._dealer = config.makers == "none"
+        self.observed = ObservedMarket(config)
         self.signals, stationary, self._to = rouwenhorst.chain(
             float(self._parameters["signal_decay"])
         )
@@ -145,7 +130,7 @@ class SignalFilter:
         )
         self._prior = prior * stationary
 
-    def start(self, observations: npt.NDArray[np.float32]) -> Belief:
+    def start(self, observations: Observations) -> Belief:
         """The prior at the first observations of a session, shape (n, columns).
 
         The signal has its stationary distribution.
@@ -154,13 +139,13 @@ class SignalFilter:
         weight = np.broadcast_to(self._prior, (n, *self._prior.shape)).copy()
         # V is uniform within the spread.
         variance = np.broadcast_to(
-            (self._spread(observations) ** 2 / 12.0)[:, None, None], weight.shape
+            (self.observed.spread(observations) ** 2 / 12.0)[:, None, None], weight.shape
         ).copy()
-        mid = self._settle(np.full(n, self.config.initial_price), observations)
+        mid = self.observed.settle(np.full(n, self.config.initial_price), observations)
         nothing = Quotes(np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n), np.zeros(n))
         return Belief(weight, np.zeros_like(weight), variance, mid, observations.copy(), nothing)
 
-    def update(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Belief:
+    def update(self, belief: Belief, observations: Observations) -> Belief:
         """The posterior one decision later.
 
         Args:
@@ -183,7 +168,7 @@ class SignalFilter:
         to_gap, to_move, noise = (part[:, None, None] for part in self._response(observations).T)
         shared = to_gap * uncertain + to_move * self._move_variance
         total = to_gap**2 * uncertain + to_move**2 * self._move_variance + noise
-        move = self._move(belief.seen, observations)[:, None, None]
+        move = self.observed.move(belief.seen, observations)[:, None, None]
         surprise = move - to_gap * was - to_move * moved
         gap = was + moved + shared / total * surprise - move
         variance = np.maximum(uncertain + self._move_variance - shared**2 / total, 0.0)
@@ -191,12 +176,12 @@ class SignalFilter:
         weight *= np.exp(log_likelihood - log_likelihood.max(axis=(1, 2), keepdims=True))
         weight /= weight.sum(axis=(1, 2), keepdims=True)
         weight = np.maximum(weight, 1e-200)  # a divisor of the moments
-        mid = self._settle(belief.mid + move[:, 0, 0], observations)
+        mid = self.observed.settle(belief.mid + move[:, 0, 0], observations)
         return Belief(weight, gap, variance, mid, observations.copy(), belief.quotes)
 
     def takers(self, belief: Belief, quotes: Quotes) -> Takers:
         """Expected number of takers in a decision interval, given the maker's quotes."""
-        touch = np.inf if self._dealer else 0.5 * self._spread(belief.seen)
+        touch = np.inf if self._dealer else 0.5 * self.observed.spread(belief.seen)
         ask = np.minimum(quotes.ask - belief.mid, touch)[:, None, None]
         bid = np.minimum(belief.mid - quotes.bid, touch)[:, None, None]
         buys, sells = (
@@ -228,85 +213,18 @@ class SignalFilter:
     ) -> Belief:
         """The belief with the orders that result from these offsets, shape (n,) each.
 
-        The environment rounds prices to whole ticks. Orders that rest near enough stay.
-
         Args:
             belief: before the decision.
             bid_offset: [ticks] from the public mid.
             ask_offset: [ticks] from the public mid.
             inventory: [lots]
         """
-        config, seen = self.config, belief.seen
-        wanted_bid = belief.mid - np.clip(bid_offset, 0.0, config.max_offset) + _ON_TICK
-        wanted_ask = belief.mid + np.clip(ask_offset, 0.0, config.max_offset) - _ON_TICK
-        bid, ask = np.floor(wanted_bid), np.ceil(wanted_ask)
-        met = bid >= ask
-        bid, ask = bid - met, ask + met
-        if not self._dealer:
-            half = 0.5 * self._spread(seen)
-            bid, ask = (
-                np.minimum(bid, belief.mid + half - 1.0),
-                np.maximum(ask, belief.mid - half + 1.0),
-            )
-        resting_bid, resting_ask, left_bid, left_ask = self._resting(belief.mid, seen)
-        # The same rule as in `mm_gym.core.quotes`. Without a threshold only an equal price stays.
-        if config.requote_threshold > 0.0:
-            bid_stays = self._near(wanted_bid - np.floor(wanted_bid) + bid - resting_bid)
-            ask_stays = self._near(resting_ask - ask + np.ceil(wanted_ask) - wanted_ask)
-            bid, ask = (
-                np.where(
-                    bid_stays,
-                    resting_bid,
-                    np.where(ask_stays, np.minimum(bid, resting_ask - 1.0), bid),
-                ),
-                np.where(
-                    ask_stays,
-                    resting_ask,
-                    np.where(bid_stays, np.maximum(ask, resting_bid + 1.0), ask),
-                ),
-            )
-        # A partly filled order that stays keeps its remaining size.
-        bid_lots = np.where(
-            bid == resting_bid,
-            left_bid,
-            np.minimum(config.quote_size, config.max_inventory - inventory),
+        return belief._replace(
+            quotes=self.observed.orders(belief.mid, belief.seen, bid_offset, ask_offset, inventory)
         )
-        ask_lots = np.where(
-            ask == resting_ask,
-            left_ask,
-            np.minimum(config.quote_size, config.max_inventory + inventory),
-        )
-        bid, ask = np.where(bid_lots > 0.0, bid, -np.inf), np.where(ask_lots > 0.0, ask, np.inf)
-        quotes = Quotes(bid, ask, bid_lots, ask_lots)
-        # The old orders then stay in the whole interval.
-        if config.mean_latency >= config.decision_interval:
-            quotes = Quotes(resting_bid, resting_ask, left_bid, left_ask)
-        return belief._replace(quotes=quotes)
 
-    def traded(
-        self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]
-    ) -> tuple[Array, Array]:
-        """Volume that takers bought and sold between two observations [lots], shape (n,) each."""
-        middle = float(self._parameters["feature_decay"][1])
-        activity = [
-            row[:, Obs.ACTIVITY].astype(np.float64) / self._parameters["activity_scale"]
-            + self._parameters["activity_mean"]
-            for row in (before, after)
-        ]
-        volume = np.rint(activity[1] - middle * activity[0])
-        traces = [
-            self._traces(row, Obs.FLOW_FAST, self._parameters["flow_scale"])
-            for row in (before, after)
-        ]
-        nets = traces[1][0] - self._parameters["feature_decay"] * traces[0][0]
-        # Where all three flow columns are clipped, the whole volume is taken to be one-sided.
-        one_sided = np.sign(after[:, Obs.FLOW_SLOW]) * volume
-        unclipped = traces[0][1] & traces[1][1]
-        net = np.clip(np.rint(_slowest_unclipped(nets, unclipped, one_sided)), -volume, volume)
-        return 0.5 * (volume + net), 0.5 * (volume - net)
-
-    def _trade_likelihood(self, belief: Belief, observations: npt.NDArray[np.float32]) -> Array:
-        bought, sold = self.traded(belief.seen, observations)
+    def _trade_likelihood(self, belief: Belief, observations: Observations) -> Array:
+        bought, sold = self.observed.traded(belief.seen, observations)
         expected, quotes = self.takers(belief, belief.quotes), belief.quotes
         log_likelihood = np.zeros_like(belief.weight)
         for rate, lots, most in zip(
@@ -327,73 +245,10 @@ class SignalFilter:
         likelihood: Array = np.exp(log_likelihood - log_likelihood.max(axis=(1, 2), keepdims=True))
         return likelihood
 
-    def _move(self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> Array:
-        """[ticks] The move of the mid between two observations, shape (n,).
-
-        The distance x of the mid from its running mean follows x' = decay (x + move).
-        """
-        (old, unclipped_old), (new, unclipped_new) = (
-            self._traces(row, Obs.MID_MOVE_FAST, self._parameters["move_scale"])
-            for row in (before, after)
-        )
-        moves = new / self._parameters["feature_decay"] - old
-        return _slowest_unclipped(moves, unclipped_old & unclipped_new, moves[:, 0])
-
-    def _traces(
-        self, observations: npt.NDArray[np.float32], first: int, scale: Array
-    ) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Running features in their own units, and whether each is unclipped, shape (n, 3) each."""
-        columns = observations[:, first : first + len(FEATURE_HALF_LIVES)].astype(np.float64)
-        return columns / scale, np.abs(columns) < OBSERVATION_CLIP
-
-    def _spread(self, observations: npt.NDArray[np.float32]) -> Array:
-        return columns.spread(observations, self.config)
-
-    def _response(self, observations: npt.NDArray[np.float32]) -> Array:
+    def _response(self, observations: Observations) -> Array:
         """The rows of `MidResponse.coefficients` for these spreads."""
-        rows = np.searchsorted(self._mid.spreads, np.rint(self._spread(observations)))
+        rows = np.searchsorted(self._mid.spreads, np.rint(self.observed.spread(observations)))
         return self._mid.coefficients[rows]
-
-    def _near(self, further: Array) -> npt.NDArray[np.bool_]:
-        """Whether an order stays that rests this many ticks further out than the wanted price."""
-        threshold = self.config.requote_threshold
-        return (-threshold <= further) & (further < 1.0 + threshold)
-
-    def _resting(self, mid: Array, observations: npt.NDArray[np.float32]) -> Quotes:
-        sizes = columns.quote_lots(observations, self.config)
-        offsets = columns.quote_offsets(observations, self.config)
-        bid = np.where(sizes[:, 0] > 0.0, np.rint(mid - offsets[:, 0]), -np.inf)
-        ask = np.where(sizes[:, 1] > 0.0, np.rint(mid + offsets[:, 1]), np.inf)
-        return Quotes(bid, ask, sizes[:, 0], sizes[:, 1])
-
-    def _settle(self, mid: Array, observations: npt.NDArray[np.float32]) -> Array:
-        """The mid, corrected with prices that are whole ticks.
-
-        In a book these are the best prices, in the dealer market the maker's own resting orders.
-        """
-        if not self._dealer:
-            spread = np.rint(self._spread(observations))
-            between = 0.5 * (spread % 2.0)
-            # A book with an empty side is observed with a spread of 2 max_offset.
-            two_sided = spread < np.floor(2.0 * self.config.max_offset)
-            return np.where(two_sided, np.rint(mid - between) + between, mid)
-        offsets, sizes = (
-            columns.quote_offsets(observations, self.config),
-            columns.quote_lots(observations, self.config),
-        )
-        for side, (sign, column) in enumerate(((-1.0, Obs.BID_OFFSET), (1.0, Obs.ASK_OFFSET))):
-            offset = sign * offsets[:, side]
-            known = (sizes[:, side] > 0.0) & (np.abs(observations[:, column]) < OBSERVATION_CLIP)
-            mid = np.where(known, np.rint(mid + offset) - offset, mid)
-        return mid
-
-
-def _slowest_unclipped(values: Array, unclipped: npt.NDArray[np.bool_], otherwise: Array) -> Array:
-    """The slowest of three columns that was not clipped, shape (n,)."""
-    chosen = otherwise
-    for column in range(values.shape[1]):
-        chosen = np.where(unclipped[:, column], values[:, column], chosen)
-    return chosen
 
 
 def accepts(distance: Array, tolerance: float) -> Array:

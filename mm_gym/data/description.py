@@ -13,7 +13,7 @@ not orders. If the rate does not depend on the size of an order, it is also the 
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -127,11 +127,15 @@ def describe(recording: Recording, lot_size: int = 100) -> Description:
             "the recording has no mid price: expected at least one row with both a bid and an ask, "
             "got none"
         )
-    measure.rates()
-    measure.sizes()
-    measure.book()
-    measure.prices()
-    measure.dependence()
+    for section, add_figures in (
+        ("Rates", measure.rates),
+        ("Sizes", measure.sizes),
+        ("Spread and depth", measure.book),
+        ("Price", measure.prices),
+        ("Dependence of trades", measure.dependence),
+    ):
+        measure.section = section
+        add_figures()
     return Description(
         measure.figures,
         recording.duration,
@@ -150,6 +154,7 @@ class _Measure(Blocks):
     def __init__(self, recording: Recording, lot_size: int) -> None:
         super().__init__(recording.messages["time"])
         self.figures: dict[str, Figure] = {}
+        self.section = ""
         self.messages, self.lot_size = recording.messages, lot_size
         self.n_levels = recording.n_levels
         self.trades = trades(self.messages)
@@ -169,62 +174,38 @@ class _Measure(Blocks):
         self.seconds = self.integral(np.ones(len(self.time)))
 
     def add(
-        self,
-        name: str,
-        section: str,
-        label: str,
-        unit: str,
-        sums: Sequence[Array],
-        function: Callable[..., float],
+        self, name: str, label: str, unit: str, sums: list[Array], function: Callable[..., float]
     ) -> None:
-        """Add a figure: a function of sums over blocks."""
-        self.figures[name] = Figure(section, label, unit, *self.estimate(sums, function))
+        """Add a figure to the present section: a function of sums over blocks."""
+        self.figures[name] = Figure(self.section, label, unit, *self.estimate(sums, function))
 
-    def add_ratio(
-        self, name: str, section: str, label: str, unit: str, above: Array, below: Array
-    ) -> None:
+    def add_ratio(self, name: str, label: str, unit: str, above: Array, below: Array) -> None:
         """Add a ratio of two sums over blocks."""
-        self.add(name, section, label, unit, [above, below], lambda a, b: a / b)
+        self.add(name, label, unit, [above, below], lambda a, b: a / b)
 
     def rates(self) -> None:
         """Rates of limit orders, trades and cancellations."""
         kind, side = self.messages["type"], self.messages["side"]
         cancels = np.isin(kind, [MessageType.PARTIAL_CANCELLATION, MessageType.DELETION])
-        section = "Rates"
         for number, name in ((BUY, "bid"), (SELL, "ask")):
             chosen = (kind == MessageType.NEW_LIMIT_ORDER) & (side == number)
-            counted = self.total(self.time[chosen])
-            self.add_ratio(
-                f"limit_orders_{name}",
-                section,
-                f"limit orders, {name}",
-                "1/s",
-                counted,
-                self.seconds,
-            )
+            self._rate(f"limit_orders_{name}", f"limit orders, {name}", self.time[chosen])
         for number, name in ((1, "buys"), (-1, "sells")):
-            counted = self.total(self.trades["time"][self.trades["sign"] == number])
-            self.add_ratio(
-                f"trades_{name}", section, f"trades, taker {name}", "1/s", counted, self.seconds
-            )
-        hidden = kind == MessageType.HIDDEN_EXECUTION
-        self.add_ratio(
-            "hidden_executions",
-            section,
-            "executions of hidden orders",
-            "1/s",
-            self.total(self.time[hidden]),
-            self.seconds,
-        )
+            chosen = self.trades["sign"] == number
+            self._rate(f"trades_{name}", f"trades, taker {name}", self.trades["time"][chosen])
+        hidden = self.time[kind == MessageType.HIDDEN_EXECUTION]
+        self._rate("hidden_executions", "executions of hidden orders", hidden)
         for number, name in ((BUY, "bid"), (SELL, "ask")):
-            counted = self.total(self.time[cancels & (side == number)])
-            self.add_ratio(
-                f"cancels_{name}", section, f"cancellations, {name}", "1/s", counted, self.seconds
-            )
+            chosen = cancels & (side == number)
+            self._rate(f"cancels_{name}", f"cancellations, {name}", self.time[chosen])
         self._cancel_rate("cancel_rate_best", "cancel rate of shares at the best", cancels, 1)
         if self.n_levels > 1:
             label = f"cancel rate of shares in {self.n_levels} levels"
             self._cancel_rate("cancel_rate_in_view", label, cancels, self.n_levels)
+
+    def _rate(self, name: str, label: str, time: Array) -> None:
+        """Add a number of events per second."""
+        self.add_ratio(name, label, "1/s", self.total(time), self.seconds)
 
     def _cancel_rate(
         self, name: str, label: str, cancels: npt.NDArray[np.bool_], n_levels: int
@@ -238,7 +219,7 @@ class _Measure(Blocks):
             counted &= number * self.messages["price"][1:] >= number * worst
             shares += self.total(self.time[1:][counted], self.messages["size"][1:][counted])
             exposure += self.integral(size[:, :n_levels].sum(axis=1))
-        self.add_ratio(name, "Rates", label, "1/s", shares, exposure)
+        self.add_ratio(name, label, "1/s", shares, exposure)
 
     def sizes(self) -> None:
         """Sizes of trades and limit orders."""
@@ -249,58 +230,29 @@ class _Measure(Blocks):
         ):
             lots, time = events["size"] / self.lot_size, events["time"]
             number = self.total(time)
-            self.add_ratio(
-                f"{name}_size", "Sizes", f"{label}, mean", "lots", self.total(time, lots), number
-            )
+            shares = self.total(time, lots)
+            self.add_ratio(f"{name}_size", f"{label}, mean", "lots", shares, number)
             for bin_name, bin_label, chosen in _size_bins(lots):
-                counted = self.total(time[chosen])
-                self.add_ratio(
-                    f"{name}_size_{bin_name}",
-                    "Sizes",
-                    f"{label}, {bin_label}",
-                    "share",
-                    counted,
-                    number,
-                )
+                full_name, counted = f"{name}_size_{bin_name}", self.total(time[chosen])
+                self.add_ratio(full_name, f"{label}, {bin_label}", "share", counted, number)
         hidden = self.messages[self.messages["type"] == MessageType.HIDDEN_EXECUTION]
         hidden_shares = self.total(hidden["time"], hidden["size"])
         everything = hidden_shares + self.total(self.trades["time"], self.trades["size"])
-        self.add_ratio(
-            "hidden_volume",
-            "Sizes",
-            "volume executed against hidden orders",
-            "share",
-            hidden_shares,
-            everything,
-        )
+        label = "volume executed against hidden orders"
+        self.add_ratio("hidden_volume", label, "share", hidden_shares, everything)
 
     def book(self) -> None:
         """Spread and size at the best prices, as means over time."""
         quoted = self.integral(self.two_sided)
-        self.add_ratio(
-            "spread",
-            "Spread and depth",
-            "spread, mean",
-            "ticks",
-            self.integral(self.spread),
-            quoted,
-        )
+        self.add_ratio("spread", "spread, mean", "ticks", self.integral(self.spread), quoted)
         for low, high in zip(_SPREAD_BINS, (*_SPREAD_BINS[1:], math.inf), strict=True):
             chosen = (self.spread > low) & (self.spread <= high)
             label = f"spread above {low}" if high == math.inf else f"spread {_range(low + 1, high)}"
             stood = self.integral(chosen)
-            self.add_ratio(
-                f"spread_{low + 1}", "Spread and depth", label, "share of time", stood, quoted
-            )
+            self.add_ratio(f"spread_{low + 1}", label, "share of time", stood, quoted)
         touch = (self.resting[BUY][1][:, 0] + self.resting[SELL][1][:, 0]) / (2.0 * self.lot_size)
-        self.add_ratio(
-            "touch_size",
-            "Spread and depth",
-            "size at the best price",
-            "lots",
-            self.integral(touch),
-            self.seconds,
-        )
+        resting = self.integral(touch)
+        self.add_ratio("touch_size", "size at the best price", "lots", resting, self.seconds)
 
     def prices(self) -> None:
         """Moves of the mid, and the sensitivity of trades to the spread."""
@@ -314,20 +266,13 @@ class _Measure(Blocks):
             squares, length = self.total(start, moves[known] ** 2), interval * self.total(start)
             name, label = f"volatility_{interval:g}", f"volatility of the mid over {interval:g} s"
             sums_of[interval] = [squares, length]
-            self.add(name, "Price", label, "ticks/sqrt(s)", sums_of[interval], root_of_ratio)
+            self.add(name, label, "ticks/sqrt(s)", sums_of[interval], root_of_ratio)
             if interval == 1.0:
                 sums = [self.total(start), squares, self.total(start, moves[known] ** 4)]
-                self.add(
-                    "kurtosis_1",
-                    "Price",
-                    "kurtosis of moves over 1 s (normal: 3)",
-                    "",
-                    sums,
-                    kurtosis,
-                )
+                self.add("kurtosis_1", "kurtosis of moves over 1 s (normal: 3)", "", sums, kurtosis)
         sums = [*sums_of[VOLATILITY_INTERVALS[0]], *sums_of[VOLATILITY_INTERVALS[-1]]]
         label = "volatility over 1 s / over 60 s"
-        self.add("bounce", "Price", label, "", sums, lambda a, b, c, d: root_of_ratio(a * d, b * c))
+        self.add("bounce", label, "", sums, lambda a, b, c, d: root_of_ratio(a * d, b * c))
         self._price_sensitivity()
 
     def _price_sensitivity(self) -> None:
@@ -352,20 +297,14 @@ class _Measure(Blocks):
             len(counts), lambda kept: _decay_rate(counts[kept], exposure[kept], half)
         )
         label = "trades fall as exp(-k half-spread)"
-        self.figures["price_sensitivity"] = Figure("Price", label, "1/tick", *estimate)
+        self.figures["price_sensitivity"] = Figure(self.section, label, "1/tick", *estimate)
 
     def dependence(self) -> None:
         """Dependence of trades: gaps between them, and the autocorrelation of their signs."""
         gap, started = np.diff(self.trades["time"]), self.trades["time"][:-1]
         sums = [self.total(started, weights) for weights in (np.ones_like(gap), gap, gap**2)]
-        self.add(
-            "gap_variation",
-            "Dependence of trades",
-            "gaps between trades, sd / mean (Poisson: 1)",
-            "",
-            sums,
-            variation,
-        )
+        label = "gaps between trades, sd / mean (Poisson: 1)"
+        self.add("gap_variation", label, "", sums, variation)
         sign, time = self.trades["sign"].astype(np.float64), self.trades["time"]
         for lag in LAGS:
             x, y, at = sign[:-lag], sign[lag:], time[:-lag]
@@ -374,14 +313,8 @@ class _Measure(Blocks):
             sums = [
                 self.total(at, weights) for weights in (np.ones_like(x), x, y, x * y, x * x, y * y)
             ]
-            self.add(
-                f"sign_autocorrelation_{lag}",
-                "Dependence of trades",
-                f"trade signs, lag {lag}",
-                "correlation",
-                sums,
-                correlation,
-            )
+            label = f"trade signs, lag {lag}"
+            self.add(f"sign_autocorrelation_{lag}", label, "correlation", sums, correlation)
 
 
 def _decay_rate(counts: Array, exposure: Array, half: Array) -> float:

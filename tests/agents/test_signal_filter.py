@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from gymnasium.utils import seeding
 
-from agents.rules import signal_filter
+from agents.rules import observed_market
 from agents.rules.glosten_milgrom import GlostenMilgromAgent
 from agents.rules.signal_filter import SignalFilter
 from mm_gym import MarketConfig, configure
@@ -165,7 +165,7 @@ def test_trades_and_moves_are_recovered_from_observations(
     Flows and mid moves are clipped at 3 here, because 10 is out of reach.
     """
     clip = 3.0
-    monkeypatch.setattr(signal_filter, "OBSERVATION_CLIP", clip)
+    monkeypatch.setattr(observed_market, "OBSERVATION_CLIP", clip)
     clipped = slice(Obs.FLOW_FAST, Obs.MID_MOVE_SLOW + 1)
     config = configure(
         regime,
@@ -202,12 +202,11 @@ def test_trades_and_moves_are_recovered_from_observations(
             np.abs(observations[:, [Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW]]).min(axis=1)
             < clip
         )
-        bought, sold = agent.filter.traded(before, observations)
+        bought, sold = agent.filter.observed.traded(before, observations)
         np.testing.assert_allclose(bought[unclipped], 0.5 * (volume + net)[unclipped], atol=1e-6)
         np.testing.assert_allclose(sold[unclipped], 0.5 * (volume - net)[unclipped], atol=1e-6)
-        np.testing.assert_allclose(
-            agent.filter._move(before, observations), markets.records["mid"] - mids, atol=1e-4
-        )
+        moves = agent.filter.observed.move(before, observations)
+        np.testing.assert_allclose(moves, markets.records["mid"] - mids, atol=1e-4)
         n_clipped += int((np.abs(observations[:, Obs.FLOW_SLOW]) == clip).sum())
     assert n_two_sided > 800
     assert n_clipped > 20 or regime == "dealer"
