@@ -1,14 +1,12 @@
 """A second simulated market, simple enough to check by reading.
 
 It has the rules of `mm_gym.core` in plain Python. The book is a list of orders, oldest first, and
-the best one is found by looking at all of them. Every column of the observation is
-computed anew, clocks are rescaled by ratios of rates, and the control variate is integrated
-numerically. Random numbers and parameters come from the package, which tests them elsewhere.
-Prices are in ticks, times in seconds.
+the best one is found by looking at all of them. Every column of the observation is computed anew,
+and clocks are rescaled by ratios of rates. Random numbers and parameters come from the package,
+which tests them elsewhere. Prices are in ticks, times in seconds.
 """
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,76 +30,10 @@ from mm_gym.core.random import (
     seed_stream,
     uniform,
 )
+from tests.reference_control_variate import ControlVariate
+from tests.reference_records import SIGN, Account, Flow, Message, Order
 
-SIGN = (1, -1)  # of the prices of bids and asks: a larger signed price is a better one
 ALMOST = 1e-4  # [ticks] a quote this close to a whole tick is on it
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
-
-
-@dataclass(eq=False)
-class Order:
-    """A resting order."""
-
-    side: int
-    price: int
-    lots: int
-    own: bool = False
-
-
-@dataclass
-class Message:
-    """What the agent sends: the prices of its quotes, and whether it wants to be flat."""
-
-    prices: tuple[float, float]
-    takes: bool
-    cancels_at: float
-    arrives_at: float
-
-
-@dataclass
-class Account:
-    """Cash, inventory and the parts of the PnL [ticks x lots]."""
-
-    mark: float
-    cash: float = 0.0
-    inventory: int = 0
-    spread_pnl: float = 0.0
-    inventory_pnl: float = 0.0
-    fees: float = 0.0
-    close_out: float = 0.0
-    n_fills: int = 0
-    n_lots: int = 0
-    lots_taken: int = 0
-
-    def mark_to(self, mid: float) -> None:
-        self.inventory_pnl += self.inventory * (mid - self.mark)
-        self.mark = mid
-
-    def exchange(self, side: int, price: int, lots: int, fee: float) -> None:
-        """Buy (BID) or sell lots for cash."""
-        self.cash -= SIGN[side] * price * lots + fee * lots
-        self.inventory += SIGN[side] * lots
-        self.spread_pnl += SIGN[side] * (self.mark - price) * lots
-        self.fees += fee * lots
-
-    @property
-    def wealth(self) -> float:
-        return self.cash + self.inventory * self.mark
-
-
-@dataclass
-class Flow:
-    """The kind of order flow of a session, and the metaorder at work."""
-
-    p_informed: float
-    imbalance: float
-    kind: int
-    bias: float
-    last_arrival: float
-    excitation: list[float] = field(default_factory=list)
-    orders_left: int = 0
-    side: int = 0
-    tolerance: float = 0.0
 
 
 def stream(words: Any) -> Any:
@@ -149,6 +81,7 @@ class ReferenceMarket:
             self.signal = 0.0
         self.mid = self.value
         self.account = Account(self.mid)
+        self.control_variate = ControlVariate(self)
         self.step_flow = self.step_volume = self.activity = 0.0
         self.flow_features = [0.0] * len(p.feature_decay)
         self.mean_mid = [self.mid] * len(p.feature_decay)
@@ -163,7 +96,7 @@ class ReferenceMarket:
         self.account = Account(self._public_mid())
         self.objective = self.wealth = self.held = 0.0
         self.fills_before = 0
-        self._start_control_variate()
+        self.control_variate.start()
         self.recording = True
         self._keep_path()
         self.results = self._observe(), self._outcome(0.0, 0.0, 0.0, False)
@@ -195,7 +128,7 @@ class ReferenceMarket:
             self.pool.pop()
             self.quotes = [None if quote is order else quote for quote in self.quotes]
 
-    def _current_mid(self) -> float:
+    def current_mid(self) -> float:
         if self.p.makers == Makers.NONE:
             return self.value
         bid, ask = self.best(BID), self.best(ASK)
@@ -205,7 +138,7 @@ class ReferenceMarket:
         return mid if ask is None else min(mid, ask)
 
     def _public_mid(self) -> float:
-        self.mid = self._current_mid()
+        self.mid = self.current_mid()
         return self.mid
 
     # ---------------------------------------------------------------------------------- the events
@@ -222,7 +155,7 @@ class ReferenceMarket:
             kind = min(due, key=lambda name: due[name])  # the first one of equals
             time = due[kind]
             seconds = min(time, end) - self.time
-            self._expect_fills(seconds)
+            self.control_variate.expect_fills(seconds)
             for side, quote in enumerate(self.quotes):
                 if quote is not None and quote.price == self.best(side, own=True):
                     self.time_at_touch[side] += seconds
@@ -231,7 +164,7 @@ class ReferenceMarket:
                 return
             self.time, self.new_fills = time, []
             getattr(self, f"_{kind}_event")()
-            self._count_fills()
+            self.control_variate.count_fills()
             if not self.has_value:
                 self.value = self._public_mid()
             self._reschedule()
@@ -333,7 +266,7 @@ class ReferenceMarket:
         best = self.best(1 - side)
         if best is not None:
             return SIGN[side] * best
-        return math.floor(SIGN[side] * self._current_mid()) + 1
+        return math.floor(SIGN[side] * self.current_mid()) + 1
 
     # ---------------------------------------------------------------------------------- the takers
 
@@ -594,7 +527,7 @@ class ReferenceMarket:
     def step(self, action: Any) -> tuple[Any, Any]:
         """Simulate a decision interval. Return the observation and the outcome."""
         p, account = self.p, self.account
-        self._start_control_variate()
+        self.control_variate.start()
         bid, ask = (
             p.max_offset * ((1.0 + min(1.0, max(-1.0, float(part)))) / 2.0) ** 3
             for part in action[:2]
@@ -632,7 +565,7 @@ class ReferenceMarket:
     def _outcome(self, earned: float, risk: float, closing: float, ended: bool) -> Any:
         account, scale, outcome = self.account, self.p.reward_scale, np.zeros(len(Outcome))
         self.objective += earned + risk + closing
-        reduction = self._control_variate(ended)
+        reduction = self.control_variate.of_decision(ended)
         outcome[Outcome.REWARD] = scale * (earned + risk + closing - reduction)
         outcome[Outcome.TERMINATED] = ended
         outcome[Outcome.PNL] = self.wealth - account.close_out
@@ -699,88 +632,6 @@ class ReferenceMarket:
     def _keep_path(self) -> None:
         if not self.recording:
             return
-        row = (self._current_mid(), self.value, self.account.inventory)
+        row = (self.current_mid(), self.value, self.account.inventory)
         if not self.path or self.path[-1][1:] != row:
             self.path.append((self.time, *row))
-
-    # ------------------------------------------------------------------------ the control variate
-
-    def _foreseen(self) -> float:
-        return float(self.value + self.p.edge_per_signal * self.signal)
-
-    def _potential(self) -> float:
-        held = self.account.inventory
-        return float(held * (self.mid - self._foreseen()) + self.p.inventory_price * held**2)
-
-    def _start_control_variate(self) -> None:
-        self.edge = self.lots_squared = 0.0
-        self.before = self.account.inventory, self._foreseen(), self._potential()
-
-    def _control_variate(self, ended: bool) -> float:
-        if not self.p.variance_reduction:
-            return 0.0
-        inventory, foreseen, potential = self.before
-        change = self._foreseen() - foreseen if self.has_value else 0.0
-        later = 0.0 if ended else self._potential()
-        of_fills = self.edge - self.p.inventory_price * self.lots_squared
-        return float(inventory * change + later - potential + of_fills)
-
-    def _count(self, side: int, lots: float, price: int, inventory: int) -> None:
-        self.edge += lots * SIGN[side] * (self._foreseen() - price)
-        self.lots_squared += lots * (2 * SIGN[side] * inventory + 1)
-
-    def _count_fills(self) -> None:
-        for fill in self.new_fills:
-            if fill["taker"] != TakerKind.SNIPER:
-                before = fill["inventory"] - SIGN[fill["side"]] * fill["lots"]
-                self._count(fill["side"], fill["lots"], fill["price"], before)
-
-    def _expect_fills(self, seconds: float) -> None:
-        """Subtract the expected fills while nothing happens, integrated over the time."""
-        if not self.p.variance_reduction or seconds <= 0.0:
-            return
-        times = seconds * (NODES + 1.0) / 2.0
-        for side, quote in enumerate(self.quotes):
-            if quote is not None:
-                lots = seconds / 2.0 * float(WEIGHTS @ self._fill_rates(side, quote, times))
-                self._count(side, -lots, quote.price, self.account.inventory)
-
-    def _fill_rates(self, side: int, quote: Order, later: Any) -> Any:
-        """The mean lots a second that takers fill at times `later` with an unchanged book."""
-        p, flow, taker = self.p, self.flow, 1 - side
-        since = self.time + later - flow.last_arrival
-        arrivals = np.full(len(later), p.base_rate)
-        for k, rest in enumerate(flow.excitation):
-            arrivals += rest * p.clustering_decay[k] * np.exp(-p.clustering_decay[k] * since)
-        key = SIGN[side] * quote.price
-        better = [o for o in self.orders if o.side == side and SIGN[side] * o.price > key]
-        if p.refill and better:
-            return 0.0 * later
-        queue = self.queue(side, quote.price)
-        ahead = sum(order.lots for order in better + queue[: queue.index(quote)])
-
-        def mean_lots(miss: float) -> float:
-            # A geometric size exceeds k lots with probability miss^k.
-            return float(sum(float(miss) ** k for k in range(ahead, ahead + quote.lots)))
-
-        naive = flow.kind == InformedKind.NAIVE
-        uninformed = (1.0 - flow.p_informed) * mean_lots(p.taker_size_miss)
-        if naive:
-            uninformed += flow.p_informed * mean_lots(p.naive_size_miss)
-        distance = SIGN[taker] * (quote.price - self._current_mid())
-        if flow.orders_left > 0:
-            uninformed *= flow.side == taker and distance <= flow.tolerance
-        else:
-            bias = flow.bias * flow.imbalance * np.exp(-2.0 * p.imbalance_flip_rate * since)
-            uninformed = uninformed * (1.0 + SIGN[taker] * bias) / 2.0
-            if distance > 0.0:
-                tolerance = float(p.taker_tolerance)
-                uninformed *= math.exp(-distance / tolerance) if tolerance > 0.0 else 0.0
-        informed = 0.0
-        if not naive and flow.p_informed > 0.0:
-            signal = self.decoy if flow.kind == InformedKind.DECOY else self.signal
-            limit = self.value + p.edge_per_signal * signal
-            within = SIGN[taker] * (limit - quote.price) >= 0.0 or not p.informed_price_limit
-            if SIGN[taker] * signal > p.signal_threshold and within:
-                informed = flow.p_informed * mean_lots(p.taker_size_miss)
-        return arrivals * (uninformed + informed)

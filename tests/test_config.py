@@ -74,7 +74,7 @@ RECORDED_MARKET = {"regime": "replay", "makers": "recorded", "data": "day.parque
 LISTS = [
     "latency_samples", "cancel_latency_samples", "fee_tier_lots", "fee_tier_fees",
 ]  # fmt: skip
-COSTS = ["latency_kind", "cancel_latency", *LISTS]  # tests/test_costs.py
+COSTS = ["latency_kind", "cancel_latency", *LISTS]  # tests/test_latency.py, tests/test_fees.py
 RECORDED = ["data"]  # tests/data/test_recorded_market.py
 SWITCHES = ["informed_price_limit", "refill", "sniping"]
 # Text, None, booleans, a list, an array and a complex number.

@@ -1,66 +1,22 @@
 """The agent's quotes, compared with a plain recomputation from the book before each decision."""
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 
 import mm_gym
 from mm_gym.core.layout import BID, NO_ORDER
-from tests.random_quotes import quote
-
-REGIMES = ("noise", "imbalanced", "naive_informed", "informed", "dealer", "mixed")
-ANCHORED = tuple(regime for regime in REGIMES if regime != "dealer")
-SIDES = ("bid", "ask")
-ReadQueues = Callable[[Any, str], Any]
-
-
-def started(seed: int = 0, **keywords: Any) -> Any:
-    env = gymnasium.make(
-        "MarketMaking-v0", **{"session_steps": 100_000, "record": 20_000, **keywords}
-    ).unwrapped
-    env.reset(seed=seed)
-    return env
-
-
-def to_action(env: Any, bid_offset: float, ask_offset: float) -> np.ndarray:
-    """The action with these offsets [ticks], in float32 as a policy outputs it."""
-    return quote(bid_offset, ask_offset, env.config.max_offset)
-
-
-@dataclass(frozen=True)
-class Book:
-    """The book before a decision, read from the record, with the agent's own orders apart."""
-
-    public: dict[str, dict[int, int]]  # side -> price -> lots
-    own: dict[str, tuple[int, Any] | None]  # side -> (price, order)
-
-    @property
-    def best(self) -> dict[str, int | None]:
-        """The best public prices."""
-        return {
-            "bid": max(self.public["bid"], default=None),
-            "ask": min(self.public["ask"], default=None),
-        }
-
-
-def read_book(env: Any, read_queues: ReadQueues) -> Book:
-    public: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
-    own: dict[str, Any] = {"bid": None, "ask": None}
-    for side in SIDES:
-        for price, queue in read_queues(env._markets.records[0], side).items():
-            for order in queue:
-                if order.own:
-                    assert own[side] is None, "two orders of the agent's on one side"
-                    own[side] = (price, order)
-                else:
-                    public[side][price] = public[side].get(price, 0) + order.lots
-    return Book(public, own)
-
+from tests.quotes_kit import (
+    SIDES,
+    Book,
+    ReadQueues,
+    half_tick_offsets,
+    read_book,
+    started,
+    to_action,
+)
 
 ON_TICK = 1e-4
 """[ticks] A price this close to a whole tick is on it, since actions are float32."""
@@ -121,24 +77,6 @@ def expected_quotes(
                 price = min(price, beside[0] - 1) if side == "bid" else max(price, beside[0] + 1)
             placed[side] = Placed(price, False, price != target[side])
     return placed
-
-
-def half_tick_offsets(
-    env: Any, seed: int, steps: int, largest: float
-) -> Iterator[tuple[float, float]]:
-    """Random offsets in half ticks. Each is repeated three times, so that some quotes can stay."""
-    generator = np.random.default_rng(seed)
-    offsets = (0.0, 0.0)
-    for step in range(steps):
-        if step % 3 == 0:
-            bid, ask = (
-                generator.integers(0, int(2 * min(largest, env.config.max_offset)) + 1, 2) / 2
-            )
-            offsets = (float(bid), float(ask))
-        yield offsets
-
-
-# ---------------------------------------------------------- prices, places in the queue, remainders
 
 
 # Regimes differ in their takers, which no rule of quoting depends on. Only `dealer` has no makers.
@@ -213,59 +151,6 @@ def test_every_decision_places_quotes_as_the_rules_say(
     # With a threshold, quotes also stay at prices where no new quote would be placed.
     assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 200}[threshold]
     assert kept_elsewhere == 0 or threshold > 0.0
-
-
-@pytest.mark.parametrize(
-    ("regime", "threshold"),
-    [
-        ("noise", 0.0), ("informed", 0.3), ("noise", 2.0), ("dealer", 0.3), ("dealer", 2.0),
-        ("zero_intelligence", 0.0), ("zero_intelligence", 2.0),
-    ],
-)  # fmt: skip
-def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_at_arrival(
-    regime: str, threshold: float, read_queues: ReadQueues
-) -> None:
-    """The wanted prices are those of a decision 1.5 intervals ago; the book is the present one.
-
-    Decisions are so close together that other events between them are rare. After a public order or
-    a fill the book at the arrival is not known, so the test skips that decision.
-    """
-    interval = {"zero_intelligence": 1.0}.get(regime, 0.05)
-    env = started(
-        regime=regime, latency=1.5 * interval, decision_interval=interval, warm_up=400 * interval,
-        max_offset=8.0, requote_threshold=threshold, volatility=3.0, value_interval=1.0,
-        maker_depth=1.5,
-    )  # fmt: skip
-    market = env._markets.records[0]
-    asked: list[tuple[float, float]] = []
-    looked_at = stayed = kept_elsewhere = 0
-    for step, offsets in enumerate(half_tick_offsets(env, seed=4, steps=1200, largest=3.0)):
-        book = read_book(env, read_queues)
-        mid, inventory = float(market["mid"]), int(market["account"]["inventory"])
-        asked.append((mid - offsets[0], mid + offsets[1]))
-        placed_at = market["quotes"]["placed_at"].copy()
-        *_, info = env.step(to_action(env, *offsets))
-        after = read_book(env, read_queues)
-        if step == 0 or info["fills"] > 0 or after.public != book.public:
-            continue
-        room = {"bid": 50 - inventory, "ask": 50 + inventory}
-        expected = expected_quotes(book, asked[step - 1], room, threshold)
-        unmoved = expected_quotes(book, asked[step - 1], room, 0.0)
-        looked_at += 1
-        for number, side in enumerate(SIDES):
-            new = after.own[side]
-            assert (None if new is None else new[0]) == expected[side].price
-            if expected[side].stays:
-                assert market["quotes"]["placed_at"][number] == placed_at[number]
-                stayed += 1
-                kept_elsewhere += not unmoved[side].stays
-            else:
-                assert market["quotes"]["placed_at"][number] == pytest.approx(
-                    (step + 0.5) * interval
-                )
-    assert looked_at > 300
-    assert stayed > 100
-    assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 100}[threshold]
 
 
 @pytest.mark.parametrize("latency", [0.0, 1.5])
@@ -389,168 +274,61 @@ def test_lots_ahead_of_a_quote_that_stays_never_grow_and_those_behind_it_do(
     assert grew > 50
 
 
-# -------------------------------------------------------------------------------- post-only, bounds
-
-
 @pytest.mark.parametrize(
-    "policy",
-    {
-        "zero offsets": lambda step: (0.0, 0.0),
-        "alternating": lambda step: (0.0, 9.0) if step % 2 else (9.0, 0.0),
-        "one side only": lambda step: (0.0, 10.0),
-        "leaping": lambda step: (float(step * 7 % 11), float(step * 4 % 11)),
-    }.items(),
-    ids=lambda item: item[0],
-)
-@pytest.mark.parametrize("latency", [0.0, 0.7])
-@pytest.mark.parametrize("regime", REGIMES)
-def test_quotes_cross_neither_the_book_nor_each_other(
-    regime: str, latency: float, policy: Any, read_queues: ReadQueues
+    ("regime", "threshold"),
+    [
+        ("noise", 0.0), ("informed", 0.3), ("noise", 2.0), ("dealer", 0.3), ("dealer", 2.0),
+        ("zero_intelligence", 0.0), ("zero_intelligence", 2.0),
+    ],
+)  # fmt: skip
+def test_quotes_that_arrive_late_are_placed_by_the_same_rules_in_the_book_at_arrival(
+    regime: str, threshold: float, read_queues: ReadQueues
 ) -> None:
-    """For extreme actions in a narrow book, with a mean depth of 0.3 ticks."""
-    env = started(regime=regime, latency=latency, maker_depth=0.3, quote_size=2)
-    n_fills = 0
-    for step in range(150):
-        *_, info = env.step(to_action(env, *policy[1](step)))
-        book = {side: read_queues(env._markets.records[0], side) for side in SIDES}
-        if book["bid"] and book["ask"]:
-            assert max(book["bid"]) < min(book["ask"])
-        n_fills += info["fills"]
-    # The agent is always the resting side, so each of its fills is recorded.
-    assert n_fills == len(env.recorded().fills) > 0
+    """The wanted prices are those of a decision 1.5 intervals ago; the book is the present one.
 
-
-@pytest.mark.parametrize("quote_size", [1, 2, 5])
-@pytest.mark.parametrize("regime", REGIMES)
-def test_the_position_reaches_its_limit_and_never_exceeds_it(regime: str, quote_size: int) -> None:
-    """Neither between decisions, nor if the limit is not a multiple of the size."""
+    Decisions are so close together that other events between them are rare. After a public order or
+    a fill the book at the arrival is not known, so the test skips that decision.
+    """
+    interval = {"zero_intelligence": 1.0}.get(regime, 0.05)
     env = started(
-        regime=regime, quote_size=quote_size, max_inventory=3, taker_rate=5.0, taker_size=2.0
-    )
-    generator = np.random.default_rng(3)
-    for step in range(600):
-        side = (step // 40) % 2  # 40 decisions on each side, to reach both limits
-        offsets = (0.5, 6.0) if side else (6.0, 0.5)
-        *_, info = env.step(
-            to_action(env, *offsets) if generator.random() < 0.8 else generator.uniform(-1, 1, 2)
-        )
-        assert abs(info["inventory"]) <= 3
-    rows = env.recorded().fills
-    assert len(rows) > 100
-    assert (rows["inventory"].min(), rows["inventory"].max()) == (-3, 3)
-
-
-def test_a_side_at_the_limit_is_not_quoted_until_a_decision_below_the_limit() -> None:
-    env = started(regime="dealer", max_inventory=2, taker_rate=3.0)
-    names = mm_gym.OBSERVATION_NAMES
-    at_bound = 0
-    for _ in range(400):
-        inventory, rows = (
-            int(env._markets.records[0]["account"]["inventory"]),
-            len(env.recorded().fills),
-        )
-        observation, *_ = env.step(to_action(env, 1.0, 1.0))
-        fills = env.recorded().fills[rows:]
+        regime=regime, latency=1.5 * interval, decision_interval=interval, warm_up=400 * interval,
+        max_offset=8.0, requote_threshold=threshold, volatility=3.0, value_interval=1.0,
+        maker_depth=1.5,
+    )  # fmt: skip
+    market = env._markets.records[0]
+    asked: list[tuple[float, float]] = []
+    looked_at = stayed = kept_elsewhere = 0
+    for step, offsets in enumerate(half_tick_offsets(env, seed=4, steps=1200, largest=3.0)):
+        book = read_book(env, read_queues)
+        mid, inventory = float(market["mid"]), int(market["account"]["inventory"])
+        asked.append((mid - offsets[0], mid + offsets[1]))
+        placed_at = market["quotes"]["placed_at"].copy()
+        *_, info = env.step(to_action(env, *offsets))
+        after = read_book(env, read_queues)
+        if step == 0 or info["fills"] > 0 or after.public != book.public:
+            continue
+        room = {"bid": 50 - inventory, "ask": 50 + inventory}
+        expected = expected_quotes(book, asked[step - 1], room, threshold)
+        unmoved = expected_quotes(book, asked[step - 1], room, 0.0)
+        looked_at += 1
         for number, side in enumerate(SIDES):
-            if inventory == (2, -2)[number]:
-                at_bound += 1
-                assert not (fills["side"] == number).any()
-                assert observation[names.index(f"{side}_size")] == 0.0
-                assert observation[names.index(f"{side}_offset")] == 1.0
-    assert at_bound > 50
+            new = after.own[side]
+            assert (None if new is None else new[0]) == expected[side].price
+            if expected[side].stays:
+                assert market["quotes"]["placed_at"][number] == placed_at[number]
+                stayed += 1
+                kept_elsewhere += not unmoved[side].stays
+            else:
+                assert market["quotes"]["placed_at"][number] == pytest.approx(
+                    (step + 0.5) * interval
+                )
+    assert looked_at > 300
+    assert stayed > 100
+    assert kept_elsewhere > {0.0: -1, 0.3: 30, 2.0: 100}[threshold]
 
 
-# ----------------------------------------------------------------------------------- the public mid
-
-
-@pytest.mark.parametrize(
-    "fields", [{}, {"maker_rate": 0.25, "quote_size": 3}], ids=["default", "sparse"]
-)
-@pytest.mark.parametrize("regime", ANCHORED)
-def test_mid_and_spread_are_those_of_the_book_without_the_agents_orders(
-    regime: str, fields: dict[str, Any], read_queues: ReadQueues
-) -> None:
-    env = started(regime=regime, **fields)
-    column = mm_gym.OBSERVATION_NAMES.index("book_imbalance")
-    alone = half_empty = inside = 0
-    for offsets in half_tick_offsets(env, seed=5, steps=1000, largest=3.0):
-        observation, *_, info = env.step(to_action(env, *offsets))
-        book = read_book(env, read_queues)
-        bid, ask = book.best["bid"], book.best["ask"]
-        if bid is not None and ask is not None:
-            assert info["mid"] == (bid + ask) / 2
-            assert info["spread"] == ask - bid
-        else:
-            half_empty += 1
-            # The last mid is kept, and moves only as far as the remaining side demands.
-            assert bid is None or info["mid"] >= bid
-            assert ask is None or info["mid"] <= ask
-            assert info["spread"] == 2 * env.config.max_offset
-        lots = [0 if best is None else book.public[side][best] for side, best in book.best.items()]
-        assert observation[column] == np.float32((lots[0] - lots[1]) / max(1, sum(lots)))
-        for side in SIDES:
-            own, best = book.own[side], book.best[side]
-            alone += own is not None and own[0] not in book.public[side]
-            inside += (
-                own is not None
-                and best is not None
-                and (own[0] > best if side == "bid" else own[0] < best)
-            )
-    # The agent's own orders would often have changed the mid.
-    assert inside > 200
-    assert alone > 200
-    assert half_empty > 20 or not fields
-
-
-def test_in_the_dealer_market_the_mid_is_the_efficient_price() -> None:
-    env = started(regime="dealer")
-    for _ in range(50):
-        *_, info = env.step(np.array([-0.9, -0.8], np.float32))
-        assert info["mid"] == info["efficient_price"]
-        assert info["spread"] == 0.0
-
-
-# ----------------------------------------------------------------------------------------- rounding
-
-
-@pytest.mark.parametrize("initial_price", [10_000.0, 10_000.5])
-@pytest.mark.parametrize("max_offset", [2.5, 3.3, 7.0, 10.0, 100.0])
-def test_offsets_in_float32_are_rounded_to_the_right_ticks(
-    max_offset: float, initial_price: float, read_queues: ReadQueues
-) -> None:
-    """The price does not move. In float32, an offset of 1.5 ticks may become 1.5000001 ticks."""
-    env = started(
-        regime="dealer",
-        initial_price=initial_price,
-        max_offset=max_offset,
-        volatility=0.0,
-        taker_rate=0.0,
-    )
-    for half_ticks in range(1, int(2 * max_offset) + 1):
-        offset = half_ticks / 2
-        env.step(to_action(env, offset, offset))
-        book = read_book(env, read_queues)
-        assert book.own["bid"] is not None
-        assert book.own["ask"] is not None
-        assert book.own["bid"][0] == math.floor(initial_price - offset)
-        assert book.own["ask"][0] == math.ceil(initial_price + offset)
-
-
-def test_the_largest_action_quotes_at_the_largest_offset(read_queues: ReadQueues) -> None:
-    env = started(max_offset=7.5, requote_threshold=0.0)
-    for _ in range(100):
-        mid = env._markets.records[0]["mid"]
-        env.step(np.ones(2, np.float32))
-        book = read_book(env, read_queues)
-        for side, expected in (("bid", math.floor(mid - 7.5)), ("ask", math.ceil(mid + 7.5))):
-            assert book.own[side] is None or book.own[side][0] == expected
-
-
-# ------------------------------------------------------------------------------------------ latency
-
-
-@pytest.mark.parametrize("latency", [0.25, 0.999, 1.0, 2.5, 63.0])
-def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(latency: float) -> None:
+@pytest.mark.parametrize("latency", [0.0, 0.25, 0.999, 1.0, 2.5, 63.0])
+def test_every_fill_is_at_the_quotes_that_had_arrived_by_then(latency: float) -> None:
     """Quotes of decision k, at time k, are live from k + latency to k + 1 + latency.
 
     The mid stays at 10,000. Takers arrive often and accept any price, so that fills happen at all
@@ -576,26 +354,6 @@ def test_with_latency_every_fill_is_at_the_quotes_that_had_arrived_by_then(laten
     np.testing.assert_allclose(rows["time"] - rows["waited"], decision + latency, atol=1e-9)
     # There are 20 takers in a second, so nearly every quote is taken.
     assert len(rows) > 0.95 * 2 * (300 - latency)
-
-
-def test_without_latency_quotes_are_live_from_their_decision_on() -> None:
-    env = started(
-        regime="dealer",
-        volatility=0.0,
-        taker_rate=20.0,
-        taker_tolerance=math.inf,
-        max_inventory=10**6,
-        max_offset=64.0,
-    )
-    offsets = [(1.0 + step % 50, 2.0 + (step * 3) % 53) for step in range(300)]
-    for pair in offsets:
-        env.step(to_action(env, *pair))
-    rows = env.recorded().fills
-    expected = [
-        10_000 - offsets[k][0] if side == BID else 10_000 + offsets[k][1]
-        for k, side in zip(np.floor(rows["time"]).astype(int), rows["side"], strict=True)
-    ]
-    np.testing.assert_array_equal(rows["price"], expected)
 
 
 def test_old_quotes_stay_in_the_book_and_in_the_observation_until_the_new_ones_arrive(

@@ -94,10 +94,10 @@ def _first_move(markets: Markets, i: int, start: float) -> float:
     return float(moves[0]) if len(moves) else 0.0
 
 
-def book_rows(hours: float, seed: int, markets: int = 64) -> list[Row]:
+def book_rows(hours: float, seed: int) -> list[Row]:
     """Time averages of spread and depths, against the paper and the reference simulation."""
     config = configure("zero_intelligence")
-    ours = environment_averages(config, hours, markets, seed)
+    ours = environment_averages(config, hours, 64, seed)
     theirs = reference_averages(config, hours, 16, seed)
     names = ["mean spread"]
     names += [f"time at a spread of {ticks}" for ticks in range(1, len(PUBLISHED_SPREADS) + 1)]

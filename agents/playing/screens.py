@@ -6,7 +6,6 @@ import select
 import shutil
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Protocol, Self
 
 from mm_gym.rendering.ladder import ladder
@@ -27,12 +26,7 @@ class Screen(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def show(
         self,
@@ -59,12 +53,7 @@ class WindowScreen:
         self._screen = window.Screen()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._screen.close()
 
     def show(
@@ -119,12 +108,7 @@ class TerminalScreen:
         _write(_OWN_PAGE)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         import termios
 
         termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)

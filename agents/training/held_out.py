@@ -10,7 +10,6 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -169,12 +168,7 @@ class HeldOut:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if isinstance(self._executor, ProcessPoolExecutor):
             self._executor.shutdown(kill_workers=True)
 

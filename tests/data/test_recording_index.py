@@ -11,7 +11,7 @@ from mm_gym.data import recorded_market
 from mm_gym.data.events import DataFileError
 from mm_gym.data.recorded_market import RecordedMarket, open_recorded_market
 from mm_gym.data.recording_index import index_path
-from tests.data.test_recorded_market import made_up_day
+from tests.data.made_up_day import made_up_day
 
 ARRAYS = ("events", "touch", "levels", "changes", "trades", "one_sided")
 

@@ -20,7 +20,7 @@ from mm_gym.errors import ConfigurationError
 from mm_gym.markets import Markets
 from mm_gym.parameters import book_room
 from mm_gym.snapshots import Snapshot, checksum
-from tests.data.test_recorded_market import made_up_day
+from tests.data.made_up_day import made_up_day
 from tests.trust.kit import INPUTS, answer
 from validation.soak import hostile_config
 

@@ -61,9 +61,9 @@ def _split(found: Sequence[Curve]) -> Iterator[Sequence[Curve]]:
         yield from (members[first : first + size] for first in range(0, len(members), size))
 
 
-def horizon_column(sessions: Sessions, horizon: float = HORIZON) -> int:
-    """The index of the horizon nearest to `horizon` [s]."""
-    return int(np.argmin(np.abs(np.asarray(sessions.horizons) - horizon)))
+def horizon_column(sessions: Sessions) -> int:
+    """The index of the horizon nearest to `HORIZON`."""
+    return int(np.argmin(np.abs(np.asarray(sessions.horizons) - HORIZON)))
 
 
 def _over(field: str, shown: Sequence[Curve], suffix: str) -> Drawing:
