@@ -294,14 +294,24 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
         "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),
         "threads": (asked(threads=0), TrainingError, "threads=0 is out of range"),
         "first weights and resume": (
-            asked(resume=old, start_from=old),
+            asked(resume=old, start_from=str(old)),
             TrainingError,
             "--start-from is for a new run",
         ),
         "first weights and RLlib": (
-            asked(engine="rllib", start_from=old),
+            asked(engine="rllib", start_from=str(old)),
             TrainingError,
             "--start-from is an option of the engine sb3",
+        ),
+        "a rule for an LSTM": (
+            asked(start_from="fixed_spread", algorithm="recurrent_ppo"),
+            TrainingError,
+            "a rule cannot be cloned into an LSTM: expected ppo, got recurrent_ppo",
+        ),
+        "unknown first weights": (
+            asked(start_from="trained/informd-40"),
+            AgentError,
+            "expected a rule, a run folder or trained/NAME",
         ),
         "jobs": (asked(jobs=0), TrainingError, "jobs=0 is out of range"),
         "checkpoints": (

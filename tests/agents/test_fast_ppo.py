@@ -1,6 +1,7 @@
 """`FastPPO` against the PPO of stable-baselines3."""
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 import agents.training.trainer
@@ -91,3 +93,28 @@ def test_the_actor_stops_at_the_target_of_the_divergence(monkeypatch: pytest.Mon
     model.learn(UPDATE)
     moved = {name: np.abs(value - start[name]).max() for name, value in weights(model).items()}
     assert moved["value_net.weight"] > 5 * moved["action_net.weight"]
+
+
+def test_only_the_critic_learns_in_its_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = a_model(FastPPO, monkeypatch)
+    model.critic_warm_up = 0.5  # type: ignore[attr-defined]
+    seen = [weights(model)]
+
+    class Look(BaseCallback):
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_start(self) -> None:
+            seen.append(weights(self.model))
+
+    model.learn(4 * UPDATE, callback=Look())
+    seen.append(weights(model))
+
+    def moves(part: str) -> list[bool]:
+        return [
+            any((one[name] != two[name]).any() for name in one if part in name)
+            for one, two in pairwise(seen[1:])
+        ]
+
+    assert moves("value_net") == [True, True, True, True]
+    assert moves("action_net") == moves("log_std") == [False, True, True, True]

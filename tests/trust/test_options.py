@@ -198,7 +198,7 @@ def test_no_option_of_train_is_ignored(
             "seed": 7,
             "n_envs": 5,
             "out": Path("elsewhere"),
-            "start_from": Path("trained/informed-40"),
+            "start_from": "trained/informed-40",
             "checkpoint_every": 321,
             "evaluate_every": 999,
             "jobs": 2,
