@@ -147,13 +147,13 @@ class ReferenceMarket:
         self._keep_path()
         while True:
             due = {
-                "maker": self.next_maker,
-                "value": self.next_value,
-                "taker": self.next_taker,
-                "message": self._next_message(),
+                self._maker_event: self.next_maker,
+                self._value_event: self.next_value,
+                self._taker_event: self.next_taker,
+                self._message_event: self._next_message(),
             }
-            kind = min(due, key=lambda name: due[name])  # the first one of equals
-            time = due[kind]
+            event = min(due, key=lambda event: due[event])  # the first one of equals
+            time = due[event]
             seconds = min(time, end) - self.time
             self.control_variate.expect_fills(seconds)
             for side, quote in enumerate(self.quotes):
@@ -163,7 +163,7 @@ class ReferenceMarket:
                 self.time = end
                 return
             self.time, self.new_fills = time, []
-            getattr(self, f"_{kind}_event")()
+            event()
             self.control_variate.count_fills()
             if not self.has_value:
                 self.value = self._public_mid()

@@ -13,7 +13,8 @@ from mm_gym.evaluation.rollout import session_seeds
 from mm_gym.markets import Markets
 from mm_gym.rendering.history import History, Past
 from mm_gym.rendering.pace import Pace
-from mm_gym.rendering.recording import Recorder, Recording
+from mm_gym.rendering.recorder import Recorder
+from mm_gym.rendering.recording import Recording
 
 from .quotes import Quotes
 

@@ -8,7 +8,8 @@ from mm_gym.actions import decided_offsets
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.rollout import Predicts, decider, session_seeds, shown_name
 from mm_gym.markets import Markets
-from mm_gym.rendering.recording import Recorder, Recording
+from mm_gym.rendering.recorder import Recorder
+from mm_gym.rendering.recording import Recording
 
 
 def record_sessions(

@@ -8,8 +8,9 @@ import numpy as np
 from agents import make_agent
 from mm_gym import configure
 from mm_gym.evaluation.replays import record_sessions
-from mm_gym.rendering.recording import DECISION, FILL, PATH, TRADE, UNKNOWN_TAKER, Recording
+from mm_gym.rendering.recording import DECISION, FILL, PATH, TRADE, Recording
 
+UNKNOWN = -1  # kind of taker in data without hidden state
 MAKERS = ("fixed_spread", "inventory_skew", "oracle")
 
 
@@ -40,7 +41,7 @@ def by_hand(**fields: Any) -> Recording:
     fills["lots"] = [2, 1]
     fills["mid"] = [100.0, 101.0]
     fills["efficient_price"] = fills["signal"] = np.nan
-    fills["taker"] = UNKNOWN_TAKER
+    fills["taker"] = UNKNOWN
     fills["waited"] = [4.0, 2.5]
     fills["inventory"] = [2, 1]
     path = np.zeros(4, PATH)
@@ -49,7 +50,7 @@ def by_hand(**fields: Any) -> Recording:
     path["efficient_price"] = np.nan
     trades = np.zeros(2, TRADE)
     trades["time"], trades["price"], trades["lots"] = [4.0, 12.5], [99, 103], [2, 1]
-    trades["side"], trades["kind"] = [1, 0], UNKNOWN_TAKER
+    trades["side"], trades["kind"] = [1, 0], UNKNOWN
     values = {
         "label": "by hand",
         "seed": None,

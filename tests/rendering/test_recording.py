@@ -21,7 +21,8 @@ from mm_gym.evaluation.replays import record_sessions
 from mm_gym.evaluation.rollout import HORIZONS, run_sessions
 from mm_gym.observations import quote_lots, quote_offsets
 from mm_gym.parameters import to_parameters
-from mm_gym.rendering.recording import LEVELS, Recording, record
+from mm_gym.rendering.recorder import record
+from mm_gym.rendering.recording import LEVELS, Recording
 from tests.random_quotes import play, quote, quote_near
 from tests.rendering.recordings import MAKERS, by_hand, recorded
 

@@ -28,7 +28,7 @@ from mm_gym.data.simulation import record_market
 from mm_gym.evaluation import plans, suite
 from mm_gym.market_file import write_market
 from mm_gym.reporting import artefacts, suite_files
-from tests.data.test_recorded_market import made_up_day
+from tests.data.made_up_day import made_up_day
 
 
 class Asked(Exception):
