@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -215,7 +216,14 @@ def help_texts(commands: Sequence[str] = COMMANDS) -> dict[str, str]:
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
     texts = [text.replace(str(ROOT) + os.sep, "").strip() for text in json.loads(done.stdout)]
-    lines = ("\n".join(line.rstrip() for line in text.splitlines()) for text in texts)
+    # The first line lists the options of short commands, without a line break.
+    lines = (
+        "\n".join(
+            fill(line, 80, subsequent_indent="    ") if line.startswith("usage: ") else line.rstrip()
+            for line in text.splitlines()
+        )
+        for text in texts
+    )
     return dict(zip(commands, lines, strict=True))
 
 
