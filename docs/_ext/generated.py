@@ -219,7 +219,9 @@ def help_texts(commands: Sequence[str] = COMMANDS) -> dict[str, str]:
     # The first line lists the options of short commands, without a line break.
     lines = (
         "\n".join(
-            fill(line, 80, subsequent_indent="    ") if line.startswith("usage: ") else line.rstrip()
+            fill(line, 80, subsequent_indent="    ")
+            if line.startswith("usage: ")
+            else line.rstrip()
             for line in text.splitlines()
         )
         for text in texts
