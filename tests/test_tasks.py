@@ -17,8 +17,10 @@ from agents.tools.reference_scores import exact_references
 from mm_gym import TASKS, ConfigurationError, MarketConfig, Task, configure
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED
+from mm_gym.market_file import json_fields
+from mm_gym.reference_scores import Reference, read_references
 from mm_gym.sb3 import MarketMakingVecEnv
-from mm_gym.tasks import Reference, _with_references, plain_config, read_references
+from mm_gym.tasks import _with_references
 from mm_gym.theory.dealer_bellman import DealerProblem, best_constant_depth, solve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -256,7 +258,7 @@ def test_the_scores_were_measured_in_the_present_markets() -> None:
         if found["zero"] is None:
             continue
         assert found["version"] == TASKS[name].version
-        now = plain_config(TASKS[name].config)
+        now = json.loads(json.dumps(json_fields(TASKS[name].config)))
         for field, value in found["config"].items():
             assert now[field] == value, f"{name}: {field} changed"
         for reference in (found["zero"], found["one"]):

@@ -41,8 +41,9 @@ from mm_gym import TASKS, Task
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.suite import SUITE_SEED, choose_tasks, mean_objective, sessions_in
 from mm_gym.files import replace_file
+from mm_gym.market_file import json_fields
+from mm_gym.reference_scores import REFERENCES_FILE, Reference, read_references
 from mm_gym.reporting.artefacts import package_versions
-from mm_gym.tasks import REFERENCES_FILE, Reference, plain_config, read_references
 from mm_gym.theory.dealer_bellman import best_constant_depth, solve
 
 from ..invocation import run_module
@@ -197,7 +198,7 @@ def entry(
     """The entry of a task in the file."""
     return {
         "version": task.version,
-        "config": plain_config(task.config),
+        "config": json_fields(task.config),
         "zero": zero,
         "one": one,
         "candidates": [dataclasses.asdict(candidate.reference) for candidate in candidates],

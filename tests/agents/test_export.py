@@ -19,7 +19,8 @@ from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.policy import PPOAgent, load, policy_content, quoting_agent
 from agents.learned.run_folder import POLICY_FILE, RUN_FILE, Run
 from agents.registry import TRAINED
-from agents.tools.export import Arguments, compare, main, to_onnx
+from agents.tools.export import Arguments, compare, main
+from agents.tools.onnx_graph import to_onnx
 from agents.training.history_vec_env import HistoryVecEnv
 from mm_gym import OBSERVATION_NAMES, MarketMakingVectorEnv, configure
 from mm_gym.actions import to_ticks

@@ -12,7 +12,7 @@ from agents.tools.reference_scores import main as write_scores
 from mm_gym import TASKS, Task
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.suite import SUITE_SEED, mean_objective
-from mm_gym.tasks import REFERENCES_FILE, Reference, read_references
+from mm_gym.reference_scores import REFERENCES_FILE, Reference, read_references
 
 
 def test_the_reference_scores_are_tuned_run_and_written(

@@ -8,8 +8,8 @@ from rich.console import Console
 from agents import name_agent
 from mm_gym import Task, configure
 from mm_gym.evaluation.suite import Results, Row, parse_contenders, run_suite
+from mm_gym.reference_scores import Reference
 from mm_gym.reporting.suite_tables import text_table
-from mm_gym.tasks import Reference
 
 
 def a_task(name: str, zero: float = 10.0, one: float = 30.0, **fields: Any) -> Task:
