@@ -68,7 +68,7 @@ RUNS = {
     "export-to-onnx.md": {"p40": "informed-40"},
     "judge-your-own-model.md": {"p40": "informed-40", "ppo-noise-seed0": "noise"},
     "train-on-your-own-flow.md": {"informed-40": "informed-40"},
-    "train-on-a-cluster.md": {"NAME": "mixed", "rllib-informed": "informed-40"},
+    "train-on-a-cluster.md": {"NAME": "mixed"},
 }
 """Run folders that a page takes for granted, and the shipped makers that stand in for them."""
 
