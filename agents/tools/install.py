@@ -18,7 +18,7 @@ import yaml
 
 from mm_gym import TASKS, MarketConfig, Task
 from mm_gym.evaluation.rollout import run_sessions
-from mm_gym.evaluation.suite import mean_objective
+from mm_gym.evaluation.suite import mean_objective, sessions_in
 from mm_gym.evaluation.summary import summarise
 from mm_gym.files import replace_file
 
@@ -48,6 +48,7 @@ def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
         run_folder: of train.py.
         folder: to write to.
         sessions: number of sessions of the evaluation, with seed 0 in the market of the training.
+            There are more if a session has less than 1,000 decisions, as in the suite.
 
     Returns:
         The size of the weights [bytes].
@@ -58,10 +59,12 @@ def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
     """
     run = read_run(run_folder)
     content = policy_content(load_policy(run_folder, run))
+    task = task_of(run.config)
+    if task is not None:
+        sessions = sessions_in(task, sessions)
     found = run_sessions(functools.partial(make_agent, str(run_folder)), run.config, sessions)
     row = summarise(run.algorithm, found)
     figures = {name: row[name] for name in (*_FIGURES, *_INTERVALS)}
-    task = task_of(run.config)
     if task is not None and task.scored:
         objective, error, _ = mean_objective(found)
         figures |= {

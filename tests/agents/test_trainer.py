@@ -133,8 +133,6 @@ def test_a_clone_quotes_as_its_rule_in_sessions_that_it_has_not_seen(
     run = a_run(1, config=configure("informed", p_informed=0.4, session_steps=50))
     run = dataclasses.replace(run, n_envs=64)
     model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
-    critic = model.policy.value_net.state_dict()
-    critic = {name: tensor.clone() for name, tensor in critic.items()}
     name = "inventory_skew:half_spread=1.5:skew=0.4"
     agents.training.trainer.clone_rule(name, model, run, MarketMakingVecEnv)
     rule = name_agent(name)(run.config)
@@ -149,8 +147,43 @@ def test_a_clone_quotes_as_its_rule_in_sessions_that_it_has_not_seen(
         seen = environment.step(actions)[0]
     # Inventory moves the quotes of the rule. The clone explains nine tenths of it at least.
     assert np.mean(np.square(differences)) < 0.1 * np.var(wanted)
-    for part, tensor in critic.items():
-        np.testing.assert_array_equal(model.policy.value_net.state_dict()[part], tensor)
+
+
+def test_the_returns_of_demonstrations_are_discounted_sums_up_to_the_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agents.training.cloning, "DECISIONS", 6)
+    monkeypatch.setattr(agents.training.cloning, "HORIZON", 4)
+    random = np.random.default_rng(1)
+    rewards = random.normal(size=(10, 3)).astype(np.float32)
+    ends = random.random((10, 3)) < 0.2
+
+    class Markets:
+        num_envs, decision = 3, 0
+
+        def seed(self, seed: int) -> None:
+            pass
+
+        def reset(self) -> np.ndarray:
+            return np.zeros((3, len(OBSERVATION_NAMES)), np.float32)
+
+        def step(self, actions: np.ndarray) -> tuple[Any, ...]:
+            self.decision += 1
+            now = self.decision - 1
+            return self.reset(), rewards[now], ends[now], [{}] * 3
+
+    rule = name_agent("fixed_spread")(CONFIG)
+    shown = agents.training.cloning.demonstrate(rule, Markets(), 0, gamma=0.9)  # type: ignore[arg-type]
+    assert shown.observations.shape == (18, len(OBSERVATION_NAMES))
+    for row, found in enumerate(shown.returns):
+        decision, market = divmod(row, 3)
+        expected, weight = 0.0, 1.0
+        for later in range(decision, 10):
+            expected += weight * rewards[later, market]
+            weight *= 0.9
+            if ends[later, market]:
+                break
+        assert float(found) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
