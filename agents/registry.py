@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import MarketConfig
-from mm_gym.config import nearest
+from mm_gym.errors import nearest
 
 from .base import AgentError
 from .rules import RULES

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from mm_gym.config_checks import check_fields
 from mm_gym.core.layout import FEATURE_HALF_LIVES, VOLATILITY_HALF_LIFE
-from mm_gym.errors import ConfigurationError, UnknownKeywordError, nearest
+from mm_gym.errors import UnknownKeywordError
+from mm_gym.errors import nearest as nearest
 from mm_gym.field_checks import (
     FeeUnitName,
     InformedName,
@@ -24,20 +25,6 @@ from mm_gym.field_checks import (
 )
 from mm_gym.recordings import recorded_fields
 from mm_gym.regimes import REGIMES, REPLAY
-
-__all__ = [
-    "FIELD_NAMES",
-    "ConfigurationError",
-    "FeeUnitName",
-    "InformedName",
-    "LatencyName",
-    "MakersName",
-    "MarketConfig",
-    "RewardName",
-    "UnknownKeywordError",
-    "configure",
-    "nearest",
-]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from mm_gym import MarketConfig, configure
 from mm_gym.actions import from_ticks
 from mm_gym.core.layout import TakerKind
 from mm_gym.evaluation.metrics import against_mid, against_value, taker_direction
-from mm_gym.evaluation.rollout import HORIZONS, Sessions, run_sessions
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean, mean_over_fills
+from mm_gym.recorded_fills import HORIZONS
 
 EPISODES = 256
 SEED = 0

@@ -13,7 +13,8 @@ import pytest
 
 import mm_gym
 from mm_gym import ConfigurationError
-from mm_gym.config import UnknownKeywordError, configure
+from mm_gym.config import configure
+from mm_gym.errors import UnknownKeywordError
 from mm_gym.sb3 import MarketMakingVecEnv
 
 MAKERS: dict[str, Callable[..., Any]] = {

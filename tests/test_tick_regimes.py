@@ -15,7 +15,8 @@ import pytest
 from agents.base import Observations, QuotingAgent, Ticks
 from agents.rules.inventory_skew import InventorySkewAgent
 from mm_gym import MarketConfig, configure
-from mm_gym.evaluation.rollout import Sessions, run_sessions
+from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
 
 N = 24

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import tyro
 
 from agents.invocation import run_command
-from mm_gym.config import nearest
+from mm_gym.errors import nearest
 from validation.row import markdown_table
 
 SOURCES = {

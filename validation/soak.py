@@ -29,12 +29,13 @@ import numpy.typing as npt
 import tyro
 
 from agents.invocation import run_command
-from mm_gym.config import ConfigurationError, MarketConfig, configure
+from mm_gym.config import MarketConfig, configure
 from mm_gym.core.book import SOUND
 from mm_gym.core.layout import STREAMS
 from mm_gym.core.random import SEED_WORDS
 from mm_gym.data import lobster
 from mm_gym.data.simulation import record_market
+from mm_gym.errors import ConfigurationError
 from mm_gym.field_checks import RANGES
 from mm_gym.market_size import expected_event_rate
 from mm_gym.markets import Markets

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mm_gym import __version__
-from mm_gym.config import nearest
+from mm_gym.errors import nearest
 
 from ..invocation import run_command
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import optuna
 
 from mm_gym import MarketConfig
-from mm_gym.config import nearest
+from mm_gym.errors import nearest
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import difference, mean
 from mm_gym.reporting.artefacts import package_versions

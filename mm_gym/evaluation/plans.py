@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from mm_gym import display
-from mm_gym.config import ConfigurationError, MarketConfig, configure, nearest
+from mm_gym.config import MarketConfig, configure
+from mm_gym.errors import ConfigurationError, nearest
 from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentResult, ExperimentRunner
 from mm_gym.evaluation.experiments.runner import AgentNamer
 from mm_gym.evaluation.rollout import Cell, run_cells, shown_name

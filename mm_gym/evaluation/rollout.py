@@ -18,12 +18,10 @@ from joblib.parallel import get_active_backend
 from mm_gym.actions import decided_offsets, to_ticks
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
-from mm_gym.evaluation.sessions import Sessions as Sessions
-from mm_gym.evaluation.sessions import concatenate
+from mm_gym.evaluation.sessions import Sessions, concatenate
 from mm_gym.markets import Markets
 from mm_gym.memory import check_memory
-from mm_gym.recorded_fills import HORIZONS as HORIZONS
-from mm_gym.recorded_fills import Recorded, recorder_room
+from mm_gym.recorded_fills import HORIZONS, Recorded, recorder_room
 
 PRIVILEGED_MARK = " (shown the signal)"  # tables add it to the name of a privileged agent
 SESSIONS_AT_ONCE = 64

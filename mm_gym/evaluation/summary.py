@@ -12,9 +12,9 @@ from mm_gym.evaluation.metrics import (
     sharpe,
     with_informed_takers,
 )
-from mm_gym.evaluation.rollout import HORIZONS
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import difference, mean, mean_over_fills
+from mm_gym.recorded_fills import HORIZONS
 
 _PARTS = ("spread_pnl", "inventory_pnl", "fees", "close_out")
 

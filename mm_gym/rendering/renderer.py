@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym.argument_checks import check_switch
-from mm_gym.config import ConfigurationError
 from mm_gym.core.layout import Outcome
 from mm_gym.display import Image
+from mm_gym.errors import ConfigurationError
 from mm_gym.rendering.history import History
 from mm_gym.rendering.ladder import ladder
 

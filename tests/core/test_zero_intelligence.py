@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mm_gym import configure
-from mm_gym.config import ConfigurationError
 from mm_gym.core.layout import ASK, BID, Outcome
+from mm_gym.errors import ConfigurationError
 from mm_gym.theory.cont_stoikov_talreja import up_move_probability
 from tests.core.kit import assert_agrees, offsets, started, step
 from validation import cont_stoikov_talreja as paper

@@ -5,7 +5,8 @@ from typing import Any
 
 from agents import make_agent
 from mm_gym import configure
-from mm_gym.evaluation.rollout import Cell, Sessions, run_cells
+from mm_gym.evaluation.rollout import Cell, run_cells
+from mm_gym.evaluation.sessions import Sessions
 
 
 def sessions_of(agent: str, episodes: int = 6, seed: int = 0, **fields: Any) -> Sessions:

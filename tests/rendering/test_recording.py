@@ -18,9 +18,10 @@ from agents import make_agent
 from mm_gym import configure
 from mm_gym.core.layout import BID
 from mm_gym.evaluation.replays import record_sessions
-from mm_gym.evaluation.rollout import HORIZONS, run_sessions
+from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.observations import quote_lots, quote_offsets
 from mm_gym.parameters import to_parameters
+from mm_gym.recorded_fills import HORIZONS
 from mm_gym.rendering.recorder import record
 from mm_gym.rendering.recording import LEVELS, Recording
 from tests.random_quotes import play, quote, quote_near
