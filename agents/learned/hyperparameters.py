@@ -14,7 +14,6 @@ The other parts are optional, and rl_zoo3 ignores them:
 * `informed_ramp`: share of the budget over which `p_informed` rises from 0 to its value, as in
   `MarketMakingVecEnv`;
 * `critic_warm_up`: share of the budget at whose start only the critic learns;
-* `critic_learning_rate`: of the critic, if it is not that of the actor;
 * `history_features: true`: append history features (`agents.learned.history_features`);
 * `exploration`: arguments of `agents.training.callbacks.Exploration`.
 """
@@ -293,7 +292,6 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
     "markets": lambda value, name: _mapping(value, name, {"unwinding_time": _WEIGHT}),
     "informed_ramp": _SHARE,
     "critic_warm_up": _SHARE,
-    "critic_learning_rate": _rate,
     "history_features": _switch,
     "exploration": lambda value, name: _mapping(
         value,

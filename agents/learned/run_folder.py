@@ -140,7 +140,7 @@ class Run:
                 f"expected {POLICIES[self.algorithm]}, got {policy}"
             )
         if self.algorithm == "recurrent_ppo":
-            for name in ("history_features", "critic_warm_up", "critic_learning_rate"):
+            for name in ("history_features", "critic_warm_up"):
                 if self.hyperparameters.get(name):
                     raise ValueError(
                         f"{name} is for ppo only: expected recurrent_ppo without it, "

@@ -17,7 +17,6 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
@@ -37,8 +36,6 @@ class FastPPO(PPO):
     learner_threads = 1
     critic_warm_up = 0.0
     """Share of the budget at whose start only the critic learns."""
-    critic_rate: Schedule | None = None
-    """Learning rate of the critic. None: that of the actor."""
 
     def _networks(self) -> tuple[nn.Module, nn.Module]:
         """The actor, from observations to mean actions, and the critic."""
@@ -169,8 +166,6 @@ class FastPPO(PPO):
         self, critic: nn.Module, data: dict[str, Tensor], epochs: list[list[Tensor]]
     ) -> float:
         optimizer = self._optimizer([*critic.parameters()])
-        if self.critic_rate is not None:
-            optimizer.param_groups[0]["lr"] = self.critic_rate(self._current_progress_remaining)
         losses = []
         for batches in epochs:
             for batch in batches:

@@ -48,6 +48,11 @@ NOT_RUN = {
 SMALLER: dict[str, dict[str, str]] = {
     r"train\.py .*runs/first": {"--timesteps": "200"},
     r"train\.py .*--resume": {"--timesteps": "20000"},
+    r"train\.py .*--start-from glosten": {
+        "--timesteps": "200",
+        "--n-envs": "8",
+        "--set": "session_steps=5",
+    },
     r"train\.py": {"--timesteps": "200", "--set": "session_steps=5"},
     r"evaluate\.py --replay --data": {"--set": "session_steps=5"},
     r"evaluate\.py .*--data": {"--episodes": "4", "--set": "session_steps=5"},
