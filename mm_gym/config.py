@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from mm_gym.config_checks import check_fields
 from mm_gym.core.layout import FEATURE_HALF_LIVES, VOLATILITY_HALF_LIFE
-from mm_gym.errors import UnknownKeywordError
-from mm_gym.errors import nearest as nearest
+from mm_gym.errors import UnknownKeywordError, nearest
 from mm_gym.field_checks import (
     FeeUnitName,
     InformedName,

@@ -27,8 +27,8 @@ from typing import Any
 
 import yaml
 
-from mm_gym.config import FIELD_NAMES, nearest
-from mm_gym.errors import SentenceError
+from mm_gym.config import FIELD_NAMES
+from mm_gym.errors import SentenceError, nearest
 
 FOLDER = Path(__file__).parents[1] / "training" / "hyperparameters"
 ALGORITHM_PART = "MarketMaking-v0"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_gym import OBSERVATION_NAMES, MarketConfig
-from mm_gym.config import nearest
+from mm_gym.errors import nearest
 
 from ..base import AgentError
 from ..invocation import command_name
