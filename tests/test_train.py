@@ -20,14 +20,13 @@ from agents.commands import train
 from agents.learned.hyperparameters import (
     ALGORITHM_PART,
     HyperparameterError,
-    hyperparameters_name,
     read_hyperparameters,
 )
 from agents.learned.policy import load
 from agents.learned.run_folder import RUN_FILE, Run, read_run
 from agents.training import held_out
 from agents.training.trainer import TrainingError
-from mm_gym import REGIMES, TASKS, ConfigurationError, MarketConfig, configure
+from mm_gym import TASKS, ConfigurationError, MarketConfig, configure
 from mm_gym.evaluation.rollout import run_sessions
 from tests.small_runs import (
     CONFIG,
@@ -171,7 +170,7 @@ def test_without_arguments_it_trains_on_mixed_in_a_new_folder(
         ("noise", "ppo"),
         ("mixed", "ppo-mixed"),  # whose own market has another share of informed takers
         ("latency-1s", "ppo"),
-        ("dealer-cartea-jaimungal", "ppo-dealer-cartea-jaimungal"),
+        ("dealer-cartea-jaimungal", "ppo-dealer"),  # as the regime has it
     ],
 )
 def test_a_task_is_the_market_and_chooses_the_hyperparameters(
@@ -188,17 +187,6 @@ def test_a_task_is_the_market_and_chooses_the_hyperparameters(
     train.main(train.Arguments(task=task, out=tmp_path / "run"))
     assert asked[0].config == TASKS[task].config
     assert asked[0].hyperparameters == read_hyperparameters(hyperparameters)
-
-
-def test_the_file_of_a_task_has_the_market_of_the_task() -> None:
-    """rl_zoo3 reads the market from the file."""
-    own = [
-        name for name in TASKS if name not in REGIMES and hyperparameters_name("ppo", name) != "ppo"
-    ]
-    assert own == ["dealer-cartea-jaimungal"]
-    for name in own:
-        learning = read_hyperparameters(hyperparameters_name("ppo", name))[ALGORITHM_PART]
-        assert configure(**learning["env_kwargs"]) == TASKS[name].config
 
 
 def test_threads_go_to_torch_and_jobs_to_markets_and_evaluations(

@@ -10,12 +10,10 @@ equivalent.
 
 The other parts are optional, and rl_zoo3 ignores them:
 
-* `markets`: the `unwinding_time` of `MarketMakingVecEnv`;
 * `informed_ramp`: share of the budget over which `p_informed` rises from 0 to its value, as in
   `MarketMakingVecEnv`;
 * `critic_warm_up`: share of the budget at whose start only the critic learns;
-* `history_features: true`: append history features (`agents.learned.history_features`);
-* `exploration`: arguments of `agents.training.callbacks.Exploration`.
+* `history_features: true`: append history features (`agents.learned.history_features`).
 """
 
 import ast
@@ -289,17 +287,9 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
     ALGORITHM_PART: lambda value, name: _mapping(
         value, name, _LEARNING, "policy", "n_envs", "n_timesteps", "n_steps", "batch_size"
     ),
-    "markets": lambda value, name: _mapping(value, name, {"unwinding_time": _WEIGHT}),
     "informed_ramp": _SHARE,
     "critic_warm_up": _SHARE,
     "history_features": _switch,
-    "exploration": lambda value, name: _mapping(
-        value,
-        name,
-        {"end": _NETWORK["log_std_init"], "constant": partial(_number, low=0.0, high=0.99)},
-        "end",
-        "constant",
-    ),
 }
 
 

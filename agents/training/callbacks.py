@@ -1,10 +1,9 @@
-"""Callbacks of a training: logs, progress, held-out sessions, exploration, checkpoints."""
+"""Callbacks of a training: logs, progress, held-out sessions, checkpoints."""
 
 import copy
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, Logger
 
@@ -140,39 +139,6 @@ HELD_OUT_FIGURES = (
     "value_adverse_move_50",
 )
 """Columns of the summary that TensorBoard shows under `held_out`."""
-
-
-class Exploration(BaseCallback):
-    """Holds the policy's standard deviation constant, then decreases it geometrically.
-
-    PPO alone decreases it as soon as exploration costs something. Where few quotes are filled, that
-    is long before it has learned from exploring.
-
-    Args:
-        end: logarithm of the standard deviation at the end of the budget. It starts at the policy's
-            own.
-        constant: share of the budget in which it is constant.
-    """
-
-    def __init__(self, end: float, constant: float) -> None:
-        super().__init__()
-        self._end = end
-        self._constant = constant
-
-    def _on_training_start(self) -> None:
-        self._start = self.model.policy_kwargs.get("log_std_init", 0.0)
-        self.model.policy.get_parameter("log_std").requires_grad_(False)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        done = 1.0 - self.model._current_progress_remaining  # as in stable-baselines3's schedules
-        decreased = max(0.0, done - self._constant) / (1.0 - self._constant)
-        with torch.no_grad():
-            self.model.policy.get_parameter("log_std").fill_(
-                self._start + decreased * (self._end - self._start)
-            )
 
 
 class Checkpoints(BaseCallback):

@@ -28,7 +28,7 @@ from ..learned.hyperparameters import ALGORITHM_PART
 from ..learned.policy import check_fits, load_policy, policy_content, policy_kwargs
 from ..learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from ..registry import TRAINED, name_agent, trained_folder
-from .callbacks import Checkpoints, Exploration, HeldOutCurve, Progress, TradingFigures
+from .callbacks import Checkpoints, HeldOutCurve, Progress, TradingFigures
 from .cloning import clone
 from .fast_ppo import FastPPO
 from .held_out import HeldOut
@@ -151,7 +151,6 @@ def train(
             replace_file(folder / CHECKPOINT_FILE, content.getvalue())
             write_weights(folder, model, run)
 
-    exploration = run.hyperparameters.get("exploration")
     display = ProgressDisplay(run.timesteps)
     checkpoints = Checkpoints(checkpoint_every, checkpoint)
     with raise_on_termination(), display:
@@ -159,7 +158,6 @@ def train(
             model.learn(
                 max(0, run.timesteps - model.num_timesteps),
                 callback=[
-                    *([Exploration(**exploration)] if exploration else []),
                     TradingFigures(),
                     Progress(display),
                     checkpoints,
@@ -198,11 +196,9 @@ def training_markets(
         run: the training.
         kind: class of the markets.
     """
-    options = run.hyperparameters.get("markets", {})
     ramp = run.hyperparameters.get("informed_ramp", 0.0)
     markets = kind(
         run.n_envs,
-        **options,
         informed_ramp=round(ramp * run.timesteps / run.n_envs),
         variance_reduction=run.config.makers != "recorded",
         staggered=True,

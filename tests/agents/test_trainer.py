@@ -14,7 +14,6 @@ import agents.training.cloning
 import agents.training.held_out
 import agents.training.trainer
 from agents import make_agent, name_agent, rules_for
-from agents.learned.hyperparameters import ALGORITHM_PART
 from agents.learned.policy import load, quoting_agent
 from agents.learned.run_folder import CHECKPOINT_FILE, POLICY_FILE, RUN_FILE, Run, read_run
 from agents.training.held_out import HELD_OUT_SEED, HeldOut
@@ -301,20 +300,6 @@ def test_another_process_evaluates_the_policy_as_it_was_when_asked(
         (quiet,) = here.finished()
         assert quiet.row["fills"] == 0.0
         assert quiet.rule == rules.best
-
-
-def test_exploration_is_constant_and_then_decreases_to_its_end(tmp_path: Path) -> None:
-    run = a_run(8)
-    run.hyperparameters["exploration"] = {"end": -4.0, "constant": 0.5}
-    agents.training.trainer.train(tmp_path, run, held_out=HeldOut(CONFIG, 2))
-    log = EventAccumulator(str(tmp_path / "tensorboard"))
-    log.Reload()
-    # `train/std` of an update is logged after the next collection. The last one is logged with the
-    # final evaluation.
-    spread = np.log([point.value for point in log.Scalars("train/std")])
-    start = run.hyperparameters[ALGORITHM_PART]["policy_kwargs"]["log_std_init"]
-    done = np.maximum(0.0, np.arange(8) / 8 - 0.5) / 0.5
-    np.testing.assert_allclose(spread, start + done * (-4.0 - start), atol=1e-5)
 
 
 def test_the_ramp_of_informed_takers_is_a_share_of_the_budget() -> None:
