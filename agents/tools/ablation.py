@@ -27,7 +27,7 @@ from mm_gym.evaluation.statistics import Estimate, difference
 from ..invocation import run_module
 from ..learned.history_features import HistoryAgent
 from ..learned.run_folder import read_run
-from ..registry import Agent, make_agent
+from ..registry import Agent, make_agent, trained_folder
 
 GROUPS: dict[str, tuple[Obs, ...]] = {
     "all flow": (Obs.FLOW_FAST, Obs.FLOW_MEDIUM, Obs.FLOW_SLOW),
@@ -45,7 +45,7 @@ class Arguments:
     """Print what each observation of a trained maker contributes to its objective."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder of train.py."""
+    """Run folder of train.py, or a shipped maker such as trained/mixed."""
     episodes: int = 256
     """Number of sessions per column, in the market of the training."""
     seed: int = 0
@@ -153,7 +153,7 @@ def main(arguments: Arguments) -> dict[str, Estimate]:
             f"episodes={arguments.episodes} is out of range: expected at least 2, because columns "
             f"are permuted among sessions, got {arguments.episodes}"
         )
-    config = read_run(arguments.run).config
+    config = read_run(trained_folder(str(arguments.run))).config
     console = Console()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         cells = 1 + len(GROUPS) + has_history(str(arguments.run), config)
