@@ -52,6 +52,7 @@ SLOW = (
     "test_normals_follow_their_law_up_to_the_tail",
     "test_normal_pairs_are_two_independent_standard_normals",
     "test_sizes_are_geometric_with_the_configured_mean",
+    "test_a_failure_prints_the_command_that_repeats_it",
 )
 """Tests that take longer than all others together, or start processes."""
 DIGESTS = "digests of trajectories"
