@@ -138,7 +138,13 @@ def main(arguments: Arguments) -> None:
     model.learn(arguments.decisions[-1], callback=At(arguments.decisions[:-1], evaluated))
     evaluated()
     if arguments.save is not None:
-        write_weights(arguments.save, model, record(arguments, model))
+        run = replace(
+            run_of(arguments),
+            steps_done=model.num_timesteps,
+            command=command_line("benchmarks.learners"),
+            versions=package_versions(),
+        )
+        write_weights(arguments.save, model, run)
 
 
 class At(BaseCallback):
@@ -161,9 +167,7 @@ class At(BaseCallback):
 def untrained(arguments: Arguments) -> BaseAlgorithm:
     """The learner before its training."""
     if arguments.learner == OURS:
-        run = our_run(
-            arguments.task, arguments.seed, arguments.decisions[-1], arguments.hyperparameters
-        )
+        run = run_of(arguments)
         return new_model(training_markets(run), run)
     algorithm, policy = LEARNERS[arguments.learner]
     markets = MarketMakingVecEnv(
@@ -194,25 +198,18 @@ def our_run(task: str, seed: int, timesteps: int, hyperparameters: str | None = 
     )
 
 
-def record(arguments: Arguments, model: BaseAlgorithm) -> Run:
-    """The record of a training for `run.json`."""
+def run_of(arguments: Arguments) -> Run:
+    """The training that the arguments describe, by `our_run` or by a learner with its defaults."""
     if arguments.learner == OURS:
-        run = our_run(
+        return our_run(
             arguments.task, arguments.seed, arguments.decisions[-1], arguments.hyperparameters
         )
-    else:
-        run = Run(
-            config=TASKS[arguments.task].config,
-            seed=arguments.seed,
-            n_envs=arguments.n_envs,
-            timesteps=arguments.decisions[-1],
-            algorithm=arguments.learner,
-        )
-    return replace(
-        run,
-        steps_done=model.num_timesteps,
-        command=command_line("benchmarks.learners"),
-        versions=package_versions(),
+    return Run(
+        config=TASKS[arguments.task].config,
+        seed=arguments.seed,
+        n_envs=arguments.n_envs,
+        timesteps=arguments.decisions[-1],
+        algorithm=arguments.learner,
     )
 
 
@@ -309,7 +306,7 @@ def table(rows: list[Row]) -> list[str]:
         each = ", ".join(f"{row.objective:.0f}" for row in group)
         lines.append(
             f"| `{group[0].task}` | {name} | {decisions:,} | {len(group)} | {objective:.1f} "
-            f"| {each} | {score:.2f} | {fills:.0f} |"
+            f"| {each} | {'-' if math.isnan(score) else f'{score:.2f}'} | {fills:.0f} |"
         )
     return lines
 
@@ -318,9 +315,11 @@ def draw(rows: list[Row], path: Path) -> None:
     """Draw the normalised score over decisions: one panel a task, one line a learner.
 
     A line is the mean over training seeds, and a band goes from the worst seed to the best. Tasks
-    without reference scores have no panel.
+    without reference scores have no panel. Without any panel no file is written.
     """
     scored = [row for row in rows if TASKS[row.task].scored]
+    if not scored:
+        return
     tasks = grouped(scored, lambda row: (list(TASKS).index(row.task), row.task))
     names = sorted({name_of(row) for row in scored})
     columns = min(PANELS_IN_A_ROW, len(tasks))

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
 from mm_gym import OBSERVATION_NAMES
 
 from ..registry import Agent
+from .fast_ppo import FastPPO
 from .history_vec_env import TrainingMarkets
 
 DECISIONS = 900
@@ -38,19 +38,17 @@ class Demonstrations(NamedTuple):
     """Discounted sums of the following rewards, shape (n,)."""
 
 
-def clone(rule: Agent, model: OnPolicyAlgorithm, markets: TrainingMarkets, seed: int) -> None:
+def clone(rule: Agent, model: FastPPO, markets: TrainingMarkets, seed: int) -> None:
     """Fit a model to a rule: the actor to its actions, and the critic to its returns.
 
     Args:
         rule: the rule, for the configuration of the markets.
-        model: its policy has separate networks, as that of `FastPPO`.
+        model: the untrained model.
         markets: those of a training. Sessions start anew.
         seed: of the markets, the noise and the order of the batches.
     """
     shown = demonstrate(rule, markets, seed, model.gamma)
-    policy = model.policy
-    actor = nn.Sequential(policy.mlp_extractor.policy_net, policy.action_net)
-    critic = nn.Sequential(policy.mlp_extractor.value_net, policy.value_net, nn.Flatten(0))
+    actor, critic = model.networks()
     optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()], _RATE)
     batches = max(1, len(shown.actions) // _BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _EPOCHS * batches)

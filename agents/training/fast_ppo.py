@@ -37,7 +37,7 @@ class FastPPO(PPO):
     critic_warm_up = 0.0
     """Share of the budget at whose start only the critic learns."""
 
-    def _networks(self) -> tuple[nn.Module, nn.Module]:
+    def networks(self) -> tuple[nn.Module, nn.Module]:
         """The actor, from observations to mean actions, and the critic."""
         policy: Any = self.policy
         return (
@@ -56,7 +56,7 @@ class FastPPO(PPO):
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
         callback.on_rollout_start()
-        actor, critic = self._networks()
+        actor, critic = self.networks()
         log_std = self.policy.get_parameter("log_std").detach()
         noise = torch.randn(n_rollout_steps, *rollout_buffer.actions.shape[1:])
         scaled_noise = (noise * log_std.exp()).numpy()
@@ -104,7 +104,7 @@ class FastPPO(PPO):
         for _ in range(self.n_epochs):
             order = torch.randperm(n)
             epochs.append([order[i : i + self.batch_size] for i in range(0, n, self.batch_size)])
-        actor, critic = self._networks()
+        actor, critic = self.networks()
         with ThreadPoolExecutor(1) as thread:
             losses = thread.submit(self._train_critic, critic, data, epochs)
             if self.learner_threads == 1:

@@ -128,8 +128,9 @@ def train(
     if resume_from is None:
         model = new_model(environment, run)
         if start_from is not None:
-            if trained_folder(start_from).is_dir():
-                copy_weights(trained_folder(start_from), model, run)
+            source = trained_folder(start_from)
+            if source.is_dir():
+                copy_weights(source, model, run)
             else:
                 clone_rule(start_from, model, run, markets)
     else:
@@ -313,7 +314,7 @@ def clone_rule(
         TrainingError: if the model has an LSTM.
     """
     rule = name_agent(name)(run.config)
-    if run.algorithm != "ppo":
+    if not isinstance(model, FastPPO):
         raise TrainingError(
             f"a rule cannot be cloned into an LSTM: expected ppo, got {run.algorithm} "
             "(write --algorithm ppo)"
