@@ -35,7 +35,6 @@ _RESERVED_LEVELS = 1
 def start_makers(market, parameters):
     """Draw the time of the first event."""
     market.next_maker = math.inf
-    market.n_priced = market.book.n_live
     _draw_next(market, parameters)
 
 

@@ -121,6 +121,21 @@ CASES: dict[str, dict[str, Any]] = {
         "variance_reduction": True,
         "requote_threshold": 0.0,
     },
+    "one price a side": {
+        "maker_rate": 0.1,
+        "maker_cancel_rate": 0.1,
+        "volatility": 4.0,
+        "decision_interval": 8.0,
+        "latency": 6.0,
+        "session_steps": 40,
+    },
+    "late market orders": {
+        "volatility": 5.0,
+        "latency": 2.5,
+        "cancel_latency": 0.2,
+        "decision_interval": 2.0,
+        "takes": 0.5,
+    },
     "no makers": {"maker_rate": 0.0, "requote_threshold": 0.0, "taker_size": 3.0},
     "mixed, with huge orders": {
         "regime": "mixed",
