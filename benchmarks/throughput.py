@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -34,17 +35,38 @@ from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
 
-BATCH, LARGE_BATCH = 256, 4096
+BATCH, LARGE_BATCH, MANY = 256, 4_096, 100_000
+"""Numbers of markets."""
+SESSION = 900
+"""Decisions of a measurement, less than a session has."""
+AGENT_STEPS, STEPS_OF_MANY = 256 * SESSION, 8
+"""Of a turn: decisions of all markets together, and the least of each."""
 HYPERPARAMETERS = read_hyperparameters("ppo-mixed")  # the default of train.py
 LEARNING = HYPERPARAMETERS[ALGORITHM_PART]
 TORCH_THREADS, MARKET_THREADS = 1, 2  # as in `make train`
 
-START = """
+START = (
+    sys.executable,
+    "-c",
+    """
 import gymnasium, mm_gym
 env = gymnasium.make("MarketMaking-v0")
 env.reset(seed=0)
 env.step(env.action_space.sample())
-"""
+""",
+)
+MEMORY = (
+    sys.executable,
+    "-c",
+    f"""
+import gymnasium, mm_gym, resource, sys
+env = gymnasium.make_vec("MarketMaking-v0", num_envs={MANY})
+env.reset(seed=0)
+env.step(env.action_space.sample())
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(most if sys.platform == "darwin" else 1024 * most)  # Linux counts in kB
+""",
+)
 
 
 class NullVecEnv(MarketMakingVecEnv):
@@ -66,23 +88,50 @@ class NullVecEnv(MarketMakingVecEnv):
         )
 
 
-def kernel_rates(steps: int) -> tuple[float, float]:
-    """Agent steps and book events per second of the compiled core."""
-    markets = Markets(mm_gym.configure(), BATCH)
-    markets.start(seeding.np_random(i)[0] for i in range(BATCH))
-    offsets = quotes(BATCH)
-    events = int(markets.records["book"]["n_events"].sum())
-    taken = seconds(lambda: [markets.step(offsets) for _ in range(steps)])
-    events = int(markets.records["book"]["n_events"].sum()) - events
-    return BATCH * steps / taken, events / taken
+def core_rate(markets: int) -> float:
+    """Agent steps per second of the compiled core."""
+    core = Markets(mm_gym.configure(), markets)
+    core.start(seeding.np_random(i)[0] for i in range(markets))
+    return rate(core.step, markets)
 
 
-def vector_rate(steps: int, markets: int = BATCH, threads: int = 1) -> float:
+def vector_rate(markets: int, threads: int = 1) -> float:
     """Agent steps per second of `gymnasium.make_vec`."""
     environment = gymnasium.make_vec("MarketMaking-v0", num_envs=markets, threads=threads)
     environment.reset(seed=0)
-    actions = quotes(markets)
-    return markets * steps / seconds(lambda: [environment.step(actions) for _ in range(steps)])
+    return rate(environment.step, markets)
+
+
+def sb3_rate(markets: int) -> float:
+    """Agent steps per second of `MarketMakingVecEnv`."""
+    environment = MarketMakingVecEnv(markets)
+    environment.reset()
+    return rate(environment.step, markets)
+
+
+def rate(step: Callable[[npt.NDArray[np.float32]], object], markets: int) -> float:
+    """Agent steps per second of a batch, in less than one session."""
+    actions, steps = quotes(markets), min(SESSION, max(STEPS_OF_MANY, AGENT_STEPS // markets))
+    return markets * steps / seconds(lambda: [step(actions) for _ in range(steps)])
+
+
+def rate_of_many() -> Callable[[], float]:
+    """A function with the agent steps per second of `MANY` markets, which continue.
+
+    Their start takes too long for each turn to have its own.
+    """
+    environment = gymnasium.make_vec("MarketMaking-v0", num_envs=MANY)
+    environment.reset(seed=0)
+    return lambda: rate(environment.step, MANY)
+
+
+def event_rate() -> float:
+    """Book events per second of the compiled core."""
+    core = Markets(mm_gym.configure(), BATCH)
+    core.start(seeding.np_random(i)[0] for i in range(BATCH))
+    actions, before = quotes(BATCH), int(core.records["book"]["n_events"].sum())
+    taken = seconds(lambda: [core.step(actions) for _ in range(SESSION)])
+    return (int(core.records["book"]["n_events"].sum()) - before) / taken
 
 
 def untrained(markets: Callable[..., MarketMakingVecEnv]) -> Any:
@@ -119,76 +168,93 @@ def ppo_rate(markets: Callable[..., MarketMakingVecEnv], updates: int) -> Callab
     return frames_per_second
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two measurements in turns."""
+
+    what: str
+    first: Callable[[], float]
+    beside: str
+    second: Callable[[], float]
+    target: str = ""
+    """Of the ratio first / second."""
+
+
+def comparisons(updates: int) -> list[Callable[[], Comparison]]:
+    """What is compared. Each is made when its turn comes, since `MANY` markets need much memory.
+
+    Args:
+        updates: number of updates of a training in one turn.
+    """
+    of_core = [
+        partial(
+            Comparison,
+            f"agent steps/s, {face}, {markets:,} markets",
+            partial(of_face, markets),
+            "the core alone",
+            partial(core_rate, markets),
+            "0.90",
+        )
+        for face, of_face in (("make_vec", vector_rate), ("MarketMakingVecEnv", sb3_rate))
+        for markets in (BATCH, LARGE_BATCH)
+    ]
+    return [
+        *of_core,
+        lambda: Comparison(
+            f"agent steps/s, make_vec, {MANY:,} markets",
+            rate_of_many(),
+            f"{BATCH} markets",
+            partial(vector_rate, BATCH),
+            "0.85",
+        ),
+        lambda: Comparison(
+            f"agent steps/s, make_vec, {LARGE_BATCH:,} markets, threads=2",
+            partial(vector_rate, LARGE_BATCH, threads=2),
+            "threads=1",
+            partial(vector_rate, LARGE_BATCH),
+        ),
+        lambda: Comparison(
+            "steps/s, gymnasium.make, one market",
+            partial(single_rate, "MarketMaking-v0", 50 * SESSION),
+            "CartPole",
+            partial(single_rate, "CartPole-v1", 50 * SESSION),
+            "1.00",
+        ),
+        lambda: Comparison(
+            f"PPO frames/s, {LEARNING['n_envs']} markets, threads={MARKET_THREADS}",
+            ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), updates),
+            "an environment that does nothing",
+            ppo_rate(NullVecEnv, updates),
+            "0.90",
+        ),
+    ]
+
+
 def main(quick: bool = False) -> None:
     """Measure the throughput, and print a table.
 
     Args:
         quick: Use fewer and shorter turns.
     """
-    turns, steps = 3 if quick else 9, 900  # less than one session
+    turns = 3 if quick else 9
     torch.set_num_threads(TORCH_THREADS)
-    progress = iter(track(range(5), "measuring", transient=True))
-    next(progress)
-    kernel = [kernel_rates(steps) for _ in range(turns + 1)][1:]
-    next(progress)
-    vector, _, core_share = in_turns(
-        lambda: vector_rate(steps), lambda: kernel_rates(steps)[0], turns
-    )
-    next(progress)
-    few = steps * BATCH // LARGE_BATCH
-    two_threads, one_thread, threads_ratio = in_turns(
-        lambda: vector_rate(few, LARGE_BATCH, threads=2),
-        lambda: vector_rate(few, LARGE_BATCH),
-        turns,
-    )
-    ours, cartpole, single_ratio = in_turns(
-        lambda: single_rate("MarketMaking-v0", 50 * steps),
-        lambda: single_rate("CartPole-v1", 50 * steps),
-        turns,
-    )
-    next(progress)
-    updates = 2 if quick else 3
-    with_markets, with_nothing, ppo_ratio = in_turns(
-        ppo_rate(partial(MarketMakingVecEnv, threads=MARKET_THREADS), updates),
-        ppo_rate(NullVecEnv, updates),
-        turns,
-    )
-    next(progress)
-    start = [
-        seconds(lambda: subprocess.run([sys.executable, "-c", START], check=True))
-        for _ in range(turns + 1)
-    ][1:]
-    next(progress, None)
-
-    agent_steps, events = (statistics.median(rates) for rates in zip(*kernel, strict=True))
     table = Table(title=f"Medians of {turns} turns, one thread unless stated otherwise")
     for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
         table.add_column(header, justify=side)  # type: ignore[arg-type]
-    table.add_row(f"book events/s, compiled core, {BATCH} markets", f"{events:,.0f}", "10,000,000")
-    table.add_row(
-        f"agent steps/s, compiled core, {BATCH} markets", f"{agent_steps:,.0f}", "1,000,000"
-    )
-    table.add_row(
-        f"agent steps/s, make_vec, {BATCH} markets",
-        f"{vector:,.0f}",
-        "1,000,000",
-    )
-    table.add_row("  ratio to the core", f"{core_share:.2f}", "0.90")
-    table.add_row(f"agent steps/s, make_vec, {LARGE_BATCH} markets", f"{one_thread:,.0f}", "")
-    table.add_row("the same, threads=2", f"{two_threads:,.0f}", "")
-    table.add_row("  ratio", f"{threads_ratio:.2f}", "")
-    table.add_row("steps/s, gymnasium.make, one market", f"{ours:,.0f}", "")
-    table.add_row("steps/s, gymnasium.make, CartPole", f"{cartpole:,.0f}", "")
-    table.add_row("  ratio", f"{single_ratio:.0%}", "40%")
-    table.add_row(
-        f"PPO frames/s, {LEARNING['n_envs']} markets, threads={MARKET_THREADS}",
-        f"{with_markets:,.0f}",
-        "",
-    )
-    table.add_row("PPO frames/s, environment that does nothing", f"{with_nothing:,.0f}", "")
-    table.add_row("  ratio", f"{ppo_ratio:.0%}", "85%")
+    # First, since the memory of this process counts for its children until they begin.
+    most = int(subprocess.run(MEMORY, check=True, capture_output=True, text=True).stdout)
+    for made in track(comparisons(2 if quick else 3), "measuring", transient=True):
+        compared = made()
+        first, second, ratio = in_turns(compared.first, compared.second, turns)
+        table.add_row(compared.what, f"{first:,.0f}", "")
+        table.add_row(f"  {compared.beside}", f"{second:,.0f}", "")
+        table.add_row("  ratio", f"{ratio:.2f}", compared.target)
+    events = statistics.median([event_rate() for _ in range(turns + 1)][1:])
+    table.add_row(f"book events/s, the core alone, {BATCH} markets", f"{events:,.0f}", "10,000,000")
+    start = [seconds(lambda: subprocess.run(START, check=True)) for _ in range(turns + 1)][1:]
     table.add_row("warm start to the first step", f"{statistics.median(start):.2f} s", "1 s")
-    table.add_row("size of a market's record", f"{MARKET.itemsize:,} B", "")
+    table.add_row("size of a market's record", f"{MARKET.itemsize:,} B", "12,000 B")
+    table.add_row(f"memory of a process with {MANY:,} markets", f"{most / 1e9:.1f} GB", "1.5 GB")
     Console(width=80).print(table)
 
 
