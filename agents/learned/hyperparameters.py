@@ -13,6 +13,7 @@ The other parts are optional, and rl_zoo3 ignores them:
 * `informed_ramp`: share of the budget over which `p_informed` rises from 0 to its value, as in
   `MarketMakingVecEnv`;
 * `critic_warm_up`: share of the budget at whose start only the critic learns;
+* `critic_learning_rate`: of the critic, by default that of the actor;
 * `history_features: true`: append history features (`agents.learned.history_features`).
 """
 
@@ -289,6 +290,7 @@ _PARTS: dict[str, Callable[[object, str], None]] = {
     ),
     "informed_ramp": _SHARE,
     "critic_warm_up": _SHARE,
+    "critic_learning_rate": _rate,
     "history_features": _switch,
 }
 

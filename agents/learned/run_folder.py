@@ -140,7 +140,7 @@ class Run:
                 f"expected {POLICIES[self.algorithm]}, got {policy}"
             )
         if self.algorithm == "recurrent_ppo":
-            for name in ("history_features", "critic_warm_up"):
+            for name in ("history_features", "critic_warm_up", "critic_learning_rate"):
                 if self.hyperparameters.get(name):
                     raise ValueError(
                         f"{name} is for ppo only: expected recurrent_ppo without it, "

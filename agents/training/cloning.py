@@ -16,14 +16,14 @@ from ..registry import Agent
 from .fast_ppo import FastPPO
 from .history_vec_env import TrainingMarkets
 
-DECISIONS = 900
+DECISIONS = 3600
 """Number of decisions in each market that the policy learns from."""
 HORIZON = 300
 """Number of decisions after these, from which the last returns are computed."""
 NOISE = 0.1
 """Standard deviation of the noise on the actions of every other market, so that the policy also
 sees what follows from quotes that the rule would not choose."""
-_EPOCHS, _BATCH, _RATE = 12, 2048, 1e-3
+_EPOCHS, _BATCH, _RATE = 6, 2048, 1e-3
 _VALUE_WEIGHT = 0.1  # of the critic's loss
 
 

@@ -9,6 +9,7 @@ The algorithm, its hyperparameters, its logs and what it saves are those of `PPO
 """
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,6 +37,8 @@ class FastPPO(PPO):
     learner_threads = 1
     critic_warm_up = 0.0
     """Share of the budget at whose start only the critic learns."""
+    critic_learning_rate: Callable[[float], float] | None = None
+    """Learning rate of the critic, given the remaining share of the budget. None: the actor's."""
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """The actor, from observations to mean actions, and the critic."""
@@ -165,7 +168,10 @@ class FastPPO(PPO):
     def _train_critic(
         self, critic: nn.Module, data: dict[str, Tensor], epochs: list[list[Tensor]]
     ) -> float:
-        optimizer = self._optimizer([*critic.parameters()])
+        rate = self.critic_learning_rate and self.critic_learning_rate(
+            self._current_progress_remaining
+        )
+        optimizer = self._optimizer([*critic.parameters()], rate)
         losses = []
         for batches in epochs:
             for batch in batches:
@@ -175,11 +181,14 @@ class FastPPO(PPO):
                 self._descend(optimizer, self.vf_coef * loss)
         return float(torch.stack(losses).mean())
 
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
+    def _optimizer(
+        self, parameters: list[nn.Parameter], rate: float | None = None
+    ) -> torch.optim.Adam:
         """A fused optimizer of some parameters. Its state is that of the policy's optimizer."""
         group = self.policy.optimizer.param_groups[0]
+        rate = group["lr"] if rate is None else rate
         optimizer = torch.optim.Adam(
-            parameters, lr=group["lr"], betas=group["betas"], eps=group["eps"], fused=True
+            parameters, lr=rate, betas=group["betas"], eps=group["eps"], fused=True
         )
         optimizer.state = self.policy.optimizer.state
         return optimizer

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from mm_gym.command import deferred_signals, raise_on_termination
@@ -139,6 +139,9 @@ def train(
     if isinstance(model, FastPPO):
         model.learner_threads = threads
         model.critic_warm_up = run.hyperparameters.get("critic_warm_up", 0.0)
+        if "critic_learning_rate" in run.hyperparameters:
+            rate = _schedule(run.hyperparameters["critic_learning_rate"])
+            model.critic_learning_rate = FloatSchedule(rate)
     model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
     run = dataclasses.replace(run, versions=package_versions())
 

@@ -118,3 +118,14 @@ def test_only_the_critic_learns_in_its_warm_up(monkeypatch: pytest.MonkeyPatch) 
 
     assert moves("value_net") == [True, True, True, True]
     assert moves("action_net") == moves("log_std") == [False, True, True, True]
+
+
+def test_the_critic_can_have_a_learning_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step of Adam is the rate times the sign of the gradient, whatever its size."""
+    model = a_model(FastPPO, monkeypatch, n_epochs=1, batch_size=UPDATE)
+    model.critic_learning_rate = lambda left: 0.01 * left  # type: ignore[attr-defined]
+    start = weights(model)
+    model.learn(2 * UPDATE)  # half of the budget is left at the first update, nothing at the second
+    moved = {name: np.abs(value - start[name]).max() for name, value in weights(model).items()}
+    assert moved["value_net.bias"] == pytest.approx(0.005, rel=1e-3)
+    assert 0.002 * 0.99 < moved["action_net.bias"] < 0.004 * 1.01
