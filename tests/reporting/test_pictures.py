@@ -1,16 +1,20 @@
 """The contents of pictures, against figures that plain Python computes from the sessions."""
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from agents import make_agent
+from agents import make_agent, name_agent
 from mm_gym import configure
 from mm_gym.core.layout import TakerKind
+from mm_gym.evaluation.experiments import EXPERIMENTS, ExperimentRunner
+from mm_gym.evaluation.plans import run_experiments
 from mm_gym.evaluation.policy_map import map_policy
 from mm_gym.evaluation.sessions import Sessions
+from mm_gym.reporting.pictures import figures
 from mm_gym.reporting.pictures.entries import curves, distinct, market_names, representatives
 from mm_gym.reporting.pictures.layout import render
 from mm_gym.reporting.pictures.money import inventories, pnl_parts
@@ -141,6 +145,28 @@ def test_representatives_show_each_regime_and_the_end_of_a_sweep_before_its_midd
     entries = [Entry("", "fixed_spread", result) for result in sessions]
     for limit, chosen in {2: [0, 5], 4: [0, 3, 5, 7], 8: range(8), 20: range(8)}.items():
         assert representatives(entries, limit) == [entries[index] for index in chosen]
+
+
+def test_representatives_exist_of_markets_that_differ_in_any_kind_of_field() -> None:
+    """Numbers have a distance from the default. Lists, names, switches and None may have none."""
+    odd: list[dict[str, Any]] = [
+        {},
+        {"latency_kind": "empirical", "latency_samples": (0.1, 0.4)},
+        {"fee_tier_lots": (4.0,), "fee_tier_fees": (1e-5,)},
+        {"reward": "pnl"},
+        {"sniping": True, "cancel_latency": 0.5},
+    ]
+    configs = [configure(regime, **fields) for regime in ("noise", "clustered") for fields in odd]
+    sessions = sessions_of("fixed_spread", episodes=1, session_steps=2)
+    entries = [Entry("", "", replace(sessions, config=config)) for config in configs]
+    for limit in range(2, len(entries) + 1):
+        assert len(representatives(entries, limit)) == limit
+
+
+def test_a_report_of_all_experiments_has_each_kind_of_picture() -> None:
+    results = run_experiments(list(EXPERIMENTS), ExperimentRunner(name_agent, episodes=2))
+    names = set(figures(results.entries, {}))
+    assert {"markout_by_regime", "pnl_decomposition", "sweep_latency", "toxicity"} <= names
 
 
 def _fields(config: Any) -> dict[str, Any]:

@@ -188,7 +188,9 @@ def _by_importance(entries: Sequence[Entry]) -> list[Entry]:
         pairs = [(getattr(config, name), getattr(default, name)) for name in FIELD_NAMES]
         odd = [(value, usual) for value, usual in pairs if value != usual]
         distance = sum(
-            abs(float(value) - float(usual)) for value, usual in odd if not isinstance(value, str)
+            abs(float(value) - float(usual))
+            for value, usual in odd
+            if isinstance(value, int | float) and isinstance(usual, int | float)
         )
         share = config.p_informed
         return len(odd), -1.0 if share == shares[-1] else abs(share - middle), -distance
