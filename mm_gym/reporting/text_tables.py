@@ -104,9 +104,8 @@ def markdown(
         for check in experiment.audit + experiment.checks:
             mark = "holds" if check.holds else "**no**"
             estimate = f"{check.estimate} {check.unit}".strip()
-            lines.append(
-                f"| {mark} | {check.sentence} | {estimate} | {check.wanted} | {check.sample} |"
-            )
+            sentence = check.sentence.replace("|", "\\|")  # a bar would end the cell
+            lines.append(f"| {mark} | {sentence} | {estimate} | {check.wanted} | {check.sample} |")
         lines += ["", *(f"{note}\n" for note in experiment.notes)]
     names = [name for name, _ in _MARKDOWN_COLUMNS]
     lines += [
