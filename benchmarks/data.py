@@ -31,7 +31,7 @@ from mm_gym.data.events import (
     read_events,
 )
 from mm_gym.data.formats import open_file
-from mm_gym.data.recorded_market import index, open_recorded_market
+from mm_gym.data.indexing import index, open_recorded_market
 from mm_gym.markets import Markets
 
 _LIVE = 500  # orders that are in the book at a time

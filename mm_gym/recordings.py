@@ -35,7 +35,7 @@ def _open(path: str, changed: int, size: int) -> "RecordedMarket":
     # The readers build on this module, and they need pyarrow.
     try:
         from mm_gym.data.events import DataFileError
-        from mm_gym.data.recorded_market import open_recorded_market
+        from mm_gym.data.indexing import open_recorded_market
 
         return open_recorded_market(path)
     except ImportError as error:

@@ -18,7 +18,7 @@ from mm_gym.core.scales import action_of_offset
 from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import EVENT, DataFileError, Events, Source, convert
 from mm_gym.data.events import read_events as load_events
-from mm_gym.data.recorded_market import index
+from mm_gym.data.indexing import index
 from mm_gym.evaluation.rollout import run_sessions
 from mm_gym.evaluation.summary import summarise
 from mm_gym.markets import Markets

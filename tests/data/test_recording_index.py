@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mm_gym.data import recorded_market
+from mm_gym.data import indexing
 from mm_gym.data.events import DataFileError
-from mm_gym.data.recorded_market import RecordedMarket, open_recorded_market
+from mm_gym.data.indexing import open_recorded_market
+from mm_gym.data.recorded_market import RecordedMarket
 from mm_gym.data.recording_index import index_path
 from tests.data.made_up_day import made_up_day
 
@@ -19,7 +20,7 @@ ARRAYS = ("events", "touch", "levels", "changes", "trades", "one_sided")
 @pytest.fixture
 def day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small recording whose index is kept all the same."""
-    monkeypatch.setattr(recorded_market, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(indexing, "_WORTH_KEEPING", 1)
     return Path(made_up_day(tmp_path / "day.parquet", 20, strange=0.05))
 
 
@@ -45,7 +46,7 @@ def test_a_kept_index_is_mapped_and_equals_what_was_made(
 ) -> None:
     made = open_recorded_market(day)
     assert index_path(day).name == "day.parquet.index"
-    monkeypatch.setattr(recorded_market, "read_events", refuse)
+    monkeypatch.setattr(indexing, "read_events", refuse)
     kept = open_recorded_market(day)
     assert_equal(made, kept)
     base = kept.events
