@@ -30,8 +30,9 @@ from mm_gym.core.market import (
     run_until_recording,
 )
 from mm_gym.core.prefetch import prefetch_market
+from mm_gym.core.recorded_queues import show_levels
 from mm_gym.core.recorder import keep_fills, keep_path
-from mm_gym.core.replay import replay_reset_one, replay_step_one, show_levels
+from mm_gym.core.replay import replay_reset_one, replay_step_one
 from mm_gym.core.soundness import market_fault, recorded_fault
 
 # Constant numbers of columns let the compiler copy a row without a loop.

@@ -6,7 +6,7 @@ from mm_gym.core.book import SOUND, find_level, price_key
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import BID, NO_ORDER, TAPE_ROWS
 from mm_gym.core.quotes import best_key, public_level
-from mm_gym.core.replay import lots_at
+from mm_gym.core.recorded_queues import lots_at
 from validation.audit.account import fills_fault, messages_fault
 from validation.audit.faults import Fault
 from validation.audit.ledger import (
