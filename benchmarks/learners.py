@@ -52,7 +52,7 @@ LEARNERS = {
     "recurrent_ppo": (RecurrentPPO, "MlpLstmPolicy"),
 }
 PANELS_IN_A_ROW = 4
-TICKS = {1e5: "100 k", 3e5: "300 k", 1e6: "1 M", 3e6: "3 M"}
+TICKS = {1e4: "10 k", 1e5: "100 k", 1e6: "1 M"}
 """Decisions that the picture names."""
 OURS = "ppo_tuned"
 """PPO with the hyperparameters of `train.py`, which always trains with variance reduction."""
@@ -355,7 +355,7 @@ def draw(rows: list[Row], path: Path) -> None:
             axes.axhline(0.0, color="black", linewidth=0.8)
             axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
             axes.set(title=task, xscale="log", ylim=(-2.0, highest))
-            axes.set_xlim(4e4, 8e6)
+            axes.set_xlim(8e3, 8e6)
             axes.set_xticks(list(TICKS), TICKS.values())
             axes.set_xticks([], minor=True)
         for axes in figure.axes[-columns:]:

@@ -6,7 +6,8 @@ The command writes `run.json` with the results of an evaluation, the weights in 
 model card. It copies no checkpoint, so that the folder is small. The maker is then available as
 `make_agent("trained/NAME", config)`.
 
-Makers that come with the code have the names of the suite's tasks that they were trained in.
+Makers that come with the code have the names of the suite's tasks that they were trained in. Those
+of `TASK-sb3-ppo` are the PPO of stable-baselines3 with its default hyperparameters, as a reference.
 """
 
 import dataclasses
