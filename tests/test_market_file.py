@@ -44,7 +44,7 @@ def test_training_and_evaluation_use_the_market_of_the_file(
     small = {"session_steps": 5, "warm_up": 1.0, "taker_tolerance": float("inf")}
     write_market(configure("noise", latency=0.2, **small), file)
     trained = train.main(
-        train.Arguments(market=file, timesteps=64, n_envs=4, out=run, set=("maker_fee=0.1",))
+        train.Arguments(market=file, timesteps=64, n_envs=4, out=run, set=(("maker_fee=0.1",),))
     )
     config = train.read_run(trained).config
     assert (config.latency, config.session_steps, config.maker_fee) == (0.2, 5, 0.1)

@@ -57,7 +57,7 @@ def test_an_interrupted_training_can_be_resumed(
     arguments = train.Arguments(
         regime="informed",
         p_informed=0.4,
-        set=("latency=0.5", "reward=dampened"),
+        set=(("latency=0.5",), ("reward=dampened",)),
         hyperparameters=str(small),
         timesteps=3 * UPDATE,
         seed=0,
@@ -243,7 +243,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             ConfigurationError,
             "p_informed=1.5 is out of range",
         ),
-        "field": (asked(set=("latancy=1",)), ConfigurationError, "did you mean 'latency'"),
+        "field": (asked(set=(("latancy=1",),)), ConfigurationError, "did you mean 'latency'"),
         "unknown task": (
             asked(task="informd-40"),
             ConfigurationError,
@@ -256,7 +256,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             "regime",
         ),
         "task and fields": (
-            asked(task="informed-40", p_informed=0.4, set=("latency=1",)),
+            asked(task="informed-40", p_informed=0.4, set=(("latency=1",),)),
             ConfigurationError,
             "expected no regime and no market field beside it, got p_informed, latency",
         ),
@@ -265,7 +265,11 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             TrainingError,
             "p_informed=0.4 does not fit the run",
         ),
-        "no field": (asked(set=("latency",)), HyperparameterError, "write for example latency=0.5"),
+        "no field": (
+            asked(set=(("latency",),)),
+            HyperparameterError,
+            "write for example latency=0.5",
+        ),
         "hyperparameters": (
             asked(hyperparameters="ppp"),
             HyperparameterError,
@@ -327,7 +331,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             "regime=noise does not fit the run",
         ),
         "resume another market": (
-            asked(resume=old, set=("latency=1",)),
+            asked(resume=old, set=(("latency=1",),)),
             TrainingError,
             "latency=1 does not fit the run",
         ),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -28,12 +27,12 @@ from ..invocation import check_different, command_line, option_name
 from ..registry import name_agent
 from .options import (
     OptionalBackend,
+    OptionalFields,
     OptionalFloat,
     OptionalInt,
     OptionalPath,
     OptionalText,
     fields_of,
-    optional,
     refuse_without_effect,
 )
 
@@ -76,7 +75,7 @@ class Arguments:
     market: OptionalPath = None
     """JSON file of a market to use in place of --regimes.
     `python -m mm_gym.data calibrate --out` writes one."""
-    set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
+    set: OptionalFields = ()
     """Other fields of the markets, such as latency=0.5, or data_start=0.7 for the end of --data."""
     p_informed: OptionalFloat = None
     """Share of informed takers, in the regimes that have them. Default: the regime's own."""

@@ -1,6 +1,7 @@
 """Types of options that may be left out. Their help says in words what the default is."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,10 @@ OptionalInt = Annotated[int | None, optional("INT")]
 OptionalFloat = Annotated[float | None, optional("FLOAT")]
 OptionalBackend = Annotated[Backend | None, optional("{ray,dask}")]
 OptionalPath = Annotated[Path | None, optional("PATH")]
+OptionalFields = Annotated[
+    tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, optional("NAME=VALUE ...")
+]
+"""The words after each `--set`. Without the append action, a second one would replace the first."""
 
 
 def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -> None:
@@ -45,7 +50,7 @@ def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -
         if mode:
             raise ValueError(
                 f"{option_name(name)} has no effect with {option_name(mode)}: expected none, "
-                f"got {value} (leave it out)"
+                f"got {_shown(value)} (leave it out)"
             )
         needed = [option_name(other) for other in modes if name in modes[other].split()]
         raise ValueError(
@@ -54,13 +59,17 @@ def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -
         )
 
 
+def _shown(value: Any) -> str:
+    return " ".join(chain.from_iterable(value)) if isinstance(value, tuple) else str(value)
+
+
 def fields_of(arguments: Any) -> dict[str, Any]:
     """The fields of the market in `--set` and `--p-informed`.
 
     Raises:
         ValueError: if a field cannot be read, or has an option of its own that is given too.
     """
-    fields = parse_fields(arguments.set)
+    fields = parse_fields(chain.from_iterable(arguments.set))
     for name in ("regime", "p_informed", "data"):
         value = getattr(arguments, name, None)
         if value is not None and name in fields:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from gymnasium.error import DependencyNotInstalled, Error
 from rich.console import Console
@@ -33,12 +32,12 @@ from ..playing.quotes import Quotes
 from ..playing.screens import Screen, TerminalScreen, WindowScreen
 from ..registry import Agent, name_agent
 from .options import (
+    OptionalFields,
     OptionalFloat,
     OptionalInt,
     OptionalPath,
     OptionalText,
     fields_of,
-    optional,
 )
 
 RECORDING_FILE, REPLAY_FILE = "you.npz", "replay.html"
@@ -57,7 +56,7 @@ class Arguments:
     """Order-flow regime. Default: informed."""
     p_informed: OptionalFloat = None
     """Share of informed takers, from 0 to 1. Default: the regime's own."""
-    set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
+    set: OptionalFields = ()
     """Other fields of the market, such as session_steps=300 latency=0.5."""
     task: OptionalText = None
     """Task of the benchmark suite, instead of a regime and fields."""
@@ -213,7 +212,8 @@ def _again(arguments: Arguments, seed: int) -> str:
     }
     words = [word for name, value in options.items() if value is not None for word in (name, value)]
     words += ["--terminal"] if arguments.terminal else []
-    words += ["--set", *arguments.set] if arguments.set else []
+    for fields in arguments.set:
+        words += ["--set", *fields]
     return f"{command_name('play')} {shlex.join(map(str, words))}"
 
 

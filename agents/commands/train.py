@@ -38,6 +38,7 @@ from ..training.trainer import (
     train,
 )
 from .options import (
+    OptionalFields,
     OptionalFloat,
     OptionalInt,
     OptionalPath,
@@ -67,7 +68,7 @@ class Arguments:
     data: OptionalPath = None
     """File of exchange data to train on, in the regime replay. `python -m mm_gym.data convert`
     writes one. --set data_end=0.7 leaves the last 30 % of its time to the evaluation."""
-    set: Annotated[tuple[str, ...], optional("NAME=VALUE ...")] = ()
+    set: OptionalFields = ()
     """Other fields of the market, such as latency=0.5 maker_fee=-0.1."""
     algorithm: OptionalText = None
     """ppo, or recurrent_ppo for a policy with an LSTM. Default: ppo."""

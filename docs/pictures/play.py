@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         play(
             Arguments(
                 p_informed=0.6,
-                set=("session_steps=300",),
+                set=(("session_steps=300",),),
                 seed=3,
                 speed=64,
                 out=Path(folder) / "session",

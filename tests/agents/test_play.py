@@ -27,7 +27,7 @@ from mm_gym.rendering.pace import Pace
 from mm_gym.rendering.recording import DECISION, FILL, PATH, TRADE, Recording
 from mm_gym.reporting.artefacts import ArtefactError
 
-FIELDS = ("session_steps=300", "taker_rate=2.0")
+FIELDS = (("session_steps=300", "taker_rate=2.0"),)
 MARKET = configure("informed", p_informed=0.6, session_steps=300, taker_rate=2.0)
 
 # ------------------------------------------------------------------------------------------ quotes
@@ -294,7 +294,7 @@ def test_an_early_end_compares_the_same_number_of_decisions(
 def test_every_regime_can_be_played(
     regime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    market = {"regime": regime, "p_informed": None, "set": ["session_steps=20"]}
+    market = {"regime": regime, "p_informed": None, "set": [["session_steps=20"]]}
     run(**market, agents="inventory_skew", out=tmp_path / "out")
     assert "20 of 20 decisions." in capsys.readouterr().out
     kept = Recording.load(tmp_path / "out" / "you.npz")
