@@ -108,5 +108,16 @@ def run_command(name: str, command: Callable[[], object]) -> None:
         )
         sys.exit(BAD_INPUT)
     except (ValueError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{name}: {_sentence(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(BAD_INPUT)
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    """The message of an error. Python's own message about a file becomes a sentence."""
+    path = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if not isinstance(error, OSError) or path is None:
+        return str(error)
+    path = str(path).removesuffix(".partial")  # the end of files that are being written
+    return (
+        f"{path} cannot be used: expected a path that can be read or written, got {error.strerror}"
+    )

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mm_gym.config import MarketConfig, configure
-from mm_gym.errors import ConfigurationError
+from mm_gym.config import FIELD_NAMES, MarketConfig, configure
+from mm_gym.errors import ConfigurationError, nearest
 from mm_gym.files import replace_file
 
 
@@ -29,8 +29,8 @@ def read_market(path: str | Path) -> MarketConfig:
     """Read a configuration from JSON. Fields that are not in the file have their usual values.
 
     Raises:
-        ConfigurationError: if the file is missing, is not JSON, or has a value out of range.
-        UnknownKeywordError: for an unknown field.
+        ConfigurationError: if the file is missing, is not JSON, or has an unknown field or a value
+            out of range.
     """
     path = Path(path)
     try:
@@ -45,6 +45,12 @@ def read_market(path: str | Path) -> MarketConfig:
         raise ConfigurationError(
             f"{path} is not a market: expected a mapping of fields, got {type(fields).__name__}"
         )
+    for name in fields:
+        if name not in FIELD_NAMES:
+            raise ConfigurationError(
+                f"{path} is not a market of this version of mm_gym: expected fields of "
+                f"MarketConfig, got {name!r} ({nearest(name, FIELD_NAMES)})"
+            )
     values: dict[str, Any] = {
         name: math.inf if value == "inf" else value for name, value in fields.items()
     }

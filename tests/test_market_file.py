@@ -26,14 +26,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         ("{", "cannot be read: expected a market in JSON"),
         ('{"latency": "slow"}', "latency"),
         ('{"latency": -1}', "latency"),
-        ('{"latncy": 1}', "latency"),
+        ('{"latncy": 1}', "market.json is not a market of this version .*did you mean 'latency'"),
         (None, "cannot be read: expected a market in JSON, got No such file"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, content: str | None, expected: str) -> None:
     if content is not None:
         (tmp_path / "market.json").write_text(content)
-    with pytest.raises((ConfigurationError, TypeError), match=expected):
+    with pytest.raises(ConfigurationError, match=expected):
         read_market(tmp_path / "market.json")
 
 

@@ -23,6 +23,7 @@ from mm_gym.evaluation.suite import mean_objective, sessions_in
 from mm_gym.evaluation.summary import summarise
 from mm_gym.files import replace_file
 
+from ..base import AgentError
 from ..invocation import run_module
 from ..learned.policy import load_policy, policy_content
 from ..learned.run_folder import POLICY_FILE, Run, read_run
@@ -55,9 +56,14 @@ def install(run_folder: Path, folder: Path, sessions: int = 1024) -> int:
         The size of the weights [bytes].
 
     Raises:
-        AgentError: if the run folder cannot be read.
-        TrainingError: if the folder cannot be written or is not empty.
+        AgentError: if the run folder cannot be read, or the new folder exists.
+        TrainingError: if the folder cannot be written.
     """
+    if folder.exists():
+        raise AgentError(
+            f"trained/{folder.name} exists already: expected a new name, got {folder.name!r} "
+            "(write another name, or delete the folder)"
+        )
     run = read_run(run_folder)
     content = policy_content(load_policy(run_folder, run))
     task = task_of(run.config)

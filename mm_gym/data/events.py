@@ -163,6 +163,7 @@ def convert(source: Source, path: str | Path, on_chunk: Callable[[int], None] | 
     schema = pyarrow.schema([(name, pyarrow.from_numpy_dtype(EVENT[name])) for name in COLUMNS])
     n, tick = 0, 0
     try:
+        unfinished.touch()  # its error names the path, pyarrow's has no file name
         with parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer:
             for chunk in checked(source):
                 writer.write_table(

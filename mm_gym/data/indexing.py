@@ -94,6 +94,11 @@ def index(events: Events, name: str) -> RecordedMarket:
                 f"expected at most {largest:,} {unit}, got {found:,}"
             )
     rows, touch = _Indexer().index(events)
+    if not len(rows):
+        raise DataFileError(
+            f"{name} has no events that change the book: expected orders that are added in the "
+            f"file, got {len(events):,} events of orders from before it"
+        )
     levels, changes = _level_histories(rows)
     if len(changes) and changes["lots"].max() > _LARGEST_SIZE:
         raise DataFileError(

@@ -16,7 +16,7 @@ from agents.learned.policy import PPOAgent, load, load_policy
 from agents.learned.run_folder import POLICY_FILE, RUN_FILE, Run, read_run
 from agents.tools.install import CARD_FILE, install
 from agents.training.held_out import HeldOut
-from agents.training.trainer import TrainingError, train
+from agents.training.trainer import train
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
 
@@ -167,7 +167,7 @@ def test_an_installed_maker_quotes_as_its_run_and_is_small(
     assert result["metrics"][0]["value"].startswith(f"{sessions.objective.mean():.1f} +/- ")
     assert "informed, p_informed = 0.4" in card
     assert run.command in card
-    with pytest.raises(TrainingError, match="is not empty: expected a new or empty folder"):
+    with pytest.raises(AgentError, match="trained/tiny exists already: expected a new name"):
         install(trained, tmp_path / "tiny", sessions=4)
     with pytest.raises(AgentError, match="did you mean 'trained/tiny'"):
         make_agent("trained/tony", CONFIG)

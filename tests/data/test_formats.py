@@ -420,8 +420,17 @@ def test_other_files_are_not_files_of_events(tmp_path: Path) -> None:
     for path in (written(tmp_path / "text", "hello"), tmp_path / "other.parquet"):
         with pytest.raises(DataFileError, match="is not a file of events: expected one that"):
             read_events(path)
+    with pytest.raises(DataFileError, match=r"other.parquet is a Parquet file: expected"):
+        open_file(tmp_path / "other.parquet")
     with pytest.raises(DataFileError, match="cannot be read"):
         read_events(tmp_path / "absent.parquet")
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    source = open_file(written(tmp_path / "m", LOBSTER))
+    with pytest.raises(FileNotFoundError) as raised:
+        convert(source, tmp_path / "absent" / "day.parquet")
+    assert str(raised.value.filename) == str(tmp_path / "absent" / "day.parquet.partial")
 
 
 def test_a_source_without_visible_orders_is_refused() -> None:

@@ -25,7 +25,7 @@ from mm_gym.markets import Markets
 from mm_gym.recordings import open_recording
 from mm_gym.rendering.ladder import best_levels
 from tests.data.made_up_day import AAPL, FIELDS, NS, made_up_day, sample
-from tests.data.slow_replay import ADD, BUY, EXECUTE, SELL
+from tests.data.slow_replay import ADD, BUY, CANCEL, EXECUTE, SELL
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +279,12 @@ def test_a_file_without_a_spread_or_with_huge_prices_is_refused(tmp_path: Path) 
         convert(Source("made up", 0.01, 1.0, iter([rows])), path)
         with pytest.raises(ConfigurationError, match=message):
             configure("replay", data=str(path))
+
+
+def test_a_file_whose_orders_are_all_older_is_refused(tmp_path: Path) -> None:
+    rows = np.array([(0, CANCEL, BUY, 1, 100, 5), (NS, CANCEL, SELL, 2, 102, 5)], EVENT)
+    with pytest.raises(DataFileError, match=r"late has no events .* got 2 events of orders from"):
+        index(Events(rows, 0.01, 1.0, 1), "late")
 
 
 def test_the_data_stay_for_all_episodes(day: str) -> None:

@@ -53,6 +53,11 @@ def open_file(
         ) from error
     if not first:
         raise DataFileError(f"{path.name} is empty: expected exchange data, got no bytes")
+    if format is None and first == b"PAR1":
+        raise DataFileError(
+            f"{path.name} is a Parquet file: expected a file in the format of an exchange, "
+            "got one as `python -m mm_gym.data convert` writes it (use it as it is)"
+        )
     if format is None:
         found = (name for start, name in _FIRST_BYTES.items() if first.startswith(start))
         format = next(found, "lobster")
