@@ -26,6 +26,7 @@ DISCRETE_OFFSETS = (0.125, 0.0, 0.04, 0.08, 0.18, 0.25, 0.4, 1.0)
 The first one is the offset of action 0 in the continuous formats, so that the discrete action 0
 quotes close to the touch, too."""
 
+_CONTENT = {2: "a bid and an ask offset", 3: "a bid and an ask offset and a take"}
 _CHOICES = len(DISCRETE_OFFSETS)
 # Row a holds the bid and ask offset of discrete action a, on the core's scale [-1, 1].
 _DISCRETE_TABLE = action_of_offset(
@@ -130,9 +131,8 @@ def to_offsets(
     offsets = _array(actions, np.float32)
     width = _width(action_format)
     if offsets.shape != (n_markets, width):
-        content = "a bid and an ask offset" if width == 2 else "a bid and an ask offset and a take"
         raise ActionError(
-            f"actions have a wrong shape: expected ({n_markets}, {width}), {content} for "
+            f"actions have a wrong shape: expected ({n_markets}, {width}), {_CONTENT[width]} for "
             f"each market, got {offsets.shape}"
         )
     # The total is finite only if every number is. It takes half as long as np.isfinite, or less.
@@ -173,6 +173,12 @@ def to_offsets_of_one(action_format: ActionFormat, action: Any) -> npt.NDArray[n
         and math.isfinite(sum(array.tolist()))
     ):
         return array[None]  # the usual case, in half the time
+    width = _width(action_format)
+    if action_format != "discrete" and array.shape != (width,):
+        raise ActionError(
+            f"the action has a wrong shape: expected ({width},), {_CONTENT[width]}, "
+            f"got {array.shape}"
+        )
     return to_offsets(action_format, array[None], 1)
 
 

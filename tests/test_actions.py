@@ -15,6 +15,7 @@ from mm_gym.actions import (
     check_action_format,
     from_ticks,
     to_offsets,
+    to_offsets_of_one,
 )
 
 ACTION_FORMATS = ("offsets", "spread_skew", "discrete")
@@ -239,6 +240,18 @@ def test_a_wrong_shape_is_refused_with_the_right_one(action_format: Any, actions
         ValueError, match=r"actions have a wrong shape: expected \(2, 2\), .*, got "
     ):
         to_offsets(action_format, actions, 2)
+
+
+@pytest.mark.parametrize("action", [[0.0], [0.0] * 3, 0.0, None, [[0.0, 1.0]], np.zeros((2, 1))])
+@pytest.mark.parametrize("action_format", ["offsets", "spread_skew"])
+def test_a_wrong_shape_of_one_action_is_refused_with_the_shape_that_was_given(
+    action_format: Any, action: Any
+) -> None:
+    wrong = r"the action has a wrong shape: expected \(2,\), a bid and an ask offset, got "
+    with pytest.raises(ValueError, match=wrong + re.escape(str(np.shape(action)))):
+        to_offsets_of_one(action_format, action)
+    with pytest.raises(ValueError, match=r"expected \(3,\), a bid and an ask offset and a take"):
+        to_offsets_of_one("quotes_and_take", action if np.shape(action) != (3,) else [0.0] * 4)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ def test_sessions_show_their_means(results):
     assert parse(html).all("caption")[0].text == "3 sessions, informed, p = 0.3"
     shown = dict(cells(html))
     assert shown["fills"].startswith(f"{len(sessions.fills) / 3:.3g} [")
+    # A terminal shows one line.
+    pnl, fills = sessions.final_pnl.mean(), len(sessions.fills) / 3
+    line = f"<3 sessions of informed: mean final PnL {pnl:.1f} ticks x lots, {fills:.0f} fills>"
+    assert repr(sessions) == line
 
 
 def test_an_estimate_shows_its_interval():

@@ -160,7 +160,7 @@ def call(out: Path, **fields: Any) -> list[dict[str, str]]:
 
 
 def test_an_agent_that_is_shown_the_signal_is_marked_wherever_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And is not asked what it would quote, knowing only an observation."""
     reported: list[Any] = []
@@ -174,10 +174,20 @@ def test_an_agent_that_is_shown_the_signal_is_marked_wherever_it_is_named(
     assert [entry.agent for entry in entries] == marked
     assert [entry.label for entry in entries] == [f"{name}, informed, p = 0.3" for name in marked]
     assert list(policies) == ["inventory_skew"]
+    theirs, its = (
+        run_sessions(partial(make_agent, name), configure("informed"), 2, 0).objective
+        for name in ("inventory_skew", "oracle")
+    )
+    printed = capsys.readouterr().out
+    assert f"\ninventory_skew less oracle: {(theirs - its).mean():.1f} [" in printed
+    assert "less inventory_skew" not in printed
+    assert "| objective_vs_reference |" in (tmp_path / "results" / "summary.md").read_text()
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Path) -> None:
+def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = call(
         tmp_path / "results",
         agents="fixed_spread,inventory_skew",
@@ -188,6 +198,7 @@ def test_a_sweep_over_the_informed_share_is_of_the_informed_regime(tmp_path: Pat
     assert sorted((row["agent"], float(row["p_informed"])) for row in rows) == [
         (agent, p) for agent in ("fixed_spread", "inventory_skew") for p in (0.0, 0.5, 1.0)
     ]
+    assert "informed, p_informed = 0\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -216,10 +227,13 @@ def test_the_informed_share_goes_to_the_regimes_that_have_one(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_one_session_has_a_table_without_intervals(tmp_path: Path) -> None:
+def test_one_session_has_a_table_without_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (row,) = call(tmp_path / "results", regimes="noise", episodes=1)
     assert row["final_pnl"] != ""
     assert row["final_pnl_low"] == row["objective_high"] == ""
+    assert "nan" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_pictures")

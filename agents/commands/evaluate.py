@@ -148,10 +148,11 @@ def main(arguments: Arguments) -> Path | None:
     for experiment in results.experiments:
         console.print(checks_table(experiment))
     if not results.experiments:
-        console.print(text_table(results.rows))
+        console.print(text_table(results.rows, arguments.reference))
         console.print(
             "PnL, objective: ticks x lots per session. |q|: mean absolute inventory [lots].\n"
-            "Markout (against the mid) and adverse move (of V): 50 s after a fill [ticks].",
+            "Markout (against the mid) and adverse move (of V): 50 s after a fill [ticks]."
+            + ("\nLess: paired difference of objectives [95 %]." if arguments.reference else ""),
             markup=False,
         )
     console.print(f"Results: {out} (open {out / 'report.html'})", soft_wrap=True)

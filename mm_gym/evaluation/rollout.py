@@ -114,8 +114,15 @@ def run_cells(
         The sessions of each cell, in order. They do not depend on `jobs`.
 
     Raises:
-        ValueError: if `episodes` is below 1, `jobs` is 0 or `seed` is negative.
+        ValueError: if `episodes` is below 1, `jobs` is 0, `seed` is negative, or an agent is no
+            function that makes one.
     """
+    for cell in cells:
+        if not callable(cell.make_agent):
+            raise ValueError(
+                "the agent is not callable: expected a class or a function that makes it from a "
+                f"configuration, got {type(cell.make_agent).__name__} (write lambda config: agent)"
+            )
     if episodes < 1:
         raise ValueError(
             f"episodes={episodes} is out of range: expected a whole number, at least 1, "

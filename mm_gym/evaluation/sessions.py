@@ -11,7 +11,7 @@ from mm_gym.config import MarketConfig
 from mm_gym.evaluation.statistics import mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sessions:
     """What one agent did in n sessions of one market. A session is one episode.
 
@@ -74,6 +74,13 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self.final_pnl)
+
+    def __repr__(self) -> str:
+        """One line. All arrays of an evaluation would fill thousands."""
+        return (
+            f"<{len(self)} sessions of {self.config.regime}: mean final PnL "
+            f"{self.final_pnl.mean():.1f} ticks x lots, {self.n_fills.mean():.0f} fills>"
+        )
 
     def _repr_html_(self) -> str:
         """Means per session with their intervals, for notebooks."""

@@ -1,6 +1,7 @@
 """Tables of an evaluation, for a terminal of 80 columns and as Markdown."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,10 @@ from rich.table import Table
 
 from mm_gym.config import FIELD_NAMES
 from mm_gym.evaluation.experiments.runner import ExperimentResult
+from mm_gym.evaluation.rollout import PRIVILEGED_MARK
 from mm_gym.evaluation.summary import COLUMNS
 
+_ENDS = ("", "_low", "_high")
 _TEXT_COLUMNS = {
     "agent": 20,
     "PnL": 7,
@@ -24,10 +27,16 @@ _TEXT_COLUMNS = {
 }
 
 
-def text_table(rows: Sequence[dict[str, Any]]) -> Group:
-    """The summary's main columns for a terminal of 80 columns, one table per market."""
+def text_table(rows: Sequence[dict[str, Any]], reference: str | None = None) -> Group:
+    """The summary's main columns for a terminal of 80 columns, one table per market.
+
+    Args:
+        rows: of the summary.
+        reference: the agent from which the rows hold differences. They stand below each table.
+    """
     parts: list[str | Table] = []
-    for market, members in itertools.groupby(rows, _market_title):
+    for market, group in itertools.groupby(rows, lambda row: _market_title(row, rows)):
+        members = list(group)
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
         for header, width in _TEXT_COLUMNS.items():
             left = header == "agent"
@@ -35,23 +44,37 @@ def text_table(rows: Sequence[dict[str, Any]]) -> Group:
                 header, width=width, justify="left" if left else "right", overflow="fold"
             )
         for row in members:
+            low, high = row["final_pnl_low"], row["final_pnl_high"]
             table.add_row(
                 escape(row["agent"]),
                 f"{row['final_pnl']:.1f}",
-                f"{row['final_pnl_low']:.0f} to {row['final_pnl_high']:.0f}",
+                "-" if math.isnan(low) else f"{low:.0f} to {high:.0f}",
                 f"{row['objective']:.1f}",
                 f"{row['fills']:.0f}",
                 f"{row['mean_abs_inventory']:.1f}",
-                f"{row['markout_50']:.2f}",
-                f"{row['value_adverse_move_50']:.2f}",
+                _figure(row["markout_50"], ".2f"),
+                _figure(row["value_adverse_move_50"], ".2f"),
             )
         parts += [f"[bold]{market}[/bold]", table]
+        for row in members:
+            if reference is not None and row["agent"].removesuffix(PRIVILEGED_MARK) != reference:
+                gap, low, high = (row[f"objective_vs_reference{end}"] for end in _ENDS)
+                names = f"{row['agent']} less {reference}"
+                parts.append(escape(f"{names}: {gap:.1f} [{low:.1f}, {high:.1f}]"))
     return Group(*parts)
 
 
-def _market_title(row: dict[str, Any]) -> str:
-    """The regime, its informed share, and any field that a sweep added to the row."""
-    shown = {"p_informed": row["p_informed"]} if row["p_informed"] > 0.0 else {}
+def _figure(value: float, style: str) -> str:
+    return "-" if math.isnan(value) else format(value, style)
+
+
+def _market_title(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """The regime, its informed share, and any field that a sweep added to the row.
+
+    A share of zero is shown if the regime has other shares in the table.
+    """
+    informed = any(other["p_informed"] > 0.0 for other in rows if other["regime"] == row["regime"])
+    shown = {"p_informed": row["p_informed"]} if informed else {}
     shown |= {key: value for key, value in row.items() if key in FIELD_NAMES and key not in COLUMNS}
     return ", ".join([row["regime"], *(f"{key} = {value:g}" for key, value in shown.items())])
 
@@ -107,7 +130,10 @@ def markdown(
             sentence = check.sentence.replace("|", "\\|")  # a bar would end the cell
             lines.append(f"| {mark} | {sentence} | {estimate} | {check.wanted} | {check.sample} |")
         lines += ["", *(f"{note}\n" for note in experiment.notes)]
-    names = [name for name, _ in _MARKDOWN_COLUMNS]
+    columns: tuple[tuple[str, str], ...] = _MARKDOWN_COLUMNS
+    if rows and "objective_vs_reference" in rows[0]:
+        columns += tuple((f"objective_vs_reference{end}", ".1f") for end in _ENDS)
+    names = [name for name, _ in columns]
     lines += [
         "## Summary",
         "",
@@ -116,8 +142,10 @@ def markdown(
     ]
     for row in rows:
         market = (
-            f"{row['experiment']}: {row['market']}" if "experiment" in row else _market_title(row)
+            f"{row['experiment']}: {row['market']}"
+            if "experiment" in row
+            else _market_title(row, rows)
         )
-        figures = " | ".join(format(row[name], style) for name, style in _MARKDOWN_COLUMNS)
+        figures = " | ".join(_figure(row[name], style) for name, style in columns)
         lines.append(f"| {row['agent']} | {market} | {figures} |")
     return "\n".join(lines) + "\n"

@@ -200,6 +200,12 @@ def test_a_number_of_sessions_or_a_seed_out_of_range_is_refused(
         run_sessions(rule, configure("noise"), episodes, seed)
 
 
+def test_an_agent_in_place_of_a_function_that_makes_one_is_refused() -> None:
+    agent: Any = rule(configure("noise"))
+    with pytest.raises(ValueError, match=r"the agent is not callable: expected .* got Inventory"):
+        run_sessions(agent, configure("noise"), 2)
+
+
 # ------------------------------------------------------------------------------ prices after a fill
 
 
