@@ -31,6 +31,8 @@ from mm_gym.regimes import REGIMES
 _WIDTH = 80
 _LEVELS = 10  # per side of a rebuilt book
 _COMPARED = 3600.0  # [s] of each simulated market
+_LEAST = {"tick": 1, "levels": 1, "lot_size": 1, "sessions": 1, "seed": 0}
+"""The smallest value of each whole number on the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         OSError: if a file cannot be written.
     """
     given = _parser().parse_args(arguments)
+    for name, least in _LEAST.items():
+        value = getattr(given, name, None)
+        if value is not None and value < least:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is out of range: expected a whole number, at least "
+                f"{least}, got {value}"
+            )
     from rich.console import Console
 
     given.run(given, Console(width=_WIDTH, highlight=False))

@@ -262,7 +262,7 @@ def _check_columns(path: Path, wanted: tuple[int, ...] | None, expected: str) ->
     except (OSError, UnicodeDecodeError) as error:
         raise LobsterError(
             f"{path} cannot be read: expected a LOBSTER file, got "
-            f"{getattr(error, 'strerror', error)}"
+            f"{getattr(error, 'strerror', 'bytes that are no text')}"
         ) from error
     if not first:
         raise LobsterError(f"{path.name} is empty: expected a LOBSTER file, got no rows")

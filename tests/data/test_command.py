@@ -95,6 +95,23 @@ def test_a_wrong_command_line_ends_it_with_a_sentence(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["describe", "a", "--tick", "0"],
+        ["replay", "a", "--levels", "-3"],
+        ["calibrate", "a", "--lot-size", "0"],
+        ["facts", "--sessions", "0"],
+        ["export", "a_message.csv", "--seed", "-1"],
+    ],
+)
+def test_a_number_out_of_range_is_refused_before_anything_is_read(words: list[str]) -> None:
+    option, value = words[-2:]
+    wrong = f"{option} is out of range: expected a whole number, at least .*, got {value}$"
+    with pytest.raises(ValueError, match=wrong):
+        main(words)
+
+
 def test_without_rich_it_says_what_to_install(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
