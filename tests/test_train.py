@@ -280,7 +280,7 @@ def bad_arguments(tmp_path: Path) -> dict[str, tuple[train.Arguments, type[Excep
             HyperparameterError,
             "expected a mapping",
         ),
-        "algorithm": (asked(algorithm="pop"), ValueError, "did you mean 'ppo'"),
+        "algorithm": (asked(algorithm="pop"), TrainingError, "expected one of ppo, recurrent_ppo"),
         "seed": (asked(seed=-1), ValueError, "seed=-1 is out of range"),
         "budget": (asked(timesteps=0), ValueError, "timesteps=0 is out of range"),
         "markets": (asked(n_envs=0), ValueError, "n_envs=0 is out of range"),

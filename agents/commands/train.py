@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mm_gym import MarketConfig, configure
 from mm_gym.command import exit_code
+from mm_gym.errors import nearest
 from mm_gym.evaluation.rollout import MOST_PROCESSES
 from mm_gym.market_file import read_market
 from mm_gym.regimes import REPLAY
@@ -27,7 +28,7 @@ from ..learned.hyperparameters import (
     hyperparameters_name,
     read_hyperparameters,
 )
-from ..learned.run_folder import RUN_FILE, Run, read_run
+from ..learned.run_folder import ALGORITHMS, RUN_FILE, Run, read_run
 from ..registry import make_agent
 from ..training.held_out import HeldOut
 from ..training.trainer import (
@@ -243,6 +244,11 @@ def _engine(
 
 def _new_run(arguments: Arguments) -> Run:
     algorithm = arguments.algorithm or "ppo"
+    if algorithm not in ALGORITHMS:
+        raise TrainingError(
+            f"algorithm {algorithm!r} is unknown: expected one of {', '.join(ALGORITHMS)}, "
+            f"got {algorithm!r} ({nearest(algorithm, ALGORITHMS)})"
+        )
     market = _market(arguments)
     hyperparameters = read_hyperparameters(
         arguments.hyperparameters
