@@ -106,6 +106,15 @@ def test_the_audit_finds_each_fault(name: str) -> None:
     assert entry_points.book_audit(books) == code
 
 
+def test_the_audit_finds_a_crossed_book_with_one_price_a_side() -> None:
+    books = an_empty_book()
+    for side, price in ((BID, 100), (ASK, 101)):
+        entry_points.book_add(books, side, price, 5)
+    assert entry_points.book_audit(books) == codes.SOUND
+    books[0]["levels"][ASK]["key"][0] = books[0]["orders"]["key"][1] = -100
+    assert entry_points.book_audit(books) == codes.BOOK_CROSSED
+
+
 def test_the_audit_of_the_pool_finds_a_slot_that_is_free_twice_or_nowhere() -> None:
     books = a_sound_book()
     assert entry_points.book_audit_pool(books) == codes.SOUND

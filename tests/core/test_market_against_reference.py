@@ -131,10 +131,16 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "late market orders": {
         "volatility": 5.0,
-        "latency": 2.5,
-        "cancel_latency": 0.2,
+        "latency_kind": "empirical",
+        "latency_samples": (2.5,),
+        "cancel_latency_samples": (0.2,),
         "decision_interval": 2.0,
         "takes": 0.5,
+        "quote_size": 3,
+        "max_inventory": 4,
+        "taker_rate": 4.0,
+        "taker_size": 2.0,
+        "session_steps": 40,
     },
     "no makers": {"maker_rate": 0.0, "requote_threshold": 0.0, "taker_size": 3.0},
     "mixed, with huge orders": {
@@ -195,9 +201,10 @@ def use_up(markets: Markets, config: MarketConfig) -> None:
     markets.reset(np.arange(1), [np.random.default_rng(0)], *markets.empty_results(), config)
     for step in range(60):
         markets.step(np.full((1, 3), -0.6 + 0.02 * (step % 12), np.float32))
-        # The last quotes are still under way, and their cancellation is not.
+        # It holds a position. The last quotes are still under way, and their cancellation is not.
         separate = markets.parameters_of(0)["separate_cancels"]
-        if step >= 12 and (not separate or markets.records["quotes"]["cancelled"][0]):
+        held = markets.records["account"]["inventory"][0]
+        if step >= 12 and held and (not separate or markets.records["quotes"]["cancelled"][0]):
             return
 
 
