@@ -128,7 +128,7 @@ def test_a_training_may_start_from_the_weights_of_another_maker(tmp_path: Path) 
 def test_a_clone_quotes_as_its_rule_in_sessions_that_it_has_not_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agents.training.cloning, "DECISIONS", 300)
+    monkeypatch.setattr(agents.training.cloning, "DECISIONS", 600)
     run = a_run(1, config=configure("informed", p_informed=0.4, session_steps=50))
     run = dataclasses.replace(run, n_envs=64)
     model = agents.training.trainer.new_model(agents.training.trainer.training_markets(run), run)
