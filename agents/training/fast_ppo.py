@@ -168,10 +168,10 @@ class FastPPO(PPO):
     def _train_critic(
         self, critic: nn.Module, data: dict[str, Tensor], epochs: list[list[Tensor]]
     ) -> float:
-        rate = self.critic_learning_rate and self.critic_learning_rate(
-            self._current_progress_remaining
-        )
-        optimizer = self._optimizer([*critic.parameters()], rate)
+        optimizer = self._optimizer([*critic.parameters()])
+        if self.critic_learning_rate is not None:
+            rate = self.critic_learning_rate(self._current_progress_remaining)
+            optimizer.param_groups[0]["lr"] = rate
         losses = []
         for batches in epochs:
             for batch in batches:
@@ -181,14 +181,11 @@ class FastPPO(PPO):
                 self._descend(optimizer, self.vf_coef * loss)
         return float(torch.stack(losses).mean())
 
-    def _optimizer(
-        self, parameters: list[nn.Parameter], rate: float | None = None
-    ) -> torch.optim.Adam:
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
         """A fused optimizer of some parameters. Its state is that of the policy's optimizer."""
         group = self.policy.optimizer.param_groups[0]
-        rate = group["lr"] if rate is None else rate
         optimizer = torch.optim.Adam(
-            parameters, lr=rate, betas=group["betas"], eps=group["eps"], fused=True
+            parameters, lr=group["lr"], betas=group["betas"], eps=group["eps"], fused=True
         )
         optimizer.state = self.policy.optimizer.state
         return optimizer

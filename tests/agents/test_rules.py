@@ -239,7 +239,10 @@ def test_bellman_earns_the_exact_value_and_more_than_every_other_rule() -> None:
     exact = policy_value(problem, np.maximum(theirs.ask, 0.0), np.maximum(theirs.bid, 0.0))[0, 20]
     assert 6.26 < exact < 6.277794
     assert abs(near.mean() - exact) < 3.0 * near.std() / math.sqrt(len(near))
-    assert len(earned) >= 7
+    assert earned.keys() >= {
+        "random", "fixed_spread", "inventory_skew", "adaptive_spread", "avellaneda_stoikov",
+        "gueant_lehalle_fernandez_tapia", "glosten_milgrom",
+    }  # fmt: skip
     for other in earned.values():
         gap = best - other
         assert gap.mean() > 3.0 * gap.std() / math.sqrt(len(gap))
