@@ -31,10 +31,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.invocation import command_line, run_command
 from agents.learned.hyperparameters import hyperparameters_name, read_hyperparameters
-from agents.learned.run_folder import ALGORITHMS, Run
+from agents.learned.run_folder import Run
 from agents.training.history_vec_env import HistoryVecEnv
 from agents.training.trainer import (
-    TrainingError,
     check_output,
     new_model,
     training_markets,
@@ -83,7 +82,7 @@ class Arguments:
     out: Path | None = None
     """CSV file to append the lines to."""
     save: Path | None = None
-    """New folder for the weights of the last update. Not for sac."""
+    """New folder for the weights of the last update."""
     draw: Path | None = None
     """Train nothing. Print and draw this CSV file."""
 
@@ -116,12 +115,6 @@ def main(arguments: Arguments) -> None:
         return
     torch.set_num_threads(1)
     if arguments.save is not None:
-        if arguments.learner not in (OURS, *ALGORITHMS):
-            raise TrainingError(
-                f"--save is not for {arguments.learner}: "
-                f"expected one of {', '.join((*ALGORITHMS, OURS))}, got {arguments.learner} "
-                "(leave --save out)"
-            )
         check_output(arguments.save, None)
     model = untrained(arguments)
 

@@ -25,10 +25,11 @@ from mm_gym.tasks import market_config
 from ..invocation import INSTALLED, command_line, command_name
 from ..learned.hyperparameters import (
     ALGORITHM_PART,
+    POLICIES,
     hyperparameters_name,
     read_hyperparameters,
 )
-from ..learned.run_folder import ALGORITHMS, RUN_FILE, Run, read_run
+from ..learned.run_folder import RUN_FILE, Run, read_run
 from ..registry import make_agent
 from ..training.held_out import HeldOut
 from ..training.trainer import (
@@ -244,10 +245,10 @@ def _engine(
 
 def _new_run(arguments: Arguments) -> Run:
     algorithm = arguments.algorithm or "ppo"
-    if algorithm not in ALGORITHMS:
+    if algorithm not in POLICIES:
         raise TrainingError(
-            f"algorithm {algorithm!r} is unknown: expected one of {', '.join(ALGORITHMS)}, "
-            f"got {algorithm!r} ({nearest(algorithm, ALGORITHMS)})"
+            f"algorithm {algorithm!r} is unknown: expected one of {', '.join(POLICIES)}, "
+            f"got {algorithm!r} ({nearest(algorithm, POLICIES)})"
         )
     market = _market(arguments)
     hyperparameters = read_hyperparameters(

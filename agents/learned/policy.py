@@ -25,19 +25,19 @@ from .run_folder import POLICY_FILE, RUN_FILE, Run, read_run
 
 if TYPE_CHECKING:
     import torch
-    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-    from stable_baselines3.common.policies import ActorCriticPolicy
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.policies import BasePolicy
 
 # Actions and observations are scaled by these fields, so a policy needs markets of equal values.
 _UNITS = ("max_offset", "max_inventory")
 
 
 class PPOAgent:
-    """Quotes with a model or policy of stable-baselines3."""
+    """Quotes with a model or policy of stable-baselines3, such as PPO or SAC."""
 
     name = "ppo"
 
-    def __init__(self, model: "OnPolicyAlgorithm | ActorCriticPolicy") -> None:
+    def __init__(self, model: "BaseAlgorithm | BasePolicy") -> None:
         self._model = model
 
     def predict(
@@ -63,7 +63,7 @@ class PPOAgent:
         return actions, state
 
 
-def quoting_agent(policy: "OnPolicyAlgorithm | ActorCriticPolicy | MLPAgent", run: Run) -> Any:
+def quoting_agent(policy: "BaseAlgorithm | BasePolicy | MLPAgent", run: Run) -> Any:
     """The agent of a trained policy, with history features if it was trained on them."""
     agent = policy if isinstance(policy, MLPAgent) else PPOAgent(policy)
     return HistoryAgent(agent) if run.has_history else agent
@@ -128,26 +128,35 @@ def policy_kwargs(run: Run) -> dict[str, Any]:
     return kwargs
 
 
-def new_policy(run: Run) -> "ActorCriticPolicy":
+def new_policy(run: Run) -> "BasePolicy":
     """An untrained policy of stable-baselines3 with the network of the run."""
     space = history_space() if run.has_history else observation_space()
-    policy: ActorCriticPolicy = _policy_class(run.algorithm)(
-        space, action_space("offsets"), lambda _: 0.0, **policy_kwargs(run)
+    policy: BasePolicy = _acting(
+        _policy_class(run.algorithm)(
+            space, action_space("offsets"), lambda _: 0.0, **policy_kwargs(run)
+        )
     )
     policy.set_training_mode(False)
     return policy
 
 
-def policy_content(policy: "ActorCriticPolicy") -> bytes:
+def policy_content(policy: "BasePolicy") -> bytes:
     """The content of a `policy.pth` with the weights of this policy."""
     import torch
 
     content = BytesIO()
-    torch.save(policy.state_dict(), content)
+    torch.save(_acting(policy).state_dict(), content)
     return content.getvalue()
 
 
-def load_policy(folder: Path, run: Run) -> "ActorCriticPolicy":
+def _acting(policy: Any) -> Any:
+    """The part of a policy that quotes: SAC's actor, without its four large critics."""
+    from stable_baselines3.sac.policies import SACPolicy
+
+    return policy.actor if isinstance(policy, SACPolicy) else policy
+
+
+def load_policy(folder: Path, run: Run) -> "BasePolicy":
     """The policy of a run folder that stable-baselines3 trained.
 
     Raises:
@@ -220,6 +229,10 @@ def _policy_class(algorithm: str) -> Any:
         from sb3_contrib.ppo_recurrent.policies import MlpLstmPolicy
 
         return MlpLstmPolicy
+    if algorithm == "sac":
+        from stable_baselines3.sac import MlpPolicy as SACMlpPolicy
+
+        return SACMlpPolicy
     from stable_baselines3.ppo import MlpPolicy
 
     return MlpPolicy

@@ -28,8 +28,8 @@ RUN_FILE = "run.json"
 POLICY_FILE = "policy.pth"
 CHECKPOINT_FILE = "checkpoint.zip"
 
-ALGORITHMS = tuple(POLICIES)
-"""PPO of stable-baselines3, and the PPO with an LSTM of sb3-contrib."""
+ALGORITHMS = (*POLICIES, "sac")
+"""Those that `train.py` trains, and stable-baselines3's SAC, which `benchmarks.learners` trains."""
 ENGINES = ("sb3", "rllib")
 """The libraries that can train: stable-baselines3 and Ray RLlib."""
 
@@ -133,6 +133,11 @@ class Run:
             object.__setattr__(self, "observation", names)
 
     def _check_together(self) -> None:
+        if self.algorithm not in POLICIES:
+            raise ValueError(
+                f"{self.algorithm} has its default hyperparameters: expected none, "
+                f"got {shown(self.hyperparameters)} (leave them out)"
+            )
         policy = self.hyperparameters[ALGORITHM_PART]["policy"]
         if policy != POLICIES[self.algorithm]:
             raise ValueError(

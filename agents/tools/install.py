@@ -7,7 +7,8 @@ model card. It copies no checkpoint, so that the folder is small. The maker is t
 `make_agent("trained/NAME", config)`.
 
 Makers that come with the code have the names of the suite's tasks that they were trained in. Those
-of `TASK-sb3-ppo` are the PPO of stable-baselines3 with its default hyperparameters, as a reference.
+of `TASK-sb3-LEARNER` are references: PPO and SAC of stable-baselines3 and RecurrentPPO of
+sb3-contrib, each with its default hyperparameters.
 """
 
 import dataclasses

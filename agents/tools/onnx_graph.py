@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from torch import nn
 
 from mm_gym import OBSERVATION_NAMES
@@ -37,7 +37,7 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
 _OFFSET_OF_ACTION = "max_offset * ((1 + action) / 2) ** 3"
 
 
-def to_onnx(policy: ActorCriticPolicy, run: Run) -> onnx.ModelProto:
+def to_onnx(policy: BasePolicy, run: Run) -> onnx.ModelProto:
     """Build the graph of the policy's mean action, clipped as in the environment.
 
     The metadata describes its columns. The graph is built from the weights, because torch's

@@ -105,7 +105,7 @@ class HeldOutCurve(BaseCallback):
         self._asked_at = self.model.num_timesteps
         with self._display.pause():
             # A policy, unlike a model, can be sent to another process.
-            agent = quoting_agent(self.model.policy, self._run)  # type: ignore[arg-type]
+            agent = quoting_agent(self.model.policy, self._run)
             self._held_out.ask(self._name, agent, self._asked_at)
 
     def _note(self, wait: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
@@ -178,7 +179,7 @@ def train(
     return run
 
 
-def write_weights(folder: Path, model: OnPolicyAlgorithm, run: Run) -> None:
+def write_weights(folder: Path, model: BaseAlgorithm, run: Run) -> None:
     """Write `policy.pth`, and `run.json` after it, so that the weights it describes exist."""
     replace_file(folder / POLICY_FILE, policy_content(model.policy))
     write_run(folder, run)
@@ -238,7 +239,7 @@ def load_checkpoint(folder: Path, algorithm: str = "ppo", **arguments: Any) -> O
 
     Args:
         folder: of the run.
-        algorithm: one of `ALGORITHMS`.
+        algorithm: `ppo` or `recurrent_ppo`.
         **arguments: of stable-baselines3's `load`, such as `env`.
 
     Raises:
@@ -261,7 +262,7 @@ def load_checkpoint(folder: Path, algorithm: str = "ppo", **arguments: Any) -> O
 
 
 def algorithm_class(algorithm: str) -> type[OnPolicyAlgorithm]:
-    """The class that trains one of `ALGORITHMS`."""
+    """The class that trains `ppo` or `recurrent_ppo`."""
     if algorithm == "recurrent_ppo":
         from sb3_contrib import RecurrentPPO
 

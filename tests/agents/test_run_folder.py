@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from stable_baselines3 import SAC
 
 import agents
 from agents import AgentError, make_agent
@@ -15,10 +16,12 @@ from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.policy import PPOAgent, load, load_policy
 from agents.learned.run_folder import POLICY_FILE, RUN_FILE, Run, read_run
 from agents.tools.install import CARD_FILE, install
+from agents.tools.onnx_graph import to_onnx
 from agents.training.held_out import HeldOut
-from agents.training.trainer import train
+from agents.training.trainer import train, write_weights
 from mm_gym import MarketMakingVectorEnv, configure
 from mm_gym.evaluation.rollout import run_sessions
+from mm_gym.sb3 import MarketMakingVecEnv
 
 CONFIG = configure("informed", p_informed=0.4, session_steps=20, max_offset=10.0, max_inventory=50)
 HYPERPARAMETERS = read_hyperparameters("ppo")
@@ -218,3 +221,29 @@ def test_the_state_of_a_recurrent_maker_is_passed_to_its_next_call(tmp_path: Pat
             layer = np.tanh(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
         mean = layer @ weights["action_net.weight"].T + weights["action_net.bias"]
         np.testing.assert_allclose(expected, np.clip(mean, -1.0, 1.0), atol=1e-5)
+
+
+def test_a_run_folder_of_sac_holds_its_actor_alone(tmp_path: Path) -> None:
+    model = SAC("MlpPolicy", MarketMakingVecEnv(2, "informed"), learning_starts=10, seed=0)
+    model.learn(40)
+    run = Run(CONFIG, seed=0, n_envs=2, timesteps=40, algorithm="sac")
+    write_weights(tmp_path, model, run)
+    seen = observations(64)
+    wanted, _ = model.predict(seen, deterministic=True)
+    agent = load(tmp_path, CONFIG)
+    np.testing.assert_array_equal(agent.predict(seen)[0], wanted)
+    # The same weights in NumPy.
+    weights = {
+        name: value.numpy().astype(float)
+        for name, value in load_policy(tmp_path, run).state_dict().items()
+    }
+    assert not any("critic" in name or "qf" in name for name in weights)
+    layer = seen.astype(float)
+    for name in ("latent_pi.0", "latent_pi.2"):
+        layer = np.maximum(layer @ weights[f"{name}.weight"].T + weights[f"{name}.bias"], 0.0)
+    actions = np.tanh(layer @ weights["mu.weight"].T + weights["mu.bias"])
+    np.testing.assert_allclose(wanted, actions, atol=1e-5)
+    with pytest.raises(AgentError, match="the policy cannot be exported"):
+        to_onnx(load_policy(tmp_path, run), run)
+    with pytest.raises(ValueError, match="sac has its default hyperparameters: expected none"):
+        Run(CONFIG, 0, 2, 40, algorithm="sac", hyperparameters=HYPERPARAMETERS)
