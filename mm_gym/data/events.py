@@ -145,20 +145,26 @@ def convert(source: Source, path: str | Path, on_chunk: Callable[[int], None] | 
 
     Args:
         source: to read.
-        path: of the Parquet file.
+        path: of the Parquet file, whose name ends in .parquet.
         on_chunk: called with the number of events so far, to show progress.
 
     Returns:
         The number of events.
 
     Raises:
-        DataFileError: if the source is not in its format or has no events.
+        DataFileError: if the path does not end in .parquet, or the source is not in its format or
+            has no events.
         OSError: if the file cannot be written.
     """
     import pyarrow
     from pyarrow import parquet
 
     path = Path(path)
+    if path.suffix != ".parquet":
+        raise DataFileError(
+            f"{path.name} is no name of a Parquet file: expected one that ends in .parquet, "
+            f"got {path.name} (write {path.stem}.parquet)"
+        )
     unfinished = path.with_name(path.name + ".partial")
     schema = pyarrow.schema([(name, pyarrow.from_numpy_dtype(EVENT[name])) for name in COLUMNS])
     n, tick = 0, 0

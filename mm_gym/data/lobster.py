@@ -103,7 +103,7 @@ def read(
 
     Raises:
         LobsterError: if a file is missing or not in LOBSTER's format, if the files differ in their
-            number of rows, or if the tick size is out of range.
+            number of rows, or if a visible price is no multiple of the tick size.
     """
     message_file = Path(message_file)
     order_book_file = (
@@ -116,16 +116,7 @@ def read(
             f"{len(messages)} rows, one per message, got {len(order_book)} (write two files of the "
             "same stock and day)"
         )
-    if tick_size is None:
-        tick_size = infer_tick_size(messages, order_book)
-    elif (
-        isinstance(tick_size, bool) or not isinstance(tick_size, (int, np.integer)) or tick_size < 1
-    ):
-        raise LobsterError(
-            f"tick_size={tick_size!r} is out of range: expected a whole number of 1/10,000 of the "
-            f"currency, at least 1, got {tick_size!r} (write for example 100 for one cent)"
-        )
-    return Recording(messages, order_book, int(tick_size))
+    return Recording(messages, order_book, tick_size_of(messages, order_book, tick_size))
 
 
 def read_messages(path: str | Path) -> npt.NDArray[Any]:
@@ -207,13 +198,17 @@ def order_book_of(message_file: Path) -> Path:
     return message_file.with_name(message_file.name.replace("message", "orderbook"))
 
 
-def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) -> int:
-    """The tick size [currency / 10,000]: the largest step that divides every visible price.
+def tick_size_of(
+    messages: npt.NDArray[Any], order_book: npt.NDArray[Any], tick_size: int | None = None
+) -> int:
+    """The tick size [currency / 10,000]: the given one, or the largest that the prices allow.
 
-    Hidden orders may execute between two ticks, so their prices do not count.
+    Each visible price is a multiple of it. Hidden orders may execute between two ticks, so their
+    prices do not count.
 
     Raises:
-        LobsterError: if there is no visible price.
+        LobsterError: if a visible price is no multiple of it, or without one if there is no visible
+            price.
     """
     hidden = np.isin(
         messages["type"],
@@ -222,13 +217,22 @@ def infer_tick_size(messages: npt.NDArray[Any], order_book: npt.NDArray[Any]) ->
     prices = [messages["price"][~hidden]]
     for side in ("ask", "bid"):
         prices.append(order_book[f"{side}_price"][order_book[f"{side}_size"] > 0])
-    tick_size = int(np.gcd.reduce(np.concatenate(prices)))
-    if tick_size == 0:
+    largest = int(np.gcd.reduce(np.concatenate(prices)))
+    if tick_size is not None:
+        whole = isinstance(tick_size, (int, np.integer)) and not isinstance(tick_size, bool)
+        if not whole or tick_size < 1 or largest % tick_size != 0:
+            raise LobsterError(
+                f"tick_size={tick_size!r} is out of range: expected a whole number of 1/10,000 of "
+                f"the currency that divides {largest}, the largest step of all prices, "
+                f"got {tick_size!r}"
+            )
+        return int(tick_size)
+    if largest == 0:
         raise LobsterError(
             "the tick size is unknown: expected at least one visible price in the files, got none "
             "(write for example tick_size=100)"
         )
-    return tick_size
+    return largest
 
 
 def levels(order_book: npt.NDArray[Any], side: Side) -> list[list[tuple[int, int]]]:

@@ -22,8 +22,8 @@ from mm_gym.data.lobster import (
     MessageType,
     Recording,
     Side,
-    infer_tick_size,
     levels,
+    tick_size_of,
 )
 from mm_gym.order_book import LimitOrderBook
 
@@ -131,12 +131,10 @@ def rebuild(
         tick_size: [currency / 10,000]. Default: the largest step that divides every visible price.
 
     Raises:
-        LobsterError: if there is no visible price.
+        LobsterError: if a visible price is no multiple of the tick size, or there is none.
     """
     rows = EventBook().apply(events_of(messages), n_levels)
-    if tick_size is None:
-        tick_size = infer_tick_size(messages, rows)
-    return Recording(messages, rows, tick_size)
+    return Recording(messages, rows, tick_size_of(messages, rows, tick_size))
 
 
 class _Replay:

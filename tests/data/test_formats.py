@@ -426,6 +426,19 @@ def test_other_files_are_not_files_of_events(tmp_path: Path) -> None:
         read_events(tmp_path / "absent.parquet")
 
 
+def test_a_file_of_events_has_a_name_that_says_so(tmp_path: Path) -> None:
+    source = open_file(written(tmp_path / "m", LOBSTER))
+    with pytest.raises(DataFileError, match=r"expected one that ends in .parquet, got day.csv"):
+        convert(source, tmp_path / "day.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_file_of_one_instrument_takes_no_symbol(tmp_path: Path) -> None:
+    path = written(tmp_path / "m", LOBSTER)
+    with pytest.raises(DataFileError, match="the symbol has no effect on m: expected none"):
+        open_file(path, symbol="AAPL")
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     source = open_file(written(tmp_path / "m", LOBSTER))
     with pytest.raises(FileNotFoundError) as raised:

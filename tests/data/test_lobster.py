@@ -10,6 +10,7 @@ import pytest
 from mm_gym import configure
 from mm_gym.data import LobsterError, Recording, read, record_market, write
 from mm_gym.data.lobster import MessageType, levels
+from mm_gym.data.replay import rebuild
 
 from .conftest import HAND_MESSAGES, HAND_ORDER_BOOK, SAMPLES, Session
 
@@ -148,12 +149,14 @@ def test_a_file_that_is_not_in_lobster_s_format_is_refused(
     assert not re.search(r"usecols|Traceback|\n", str(refused.value))
 
 
-@pytest.mark.parametrize("tick_size", [0, -100, 0.01, True])
-def test_a_tick_size_out_of_range_is_refused(
+@pytest.mark.parametrize("tick_size", [0, -100, 0.01, True, 7, 200])
+def test_a_tick_size_that_does_not_divide_every_price_is_refused(
     hand_session: Recording, tmp_path: Path, tick_size: float
 ) -> None:
     with pytest.raises(LobsterError, match="is out of range: expected a whole number of 1/10,000"):
         read(tmp_path / "message.csv", tick_size=tick_size)  # type: ignore[arg-type]
+    with pytest.raises(LobsterError, match="that divides 100, the largest step of all prices"):
+        rebuild(hand_session.messages, tick_size=tick_size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stock, n_levels", [("goog", 1), ("aapl", 10)])

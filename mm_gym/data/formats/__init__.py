@@ -16,6 +16,9 @@ FORMATS = {
 }
 """Names of formats, and what they are."""
 
+_ONE_INSTRUMENT = ("lobster", "hftbacktest")
+"""Formats whose files have one instrument, without its name."""
+
 CHUNK = 1_000_000
 """Default number of events that are in memory at once."""
 
@@ -40,8 +43,9 @@ def open_file(
         chunk: number of events in memory at once.
 
     Raises:
-        DataFileError: if the file is missing, or its format or symbol is unknown. Reading the
-            chunks raises it for events that are not in the format.
+        DataFileError: if the file is missing, its format or symbol is unknown, or its format has
+            one instrument and a symbol is given. Reading the chunks raises it for events that are
+            not in the format.
     """
     path = Path(path)
     try:
@@ -64,6 +68,11 @@ def open_file(
     elif format not in FORMATS:
         raise DataFileError(
             f"format {format!r} is unknown: expected one of {', '.join(FORMATS)}, got {format!r}"
+        )
+    if symbol is not None and format in _ONE_INSTRUMENT:
+        raise DataFileError(
+            f"the symbol has no effect on {path.name}: expected none for a file of {format}, "
+            f"which has one instrument, got {symbol!r} (leave it out)"
         )
     module = importlib.import_module(f"mm_gym.data.formats.{format}")
     source: Source = module.open_file(path, symbol, chunk)

@@ -24,7 +24,7 @@ _FINEST = 1e-9  # prices and sizes are rounded to whole multiples
 
 
 def open_file(path: Path, symbol: str | None, chunk: int) -> Source:
-    """Open a file. `symbol` has no effect: the file has one instrument.
+    """Open a file. `symbol` is None: the file has one instrument.
 
     Raises:
         DataFileError: if the file is not hftbacktest's, or has no orders.

@@ -30,7 +30,7 @@ _LONGEST = 9e9  # [s] nanoseconds are kept in 63 bits
 
 
 def open_file(path: Path, symbol: str | None, chunk: int) -> Source:
-    """Open a message file. `symbol` has no effect: the file has one stock."""
+    """Open a message file. `symbol` is None: the file has one stock."""
     return Source(path.name, 1.0 / PRICES_PER_CURRENCY_UNIT, 1.0, _chunks(path, chunk))
 
 
