@@ -30,7 +30,7 @@ _Observations = npt.NDArray[np.float32]
 _KEPT = {"_generators": list, "_ended": np.ndarray}
 # Plain integers: the members of an enumeration are slower to look up.
 _REWARD, _TERMINATED = int(Outcome.REWARD), int(Outcome.TERMINATED)
-_INFO_MASKS = tuple("_" + name for name in INFO_COLUMNS)
+_INFO_KEYS = (*INFO_COLUMNS, *("_" + name for name in INFO_COLUMNS))
 
 
 class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
@@ -183,7 +183,7 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
         observations, outcomes = self._markets.step(
             to_offsets(self._action_format, actions, self.num_envs)
         )
-        infos: dict[str, Any] = {}
+        final_infos: dict[str, Any] | None = None
         if restarts:
             self._start(restarted, observations, outcomes)
         rewards = outcomes[:, _REWARD]
@@ -196,13 +196,15 @@ class MarketMakingVectorEnv(VectorEnv[_Observations, Any, npt.NDArray[Any]]):
             truncations = self._out_of_time(terminations)
             ended = terminations | truncations
             if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
-                infos.update(_final_infos(observations, outcomes, ended))
+                final_infos = _final_infos(observations, outcomes, ended)
                 rewards = rewards.copy()  # the next line overwrites the outcomes of ended sessions
                 self._start(ended, observations, outcomes)
                 ended = np.zeros_like(ended)
             self._ended = ended
             self._quiet_steps = self._markets.decisions_left(self.max_episode_steps) - 1
-        infos.update(_infos(outcomes))
+        infos = _infos(outcomes)
+        if final_infos is not None:
+            infos |= final_infos
         if self.render_mode is not None:
             self._renderer.update(self._markets, self.metadata["render_fps"])
         return observations, rewards, terminations, truncations, infos
@@ -361,8 +363,8 @@ def _infos(outcomes: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
     else:
         shown = np.where(mask, shown, 0.0)
         mask = mask.copy()
-    infos: dict[str, Any] = dict(zip(INFO_COLUMNS, shown, strict=True))
-    infos.update(dict.fromkeys(_INFO_MASKS, mask))
+    infos: dict[str, Any] = dict.fromkeys(_INFO_KEYS, mask)
+    infos.update(zip(INFO_COLUMNS, shown, strict=True))
     for name in WHOLE_INFO:
         infos[name] = infos[name].astype(np.int64)
     return infos
