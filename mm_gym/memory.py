@@ -7,11 +7,12 @@ from mm_gym.errors import ConfigurationError
 
 _SYSTEM = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")  # limits of cgroup version 2
+_MOST = 1e15  # [bytes] more than any machine has
 
 
 def available_memory() -> float:
-    """[bytes] Memory that is left for this process. Infinite where the system does not say."""
-    left = float("inf")
+    """[bytes] Memory that is left for this process. 1e15 where the system does not say."""
+    left = _MOST
     with suppress(OSError, ValueError):
         for line in _SYSTEM.read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -34,7 +35,8 @@ def check_memory(needed: float, what: str) -> None:
     """
     left = available_memory()
     if needed > left:
+        # A whole number may be too large to become a real one.
+        got = f"{needed / 1e9:,.1f} GB" if needed < _MOST else f"over {_MOST / 1e9:,.0f} GB"
         raise ConfigurationError(
-            f"{what} do not fit into the memory: expected at most {left / 1e9:,.1f} GB, "
-            f"got {needed / 1e9:,.1f} GB"
+            f"{what} do not fit into the memory: expected at most {left / 1e9:,.1f} GB, got {got}"
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_gym import OBSERVATION_NAMES, MarketConfig
+from mm_gym.config import FIELD_NAMES
 from mm_gym.errors import nearest
 
 from ..base import AgentError
@@ -246,6 +247,12 @@ def _run_of(plain: object) -> Run:
     config, observation = plain["config"], plain.get("observation")
     if not isinstance(config, dict):
         raise ValueError(f"expected the fields of a market in config, got {config!r}")
+    for name in config:
+        if name not in FIELD_NAMES:
+            raise ValueError(
+                f"expected the fields of a market in config, got an unknown field {name!r} "
+                f"({nearest(name, FIELD_NAMES)})"
+            )
     read = {**plain, "config": MarketConfig(**config)}
     if isinstance(observation, list):
         read["observation"] = tuple(observation)

@@ -1,19 +1,33 @@
 """Details of the core that a deliberate fault showed to be untested."""
 
+import math
 import os
 import signal
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mm_gym.config import configure
-from mm_gym.core.layout import MARKET_LEVELS, MARKET_ORDERS, InformedKind, Obs, Outcome
+from mm_gym.core.layout import (
+    ASK,
+    BID,
+    MARKET_LEVELS,
+    MARKET_ORDERS,
+    NO_ORDER,
+    InformedKind,
+    Obs,
+    Outcome,
+    TakerKind,
+)
 from mm_gym.core.makers import reschedule_makers, start_makers
+from mm_gym.core.quotes import quote_lots, withdraw
 from mm_gym.core.scales import column_of_inventory, inventory_of_column
+from mm_gym.core.takers import flatten, take
 from mm_gym.markets import Markets
-from tests.core.kit import assert_agrees, started, step
+from tests.core.kit import assert_agrees, start, started, step
 
 
 def test_mixed_sessions_have_one_kind_of_flow_each_with_equal_shares() -> None:
@@ -130,6 +144,95 @@ def test_an_inventory_has_the_column_of_the_documentation_and_back() -> None:
     columns = 1.2 * np.arcsinh(lots / 2.0)
     np.testing.assert_allclose(column_of_inventory(lots), columns, rtol=1e-12)
     np.testing.assert_allclose(inventory_of_column(columns), lots, rtol=1e-9)
+
+
+def resting(inventory: int, **fields: Any) -> tuple[Any, Any]:
+    """The record and the parameters of a market with an inventory and quotes near the mid."""
+    markets = started(1, "noise", seed=3, **fields)
+    for clock in ("next_value", "next_taker", "next_maker"):
+        markets.records[clock] = np.inf
+    markets.records["account"]["inventory"] = inventory
+    step(markets, 0.5, 0.5)
+    market = markets.records[0]
+    assert (market["quotes"]["slot"] != NO_ORDER).all()
+    return market, markets.parameters[0]
+
+
+@pytest.mark.parametrize("inventory", [-2, 2])
+def test_a_market_order_of_the_agent_does_not_trade_with_its_own_quote(inventory: int) -> None:
+    """The own quotes are the best of both sides. The other one stays."""
+    market, parameters = resting(inventory)
+    side = BID if inventory > 0 else ASK
+    flatten(market, parameters)
+    assert (market["account"]["inventory"], market["account"]["lots_taken"]) == (0, 2)
+    assert market["account"]["n_fills"] == 0
+    assert market["quotes"]["slot"][side] == NO_ORDER
+    assert market["quotes"]["slot"][1 - side] != NO_ORDER
+
+
+@pytest.mark.parametrize("inventory", [-3, 3])
+@pytest.mark.parametrize("lots", [1, 2])
+def test_after_a_market_order_no_quote_can_exceed_the_limit(inventory: int, lots: int) -> None:
+    """With 3 lots, a quote of 8 lots ends at -5. After a sale of 1 or 2 lots it would end beyond.
+
+    The other side of the book holds only so many lots.
+    """
+    market, parameters = resting(inventory, quote_size=8, max_inventory=5)
+    side = BID if inventory > 0 else ASK
+    assert quote_lots(market, 1 - side) == 8
+    withdraw(market, side)
+    resting_lots = market["book"]["levels"]["lots"][side, : market["book"]["n_levels"][side]].sum()
+    away = -math.inf if side == BID else math.inf
+    take(market, parameters, 1 - side, away, resting_lots - lots, TakerKind.NOISE, market["mid"])
+    flatten(market, parameters)
+    assert abs(market["account"]["inventory"]) == 3 - lots
+    assert quote_lots(market, 1 - side) == 8 - lots
+
+
+def test_takers_arrive_at_any_rate_but_zero() -> None:
+    for rate in (0.0, 0.5, 1.0):
+        next_taker = started(8, "noise", taker_rate=rate).records["next_taker"]
+        assert np.isfinite(next_taker).all() == (rate > 0.0)
+
+
+def test_recording_the_fills_does_not_change_the_variance_reduced_rewards() -> None:
+    """Sessions with and without a record of fills run in loops of their own."""
+    plain, recorded = (
+        started(8, "informed", variance_reduction=True, fill_rows=rows, path_rows=rows)
+        for rows in (0, 400)
+    )
+    for _ in range(30):
+        np.testing.assert_array_equal(step(plain, 0.5, 0.5), step(recorded, 0.5, 0.5))
+    assert recorded.records["account"]["n_fills"].sum() > 20
+
+
+def test_the_size_column_counts_in_whole_quotes_of_lots() -> None:
+    markets = started(1, "noise", quote_size=2)
+    markets.parameters["lot_size"] = 5  # recorded markets count in size units of the data
+    step(markets)
+    lots = quote_lots(markets.records[0], BID)
+    assert lots > 0
+    assert markets.records["observation"][0, Obs.BID_SIZE] == np.float32(2.0 * lots / (2 * 5))
+
+
+@pytest.mark.parametrize("regime", ["informed", "clustered", "dealer"])
+def test_a_session_after_another_one_is_that_of_a_new_market(regime: str) -> None:
+    """Nothing that a session leaves in the record reaches the next one."""
+    fields = {"latency": 0.3, "session_steps": 40} if regime == "informed" else {}
+    used, new = (started(2, regime, variance_reduction=True, **fields) for _ in range(2))
+    for k in range(40):
+        step(used, 0.5 + k % 3, 1.5 - k % 3)
+    assert (used.records["account"]["n_fills"] > 0).all()
+    for markets in (used, new):
+        start(markets, 7)
+    for name in ("account", "features", "outcome", "observation"):
+        left, right = used.records[name], new.records[name]
+        for field in left.dtype.names or (...,):
+            np.testing.assert_array_equal(left[field], right[field], err_msg=f"{name} {field}")
+    for k in range(20):
+        first, second = (step(markets, 0.5 + k % 3, 1.5 - k % 3) for markets in (used, new))
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(used.records["observation"], new.records["observation"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
