@@ -116,7 +116,7 @@ def _sentence(error: ValueError | OSError) -> str:
     """The message of an error. Python's own message about a file becomes a sentence."""
     path = getattr(error, "filename2", None) or getattr(error, "filename", None)
     if not isinstance(error, OSError) or path is None:
-        return str(error)
+        return " ".join(str(error).split())  # a value that is shown may contain line breaks
     path = str(path).removesuffix(".partial")  # the end of files that are being written
     return (
         f"{path} cannot be used: expected a path that can be read or written, got {error.strerror}"
