@@ -100,7 +100,7 @@ class FastPPO(PPO):
         buffer = self.rollout_buffer
         n = buffer.buffer_size * buffer.n_envs
         data = {
-            name: torch.from_numpy(getattr(buffer, name)).reshape(n, -1)
+            name: torch.from_numpy(getattr(buffer, name)).flatten(0, 1)
             for name in ("observations", "actions", "log_probs", "advantages", "returns")
         }
         epochs = []
@@ -135,33 +135,43 @@ class FastPPO(PPO):
         for batches in epochs:
             kls = []
             for batch in batches:
-                advantages = data["advantages"][batch, 0]
-                if self.normalize_advantage and len(batch) > 1:
-                    advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-                mean = actor(data["observations"][batch])
-                noise = (data["actions"][batch] - mean) * (-log_std).exp()
-                log_ratio = _log_prob(noise, log_std) - data["log_probs"][batch, 0]
-                ratio = log_ratio.exp()
-                surrogate = torch.min(
-                    advantages * ratio, advantages * ratio.clamp(1.0 - clip, 1.0 + clip)
-                ).mean()
-                entropy = (0.5 + 0.5 * _LOG_TWO_PI + log_std).sum()
+                observations, actions, log_probs, advantages = (
+                    data[name].index_select(0, batch)  # three times as fast as data[name][batch]
+                    for name in ("observations", "actions", "log_probs", "advantages")
+                )
+                mean = actor(observations)
+                # The gradient is written out down to the means, where autograd would take as long
+                # for the many small operations as for the network.
                 with torch.no_grad():
+                    if self.normalize_advantage and len(batch) > 1:
+                        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+                    noise = (actions - mean) / log_std.exp()
+                    log_ratio = _log_prob(noise, log_std) - log_probs
+                    ratio = log_ratio.exp()
+                    surrogate = advantages * ratio
+                    bound = advantages * ratio.clamp(1.0 - clip, 1.0 + clip)
                     kls.append((ratio - 1.0 - log_ratio).mean())
                     clipped.append(((ratio - 1.0).abs() > clip).float().mean())
-                    losses.append(-surrogate)
+                    losses.append(-torch.min(surrogate, bound).mean())
+                    # d loss / d log-probability, zero where the ratio is clipped
+                    slope = torch.where(surrogate <= bound, surrogate, 0.0)[:, None] / -len(batch)
                 if self.target_kl is not None and kls[-1] > 1.5 * self.target_kl:
                     break
-                self._descend(optimizer, -surrogate - self.ent_coef * entropy)
+                optimizer.zero_grad()
+                mean.backward(slope * noise / log_std.detach().exp())  # type: ignore[no-untyped-call]
+                # The entropy of the Gaussian is log_std plus a constant.
+                log_std.grad = (slope * (noise * noise - 1.0)).sum(0) - self.ent_coef
+                self._descend(optimizer)
             else:
                 continue
             break
+        deviations = log_std.detach()
         return {
             "approx_kl": float(torch.stack(kls).mean()),
             "clip_fraction": float(torch.stack(clipped).mean()),
             "policy_gradient_loss": float(torch.stack(losses).mean()),
-            "entropy_loss": -float(entropy.detach()),
-            "std": float(log_std.detach().exp().mean()),
+            "entropy_loss": -float((0.5 + 0.5 * _LOG_TWO_PI + deviations).sum()),
+            "std": float(deviations.exp().mean()),
             "clip_range": clip,
         }
 
@@ -175,10 +185,14 @@ class FastPPO(PPO):
         losses = []
         for batches in epochs:
             for batch in batches:
-                values = critic(data["observations"][batch])
-                loss = nn.functional.mse_loss(values, data["returns"][batch, 0])
+                observations, returns = (
+                    data[name].index_select(0, batch) for name in ("observations", "returns")
+                )
+                loss = nn.functional.mse_loss(critic(observations), returns)
                 losses.append(loss.detach())
-                self._descend(optimizer, self.vf_coef * loss)
+                optimizer.zero_grad()
+                (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
+                self._descend(optimizer)
         return float(torch.stack(losses).mean())
 
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
@@ -190,9 +204,7 @@ class FastPPO(PPO):
         optimizer.state = self.policy.optimizer.state
         return optimizer
 
-    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+    def _descend(self, optimizer: torch.optim.Adam) -> None:
         nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.max_grad_norm)
         optimizer.step()
 
