@@ -158,7 +158,7 @@ class FastPPO(PPO):
                 if self.target_kl is not None and kls[-1] > 1.5 * self.target_kl:
                     break
                 optimizer.zero_grad()
-                mean.backward(slope * noise / log_std.detach().exp())  # type: ignore[no-untyped-call]
+                mean.backward(slope * noise / log_std.detach().exp())
                 # The entropy of the Gaussian is log_std plus a constant.
                 log_std.grad = (slope * (noise * noise - 1.0)).sum(0) - self.ent_coef
                 self._descend(optimizer)
