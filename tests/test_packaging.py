@@ -91,7 +91,8 @@ def test_the_wheel_holds_every_file_of_the_two_packages_and_no_other(wheel: Path
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert packed == here
+    large = {name for name in here if "-sb3-recurrent-ppo/" in name}  # see pyproject.toml
+    assert packed == here - large
     assert "mm_gym/py.typed" in packed
     assert "mm_gym_agents/trained/mixed/policy.pth" in packed
 
