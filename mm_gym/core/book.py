@@ -183,6 +183,16 @@ def reduce(book, slot, size):
 
 
 @kernel
+def enlarge(book, slot, size):
+    """Add lots to an order, which keeps its place in the queue."""
+    order = book.orders[_at(slot)]
+    side = np.int64(order.side)
+    order.lots += size
+    book.levels[_at(side), _at(find_level(book, side, order.key))].lots += size
+    book.n_events += 1
+
+
+@kernel
 def cancel(book, slot):
     """Remove an order from the book."""
     reduce(book, slot, np.int64(book.orders[_at(slot)].lots))

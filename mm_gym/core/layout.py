@@ -33,6 +33,9 @@ NO_ORDER = -1
 # the smallest class that suffices. The core is compiled anew for each class.
 BOOK_ROOMS = ((112, 256), (2048, 4096))
 MARKET_LEVELS, MARKET_ORDERS = BOOK_ROOMS[0]
+# Orders in the book and levels on each side that background orders leave free for the agent's two
+# quotes.
+RESERVED_ORDERS, RESERVED_LEVELS = 2, 1
 
 # [ticks] Largest absolute price in the book of a market. The sum of two prices fits into 32 bits.
 # `mm_gym.config_checks` refuses a configuration whose prices could go further.

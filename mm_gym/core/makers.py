@@ -21,14 +21,18 @@ import numpy as np
 
 from mm_gym.core.book import add, cancel, price_key
 from mm_gym.core.kernel import hot_kernel, kernel
-from mm_gym.core.layout import AGENT, ASK, BID, NO_ORDER, PUBLIC, Makers
+from mm_gym.core.layout import (
+    AGENT,
+    ASK,
+    BID,
+    NO_ORDER,
+    PUBLIC,
+    RESERVED_LEVELS,
+    RESERVED_ORDERS,
+    Makers,
+)
 from mm_gym.core.quotes import best_key, current_mid, public_level
 from mm_gym.core.random import exponential, geometric_size, uniform
-
-# Orders in the book and levels on each side that background orders leave free for the agent's two
-# quotes.
-_RESERVED_ORDERS = 2
-_RESERVED_LEVELS = 1
 
 
 @kernel
@@ -120,8 +124,8 @@ def _place_order(market, parameters, side, drawn):
     if parameters.maker_size_scale > 0.0:
         size = geometric_size(market.maker_words, parameters.maker_size_scale)
     if (
-        book.n_live < book.live.shape[0] - _RESERVED_ORDERS
-        and book.n_levels[side] < book.levels.shape[1] - _RESERVED_LEVELS
+        book.n_live < book.live.shape[0] - RESERVED_ORDERS
+        and book.n_levels[side] < book.levels.shape[1] - RESERVED_LEVELS
     ):
         add(book, side, price_key(side, key), size, PUBLIC)
 

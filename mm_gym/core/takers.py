@@ -10,8 +10,10 @@ trade. Prices are in ticks, times in seconds, sizes in lots.
 
 import math
 
+import numpy as np
+
 from mm_gym.core.account import maker_fee, mark_to, settle_fill, settle_take, taker_fee
-from mm_gym.core.book import add, first_to_trade, price_key, reduce, trade
+from mm_gym.core.book import add, enlarge, find_level, first_to_trade, price_key, reduce, trade
 from mm_gym.core.kernel import kernel
 from mm_gym.core.layout import (
     AGENT,
@@ -19,6 +21,7 @@ from mm_gym.core.layout import (
     BID,
     NO_ORDER,
     PUBLIC,
+    RESERVED_ORDERS,
     TAPE_ROWS,
     InformedKind,
     TakerKind,
@@ -228,13 +231,30 @@ def take(market, parameters, side, limit, size, kind, mid):
             mark_to(market.account, mid)
             settle_take(market.account, side, price, traded, taker_fee(parameters, price))
         elif parameters.refill and kind != TakerKind.SNIPER:
-            add(book, 1 - side, price, traded, PUBLIC)
+            _refill(book, 1 - side, slot, traded)
         slot = first_to_trade(book, side, limit_price)
     if lots > 0:
         note_trade(market, last_price, lots_at_price, own_lots, side, kind)
         if kind != TakerKind.AGENT:
             market.features.step_flow += lots if side == BID else -lots
             market.features.step_volume += lots
+
+
+@kernel
+def _refill(book, side, slot, lots):
+    """Let lots that a background order has lost return to the back of its queue.
+
+    They are a new order. If that would take a slot that is kept for the agent, they join the last
+    background order at this price.
+    """
+    order = book.orders[slot]
+    if order.lots == 0 or book.n_live < book.live.shape[0] - RESERVED_ORDERS:
+        add(book, side, price_key(side, order.key), lots, PUBLIC)
+        return
+    last = np.int64(book.levels[side, find_level(book, side, order.key)].tail)
+    if book.orders[last].owner == AGENT:
+        last = np.int64(book.orders[last].older)
+    enlarge(book, last, lots)
 
 
 @kernel

@@ -27,6 +27,7 @@ from mm_gym.data.lobster import (
     Side,
     order_book_dtype,
 )
+from mm_gym.errors import ConfigurationError
 from mm_gym.markets import Markets
 from mm_gym.order_book import LimitOrderBook
 
@@ -162,6 +163,11 @@ class _Tape:
             if (side, price) not in ids:
                 ids[side, price] = iter(self._mirror.queue(SIDES[_NUMBERS[side]], price))
             order_id, lots = next(ids[side, price])
+            if lots != int(orders[slot]["lots"]):  # they have joined another order
+                raise ConfigurationError(
+                    "the book of this market cannot be recorded: expected room for each order that "
+                    "refills it, got a full book (write a smaller taker_rate or maker_size)"
+                )
             self._resting[slot] = (order_id, side, lots)
 
     def _placed_or_cancelled(self) -> None:

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from mm_gym.config import configure
+from mm_gym.core.book import SOUND, add, audit, cancel
 from mm_gym.core.layout import (
+    AGENT,
     ASK,
     BID,
     MARKET_LEVELS,
     MARKET_ORDERS,
     NO_ORDER,
+    PUBLIC,
     InformedKind,
     Obs,
     Outcome,
@@ -187,6 +190,31 @@ def test_after_a_market_order_no_quote_can_exceed_the_limit(inventory: int, lots
     flatten(market, parameters)
     assert abs(market["account"]["inventory"]) == 3 - lots
     assert quote_lots(market, 1 - side) == 8 - lots
+
+
+@pytest.mark.parametrize("own_is_last", [False, True])
+def test_in_a_full_book_refilled_lots_join_the_last_background_order(own_is_last: bool) -> None:
+    """A taker of 2 lots meets background orders of 5, 5 and 5 lots, and leaves 3, 5 and 7.
+
+    The agent's order keeps its lots behind them, and two slots stay free for the agent.
+    """
+    market, parameters = resting(0, refill=True)
+    book = market["book"]
+    for side in (BID, ASK):
+        withdraw(market, side)
+    while book["n_levels"][BID]:
+        cancel(book, book["levels"][BID, book["n_levels"][BID] - 1]["head"])
+    price = -int(book["levels"][ASK, book["n_levels"][ASK] - 1]["key"]) - 1
+    slots = [add(book, BID, price, 5, PUBLIC) for _ in range(3)]
+    own = add(book, BID, price, 1, AGENT) if own_is_last else NO_ORDER
+    market["quotes"]["slot"][BID] = own
+    while book["n_live"] < MARKET_ORDERS - 2:
+        add(book, BID, price - 100, 1, PUBLIC)
+    take(market, parameters, ASK, -math.inf, 2, TakerKind.NOISE, market["mid"])
+    assert [int(book["orders"][slot]["lots"]) for slot in slots] == [3, 5, 7]
+    assert book["levels"][BID, 1]["lots"] == 15 + own_is_last
+    assert (book["n_live"], market["quotes"]["slot"][BID]) == (MARKET_ORDERS - 2, own)
+    assert audit(book) == SOUND
 
 
 def test_takers_arrive_at_any_rate_but_zero() -> None:
