@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -154,15 +155,21 @@ class Checkpoints(BaseCallback):
         self._every = every
         self._save = save
         self._saved_at: int | None = None
+        # Decisions learned from, weights, state of the optimizer, number of updates. An interrupt
+        # at any moment finds all of one update.
+        self._last_update: tuple[int, dict[str, Any], dict[str, Any], int] | None = None
 
     def _on_rollout_start(self) -> None:
-        self._learned = self.num_timesteps
-        if self._saved_at is None or self._learned >= self._saved_at + self._every:
-            self._save(self._learned)
-            self._saved_at = self._learned
-        policy = self.model.policy
-        self._last_update = copy.deepcopy((policy.state_dict(), policy.optimizer.state_dict()))
-        self._n_updates = self.model._n_updates
+        learned, policy = self.num_timesteps, self.model.policy
+        self._last_update = (
+            learned,
+            copy.deepcopy(policy.state_dict()),
+            copy.deepcopy(policy.optimizer.state_dict()),
+            self.model._n_updates,
+        )
+        if self._saved_at is None or learned >= self._saved_at + self._every:
+            self._save(learned)
+            self._saved_at = learned
 
     def _on_step(self) -> bool:
         return True
@@ -172,12 +179,12 @@ class Checkpoints(BaseCallback):
 
         Decisions since then are not learned from, or in part only. They do not count.
         """
-        if self._saved_at is None:
-            return  # there was no time for the first checkpoint
-        weights, optimizer = self._last_update
+        if self._last_update is None:
+            return  # there was no time for the first rollout
+        learned, weights, optimizer, n_updates = self._last_update
         self.model.policy.load_state_dict(weights)
         self.model.policy.optimizer.load_state_dict(optimizer)
-        self.model.num_timesteps = self._learned
-        self.model._n_updates = self._n_updates
-        self.logger.dump(self._learned)
-        self._save(self._learned)
+        self.model.num_timesteps = learned
+        self.model._n_updates = n_updates
+        self.logger.dump(learned)
+        self._save(learned)

@@ -3,16 +3,17 @@
 `make fuzz` sends more of them (MM_GYM_STOPS).
 """
 
+import copy
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from random import Random
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,6 +40,14 @@ from tests.small_runs import small as small  # a fixture
 
 STOPS = int(os.environ.get("MM_GYM_STOPS", "6"))
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts. A shell starts a program in the background so that it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Moments:
@@ -157,6 +166,31 @@ def test_a_training_that_is_stopped_at_any_moment_can_be_read_and_resumed(tmp_pa
             assert train(folder, run, resume_from=folder).steps_done == run.timesteps
 
     assert at_random(work, check, tmp_path) > 0
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_training_that_is_stopped_while_it_copies_its_weights_keeps_whole_updates(
+    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and optimizer are copied one after the other, at the start of each rollout."""
+    calls = 0
+
+    def deepcopy(value: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Terminated
+        return copy.deepcopy(value)
+
+    monkeypatch.setattr("agents.training.callbacks.copy", SimpleNamespace(deepcopy=deepcopy))
+    with pytest.raises(Terminated):
+        train(tmp_path, a_run(2), checkpoint_every=UPDATE, evaluate_every=10 * UPDATE)
+    if call <= 2:  # before the first checkpoint
+        assert not (tmp_path / RUN_FILE).exists()
+        return
+    assert read_run(tmp_path).steps_done == 0
+    assert load_checkpoint(tmp_path).num_timesteps == 0
 
 
 @pytest.mark.parametrize("where", ["run_sessions", "pictures_of"])
