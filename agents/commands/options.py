@@ -33,7 +33,7 @@ OptionalFields = Annotated[
 
 
 def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -> None:
-    """Refuse options that have no effect in the chosen mode.
+    """Refuse options that are empty or have no effect in the chosen mode.
 
     Args:
         arguments: the dataclass of the options. An option that has its default is not given.
@@ -41,10 +41,15 @@ def refuse_without_effect(arguments: Any, mode: str, modes: Mapping[str, str]) -
         modes: by mode, the names of the options that have an effect in it, separated by spaces.
 
     Raises:
-        ValueError: for the first such option. The message says where it has an effect.
+        ValueError: for the first such option, or for an empty text. The message says where the
+            option has an effect.
     """
     for name in vars(arguments):
         value = getattr(arguments, name)
+        if value == "":
+            raise ValueError(
+                f"{option_name(name)} is empty: expected a value, got none (leave it out)"
+            )
         if value == getattr(type(arguments), name) or name in (mode, *modes[mode].split()):
             continue
         if mode:

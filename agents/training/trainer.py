@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -158,7 +159,8 @@ def train(
 
     display = ProgressDisplay(run.timesteps)
     checkpoints = Checkpoints(checkpoint_every, checkpoint)
-    with raise_on_termination(), display:
+    # An interrupt may leave a block of `torch.no_grad` without its end.
+    with raise_on_termination(), display, torch.enable_grad():
         try:
             model.learn(
                 max(0, run.timesteps - model.num_timesteps),

@@ -102,6 +102,12 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(made_up_day(folder / "day.parquet", seconds=1100))
 
 
+@pytest.mark.parametrize("option", ["experiment", "agents", "regimes", "sweep", "reference"])
+def test_an_empty_option_is_refused(option: str) -> None:
+    with pytest.raises(ValueError, match=f"--{option} is empty: expected a value, got none"):
+        evaluate.main(replace(evaluate.Arguments(), **{option: ""}))
+
+
 def test_no_option_of_evaluate_is_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, market: Path, day: Path
 ) -> None:

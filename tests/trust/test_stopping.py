@@ -17,6 +17,7 @@ from types import FrameType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from agents import name_agent
 from agents.invocation import run_command
@@ -166,6 +167,13 @@ def test_a_training_that_is_stopped_at_any_moment_can_be_read_and_resumed(tmp_pa
             assert train(folder, run, resume_from=folder).steps_done == run.timesteps
 
     assert at_random(work, check, tmp_path) > 0
+
+
+@pytest.mark.usefixtures("small")
+def test_a_training_runs_after_an_interrupt_that_left_gradients_off(tmp_path: Path) -> None:
+    with torch.no_grad():
+        run = train(tmp_path, a_run(2), evaluate_every=10 * UPDATE)
+    assert run.steps_done == run.timesteps
 
 
 @pytest.mark.usefixtures("small")
