@@ -258,7 +258,8 @@ def _scale_features(config: MarketConfig, parameters: np.ndarray[Any, Any]) -> N
         arrivals = max(1.0, trading * config.taker_rate * time_constant / 2.0)
         parameters["flow_scale"][index] = unit / (lots * math.sqrt(arrivals))
         typical_move = config.volatility * math.sqrt(time_constant / 2.0)
-        parameters["move_scale"][index] = unit / max(bounce, typical_move)
+        # Both are zero if all orders rest at a price that does not move. A mid moves in half ticks.
+        parameters["move_scale"][index] = unit / (max(bounce, typical_move) or 0.5)
     parameters["activity_mean"] = (
         lots * config.taker_rate * config.feature_half_lives[1] / math.log(2.0)
     )

@@ -457,3 +457,20 @@ def test_a_step_of_the_time_grid_is_the_exact_transition_of_the_price_process(
     moved = [[parameters["signal_decay"], 0.0], [parameters["value_per_signal"], 1.0]]
     np.testing.assert_allclose(moved, transition, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(mixing @ mixing.T, covariance, rtol=1e-6, atol=1e-14)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_any_two_fields_may_be_zero_at_once_or_are_refused(regime: str) -> None:
+    numbers = [name for name, value in vars(configure(regime)).items() if type(value) is not bool]
+    made = 0
+    for pair in itertools.combinations(numbers, 2):
+        try:
+            config = configure(regime, **dict.fromkeys(pair, 0))
+        except ConfigurationError:
+            continue
+        parameters = to_parameters(config)
+        for name in parameters.dtype.names or ():
+            if name.endswith("_scale"):
+                assert np.isfinite(parameters[name]).all(), (pair, name)
+        made += 1
+    assert made > 50
