@@ -80,8 +80,9 @@ RUNS = {
 RUNNER = """
 import contextlib, io, json, runpy, sys, traceback
 from agents.commands import evaluate
-from agents.training import held_out
-# Pictures take most of the time.
+from agents.training import cloning, held_out
+# Pictures and clones take most of the time.
+cloning.DECISIONS = 60
 evaluate.map_policy = evaluate.write_report = lambda *_, **__: None
 held_out.pictures_of = lambda *_: {}
 done, all_rules = [], held_out.rules_for
