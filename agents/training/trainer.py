@@ -159,7 +159,7 @@ def train(
 
     display = ProgressDisplay(run.timesteps)
     checkpoints = Checkpoints(checkpoint_every, checkpoint)
-    # An interrupt may leave a block of `torch.no_grad` without its end.
+    # An interrupt inside `torch.no_grad` may have left gradients off.
     with raise_on_termination(), display, torch.enable_grad():
         try:
             model.learn(

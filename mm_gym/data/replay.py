@@ -131,7 +131,7 @@ def rebuild(
         tick_size: [currency / 10,000]. Default: the largest step that divides every visible price.
 
     Raises:
-        LobsterError: if a visible price is no multiple of the tick size, or there is none.
+        LobsterError: if a visible price is no multiple of the tick size, or no price is visible.
     """
     rows = EventBook().apply(events_of(messages), n_levels)
     return Recording(messages, rows, tick_size_of(messages, rows, tick_size))
