@@ -145,7 +145,8 @@ class FastPPO(PPO):
                 with torch.no_grad():
                     if self.normalize_advantage and len(batch) > 1:
                         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-                    noise = (actions - mean) / log_std.exp()
+                    deviation = log_std.exp()
+                    noise = (actions - mean) / deviation
                     log_ratio = _log_prob(noise, log_std) - log_probs
                     ratio = log_ratio.exp()
                     surrogate = advantages * ratio
@@ -158,7 +159,7 @@ class FastPPO(PPO):
                 if self.target_kl is not None and kls[-1] > 1.5 * self.target_kl:
                     break
                 optimizer.zero_grad()
-                mean.backward(slope * noise / log_std.detach().exp())
+                mean.backward(slope * noise / deviation)
                 # The entropy of the Gaussian is log_std plus a constant.
                 log_std.grad = (slope * (noise * noise - 1.0)).sum(0) - self.ent_coef
                 self._descend(optimizer)

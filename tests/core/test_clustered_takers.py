@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from mm_gym import configure
+from mm_gym import ConfigurationError, configure
 from mm_gym.core import entry_points
 from mm_gym.core.layout import Outcome, TakerKind
 from mm_gym.data import Description, describe, record_market
@@ -230,6 +230,13 @@ def test_clustered_flow_without_information_predicts_neither_the_mid_nor_the_val
             mean, error = mean_and_error(samples)
             assert_agrees(mean, 0.0, error, f"{name} after {horizon} s")
             assert error < 0.05
+
+
+def test_a_market_whose_book_refills_beyond_its_room_cannot_be_recorded() -> None:
+    """Each trade with a part of a large order leaves one more order, until there is no slot."""
+    config = configure("clustered", taker_rate=150.0, maker_rate=1.6, maker_size=250.0, warm_up=5.0)
+    with pytest.raises(ConfigurationError, match="expected room for each order that refills it"):
+        record_market(config, 60.0)
 
 
 def test_without_refill_the_same_flow_empties_the_book_and_moves_the_mid() -> None:
