@@ -10,7 +10,8 @@ strongest full-information maker. Training stops now and then for an evaluation 
 deterministic policy on sessions that no training sees. Seconds are those of training only:
 evaluations, imports and the first compilation do not count. A run ends when it has reached the
 highest level, or at its budget. The table has the medians over training seeds, and how many seeds
-reach the level. A training that does not reach it counts as endless.
+reach the level. A training that does not reach it counts as endless. On busy cores, give
+`--processor-time`: the table then has the processor time of trainings with one thread.
 
 `--out` appends each finished training to a CSV file, skips the trainings that are in it, and draws
 the scores over seconds as a PNG beside it. So the work can be done in pieces, and the same command
@@ -46,6 +47,7 @@ from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
 from mm_gym.sb3 import MarketMakingVecEnv
 
 LEVELS = (0.0, 0.5, 0.9)
+_COLUMNS = 3  # panels of the picture
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Arguments:
     hyperparameters: str | None = None
     """Name or path of a file of hyperparameters for ppo_tuned and rllib.
     Default: those of train.py for the task."""
+    processor_time: bool = False
+    """Show processor time in place of wall time: for trainings of one thread on busy cores."""
     out: Path | None = None
     """CSV file to which finished trainings are appended."""
 
@@ -180,11 +184,15 @@ def main(arguments: Arguments) -> None:
         points += curve
         if arguments.out is not None:
             append(arguments.out, curve)
+    clock = "seconds of training"
+    if arguments.processor_time:
+        clock = "processor seconds of training"
+        points = [replace(point, seconds=point.processor_seconds) for point in points]
     keys = grouped(points, lambda point: (point.task, point.name, point.seed))
     curves = [curve for _, curve in keys]
     print("\n".join(table(curves)))
     if arguments.out is not None:
-        draw(curves, arguments.out.with_suffix(".png"))
+        draw(curves, clock, arguments.out.with_suffix(".png"))
 
 
 def measure(arguments: Arguments, learner: str, label: tuple[str, str, int, int]) -> list[Point]:
@@ -306,14 +314,24 @@ def read(path: Path) -> list[Point]:
 _TYPES: dict[str, Callable[[str], Any]] = Point.__annotations__
 
 
-def draw(curves: list[list[Point]], path: Path) -> None:
-    """Draw the score over seconds: one panel a task, one thin line a training."""
+def draw(curves: list[list[Point]], clock: str, path: Path) -> None:
+    """Draw the score over seconds: one panel a task, one thin line a training.
+
+    Args:
+        curves: one per training.
+        clock: label of the seconds.
+        path: of the picture.
+    """
     tasks = grouped(curves, lambda curve: (list(TASKS).index(curve[0].task), curve[0].task))
     learners = sorted({curve[0].name for curve in curves})
+    columns = min(_COLUMNS, len(tasks))
+    rows = -(-len(tasks) // columns)
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(3.4 * len(tasks), 3.0), layout="constrained", dpi=150)
-        panels = figure.subplots(1, len(tasks), squeeze=False)[0]
-        for axes, ((_, task), of_task) in zip(panels, tasks, strict=True):
+        figure = Figure(figsize=(3.4 * columns, 3.0 * rows), layout="constrained", dpi=150)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels[len(tasks) :]:
+            axes.set_axis_off()
+        for axes, ((_, task), of_task) in zip(panels, tasks, strict=False):
             for curve in of_task:
                 number = learners.index(curve[0].name)
                 axes.plot(
@@ -326,8 +344,7 @@ def draw(curves: list[list[Point]], path: Path) -> None:
                 )
             for level in LEVELS:
                 axes.axhline(level, color="black", linewidth=0.6)
-            axes.set(title=task, xlabel="seconds of training", ylim=(-2.0, 1.6))
-        panels[0].set_ylabel("normalised score")
+            axes.set(title=task, xlabel=clock, ylabel="normalised score", ylim=(-2.0, 1.6))
         shared_legend(figure)
         figure.savefig(path)
 
