@@ -1,12 +1,14 @@
 """Many markets as a `VecEnv` of stable-baselines3.
 
 Stable-baselines3 expects a list of info dictionaries at each step. To fill all of them takes longer
-than to step the markets, so only markets whose session ended fill their info dictionary.
+than to step the markets, so only markets whose session ended fill theirs. The others are empty, and
+are made when they are read.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Never
 
 import numpy as np
@@ -49,6 +51,31 @@ _OPTIONS = ("config",)
 _RAMP_LEVELS = 20
 _RENDER_MODES = ("rgb_array",)
 _FPS = 20  # of videos
+
+_UNREAD: Any = MappingProxyType({})  # NumPy sees it, which reads a list from within
+
+
+class _Infos(list[dict[str, Any]]):
+    """The infos of a step, each empty until it is assigned. An empty one is made when it is read.
+
+    Args:
+        n: number of infos.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__((_UNREAD,) * n)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return list(self)[index]
+        info = super().__getitem__(index)
+        if info is _UNREAD:
+            info = self[index] = {}  # not reused, since callers may keep or fill it
+        return info
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self[:] = [{} if info is _UNREAD else info for info in super().__iter__()]
+        return super().__iter__()
 
 
 class MarketMakingVecEnv(VecEnv):
@@ -201,8 +228,7 @@ class MarketMakingVecEnv(VecEnv):
         observations, outcomes = self._advance(self._offsets)
         self.decisions += 1
         paid = outcomes[:, _REWARD].astype(np.float32)
-        # The dictionaries are not reused, since callers may keep or fill them.
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        infos = _Infos(self.num_envs)
         if self._quiet_steps > 0:
             self._quiet_steps -= 1
             ended = np.zeros(self.num_envs, np.bool_)

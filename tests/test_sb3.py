@@ -1,7 +1,9 @@
 """`MarketMakingVecEnv` equals stable-baselines3's `DummyVecEnv` over single environments."""
 
+import copy
 import pickle
 import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -309,6 +311,26 @@ def test_later_steps_do_not_change_the_results_of_a_step() -> None:
     assert [infos[0]["note"] for infos in last_infos] == [1, 2, 3, 4, 5, 6]
     terminal = [infos[1]["terminal_observation"] for infos in last_infos[1::2]]
     assert not np.array_equal(terminal[0], terminal[1])
+
+
+def test_infos_are_read_copied_and_filled_as_a_list_of_dictionaries() -> None:
+    batch = MarketMakingVecEnv(N_MARKETS, session_steps=9)
+    batch.reset()
+    empty = [{} for _ in range(N_MARKETS)]
+
+    def fresh() -> list[dict[str, Any]]:
+        return batch.step(np.zeros((N_MARKETS, 2), np.float32))[3]
+
+    assert list(fresh()) == empty
+    assert fresh()[1:-1] == empty[1:-1]
+    assert copy.deepcopy(fresh()) == empty
+    assert pickle.loads(pickle.dumps(fresh())) == empty
+    assert [info.get("episode") for info in np.array(fresh(), dtype=object)] == [None] * N_MARKETS
+    filled = fresh()
+    filled[-1]["note"] = "last"
+    for info in filled:
+        info.setdefault("note", "others")
+    assert [info["note"] for info in filled] == ["others"] * (N_MARKETS - 1) + ["last"]
 
 
 def test_the_environment_checker_of_stable_baselines3_has_no_remarks() -> None:
