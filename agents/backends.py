@@ -5,7 +5,9 @@ joblib starts the work in each case, so the results do not depend on the choice.
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -119,6 +121,7 @@ def ray_cluster(address: str | None, processes: int) -> Iterator[None]:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    on_termination = signal.getsignal(signal.SIGTERM)
     if address is None:  # without "local" Ray would join any running cluster
         ray.init(
             "local",
@@ -136,6 +139,8 @@ def ray_cluster(address: str | None, processes: int) -> Iterator[None]:
         except (OSError, ValueError, RuntimeError) as error:
             raise _unreachable("Ray", address, error, "ray start --head") from error
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_termination)  # Ray's handler exits with 15
         yield
     finally:
         ray.shutdown()
