@@ -138,6 +138,8 @@ class RewardKind(IntEnum):
     CARA = 3
 
 
+# Kernels write `Obs.INVENTORY.value`: before 0.68, numba takes no member of an enumeration as an
+# index of an array.
 class Obs(IntEnum):
     """Columns of the observation."""
 

@@ -35,7 +35,7 @@ def start_features(market, parameters):
     features.last_mid = market.mid
     features.shown_inventory = 0
     features.shown_offset[:] = math.nan
-    market.observation[Obs.INVENTORY] = 0.0
+    market.observation[Obs.INVENTORY.value] = 0.0
 
 
 @kernel
@@ -72,12 +72,12 @@ def observe(market, parameters):
     far = OBSERVATION_FAR
     inventory = market.account.inventory
     if inventory != features.shown_inventory:
-        row[Obs.INVENTORY] = _clip(inventory_kernel(inventory), -far, far)
+        row[Obs.INVENTORY.value] = _clip(inventory_kernel(inventory), -far, far)
         features.shown_inventory = inventory
     bid_level = public_level(market, BID)
     ask_level = public_level(market, ASK)
     features.spread = spread_between(market, parameters, bid_level, ask_level)
-    row[Obs.SPREAD] = _clip(features.spread * parameters.spread_scale, 0.0, far)
+    row[Obs.SPREAD.value] = _clip(features.spread * parameters.spread_scale, 0.0, far)
     for index in range(features.flow.shape[0]):
         flow = features.flow[index] * parameters.flow_scale[index]
         row[Obs.FLOW_FAST + index] = _clip(flow, -clip, clip)
@@ -85,8 +85,8 @@ def observe(market, parameters):
         row[Obs.MID_MOVE_FAST + index] = _clip(move, -clip, clip)
     bid_lots = touch_lots(market, BID, bid_level)
     ask_lots = touch_lots(market, ASK, ask_level)
-    row[Obs.BOOK_IMBALANCE] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
-    row[Obs.ACTIVITY] = _clip(
+    row[Obs.BOOK_IMBALANCE.value] = (bid_lots - ask_lots) / max(1.0, bid_lots + ask_lots)
+    row[Obs.ACTIVITY.value] = _clip(
         (features.activity - parameters.activity_mean) * parameters.activity_scale, -far, far
     )
     for side in range(2):
@@ -104,5 +104,5 @@ def observe(market, parameters):
     volatility = (
         math.sqrt(features.variance) - parameters.volatility
     ) * parameters.volatility_scale
-    row[Obs.VOLATILITY] = _clip(volatility, -far, far)
-    row[Obs.TIME_LEFT] = 1.0 - market.steps / parameters.session_steps
+    row[Obs.VOLATILITY.value] = _clip(volatility, -far, far)
+    row[Obs.TIME_LEFT.value] = 1.0 - market.steps / parameters.session_steps
