@@ -29,7 +29,8 @@ from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import difference, mean, mean_over_fills, of_sums
 
 QUESTION = (
-    "Is persistent flow without information harmless, and does a maker notice that it has none?"
+    "Does persistent flow without information move the price against the maker, "
+    "and does a maker notice that it has none?"
 )
 AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"

@@ -16,7 +16,7 @@ from mm_gym.evaluation.experiments.runner import (
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
 from mm_gym.evaluation.statistics import difference, mean
 
-QUESTION = "Is persistent imbalance without information harmless to the maker?"
+QUESTION = "Does persistent imbalance without information move the price against the maker?"
 AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"
 
