@@ -48,17 +48,10 @@ from mm_gym.theory.dealer_bellman import best_constant_depth, solve
 
 from ..invocation import run_module
 from ..registry import name_agent
+from ..rules import FLOW_AGNOSTIC
 from ..rules.bellman import dealer_problem
 from ..tuning.search import Effort, tune
 
-FLOW_AGNOSTIC = (
-    "fixed_spread",
-    "inventory_skew",
-    "avellaneda_stoikov",
-    "gueant_lehalle_fernandez_tapia",
-    "cartea_jaimungal",
-)
-"""Rules whose quotes depend on the inventory and the time left at most."""
 FILTER = "glosten_milgrom"
 """The filter that knows every parameter of the market. It is exact unless takers are clustered."""
 OTHERS = ("adaptive_spread", FILTER)

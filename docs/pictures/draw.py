@@ -21,6 +21,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from agents import name_agent  # noqa: E402
 from mm_gym import MarketConfig, configure, palette  # noqa: E402
+from mm_gym.evaluation.experiments.clustered import POISSON  # noqa: E402
 from mm_gym.evaluation.metrics import against_value  # noqa: E402
 from mm_gym.evaluation.rollout import Cell, run_cells  # noqa: E402
 from mm_gym.evaluation.sessions import Sessions  # noqa: E402
@@ -86,13 +87,8 @@ def run_markets(n_sessions: int) -> dict[str, Sessions]:
 
 def run_clustered(n_sessions: int) -> dict[str, Sessions]:
     """Sessions of the same rule in persistent flow, and in the same market with Poisson flow."""
-    poisson: dict[str, Any] = {
-        "clustering": (),
-        "clustering_half_lives": (),
-        "longest_metaorder": 1,
-    }
     markets = {
-        "Poisson flow": configure("clustered", **poisson),
+        "Poisson flow": configure("clustered", **POISSON),
         "clustered, p = 0": configure("clustered"),
         "clustered, p = 0.4": configure("clustered", p_informed=0.4),
     }

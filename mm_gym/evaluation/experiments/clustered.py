@@ -34,18 +34,19 @@ QUESTION = (
 AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"
 SHARES = (0.0, 0.4, 0.8)
+POISSON: dict[str, Any] = {
+    "clustering": (),
+    "clustering_half_lives": (),
+    "longest_metaorder": 1,
+}
+"""Fields of the control: Poisson arrivals of single orders."""
 _HORIZONS = (1.0, 5.0, 20.0)
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
-    poisson: dict[str, Any] = {
-        "clustering": (),
-        "clustering_half_lives": (),
-        "longest_metaorder": 1,
-    }
-    fields: dict[str, Any] = {} if runner.effect else poisson
-    control, clustered = market("clustered", **poisson), market("clustered", **fields)
+    fields: dict[str, Any] = {} if runner.effect else POISSON
+    control, clustered = market("clustered", **POISSON), market("clustered", **fields)
     plan = {f"p = {p:g}": (AGENT, market("clustered", p_informed=p, **fields)) for p in SHARES}
     plan |= {
         "Poisson": (AGENT, control),
