@@ -8,10 +8,8 @@ The two trainings alternate, as in `benchmarks.throughput`. `--against` compares
 repository, which is unpacked into a temporary folder.
 """
 
-import os
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -34,7 +32,7 @@ from benchmarks.throughput import (
     ppo_rate,
     untrained,
 )
-from benchmarks.turns import in_turns
+from benchmarks.turns import Worker, in_turns
 from mm_gym.sb3 import MarketMakingVecEnv
 
 ROOT = Path(__file__).parents[1]
@@ -96,38 +94,6 @@ def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
     )
 
 
-class Worker:
-    """Measures the training of a checkout in a process of its own.
-
-    Args:
-        folder: of the checkout.
-        updates: number of updates of the policy in a measurement.
-    """
-
-    def __init__(self, folder: Path, updates: int) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(updates)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def rates(self) -> tuple[float, float]:
-        """Decisions per second of wall and of processor time."""
-        print(file=self._process.stdin, flush=True)
-        wall, processor = self._process.stdout.readline().split()
-        return float(wall), float(processor)
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def unpack(commit: str, folder: str) -> None:
     """Write the files of a commit into a folder."""
     archive = subprocess.run(
@@ -143,9 +109,9 @@ def compare(commit: str, turns: int, updates: int) -> Table:
         other = stack.enter_context(tempfile.TemporaryDirectory())
         unpack(commit, other)
         here, there = (
-            stack.enter_context(Worker(folder, updates)) for folder in (ROOT, Path(other))
+            stack.enter_context(Worker(folder, WORKER, updates)) for folder in (ROOT, Path(other))
         )
-        pairs = [(here.rates(), there.rates()) for _ in range(turns + 1)][1:]
+        pairs = [(here.turn(), there.turn()) for _ in range(turns + 1)][1:]
     table = Table(title=f"Decisions/s of a training, medians of {turns} turns")
     for header in ("per second of", "here", commit, "ratio"):
         table.add_column(header, justify="left" if header == "per second of" else "right")
