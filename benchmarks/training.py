@@ -32,7 +32,7 @@ from benchmarks.throughput import (
     ppo_rate,
     untrained,
 )
-from benchmarks.turns import Worker, in_turns
+from benchmarks.turns import Worker, in_turns, result_table
 from mm_gym.sb3 import MarketMakingVecEnv
 
 ROOT = Path(__file__).parents[1]
@@ -112,9 +112,8 @@ def compare(commit: str, turns: int, updates: int) -> Table:
             stack.enter_context(Worker(folder, WORKER, updates)) for folder in (ROOT, Path(other))
         )
         pairs = [(here.turn(), there.turn()) for _ in range(turns + 1)][1:]
-    table = Table(title=f"Decisions/s of a training, medians of {turns} turns")
-    for header in ("per second of", "here", commit, "ratio"):
-        table.add_column(header, justify="left" if header == "per second of" else "right")
+    title = f"Decisions/s of a training, medians of {turns} turns"
+    table = result_table(title, "per second of", "here", commit, "ratio")
     for number, name in enumerate(("wall time", "processor time")):
         ours, theirs = ([pair[side][number] for pair in pairs] for side in (0, 1))
         ratio = statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
@@ -157,12 +156,11 @@ def main(
         ppo_rate(NullVecEnv, updates),
         turns,
     )
-    table = Table(
-        title=f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
+    title = (
+        f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
         f"Threads: {threads} of torch, {market_threads} for the markets"
     )
-    for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table = result_table(title, "measurement", "result", "target")
     table.add_row("time in the environment", f"{environment:.1%}", "below 15%")
     table.add_row("time in the rest of the rollout", f"{collecting:.1%}", "")
     table.add_row("time in learning", f"{learning:.1%}", "")

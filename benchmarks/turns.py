@@ -1,4 +1,7 @@
-"""Measurements in turns, so that a machine whose speed varies does not decide a comparison."""
+"""Measurements in turns, so that a machine whose speed varies does not decide a comparison.
+
+The timers and the tables of the benchmarks are here too.
+"""
 
 import os
 import statistics
@@ -8,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from rich.table import Table
 
 
 class Worker:
@@ -47,6 +52,21 @@ def seconds(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def processor_time(action: Callable[[], Any]) -> float:
+    """Processor time of one call [s]."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def result_table(title: str | None, *headers: str, texts: int = 1) -> Table:
+    """An empty table: the first `texts` columns have text, and all others figures."""
+    table = Table(title=title)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number < texts else "right")
+    return table
 
 
 def in_turns(
