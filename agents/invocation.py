@@ -78,6 +78,11 @@ def option_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def listed(text: str) -> list[str]:
+    """The entries of a comma-separated option, without the spaces around them."""
+    return [name.strip() for name in text.split(",")]
+
+
 def check_different(option: str, names: Sequence[object]) -> None:
     """Refuse a list that names the same thing twice.
 

@@ -8,15 +8,14 @@ AAPL had in 2012, and with 130, and in the regime `informed`.
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.turns import processor_time, result_table
 from mm_gym import MarketConfig, configure
 from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import (
@@ -96,12 +95,7 @@ def lobster_file(path: Path, events: np.ndarray) -> None:
 def rate(n: int, action: Callable[[], object], turns: int) -> float:
     """Events per second of processor time, the best of several turns after one to warm up."""
     action()
-    seconds = []
-    for _ in range(turns):
-        start = time.process_time()
-        action()
-        seconds.append(time.process_time() - start)
-    return n / min(seconds)
+    return n / min(processor_time(action) for _ in range(turns))
 
 
 def recording(path: Path, rows: np.ndarray, per_second: int) -> None:
@@ -134,9 +128,7 @@ def main(events: int = 1_000_000, turns: int = 3, data: Path | None = None) -> N
         turns: Number of turns.
         data: File of exchange data to step in. Default: a made-up one.
     """
-    table = Table()
-    for header, side in (("measurement", "left"), ("million/s", "right"), ("target", "right")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table = result_table(None, "measurement", "million/s", "target")
     with tempfile.TemporaryDirectory() as folder:
         itch, lobster, out = (
             Path(folder) / name for name in ("d.itch", "message.csv", "d.parquet")

@@ -14,10 +14,11 @@ the file as a table over training seeds, and draws the scores over decisions as 
 
 import csv
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ class Row:
 def main(arguments: Arguments) -> None:
     """Train and print, or draw."""
     if arguments.draw is not None:
-        rows = read_rows(arguments.draw)
+        rows = read(arguments.draw, Row)
         print("\n".join(table(rows)))
         draw(rows, arguments.draw.with_suffix(".png"))
         return
@@ -126,7 +127,7 @@ def main(arguments: Arguments) -> None:
             flush=True,
         )
         if arguments.out is not None:
-            append(arguments.out, row)
+            append(arguments.out, Row, [row])
 
     model.learn(arguments.decisions[-1], callback=At(arguments.decisions[:-1], evaluated))
     evaluated()
@@ -237,34 +238,30 @@ def evaluate(model: BaseAlgorithm, arguments: Arguments) -> Row:
 # ------------------------------------------------------------------------------------------- files
 
 
-def append(path: Path, row: Row) -> None:
-    """Append a row to a CSV file, which is made with its heading."""
+def append(path: Path, row_class: type[Any], rows: Sequence[Any]) -> None:
+    """Append rows of a dataclass to a CSV file, which is made with its heading."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(file, list(row_class.__annotations__))
         if new:
             writer.writeheader()
-        writer.writerow(
-            {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
-        )
+        for row in rows:
+            writer.writerow(
+                {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
+            )
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read the rows of a CSV file."""
+def read(path: Path, row_class: type[Any]) -> list[Any]:
+    """Read the rows of a CSV file, as instances of a dataclass."""
+    types = row_class.__annotations__
     with path.open(newline="") as file:
         return [
-            Row(
-                learner=line["learner"],
-                task=line["task"],
-                variance_reduction=line["variance_reduction"] == "True",
-                seed=int(line["seed"]),
-                n_envs=int(line["n_envs"]),
-                decisions=int(line["decisions"]),
-                objective=float(line["objective"]),
-                standard_error=float(line["standard_error"]),
-                score=float(line["score"]),
-                fills=float(line["fills"]),
+            row_class(
+                **{
+                    name: text == "True" if types[name] is bool else types[name](text)
+                    for name, text in line.items()
+                }
             )
             for line in csv.DictReader(file)
         ]

@@ -12,7 +12,6 @@ import importlib.metadata
 import logging
 import os
 import platform
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,13 +24,12 @@ import tyro
 from numba import njit
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import mm_gym
 from benchmarks.peer_checkouts import ARRIVALS, STEPS, abides_environment, mbt_gym_environment
 from benchmarks.peer_feeds import HFTBACKTEST_EVENT, MID, Stream, hftbacktest_events, stream
 from benchmarks.steps import quotes, single_rate
-from benchmarks.turns import in_turns
+from benchmarks.turns import in_turns, processor_time, result_table
 from mm_gym.data.event_book import EventBook
 from mm_gym.data.events import BUY
 
@@ -56,9 +54,7 @@ class Comparison:
 
 def rate(n: float, work: Callable[[], object]) -> float:
     """How many per second of processor time, if `work` does n of them."""
-    start = time.process_time()
-    work()
-    return n / (time.process_time() - start)
+    return n / processor_time(work)
 
 
 # --------------------------------------------------------------------------------------- the peers
@@ -294,11 +290,8 @@ def main(
     if abides_gym is not None:
         work.append(lambda: agent_based(abides_gym, 30, turns))
     results = [one() for one in track(work, "measuring", transient=True, console=console)]
-    table = Table(title=f"Medians of {turns} turns, per second of processor time")
-    for header, side in (("peer", "left"), ("work", "left"), ("unit", "left")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
-    for header in ("mm_gym", "peer", "ratio"):
-        table.add_column(header, justify="right")
+    title = f"Medians of {turns} turns, per second of processor time"
+    table = result_table(title, "peer", "work", "unit", "mm_gym", "peer", "ratio", texts=3)
     for one in results:
         figures = (f"{one.ours:,.0f}", f"{one.theirs:,.0f}", f"{one.ratio:.3g}")
         table.add_row(one.peer, one.work, one.unit, *figures)

@@ -7,7 +7,6 @@ programs do not matter. Each is the median over several turns.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import mm_gym
 from benchmarks.steps import HALF_SPREAD
+from benchmarks.turns import processor_time, result_table
 from mm_gym.actions import from_ticks
 from mm_gym.rendering import grid
 
@@ -45,14 +44,13 @@ def frame_rates(
     action = from_ticks(offsets, mm_gym.configure().max_offset)
     for _ in range(300):  # a past that the pictures show
         environment.step(action)
-    rates = []
-    for _ in range(turns):
-        start = time.process_time()
+
+    def turn() -> None:
         for _ in range(frames):
             environment.step(action)
             draw(environment)
-        rates.append(frames / (time.process_time() - start))
-    return rates
+
+    return [frames / processor_time(turn) for _ in range(turns)]
 
 
 def main(quick: bool = False) -> None:
@@ -62,9 +60,7 @@ def main(quick: bool = False) -> None:
         quick: Use fewer and shorter turns.
     """
     turns, frames = (3, 30) if quick else (7, 90)  # less than one session
-    table = Table(title=f"Medians of {turns} turns, one thread")
-    for header, side in (("frames/s", "left"), ("result", "right"), ("target", "right")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table = result_table(f"Medians of {turns} turns, one thread", "frames/s", "result", "target")
     for name, keywords in track(
         {
             "ansi": {"render_mode": "ansi"},

@@ -15,11 +15,11 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 import mm_gym
 from agents import make_agent
 from benchmarks.chromium import chromium
+from benchmarks.turns import result_table
 from mm_gym.evaluation.replays import record_sessions
 from mm_gym.rendering.replay import write_replay
 
@@ -71,9 +71,8 @@ def main(seconds: float = 4.0) -> None:
     """
     agents = {name: partial(make_agent, name) for name in AGENTS}
     recordings = record_sessions(agents, mm_gym.configure("informed", session_steps=1200), seed=3)
-    table = Table(title="Replay of 2 makers, 1,200 decisions, 12,000 book events")
-    for header in ("measurement", "result", "target"):
-        table.add_column(header, justify="left" if header == "measurement" else "right")
+    title = "Replay of 2 makers, 1,200 decisions, 12,000 book events"
+    table = result_table(title, "measurement", "result", "target")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         path = write_replay(Path(folder) / "replay.html", recordings)
         table.add_row("size of the file", f"{path.stat().st_size / 1e6:.2f} MB", "5 MB")

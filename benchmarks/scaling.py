@@ -22,10 +22,10 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from agents import make_agent
 from benchmarks.peer_feeds import stream
+from benchmarks.turns import processor_time, result_table
 from mm_gym import LimitOrderBook, configure
 from mm_gym.data.event_book import EventBook
 from mm_gym.evaluation.rollout import SESSIONS_AT_ONCE, Cell, run_cells
@@ -75,24 +75,17 @@ def growth(
     return Growth(what, list(sizes), medians, unit, pieces)
 
 
-def taken(action: Callable[[], object]) -> float:
-    """Processor time of one call [s]."""
-    start = time.process_time()
-    action()
-    return time.process_time() - start
-
-
 def steps(markets: int) -> float:
     """Some decisions in each of a batch of markets."""
     environment = gymnasium.make_vec("MarketMaking-v0", num_envs=markets)
     environment.reset(seed=0)
     actions = np.zeros((markets, 2), np.float32)
-    return taken(lambda: [environment.step(actions) for _ in range(SESSION)])
+    return processor_time(lambda: [environment.step(actions) for _ in range(SESSION)])
 
 
 def evaluation(agents: Sequence[str], session_steps: int) -> float:
     """One batch of sessions of each agent."""
-    return taken(lambda: run_cells(cells(agents, session_steps), SESSIONS_AT_ONCE, jobs=1))
+    return processor_time(lambda: run_cells(cells(agents, session_steps), SESSIONS_AT_ONCE, jobs=1))
 
 
 def cells(agents: Sequence[str], session_steps: int) -> list[Cell]:
@@ -104,7 +97,7 @@ def cells(agents: Sequence[str], session_steps: int) -> list[Cell]:
 def replay(events: int) -> float:
     """A recorded day of this many events, into the order book."""
     rows = np.tile(some_events(), events // N_EVENTS)
-    return taken(lambda: EventBook().apply(rows))
+    return processor_time(lambda: EventBook().apply(rows))
 
 
 def orders_at(prices: Callable[[int], Any]) -> Callable[[int], float]:
@@ -113,7 +106,7 @@ def orders_at(prices: Callable[[int], Any]) -> Callable[[int], float]:
     def work(n: int) -> float:
         book = LimitOrderBook()
         each = prices(n).tolist()
-        return taken(
+        return processor_time(
             lambda: (
                 [book.submit("bid", price, 1, price) for price in each],
                 [book.cancel(price) for price in each],
@@ -207,9 +200,8 @@ def main(turns: int = 3, batches: int = 16) -> None:
         ),
     ]
     found = [one() for one in track(work, "measuring", transient=True, console=console)]
-    table = Table(title=f"Measured: processor time, medians of {turns} turns")
-    for header in ("growing", "sizes", "seconds", "slope", "cost of one piece"):
-        table.add_column(header, justify="left" if header == "growing" else "right")
+    title = f"Measured: processor time, medians of {turns} turns"
+    table = result_table(title, "growing", "sizes", "seconds", "slope", "cost of one piece")
     for one in found:
         table.add_row(
             one.what,
@@ -221,26 +213,25 @@ def main(turns: int = 3, batches: int = 16) -> None:
     console.print(table)
 
     by_agent = {name: evaluation([name], SESSION) for name in AGENTS for _ in range(2)}
-    table = Table(title=f"Measured: {SESSIONS_AT_ONCE} sessions of {SESSION} decisions")
-    table.add_column("agent")
-    table.add_column("µs per decision", justify="right")
+    title = f"Measured: {SESSIONS_AT_ONCE} sessions of {SESSION} decisions"
+    table = result_table(title, "agent", "µs per decision")
     for name, seconds in by_agent.items():
         table.add_row(name, f"{1e6 * seconds / (SESSIONS_AT_ONCE * SESSION):.3g}")
     console.print(table)
 
-    here = sum(taken(lambda: batch_elsewhere(0)) for _ in range(batches))
+    here = sum(processor_time(lambda: batch_elsewhere(0)) for _ in range(batches))
     ones = processes(2, batches), processes(4, batches)
     start = (ones[1] - ones[0]) / 2
-    table = Table(title=f"Measured: {batches} batches, processor time of all processes together")
-    for header in ("this process", "2 new processes", "4 new processes", "start of one"):
-        table.add_column(header, justify="right")
+    title = f"Measured: {batches} batches, processor time of all processes together"
+    headers = ("this process", "2 new processes", "4 new processes", "start of one")
+    table = result_table(title, *headers, texts=0)
     table.add_row(*(f"{seconds:.3g} s" for seconds in (here, *ones, start)))
     console.print(table)
 
     decision = statistics.mean(by_agent.values()) / (SESSIONS_AT_ONCE * SESSION)
-    table = Table(title="Extrapolated from the slopes and costs above, NOT measured")
-    for header in ("work", "cost"):
-        table.add_column(header, justify="left" if header == "work" else "right")
+    table = result_table(
+        "Extrapolated from the slopes and costs above, NOT measured", "work", "cost"
+    )
     markets = found[0]
     many = markets.seconds[-1] * (100_000 / markets.sizes[-1]) ** markets.slope / SESSION
     table.add_row("one decision in each of 100,000 markets, processor time", f"{many:.3g} s")

@@ -22,7 +22,6 @@ import tyro
 from gymnasium.utils import seeding
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from stable_baselines3.common.logger import Logger
 
 import mm_gym
@@ -30,7 +29,7 @@ from agents.learned.hyperparameters import ALGORITHM_PART, read_hyperparameters
 from agents.learned.run_folder import Run
 from agents.training.trainer import new_model, training_markets
 from benchmarks.steps import quotes, single_rate
-from benchmarks.turns import in_turns, seconds
+from benchmarks.turns import in_turns, result_table, seconds
 from mm_gym.core.layout import MARKET
 from mm_gym.markets import Markets
 from mm_gym.sb3 import MarketMakingVecEnv
@@ -239,9 +238,8 @@ def main(quick: bool = False) -> None:
     """
     turns = 3 if quick else 9
     torch.set_num_threads(TORCH_THREADS)
-    table = Table(title=f"Medians of {turns} turns, one thread unless stated otherwise")
-    for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    title = f"Medians of {turns} turns, one thread unless stated otherwise"
+    table = result_table(title, "measurement", "result", "target")
     # First, since the memory of this process counts for its children until they begin.
     most = int(subprocess.run(MEMORY, check=True, capture_output=True, text=True).stdout)
     for made in track(comparisons(2 if quick else 3), "measuring", transient=True):

@@ -18,13 +18,11 @@ the scores over seconds as a PNG beside it. So the work can be done in pieces, a
 continues after an interruption.
 """
 
-import csv
 import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -40,7 +38,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.learned.policy import load
 from agents.learned.run_folder import Run
 from agents.training.trainer import new_model, training_markets
-from benchmarks.learners import OURS, evaluate, grouped, our_run, shared_legend, untrained
+from benchmarks.learners import (
+    OURS,
+    append,
+    evaluate,
+    grouped,
+    our_run,
+    read,
+    shared_legend,
+    untrained,
+)
 from benchmarks.learners import Arguments as Training
 from mm_gym import TASKS
 from mm_gym.reporting.pictures.style import MARKERS, SERIES, SETTINGS
@@ -173,7 +180,8 @@ class Evaluations(BaseCallback):
 def main(arguments: Arguments) -> None:
     """Train what is missing, print the table, and draw the curves."""
     torch.set_num_threads(1)
-    points = [] if arguments.out is None else read(arguments.out)
+    has_points = arguments.out is not None and arguments.out.exists()
+    points = read(arguments.out, Point) if has_points else []
     done = {(point.task, point.learner, point.threads, point.seed) for point in points}
     for task, learner, seed in product(arguments.tasks, arguments.learners, arguments.seeds):
         label = (task, _name(arguments, learner), arguments.threads, seed)
@@ -183,7 +191,7 @@ def main(arguments: Arguments) -> None:
         curve = measure(arguments, learner, label)
         points += curve
         if arguments.out is not None:
-            append(arguments.out, curve)
+            append(arguments.out, Point, curve)
     clock = "seconds of training"
     if arguments.processor_time:
         clock = "processor seconds of training"
@@ -284,34 +292,6 @@ def table(curves: list[list[Point]]) -> list[str]:
             f"| `{of_learner[0][0].task}` | {learner} | {len(of_learner)} | {' | '.join(cells)} |"
         )
     return lines
-
-
-def append(path: Path, curve: list[Point]) -> None:
-    """Append a finished training to a CSV file, which is made with its heading."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(_TYPES))
-        if new:
-            writer.writeheader()
-        for point in curve:
-            writer.writerow(
-                {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(point).items()}
-            )
-
-
-def read(path: Path) -> list[Point]:
-    """Read the points of a CSV file. Empty if there is none."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Point(**{name: _TYPES[name](text) for name, text in line.items()})
-            for line in csv.DictReader(file)
-        ]
-
-
-_TYPES: dict[str, Callable[[str], Any]] = Point.__annotations__
 
 
 def draw(curves: list[list[Point]], clock: str, path: Path) -> None:

@@ -8,10 +8,8 @@ The two trainings alternate, as in `benchmarks.throughput`. `--against` compares
 repository, which is unpacked into a temporary folder.
 """
 
-import os
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -34,7 +32,7 @@ from benchmarks.throughput import (
     ppo_rate,
     untrained,
 )
-from benchmarks.turns import in_turns
+from benchmarks.turns import Worker, in_turns, result_table
 from mm_gym.sb3 import MarketMakingVecEnv
 
 ROOT = Path(__file__).parents[1]
@@ -96,38 +94,6 @@ def shares(updates: int, market_threads: int) -> tuple[float, float, float]:
     )
 
 
-class Worker:
-    """Measures the training of a checkout in a process of its own.
-
-    Args:
-        folder: of the checkout.
-        updates: number of updates of the policy in a measurement.
-    """
-
-    def __init__(self, folder: Path, updates: int) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(updates)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def rates(self) -> tuple[float, float]:
-        """Decisions per second of wall and of processor time."""
-        print(file=self._process.stdin, flush=True)
-        wall, processor = self._process.stdout.readline().split()
-        return float(wall), float(processor)
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def unpack(commit: str, folder: str) -> None:
     """Write the files of a commit into a folder."""
     archive = subprocess.run(
@@ -143,12 +109,11 @@ def compare(commit: str, turns: int, updates: int) -> Table:
         other = stack.enter_context(tempfile.TemporaryDirectory())
         unpack(commit, other)
         here, there = (
-            stack.enter_context(Worker(folder, updates)) for folder in (ROOT, Path(other))
+            stack.enter_context(Worker(folder, WORKER, updates)) for folder in (ROOT, Path(other))
         )
-        pairs = [(here.rates(), there.rates()) for _ in range(turns + 1)][1:]
-    table = Table(title=f"Decisions/s of a training, medians of {turns} turns")
-    for header in ("per second of", "here", commit, "ratio"):
-        table.add_column(header, justify="left" if header == "per second of" else "right")
+        pairs = [(here.turn(), there.turn()) for _ in range(turns + 1)][1:]
+    title = f"Decisions/s of a training, medians of {turns} turns"
+    table = result_table(title, "per second of", "here", commit, "ratio")
     for number, name in enumerate(("wall time", "processor time")):
         ours, theirs = ([pair[side][number] for pair in pairs] for side in (0, 1))
         ratio = statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
@@ -191,12 +156,11 @@ def main(
         ppo_rate(NullVecEnv, updates),
         turns,
     )
-    table = Table(
-        title=f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
+    title = (
+        f"Training with {LEARNING['n_envs']} markets, medians of {turns} turns\n"
         f"Threads: {threads} of torch, {market_threads} for the markets"
     )
-    for header, side in (("measurement", "left"), ("result", "right"), ("target", "right")):
-        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    table = result_table(title, "measurement", "result", "target")
     table.add_row("time in the environment", f"{environment:.1%}", "below 15%")
     table.add_row("time in the rest of the rollout", f"{collecting:.1%}", "")
     table.add_row("time in learning", f"{learning:.1%}", "")

@@ -1,9 +1,50 @@
-"""Measurements in turns, so that a machine whose speed varies does not decide a comparison."""
+"""Measurements in turns, so that a machine whose speed varies does not decide a comparison.
 
+The timers and the tables of the benchmarks are here too.
+"""
+
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from rich.table import Table
+
+
+class Worker:
+    """A process that runs a program in a checkout of this repository.
+
+    Args:
+        folder: of the checkout.
+        program: Python code. It prints a line of numbers for each line that it reads.
+        arguments: of the program.
+    """
+
+    def __init__(self, folder: Path, program: str, *arguments: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def turn(self) -> list[float]:
+        """The next line of numbers."""
+        print(file=self._process.stdin, flush=True)
+        return [float(number) for number in self._process.stdout.readline().split()]
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -11,6 +52,21 @@ def seconds(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def processor_time(action: Callable[[], Any]) -> float:
+    """Processor time of one call [s]."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def result_table(title: str | None, *headers: str, texts: int = 1) -> Table:
+    """An empty table: the first `texts` columns have text, and all others figures."""
+    table = Table(title=title)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number < texts else "right")
+    return table
 
 
 def in_turns(

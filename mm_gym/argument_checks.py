@@ -9,22 +9,22 @@ from mm_gym.errors import ConfigurationError
 _MOST_THREADS = 1024
 
 
-def check_count(name: str, number: Any, of: str, least: int = 1) -> int:
+def check_count(name: str, number: Any, of: str = "", least: int = 1) -> int:
     """Check a whole number.
 
     Args:
         name: name of the argument.
         number: its value.
-        of: the things that it counts, in the plural.
+        of: the things that it counts, in the plural, where the name does not say it.
         least: the smallest number allowed.
 
     Raises:
         ConfigurationError: if it is anything else.
     """
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
+        kind = f"a whole number of {of}" if of else "a whole number"
         raise ConfigurationError(
-            f"{name}={number!r} is out of range: "
-            f"expected a whole number of {of}, at least {least}, got {number!r}"
+            f"{name}={number!r} is out of range: expected {kind}, at least {least}, got {number!r}"
         )
     return int(number)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import tyro
 
 from agents.invocation import run_command
+from mm_gym.argument_checks import check_count
 from mm_gym.errors import nearest
 from validation.row import markdown_table
 
@@ -50,11 +51,7 @@ def main(arguments: Arguments) -> None:
             f"source {arguments.only!r} is unknown: expected the name of a source, "
             f"got {arguments.only!r} ({nearest(arguments.only, SOURCES)})"
         )
-    if arguments.sessions < 1000:
-        raise ValueError(
-            f"sessions={arguments.sessions} is out of range: expected a whole number, "
-            f"at least 1000, got {arguments.sessions}"
-        )
+    check_count("sessions", arguments.sessions, least=1000)
     for name, title in SOURCES.items():
         if arguments.only in (None, name):
             module = importlib.import_module(f"validation.{name}")

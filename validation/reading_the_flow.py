@@ -7,17 +7,11 @@ parameters and trade in the same sessions, so that differences are paired.
 from functools import partial
 
 from agents import make_agent
+from agents.rules import FLOW_AGNOSTIC
 from mm_gym import configure
 from mm_gym.evaluation.rollout import Cell, run_cells
 from validation.row import Row, mean_row
 
-FLOW_AGNOSTIC = (
-    "fixed_spread",
-    "inventory_skew",
-    "avellaneda_stoikov",
-    "gueant_lehalle_fernandez_tapia",
-    "cartea_jaimungal",
-)
 SHARES = (0.2, 0.4, 0.6, 0.8)
 
 

@@ -23,7 +23,7 @@ from mm_gym.reporting.report import write_report
 from mm_gym.reporting.text_tables import checks_table, markdown, text_table
 
 from ..backends import parallel
-from ..invocation import check_different, command_line, option_name
+from ..invocation import check_different, command_line, listed, option_name
 from ..registry import name_agent
 from .options import (
     OptionalBackend,
@@ -171,7 +171,7 @@ def _progress(console: Console) -> Progress:
 def _replay(arguments: Arguments, console: Console) -> Path:
     """Record one session of each agent and write the page that replays them."""
     chosen = arguments.agents != Arguments.agents
-    names = _names(arguments.agents if chosen else _REPLAYED["agents"])
+    names = listed(arguments.agents if chosen else _REPLAYED["agents"])
     regimes = _regimes(arguments, _REPLAYED["regimes"])
     for option, given, most in (("--agents", names, MOST_MAKERS), ("--regimes", regimes, 1)):
         if len(given) > most:
@@ -202,12 +202,12 @@ def _replay(arguments: Arguments, console: Console) -> Path:
 def _suite(arguments: Arguments, console: Console) -> Path | None:
     """Evaluate on the benchmark suite, or print the results of earlier runs in one table."""
     if arguments.compare is not None:
-        results = suite_files.compare([Path(name) for name in _names(arguments.compare)], TASKS)
+        results = suite_files.compare([Path(name) for name in listed(arguments.compare)], TASKS)
         evaluated = {row.task for row in results.rows}
         tasks = suite.choose_tasks([name for name in TASKS if name in evaluated], TASKS)
         console.print(suite_tables.text_table(results, tasks))
         return None
-    tasks = suite.choose_tasks(None if arguments.tasks is None else _names(arguments.tasks), TASKS)
+    tasks = suite.choose_tasks(None if arguments.tasks is None else listed(arguments.tasks), TASKS)
     out = arguments.out or artefacts.fresh_folder(Path("results"), "suite")
     with artefacts.results_folder(out, arguments.overwrite) as folder:
         with _parallel(arguments) as jobs, _progress(console) as progress:
@@ -239,7 +239,7 @@ def _check_options(arguments: Arguments) -> None:
     refuse_without_effect(arguments, mode, _MODES)
     for name in ("agents", "regimes", "tasks", "compare"):
         given = getattr(arguments, name)
-        check_different(option_name(name), [] if given is None else _names(given))
+        check_different(option_name(name), [] if given is None else listed(given))
     check_different("--values", _values(arguments))
     if arguments.overwrite and arguments.out is None:
         raise ValueError(
@@ -258,7 +258,7 @@ def _check_options(arguments: Arguments) -> None:
             f"--data has no effect with {other}: expected the regime replay, got {arguments.data} "
             "(leave one of them out)"
         )
-    if arguments.reference is not None and len(_names(arguments.agents)) == 1:
+    if arguments.reference is not None and len(listed(arguments.agents)) == 1:
         raise ValueError(
             "--reference has no effect with one agent: expected two agents or more, got "
             f"{arguments.agents}"
@@ -331,7 +331,7 @@ def _run(arguments: Arguments, progress: Progress, jobs: int | None) -> plans.Re
     default = "informed" if arguments.sweep == "p_informed" else Arguments.regimes
     return plans.run_grid(
         name_agent,
-        _names(arguments.agents),
+        listed(arguments.agents),
         _planned(arguments, _regimes(arguments, default), arguments.sweep, _values(arguments)),
         arguments.reference,
         _episodes(arguments),
@@ -344,8 +344,8 @@ def _run(arguments: Arguments, progress: Progress, jobs: int | None) -> plans.Re
 def _regimes(arguments: Arguments, default: str = Arguments.regimes) -> list[str]:
     """The regimes of --regimes; else that of --data, or the default."""
     if arguments.regimes != Arguments.regimes:
-        return _names(arguments.regimes)
-    return [REPLAY] if arguments.data is not None else _names(default)
+        return listed(arguments.regimes)
+    return [REPLAY] if arguments.data is not None else listed(default)
 
 
 def _planned(
@@ -382,13 +382,9 @@ def _episodes(arguments: Arguments) -> int:
     return 256 if arguments.episodes is None else arguments.episodes
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
 def _values(arguments: Arguments) -> list[float]:
     try:
-        return [float(value) for value in _names(arguments.values)]
+        return [float(value) for value in listed(arguments.values)]
     except ValueError:
         raise ValueError(
             "--values cannot be read: expected comma-separated numbers such as 0,0.5,1, "

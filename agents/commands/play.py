@@ -24,7 +24,7 @@ from mm_gym.rendering.replay import write_replay
 from mm_gym.reporting import artefacts
 from mm_gym.tasks import market_config
 
-from ..invocation import check_different, command_name, run_module
+from ..invocation import check_different, command_name, listed, run_module
 from ..playing import scores
 from ..playing.game import END, Session, events, play
 from ..playing.quotes import HELP as MOVES
@@ -92,7 +92,7 @@ def main(arguments: Arguments, screen: Screen | None = None) -> Path:
     config = _market(arguments)
     seed = secrets.randbelow(_SEEDS) if arguments.seed is None else arguments.seed
     out = arguments.out or artefacts.fresh_folder(Path("results"), "play")
-    names = [name.strip() for name in arguments.agents.split(",") if name.strip()]
+    names = list(filter(None, listed(arguments.agents)))
     check_different("--agents", names)
     if len(names) > _MOST_MAKERS:
         raise ValueError(

@@ -151,8 +151,6 @@ class HistoryAgent:
         agent: the policy. It has no state of its own.
     """
 
-    name = "history"
-
     def __init__(self, agent: Any) -> None:
         self._agent = agent
 

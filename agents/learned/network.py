@@ -44,8 +44,6 @@ class MLPAgent:
         activation: between the layers: `tanh`, `relu` or `silu`. The last layer is linear.
     """
 
-    name = "mlp"
-
     def __init__(
         self, layers: list[tuple[_Array, _Array]], log_std: _Array, activation: str = "tanh"
     ) -> None:

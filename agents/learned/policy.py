@@ -35,8 +35,6 @@ _UNITS = ("max_offset", "max_inventory")
 class PPOAgent:
     """Quotes with a model or policy of stable-baselines3, such as PPO or SAC."""
 
-    name = "ppo"
-
     def __init__(self, model: "BaseAlgorithm | BasePolicy") -> None:
         self._model = model
 

@@ -30,6 +30,14 @@ RULES: dict[str, type[QuotingAgent]] = {
     )
 }
 """The rule-based makers by name."""
+FLOW_AGNOSTIC = (
+    "fixed_spread",
+    "inventory_skew",
+    "avellaneda_stoikov",
+    "gueant_lehalle_fernandez_tapia",
+    "cartea_jaimungal",
+)
+"""Rules whose quotes depend on the inventory and the time left at most."""
 
 
 def rules_for(config: MarketConfig) -> list[str]:

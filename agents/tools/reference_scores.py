@@ -46,19 +46,12 @@ from mm_gym.reference_scores import REFERENCES_FILE, Reference, read_references
 from mm_gym.reporting.artefacts import package_versions
 from mm_gym.theory.dealer_bellman import best_constant_depth, solve
 
-from ..invocation import run_module
+from ..invocation import listed, run_module
 from ..registry import name_agent
+from ..rules import FLOW_AGNOSTIC
 from ..rules.bellman import dealer_problem
 from ..tuning.search import Effort, tune
 
-FLOW_AGNOSTIC = (
-    "fixed_spread",
-    "inventory_skew",
-    "avellaneda_stoikov",
-    "gueant_lehalle_fernandez_tapia",
-    "cartea_jaimungal",
-)
-"""Rules whose quotes depend on the inventory and the time left at most."""
 FILTER = "glosten_milgrom"
 """The filter that knows every parameter of the market. It is exact unless takers are clustered."""
 OTHERS = ("adaptive_spread", FILTER)
@@ -111,7 +104,7 @@ def main(arguments: Arguments) -> dict[str, Any]:
             "--quick scores are not final: expected --out with another file, "
             f"got {REFERENCES_FILE.name} (write --out FILE)"
         )
-    tasks = choose_tasks(None if arguments.tasks is None else arguments.tasks.split(","), TASKS)
+    tasks = choose_tasks(None if arguments.tasks is None else listed(arguments.tasks), TASKS)
     makers = _makers(arguments.makers)
     effort = QUICK if arguments.quick else arguments.effort
     sessions = QUICK_SESSIONS if arguments.quick else SESSIONS
@@ -247,7 +240,7 @@ def _unbounded(task: Task) -> bool:
 
 def _makers(text: str) -> dict[str, list[str]]:
     makers: dict[str, list[str]] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, listed(text)):
         name, _, agent = part.partition("=")
         (task,) = choose_tasks([name], TASKS)
         if not agent or not _unbounded(task):

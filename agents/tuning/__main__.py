@@ -22,7 +22,7 @@ from mm_gym import MarketConfig, configure
 from mm_gym.evaluation.rollout import results_in_order
 
 from ..backends import Backend, parallel
-from ..invocation import check_different, command_line, run_module
+from ..invocation import check_different, command_line, listed, run_module
 from ..rules.tuned import TUNED_FILE, Tuned, tuned_rule, write_tuned
 from .search import Effort, search_space, tunable_rules, tune
 
@@ -57,14 +57,14 @@ class Arguments:
 
 def main(arguments: Arguments) -> list[Tuned]:
     """Tune every rule in every market, write each result at once, and print a table."""
-    rules = tunable_rules() if arguments.agents is None else _names(arguments.agents)
+    rules = tunable_rules() if arguments.agents is None else listed(arguments.agents)
     _check_options(arguments, rules)
     markets, effort = _markets(arguments), arguments.effort
     # Check all input before hours of work.
     for rule in rules:
         search_space(rule)
     write_tuned([], arguments.out)
-    only = () if arguments.only is None else _names(arguments.only)
+    only = () if arguments.only is None else listed(arguments.only)
     searches = [(rule, config) for config in markets for rule in rules]
     # Read before anything is written, so that no search depends on another.
     previous = [tuned_rule(*search).parameters if only else None for search in searches]
@@ -110,12 +110,12 @@ def _search(
 
 
 def _check_options(arguments: Arguments, rules: list[str]) -> None:
-    regimes = _names(arguments.regimes)
+    regimes = listed(arguments.regimes)
     for option, names in (
         ("--agents", rules),
         ("--regimes", regimes),
         ("--p-informed", _shares(arguments.p_informed)),
-        ("--only", [] if arguments.only is None else _names(arguments.only)),
+        ("--only", [] if arguments.only is None else listed(arguments.only)),
     ):
         check_different(option, names)
     if arguments.p_informed != Arguments.p_informed and not set(_WITH_SHARES) & set(regimes):
@@ -127,7 +127,7 @@ def _check_options(arguments: Arguments, rules: list[str]) -> None:
 
 def _markets(arguments: Arguments) -> list[MarketConfig]:
     markets = []
-    for regime in _names(arguments.regimes):
+    for regime in listed(arguments.regimes):
         shares = (
             [{"p_informed": share} for share in _shares(arguments.p_informed)]
             if regime in _WITH_SHARES
@@ -164,13 +164,9 @@ def _table(found: list[Tuned]) -> Group:
     return Group(*parts)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
 def _shares(text: str) -> list[float]:
     try:
-        return [float(value) for value in _names(text)]
+        return [float(value) for value in listed(text)]
     except ValueError as error:
         raise ValueError(
             f"--p-informed cannot be read: expected comma-separated numbers, got {text!r} "

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import optuna
 
 from mm_gym import MarketConfig
+from mm_gym.argument_checks import check_count
 from mm_gym.errors import nearest
 from mm_gym.evaluation.rollout import Cell, run_cells
 from mm_gym.evaluation.statistics import difference, mean
@@ -58,12 +59,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            lowest = {"seed": 0, "final_sessions": 2}.get(name, 1)
-            if value < lowest:
-                raise ValueError(
-                    f"{name}={value} is out of range: "
-                    f"expected a whole number, at least {lowest}, got {value}"
-                )
+            check_count(name, value, least={"seed": 0, "final_sessions": 2}.get(name, 1))
 
 
 def tunable_rules() -> list[str]:

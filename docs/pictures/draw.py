@@ -4,11 +4,12 @@ python docs/pictures/draw.py
 python docs/pictures/draw.py --sessions 32
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import tyro
 
 PICTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(PICTURES.parents[1]))  # the repository, which has `agents`
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from agents import name_agent  # noqa: E402
 from mm_gym import MarketConfig, configure, palette  # noqa: E402
+from mm_gym.evaluation.experiments.clustered import POISSON  # noqa: E402
 from mm_gym.evaluation.metrics import against_value  # noqa: E402
 from mm_gym.evaluation.rollout import Cell, run_cells  # noqa: E402
 from mm_gym.evaluation.sessions import Sessions  # noqa: E402
@@ -46,17 +48,14 @@ STYLE = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the sessions and write the pictures beside this file."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--sessions", type=int, default=128, help="sessions for each market (default: 128)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=PICTURES, help="folder of the pictures (default: this one)"
-    )
-    given = parser.parse_args(arguments)
-    results = run_markets(given.sessions)
+def main(sessions: int = 128, out: Path = PICTURES) -> None:
+    """Run the sessions and write the pictures.
+
+    Args:
+        sessions: Sessions for each market.
+        out: Folder of the pictures.
+    """
+    results = run_markets(sessions)
     sweep = [results[f"p = {share:g}"] for share in SHARES]
     with matplotlib.rc_context(STYLE):
         for name, figure in {
@@ -65,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "two-parts-of-pnl": two_parts_of_pnl(sweep),
             "per-session-and-per-fill": per_session_and_per_fill(sweep),
             "same-flow": same_flow(results["informed"], results["decoy"]),
-            "persistent-flow": persistent_flow(run_clustered(given.sessions)),
+            "persistent-flow": persistent_flow(run_clustered(sessions)),
         }.items():
-            path = given.out / f"{name}.png"
+            path = out / f"{name}.png"
             figure.savefig(path, dpi=160, metadata={"Software": None})
             print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB")
 
@@ -88,13 +87,8 @@ def run_markets(n_sessions: int) -> dict[str, Sessions]:
 
 def run_clustered(n_sessions: int) -> dict[str, Sessions]:
     """Sessions of the same rule in persistent flow, and in the same market with Poisson flow."""
-    poisson: dict[str, Any] = {
-        "clustering": (),
-        "clustering_half_lives": (),
-        "longest_metaorder": 1,
-    }
     markets = {
-        "Poisson flow": configure("clustered", **poisson),
+        "Poisson flow": configure("clustered", **POISSON),
         "clustered, p = 0": configure("clustered"),
         "clustered, p = 0.4": configure("clustered", p_informed=0.4),
     }
@@ -282,4 +276,4 @@ def _band(
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

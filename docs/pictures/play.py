@@ -3,12 +3,13 @@
 python docs/pictures/play.py
 """
 
-import argparse
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import tyro
 
 PICTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(PICTURES.parents[1]))  # the repository, which has `agents`
@@ -66,11 +67,12 @@ class Player(WindowScreen):
         return []
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the pictures beside this file."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=PICTURES, help="folder of the pictures")
-    out = parser.parse_args(arguments).out
+def main(out: Path = PICTURES) -> None:
+    """Write the pictures.
+
+    Args:
+        out: Their folder.
+    """
     with tempfile.TemporaryDirectory() as folder:
         play(
             Arguments(
@@ -85,4 +87,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -3,12 +3,12 @@
 python docs/pictures/replay.py
 """
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+import tyro
 
 PICTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(PICTURES.parents[1]))  # the repository, which has `agents`
@@ -35,13 +35,12 @@ def example() -> list[Recording]:
     return record_sessions(agents, configure("informed"), SEED)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the pictures beside this file."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=PICTURES, help="folder of the pictures (default: this one)"
-    )
-    out = parser.parse_args(arguments).out
+def main(out: Path = PICTURES) -> None:
+    """Write the pictures.
+
+    Args:
+        out: Their folder.
+    """
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         path = write_replay(Path(folder) / "replay.html", example())
         for name, width, height, theme, keys in SCREENS:
@@ -55,4 +54,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -3,11 +3,11 @@
 python docs/pictures/report.py
 """
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+
+import tyro
 
 PICTURES = Path(__file__).resolve().parent
 sys.path.insert(0, str(PICTURES.parents[1]))  # the repository, which has `agents`
@@ -26,26 +26,23 @@ SCREENS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the pictures beside this file."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--sessions", type=int, default=64, help="sessions of each agent (default: 64)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=PICTURES, help="folder of the pictures (default: this one)"
-    )
-    given = parser.parse_args(arguments)
-    results = run_grid(name_agent, AGENTS, plan_markets(REGIMES), episodes=given.sessions)
+def main(sessions: int = 64, out: Path = PICTURES) -> None:
+    """Write the pictures.
+
+    Args:
+        sessions: Sessions of each agent.
+        out: Folder of the pictures.
+    """
+    results = run_grid(name_agent, AGENTS, plan_markets(REGIMES), episodes=sessions)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         path, *_ = write_report(Path(folder), "report", results.entries, rows=results.rows)
         for name, width, height, theme, title in SCREENS:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
             page.goto(path.as_uri())
             page.locator(f'figure:has(img[alt^="{title}"])').evaluate("e => e.scrollIntoView()")
-            page.screenshot(path=given.out / name)
+            page.screenshot(path=out / name)
             page.close()
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

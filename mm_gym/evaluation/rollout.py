@@ -16,6 +16,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from mm_gym.actions import decided_offsets, to_ticks
+from mm_gym.argument_checks import check_count
 from mm_gym.config import MarketConfig
 from mm_gym.core.layout import FILL_ROW, Outcome
 from mm_gym.evaluation.sessions import Sessions, concatenate
@@ -123,11 +124,7 @@ def run_cells(
                 "the agent is not callable: expected a class or a function that makes it from a "
                 f"configuration, got {type(cell.make_agent).__name__} (write lambda config: agent)"
             )
-    if episodes < 1:
-        raise ValueError(
-            f"episodes={episodes} is out of range: expected a whole number, at least 1, "
-            f"got {episodes}"
-        )
+    check_count("episodes", episodes)
     if jobs is not None and jobs > MOST_PROCESSES:
         raise ValueError(
             f"jobs={jobs} is out of range: expected at most {MOST_PROCESSES} processes, got {jobs}"
@@ -183,10 +180,7 @@ def session_seeds(seed: int, episodes: int) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: if the seed is negative.
     """
-    if seed < 0:
-        raise ValueError(
-            f"seed={seed} is out of range: expected a whole number, at least 0, got {seed}"
-        )
+    check_count("seed", seed, least=0)
     return np.random.SeedSequence(seed).generate_state(episodes).astype(np.int64)
 
 

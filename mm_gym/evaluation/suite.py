@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mm_gym import display
+from mm_gym.argument_checks import check_count
 from mm_gym.config import MarketConfig
 from mm_gym.evaluation.rollout import Cell, Predicts, run_cells, shown_name
 from mm_gym.evaluation.sessions import Sessions
@@ -104,11 +105,7 @@ def sessions_in(task: Task, episodes: int = EPISODES) -> int:
     Raises:
         ValueError: if `episodes` is below 1.
     """
-    if episodes < 1:
-        raise ValueError(
-            f"episodes={episodes} is out of range: expected a whole number, at least 1, "
-            f"got {episodes}"
-        )
+    check_count("episodes", episodes)
     return max(episodes, episodes * _DECISIONS // task.config.session_steps)
 
 

@@ -27,7 +27,6 @@ LENGTHS = {
 """[bytes] Length of each type of message, without the two bytes before it."""
 
 _BLOCK = 1 << 22  # [bytes] read at once
-_DIRECTORY = ord("R")
 
 
 def open_file(path: Path, symbol: str | None, chunk: int) -> Source:

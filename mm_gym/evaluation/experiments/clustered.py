@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     Check,
     ExperimentResult,
@@ -21,7 +22,6 @@ from mm_gym.evaluation.experiments.runner import (
     adverse_move,
     below,
     describe_sample,
-    market,
     within,
 )
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
@@ -35,19 +35,20 @@ QUESTION = (
 AGENT = "inventory_skew"
 ADAPTIVE = "adaptive_spread"
 SHARES = (0.0, 0.4, 0.8)
+POISSON: dict[str, Any] = {
+    "clustering": (),
+    "clustering_half_lives": (),
+    "longest_metaorder": 1,
+}
+"""Fields of the control: Poisson arrivals of single orders."""
 _HORIZONS = (1.0, 5.0, 20.0)
 
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
-    poisson: dict[str, Any] = {
-        "clustering": (),
-        "clustering_half_lives": (),
-        "longest_metaorder": 1,
-    }
-    fields: dict[str, Any] = {} if runner.effect else poisson
-    control, clustered = market("clustered", **poisson), market("clustered", **fields)
-    plan = {f"p = {p:g}": (AGENT, market("clustered", p_informed=p, **fields)) for p in SHARES}
+    fields: dict[str, Any] = {} if runner.effect else POISSON
+    control, clustered = configure("clustered", **POISSON), configure("clustered", **fields)
+    plan = {f"p = {p:g}": (AGENT, configure("clustered", p_informed=p, **fields)) for p in SHARES}
     plan |= {
         "Poisson": (AGENT, control),
         "Poisson, adaptive": (ADAPTIVE, control),
@@ -80,8 +81,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             describe_sample(sessions["p = 0, adaptive"], sessions["Poisson, adaptive"]),
         ),
     ]
-    agents = {label: agent for label, (agent, _) in plan.items()}
-    return ExperimentResult("clustered", QUESTION, checks, sessions, agents, effect=runner.effect)
+    return runner.result("clustered", QUESTION, plan, checks)
 
 
 def _no_information(persistent: Sessions, calm: Sessions, sample: str) -> list[Check]:

@@ -7,6 +7,7 @@ import hashlib
 
 import numpy as np
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     Check,
     ExperimentResult,
@@ -14,7 +15,6 @@ from mm_gym.evaluation.experiments.runner import (
     above,
     below,
     describe_sample,
-    market,
 )
 from mm_gym.evaluation.sessions import Sessions
 from mm_gym.evaluation.statistics import Estimate, difference, mean
@@ -27,10 +27,10 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
-        "noise": (AGENT, market("noise", **fields)),
-        "imbalanced": (AGENT, market("imbalanced", **fields)),
-        "naive_informed, p = 0.8": (AGENT, market("naive_informed", p_informed=0.8, **fields)),
-        "informed, p = 0.8": (AGENT, market("informed", p_informed=0.8, **fields)),
+        "noise": (AGENT, configure("noise", **fields)),
+        "imbalanced": (AGENT, configure("imbalanced", **fields)),
+        "naive_informed, p = 0.8": (AGENT, configure("naive_informed", p_informed=0.8, **fields)),
+        "informed, p = 0.8": (AGENT, configure("informed", p_informed=0.8, **fields)),
     }
     sessions = runner.run(plan)
     digests = {label: price_digest(result) for label, result in sessions.items()}
@@ -65,16 +65,8 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         f"SHA-256 of the efficient price paths in {label} (first 16 digits): {digest}"
         for label, digest in digests.items()
     ]
-    return ExperimentResult(
-        "identical_prices",
-        QUESTION,
-        checks,
-        sessions,
-        dict.fromkeys(plan, AGENT),
-        audit=[_same(digests, describe_sample(*sessions.values()))],
-        notes=notes,
-        effect=runner.effect,
-    )
+    audit = [_same(digests, describe_sample(*sessions.values()))]
+    return runner.result("identical_prices", QUESTION, plan, checks, audit=audit, notes=notes)
 
 
 def price_digest(sessions: Sessions) -> str:

@@ -3,6 +3,7 @@
 Negative control: no imbalance.
 """
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     ExperimentResult,
     ExperimentRunner,
@@ -10,7 +11,6 @@ from mm_gym.evaluation.experiments.runner import (
     adverse_move,
     below,
     describe_sample,
-    market,
     within,
 )
 from mm_gym.evaluation.metrics import against_mid, difference_over_fills
@@ -23,9 +23,9 @@ ADAPTIVE = "adaptive_spread"
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
-    noise, imbalanced = market("noise"), market("imbalanced")
+    noise, imbalanced = configure("noise"), configure("imbalanced")
     if not runner.effect:
-        imbalanced = market("imbalanced", imbalance=0.0)
+        imbalanced = configure("imbalanced", imbalance=0.0)
     plan = {
         "noise": (AGENT, noise),
         "imbalanced": (AGENT, imbalanced),
@@ -73,5 +73,4 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             sample,
         ),
     ]
-    agents = {label: agent for label, (agent, _) in plan.items()}
-    return ExperimentResult("imbalanced", QUESTION, checks, sessions, agents, effect=runner.effect)
+    return runner.result("imbalanced", QUESTION, plan, checks)

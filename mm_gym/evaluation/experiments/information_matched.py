@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     Check,
     ExperimentResult,
@@ -19,7 +20,6 @@ from mm_gym.evaluation.experiments.runner import (
     adverse_move,
     below,
     describe_sample,
-    market,
     within,
 )
 from mm_gym.evaluation.metrics import difference_over_fills
@@ -41,8 +41,8 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     if not runner.effect:
         fields["signal_drift"] = 0.0
     plan = {
-        "informed": (AGENT, market("informed", **fields)),
-        "decoy": (AGENT, market("informed", informed_kind="decoy", **fields)),
+        "informed": (AGENT, configure("informed", **fields)),
+        "decoy": (AGENT, configure("informed", informed_kind="decoy", **fields)),
     }
     sessions = runner.run(plan)
     informed, decoy = sessions["informed"], sessions["decoy"]
@@ -71,15 +71,8 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             sample,
         ),
     ]
-    return ExperimentResult(
-        "information_matched",
-        QUESTION,
-        checks,
-        sessions,
-        dict.fromkeys(plan, AGENT),
-        audit=_audit(informed, decoy, sample),
-        effect=runner.effect,
-    )
+    audit = _audit(informed, decoy, sample)
+    return runner.result("information_matched", QUESTION, plan, checks, audit=audit)
 
 
 def _audit(informed: Sessions, decoy: Sessions, sample: str) -> list[Check]:

@@ -3,6 +3,7 @@
 Negative control: the signal predicts nothing (`signal_drift=0`).
 """
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     Check,
     ExperimentResult,
@@ -11,7 +12,6 @@ from mm_gym.evaluation.experiments.runner import (
     adverse_move,
     below,
     describe_sample,
-    market,
 )
 from mm_gym.evaluation.metrics import (
     FillMeasures,
@@ -32,11 +32,10 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
     fields = {} if runner.effect else {"signal_drift": 0.0}
     plan = {
-        f"p = {share:g}": (AGENT, market("informed", p_informed=share, **fields))
+        f"p = {share:g}": (AGENT, configure("informed", p_informed=share, **fields))
         for share in SHARES
     }
-    sessions = runner.run(plan)
-    sweep = list(sessions.values())
+    sweep = list(runner.run(plan).values())
     column = sweep[0].horizons.index(_HORIZON)
     toxic = sweep[-1]
     markout = mean_over_fills(against_mid(toxic).markout[:, column], toxic.fill_session, len(toxic))
@@ -61,16 +60,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         *_steps(sweep, column),
         _acceleration(sweep, column),
     ]
-    notes = [_about_total_pnl(sweep)]
-    return ExperimentResult(
-        "informed",
-        QUESTION,
-        checks,
-        sessions,
-        dict.fromkeys(plan, AGENT),
-        notes=notes,
-        effect=runner.effect,
-    )
+    return runner.result("informed", QUESTION, plan, checks, notes=[_about_total_pnl(sweep)])
 
 
 def _steps(sweep: list[Sessions], column: int) -> list[Check]:

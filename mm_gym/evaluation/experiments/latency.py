@@ -3,12 +3,12 @@
 Negative control: the price does not move, so no quote is ever stale.
 """
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     ExperimentResult,
     ExperimentRunner,
     below,
     describe_sample,
-    market,
 )
 from mm_gym.evaluation.statistics import difference, mean
 
@@ -24,13 +24,13 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
     plan = {
         f"{'sniping' if sniping else 'no sniping'}, latency {latency:g} s": (
             AGENT,
-            market("noise", latency=latency, sniping=sniping, **fields),
+            configure("noise", latency=latency, sniping=sniping, **fields),
         )
         for sniping in (False, True)
         for latency in LATENCIES
     }
     informed = f"informed, p = {P_INFORMED:g}, latency 0 s"
-    plan[informed] = (AGENT, market("informed", p_informed=P_INFORMED, **fields))
+    plan[informed] = (AGENT, configure("informed", p_informed=P_INFORMED, **fields))
     sessions = runner.run(plan)
     checks = []
     for sniping in ("no sniping", "sniping"):
@@ -57,6 +57,4 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             describe_sample(sessions[informed]),
         ),
     ]
-    return ExperimentResult(
-        "latency", QUESTION, checks, sessions, dict.fromkeys(plan, AGENT), effect=runner.effect
-    )
+    return runner.result("latency", QUESTION, plan, checks)

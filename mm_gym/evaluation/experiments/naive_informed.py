@@ -3,12 +3,12 @@
 Negative control: the takers are informed.
 """
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     ExperimentResult,
     ExperimentRunner,
     above,
     describe_sample,
-    market,
     within,
 )
 from mm_gym.evaluation.metrics import direction_correlation
@@ -22,12 +22,12 @@ _TOLERANCE = 0.03  # such a correlation explains a thousandth of the variance of
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
-    config = market("naive_informed", p_informed=P_INFORMED)
+    config = configure("naive_informed", p_informed=P_INFORMED)
     if not runner.effect:
-        config = market("informed", p_informed=P_INFORMED)
+        config = configure("informed", p_informed=P_INFORMED)
     label = f"{config.regime}, p = {P_INFORMED:g}"
-    sessions = runner.run({label: (AGENT, config)})
-    result = sessions[label]
+    plan = {label: (AGENT, config)}
+    result = runner.run(plan)[label]
     sample = describe_sample(result)
     checks = [above("The maker earns", mean(result.final_pnl), 0.0, "ticks x lots", sample)]
     checks += [
@@ -40,6 +40,4 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
         )
         for index, horizon in enumerate(result.horizons)
     ]
-    return ExperimentResult(
-        "naive_informed", QUESTION, checks, sessions, {label: AGENT}, effect=runner.effect
-    )
+    return runner.result("naive_informed", QUESTION, plan, checks)

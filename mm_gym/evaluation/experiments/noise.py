@@ -5,6 +5,7 @@ Negative control: the flow is informed, so inventory tends to lose.
 
 import numpy as np
 
+from mm_gym.config import configure
 from mm_gym.evaluation.experiments.runner import (
     Check,
     ExperimentResult,
@@ -12,7 +13,6 @@ from mm_gym.evaluation.experiments.runner import (
     above,
     below,
     describe_sample,
-    market,
     within,
 )
 from mm_gym.evaluation.metrics import inventory_half_life, unrealised_pnl
@@ -29,10 +29,10 @@ _QUARTERS = 4
 
 def run(runner: ExperimentRunner) -> ExperimentResult:
     """Run the experiment, or its negative control if `runner.effect` is False."""
-    config = market("noise") if runner.effect else market("informed", p_informed=0.8)
+    config = configure("noise") if runner.effect else configure("informed", p_informed=0.8)
     label = config.regime
-    sessions = runner.run({label: (AGENT, config)})
-    result = sessions[label]
+    plan = {label: (AGENT, config)}
+    result = runner.run(plan)[label]
     sample = describe_sample(result)
     shortest = 0.05 * config.session_length
     checks = [
@@ -61,9 +61,7 @@ def run(runner: ExperimentRunner) -> ExperimentResult:
             sample,
         ),
     ]
-    return ExperimentResult(
-        "noise", QUESTION, checks, sessions, {label: AGENT}, effect=runner.effect
-    )
+    return runner.result("noise", QUESTION, plan, checks)
 
 
 def _growth(result: Sessions, sample: str) -> list[Check]:

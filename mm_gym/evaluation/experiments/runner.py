@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_gym import display
-from mm_gym.config import MarketConfig, configure
+from mm_gym.config import MarketConfig
 from mm_gym.evaluation.metrics import against_value
 from mm_gym.evaluation.rollout import Cell, Predicts, run_cells
 from mm_gym.evaluation.sessions import Sessions
@@ -135,10 +135,20 @@ class ExperimentRunner:
             self._done.update(zip(missing, results, strict=True))
         return {label: self._done[pair] for label, pair in plan.items()}
 
-
-def market(regime: str, **fields: Any) -> MarketConfig:
-    """The market of a regime, with some fields overridden."""
-    return configure(regime, **fields)
+    def result(
+        self,
+        name: str,
+        question: str,
+        plan: dict[str, tuple[str, MarketConfig]],
+        checks: list[Check],
+        **others: Any,
+    ) -> ExperimentResult:
+        """The result of an experiment with this plan. `others` are further fields."""
+        agents = {label: agent for label, (agent, _) in plan.items()}
+        sessions = self.run(plan)
+        return ExperimentResult(
+            name, question, checks, sessions, agents, effect=self.effect, **others
+        )
 
 
 def describe_sample(*sessions: Sessions) -> str:
