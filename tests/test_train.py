@@ -369,8 +369,6 @@ def test_a_bad_argument_is_an_error_before_anything_is_written(tmp_path: Path) -
         with pytest.raises(kind) as caught:
             train.main(dataclasses.replace(arguments, out=arguments.out or tmp_path / "new"))
         assert message in str(caught.value), name
-        assert not list((tmp_path / "new").glob("*")), name
-        (tmp_path / "new").rmdir() if (tmp_path / "new").exists() else None
         assert sorted(tmp_path.rglob("*")) == before, name
 
 

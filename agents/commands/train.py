@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -153,6 +154,10 @@ def main(arguments: Arguments) -> Path:
             compare(out, run, held_out)
         except KeyboardInterrupt as stopped:
             _stop(out, stopped)
+        except (ValueError, OSError):
+            with suppress(OSError):  # it is kept if anything was written
+                out.rmdir()
+            raise
     print(f"Run folder: {out}. Learning curves: tensorboard --logdir {shlex.quote(str(out))}")
     return out
 

@@ -50,8 +50,13 @@ def record_market(
         lot_size: [shares] in a lot.
 
     Raises:
-        ValueError: if there is no message in this time, as in the dealer market.
+        ValueError: if the length is not positive, or there is no message in this time, as in the
+            dealer market.
     """
+    if not seconds > 0.0:
+        raise ValueError(
+            f"seconds={seconds:g} is out of range: expected a number above 0, got {seconds:g}"
+        )
     tape = _Tape(config, seed, n_levels, lot_size)
     tape.run(seconds)
     if not tape.messages:

@@ -78,7 +78,8 @@ def read_suite(path: Path, tasks: Mapping[str, Task]) -> list[Row]:
             rows = [_row(plain, f"{path}, line {reader.line_num}", tasks) for plain in reader]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} cannot be read: expected a suite.csv, got {type(error).__name__}: {error}"
+            f"{path} cannot be read: expected a suite.csv, got "
+            f"{getattr(error, 'strerror', None) or error}"
         ) from None
     if not rows:
         raise ValueError(f"{path} is empty: expected at least one row, got none")

@@ -112,6 +112,24 @@ def test_a_number_out_of_range_is_refused_before_anything_is_read(words: list[st
         main(words)
 
 
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        (["a.csv"], "a.csv has a wrong name: expected 'message' in it, .*, got a.csv$"),
+        (
+            ["a_message.csv", "--seconds", "-1"],
+            "seconds=-1 is out of range: expected a number above 0, got -1$",
+        ),
+    ],
+)
+def test_an_export_that_cannot_be_made_writes_nothing(
+    words: list[str], wrong: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        main(["export", str(tmp_path / words[0]), *words[1:]])
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_rich_it_says_what_to_install(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
