@@ -33,7 +33,8 @@ LIBRARIES = ("gymnasium", "numpy", "numba", "scipy", "stable_baselines3", "torch
 
 def main() -> dict[str, Any]:
     """Run every check, and return versions and digests."""
-    warnings.simplefilter("error", DeprecationWarning)
+    # The oldest versions of other packages may call each other in ways that are deprecated.
+    warnings.filterwarnings("error", category=DeprecationWarning, module="mm_gym")
     with tempfile.TemporaryDirectory() as folder:
         digests = {regime: _digest(regime) for regime in mm_gym.REGIMES}
         if importlib.util.find_spec("pyarrow") is not None:  # of the extra `data`
