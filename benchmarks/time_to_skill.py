@@ -324,7 +324,14 @@ def draw(curves: list[list[Point]], clock: str, path: Path) -> None:
                 )
             for level in LEVELS:
                 axes.axhline(level, color="black", linewidth=0.6)
-            axes.set(title=task, xlabel=clock, ylabel="normalised score", ylim=(-2.0, 1.6))
+            axes.set(
+                title=task,
+                xlabel=clock,
+                xscale="log",
+                ylabel="normalised score",
+                ylim=(-2.0, 1.6),
+            )
+            axes.xaxis.set_major_formatter("{x:g}")
         shared_legend(figure)
         figure.savefig(path)
 

@@ -25,7 +25,7 @@ class AdaptiveSpreadAgent(QuotingAgent):
 
     name = "adaptive_spread"
     search_space = {
-        "half_spread": Range(0.25, 15.0, log=True),
+        "half_spread": Range(0.01, 15.0, log=True),
         "skew": Range(0.003, 3.0, log=True),
         "widening": Range(0.0, 2.0),
     }

@@ -33,7 +33,7 @@ class ValueQuotingAgent(QuotingAgent):
         skew: [ticks / lot]
     """
 
-    search_space = {"half_spread": Range(0.25, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
+    search_space = {"half_spread": Range(0.01, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
     limits = {
         "half_spread": (0.0, WIDEST),
         "skew": (-WIDEST, WIDEST),

@@ -43,7 +43,8 @@ class Effort:
     sessions: int = 64
     """Sessions of each trial."""
     finalists: int = 6
-    """Number of best trials that are evaluated again, with the defaults, on other sessions."""
+    """Number of best trials that are evaluated again, with the defaults and a half-spread of 0, on
+    other sessions."""
     final_sessions: int = 384
     """Sessions of each finalist, at least 2 for an interval."""
     seed: int = 0
@@ -54,7 +55,7 @@ class Effort:
         """The largest number of sessions that a search takes."""
         return (
             self.trials * self.sessions
-            + (1 + min(self.finalists, self.trials)) * self.final_sessions
+            + (2 + min(self.finalists, self.trials)) * self.final_sessions
         )
 
     def __post_init__(self) -> None:
@@ -94,7 +95,8 @@ def tune(
     All trials share their sessions (common random numbers), and the score is the
     `variance_reduced_objective`. The best of many noisy scores is biased upwards. Therefore the
     best trials are evaluated again on other sessions, and the best of these is chosen. The defaults
-    of the rule always take part, and so does the previous result if `only` is given.
+    of the rule always take part, and so do the best trial with a half-spread of 0 and, if `only` is
+    given, the previous result.
 
     Args:
         rule: in `RULES`, with a search space.
@@ -152,6 +154,10 @@ def tune(
     finalists = [{}, *([before] if before else []), *ranked][
         : 1 + min(effort.finalists, effort.trials)
     ]
+    if "half_spread" in space:
+        # On a logarithmic scale 0 is never tried. Quotes at the mid step back by one tick, and stay
+        # there longer than those beside the mid.
+        finalists.append(ranked[0] | {"half_spread": 0.0})
     scores = [objectives(parameters, effort.final_sessions, _FINAL) for parameters in finalists]
     best = int(np.argmax([score.mean() for score in scores]))
     objective, gain = mean(scores[best]), difference(scores[best], scores[0])

@@ -78,7 +78,7 @@ def test_the_policy_value_of_the_dealer_market_is_found() -> None:
 def test_equal_seeds_give_equal_results_and_every_session_is_counted() -> None:
     config, done = configure("informed", session_steps=20), []
     first = tune("adaptive_spread", config, SHORT, on_batch=done.append)
-    assert sum(done) == SHORT.all_sessions == 6 * 8 + 3 * 8
+    assert sum(done) == SHORT.all_sessions == 6 * 8 + 4 * 8
     assert tune("adaptive_spread", config, SHORT) == first
     other = tune("adaptive_spread", config, dataclasses.replace(SHORT, seed=1))
     assert other.objective != first.objective
@@ -100,11 +100,19 @@ def test_only_chosen_parameters_are_searched_and_the_others_keep_their_values(fi
 
 
 def test_defaults_stay_if_no_trial_is_better() -> None:
-    """With the default taker_tolerance, quotes at 12 ticks are not filled."""
-    config = configure("noise", session_steps=200)
+    """In the dealer market quotes at the mid earn nothing, and the only trial is too wide."""
+    config = configure("dealer", session_steps=200)
     found = tune("fixed_spread", config, Effort(trials=1, sessions=8, final_sessions=64, seed=3))
     assert found.parameters == {}
     assert (found.gain, found.gain_low, found.gain_high) == (0.0, 0.0, 0.0)
+
+
+def test_a_half_spread_of_zero_takes_part_and_wins_with_a_large_tick() -> None:
+    """With a spread of one tick, a quote at the mid joins the touch, and it keeps its place."""
+    effort = Effort(trials=3, sessions=8, final_sessions=128)
+    found = tune("inventory_skew", configure("large_tick", session_steps=300), effort)
+    assert found.parameters["half_spread"] == 0.0
+    assert found.gain_low > 0.0
 
 
 def test_tuning_shares_no_session_with_evaluation_or_training() -> None:
