@@ -14,11 +14,13 @@ Dealer tasks:
     All takers are uninformed and the closed forms are nearly optimal. 0 is the best constant depth
     and 1 the Bellman value. Both are exact (`mm_gym.theory.dealer_bellman`).
 
-`zero-intelligence` and tasks with clustered takers:
-    No bound is known. In the first there is no efficient price to filter. With clustered takers the
-    filter knows every parameter, but takes arrivals for a Poisson process and signs for
-    independent, so it is not exact. 1 is the best known maker, from `adaptive_spread`, the filter
-    and `--makers`. If none is better than 0 by three standard errors, 1 stays undefined.
+`zero-intelligence`, `large-tick` and tasks with clustered takers:
+    No bound is known. In the first there is no efficient price to filter. In `large-tick` the
+    filter is exact, but its quotes move and lose their places in the queue, so that a rule which
+    stays at the touch earns more. With clustered takers the filter takes arrivals for a Poisson
+    process and signs for independent, so it is not exact. 1 is the best known maker, from
+    `adaptive_spread`, the filter and `--makers`. If none is better than 0 by three standard errors,
+    1 stays undefined.
 """
 
 import dataclasses
@@ -232,10 +234,11 @@ def _rules(task: Task) -> tuple[str, ...]:
 
 
 def _unbounded(task: Task) -> bool:
-    """Whether no filter is exact: the book alone makes the price, or takers have a memory."""
+    """Whether no filter bounds it: there is no price to filter, takers have a memory, or queues
+    are long."""
     config = task.config
     memory = bool(config.clustering) or config.longest_metaorder > 1
-    return memory or config.makers == "zero_intelligence"
+    return memory or config.makers == "zero_intelligence" or config.regime == "large_tick"
 
 
 def _makers(text: str) -> dict[str, list[str]]:
