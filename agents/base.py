@@ -32,6 +32,14 @@ class Range(NamedTuple):
     high: float
     log: bool = False
     """Whether to search on a logarithmic scale. Use it for ranges over orders of magnitude."""
+    also: float | None = None
+    """A value outside the range that is tried with the best values of the other parameters."""
+
+
+# At 0 both quotes are at the mid and step back by one tick. A quote that already rests there stays
+# longer than one with a small half-spread.
+HALF_SPREADS = Range(0.01, 15.0, log=True, also=0.0)
+"""[ticks] Where `agents.tuning` looks for the half-spread of a rule."""
 
 
 class QuotingAgent(ABC):

@@ -6,7 +6,7 @@ from mm_gym import MarketConfig
 from mm_gym.core.layout import Obs
 from mm_gym.observations import flows
 
-from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks
+from ..base import HALF_SPREADS, WIDEST, Observations, QuotingAgent, Range, Ticks
 
 
 class AdaptiveSpreadAgent(QuotingAgent):
@@ -25,7 +25,7 @@ class AdaptiveSpreadAgent(QuotingAgent):
 
     name = "adaptive_spread"
     search_space = {
-        "half_spread": Range(0.01, 15.0, log=True),
+        "half_spread": HALF_SPREADS,
         "skew": Range(0.003, 3.0, log=True),
         "widening": Range(0.0, 2.0),
     }

@@ -4,14 +4,14 @@ import numpy as np
 
 from mm_gym import MarketConfig
 
-from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks
+from ..base import HALF_SPREADS, WIDEST, Observations, QuotingAgent, Ticks
 
 
 class FixedSpreadAgent(QuotingAgent):
     """Quotes `half_spread` [ticks] on either side of the public mid, for any inventory."""
 
     name = "fixed_spread"
-    search_space = {"half_spread": Range(0.01, 15.0, log=True)}
+    search_space = {"half_spread": HALF_SPREADS}
     limits = {"half_spread": (0.0, WIDEST)}
 
     def __init__(self, config: MarketConfig, half_spread: float = 1.5) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mm_gym import REGIMES, MarketConfig
 
-from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks, to_actions
+from ..base import HALF_SPREADS, WIDEST, Observations, QuotingAgent, Range, Ticks, to_actions
 from .fill_intensity import fill_decay_of
 from .observed_market import Quotes
 from .signal_filter import Belief, SignalFilter
@@ -33,7 +33,7 @@ class ValueQuotingAgent(QuotingAgent):
         skew: [ticks / lot]
     """
 
-    search_space = {"half_spread": Range(0.01, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
+    search_space = {"half_spread": HALF_SPREADS, "skew": Range(0.003, 3.0, log=True)}
     limits = {
         "half_spread": (0.0, WIDEST),
         "skew": (-WIDEST, WIDEST),

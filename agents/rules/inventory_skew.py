@@ -2,7 +2,7 @@
 
 from mm_gym import MarketConfig
 
-from ..base import WIDEST, Observations, QuotingAgent, Range, Ticks
+from ..base import HALF_SPREADS, WIDEST, Observations, QuotingAgent, Range, Ticks
 
 
 class InventorySkewAgent(QuotingAgent):
@@ -12,7 +12,7 @@ class InventorySkewAgent(QuotingAgent):
     """
 
     name = "inventory_skew"
-    search_space = {"half_spread": Range(0.01, 15.0, log=True), "skew": Range(0.003, 3.0, log=True)}
+    search_space = {"half_spread": HALF_SPREADS, "skew": Range(0.003, 3.0, log=True)}
     limits = {"half_spread": (0.0, WIDEST), "skew": (-WIDEST, WIDEST)}
 
     def __init__(self, config: MarketConfig, half_spread: float = 1.5, skew: float = 0.1) -> None:

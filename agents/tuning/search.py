@@ -43,8 +43,7 @@ class Effort:
     sessions: int = 64
     """Sessions of each trial."""
     finalists: int = 6
-    """Number of best trials that are evaluated again, with the defaults and a half-spread of 0, on
-    other sessions."""
+    """Number of best trials that are evaluated again, with the defaults, on other sessions."""
     final_sessions: int = 384
     """Sessions of each finalist, at least 2 for an interval."""
     seed: int = 0
@@ -52,7 +51,7 @@ class Effort:
 
     @property
     def all_sessions(self) -> int:
-        """The largest number of sessions that a search takes."""
+        """The largest number of sessions of a search: at most one range has a value beside it."""
         return (
             self.trials * self.sessions
             + (2 + min(self.finalists, self.trials)) * self.final_sessions
@@ -95,8 +94,8 @@ def tune(
     All trials share their sessions (common random numbers), and the score is the
     `variance_reduced_objective`. The best of many noisy scores is biased upwards. Therefore the
     best trials are evaluated again on other sessions, and the best of these is chosen. The defaults
-    of the rule always take part, and so do the best trial with a half-spread of 0 and, if `only` is
-    given, the previous result.
+    of the rule always take part. So does the best trial with the value beside a range
+    (`Range.also`), and the previous result if `only` is given.
 
     Args:
         rule: in `RULES`, with a search space.
@@ -154,10 +153,9 @@ def tune(
     finalists = [{}, *([before] if before else []), *ranked][
         : 1 + min(effort.finalists, effort.trials)
     ]
-    if "half_spread" in space:
-        # On a logarithmic scale 0 is never tried. Quotes at the mid step back by one tick, and stay
-        # there longer than those beside the mid.
-        finalists.append(ranked[0] | {"half_spread": 0.0})
+    finalists += [
+        ranked[0] | {name: ranges[name].also} for name in space if ranges[name].also is not None
+    ]
     scores = [objectives(parameters, effort.final_sessions, _FINAL) for parameters in finalists]
     best = int(np.argmax([score.mean() for score in scores]))
     objective, gain = mean(scores[best]), difference(scores[best], scores[0])

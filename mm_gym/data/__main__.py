@@ -165,11 +165,6 @@ def _export(given: argparse.Namespace, console: Any) -> None:
             f"--regime has no effect with --market: expected none, got {given.regime} "
             "(leave one of them out)"
         )
-    if "message" not in given.message_file.name:
-        raise ValueError(
-            f"{given.message_file} has a wrong name: expected 'message' in it, for which the order "
-            f"book file has 'orderbook', got {given.message_file.name}"
-        )
     order_book_file = order_book_of(given.message_file)
     config = (
         configure(given.regime or "noise") if given.market is None else read_market(given.market)

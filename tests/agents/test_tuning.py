@@ -159,7 +159,7 @@ def test_entries_of_the_file_are_results_of_the_command_for_existing_rules() -> 
         own = set(RULES[entry.agent].search_space)
         assert set(entry.parameters) in (set(), own)
         assert all(
-            space[name].low <= value <= space[name].high or (name, value) == ("half_spread", 0.0)
+            space[name].low <= value <= space[name].high or value == space[name].also
             for name, value in entry.parameters.items()
         )
         assert entry.regime in REGIMES

@@ -115,7 +115,7 @@ def test_a_number_out_of_range_is_refused_before_anything_is_read(words: list[st
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
-        (["a.csv"], "a.csv has a wrong name: expected 'message' in it, .*, got a.csv$"),
+        (["a.csv"], "expected 'message' in the name of the message file, .*, got a.csv$"),
         (
             ["a_message.csv", "--seconds", "-1"],
             "seconds=-1 is out of range: expected a number above 0, got -1$",

@@ -6,7 +6,7 @@ check hold.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,13 +141,20 @@ class ExperimentRunner:
         question: str,
         plan: dict[str, tuple[str, MarketConfig]],
         checks: list[Check],
-        **others: Any,
+        audit: Sequence[Check] = (),
+        notes: Sequence[str] = (),
     ) -> ExperimentResult:
-        """The result of an experiment with this plan. `others` are further fields."""
+        """The result of an experiment with this plan."""
         agents = {label: agent for label, (agent, _) in plan.items()}
-        sessions = self.run(plan)
         return ExperimentResult(
-            name, question, checks, sessions, agents, effect=self.effect, **others
+            name,
+            question,
+            checks,
+            self.run(plan),
+            agents,
+            audit=list(audit),
+            notes=list(notes),
+            effect=self.effect,
         )
 
 
