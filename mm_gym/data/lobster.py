@@ -192,8 +192,8 @@ def order_book_of(message_file: Path) -> Path:
     """
     if "message" not in message_file.name:
         raise LobsterError(
-            "the order book file is unknown: expected 'message' in the name of the message file, for "
-            f"which the other one has 'orderbook', got {message_file.name}"
+            "the order book file is unknown: expected 'message' in the name of the message file, "
+            f"for which the other one has 'orderbook', got {message_file.name}"
         )
     return message_file.with_name(message_file.name.replace("message", "orderbook"))
 
